@@ -1,0 +1,80 @@
+"""The exceptions that secateur raises on purpose, one class per kind of cause.
+
+Every message says what was wrong, the values seen, and how to mend it. The command line turns
+each of them into one paragraph and exit code 2; programs catch `SecateurError`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataError",
+    "DataFileError",
+    "InputError",
+    "InterruptedRunError",
+    "MethodError",
+    "MissingExtraError",
+    "NotEnoughReferencesError",
+    "SecateurError",
+    "SecateurWarning",
+    "SparsityError",
+    "StoreError",
+    "UnknownMethodError",
+    "WorkerError",
+]
+
+
+class SecateurError(Exception):
+    """Any error that secateur raises on purpose."""
+
+
+class InputError(SecateurError, ValueError):
+    """An argument has the wrong shape, type, range or combination."""
+
+
+class DataError(InputError):
+    """Records, labels or memberships that cannot be used as they are."""
+
+
+class DataFileError(DataError):
+    """A data file is missing, truncated or not in its canonical format."""
+
+
+class MethodError(InputError):
+    """A method's parameters do not fit together, or do not fit what it is applied to."""
+
+
+class SparsityError(MethodError):
+    """A sparsity, compression rate or budget that cannot be reached."""
+
+
+class UnknownMethodError(MethodError):
+    """A method's name or parameter that is not among the listed ones."""
+
+
+class NotEnoughReferencesError(MethodError):
+    """An attack needs more reference models in or out of a record than there are."""
+
+
+class StoreError(SecateurError):
+    """A stored file is missing, truncated, altered, foreign, or cannot be written."""
+
+
+class WorkerError(SecateurError):
+    """A worker process ended or failed while it held a task."""
+
+
+class InterruptedRunError(SecateurError):
+    """A run was stopped by its user; what was finished is on disk and is found again."""
+
+
+class MissingExtraError(SecateurError, ImportError):
+    """An optional library is needed; the message names the extra to install."""
+
+
+class SecateurWarning(UserWarning):
+    """Any warning that secateur gives on purpose."""
+
+
+class ConvergenceWarning(SecateurWarning):
+    """An iterative method stopped before its residual was small."""

@@ -1,0 +1,77 @@
+"""Run a network on records: batching, device, eval mode and no-grad live here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from secateur.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from secateur.types import IntArray, Records
+
+__all__ = ["logits_of"]
+
+
+def logits_of(
+    module: nn.Module,
+    records: Records,
+    *,
+    indices: IntArray | None = None,
+    batch_size: int = 2048,
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return a network's logits on records, float32 `[records, classes]`, in eval mode.
+
+    Args:
+        module: any classifier; its mode is put back afterwards.
+        records: what to query.
+        indices: which records, default all.
+        batch_size: records per forward pass.
+
+    Raises:
+        InputError: the output has another shape than `[batch, n_classes]`, or is not finite.
+        DataError: the network does not accept the records' shape.
+
+    Example:
+        >>> from secateur.data import digits
+        >>> from secateur.models import MLP
+        >>> logits_of(MLP(widths=(64, 10))(), digits(), indices=np.arange(3)).shape
+        (3, 10)
+    """
+    where = np.arange(len(records)) if indices is None else np.asarray(indices)
+    device = next(module.parameters()).device
+    was_training = module.training
+    module.eval()
+    blocks = []
+    try:
+        with torch.no_grad():
+            for start in range(0, len(where), batch_size):
+                inputs = np.array(records.gather(where[start : start + batch_size]))
+                blocks.append(_forward(module, torch.from_numpy(inputs).to(device), records.n_classes))
+    finally:
+        module.train(was_training)
+    return np.concatenate(blocks) if blocks else np.zeros((0, records.n_classes), np.float32)
+
+
+def _forward(
+    module: nn.Module, inputs: torch.Tensor, n_classes: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    try:
+        out: torch.Tensor = module(inputs)
+    except RuntimeError as error:
+        raise DataError(
+            f"the network does not accept inputs of shape {tuple(inputs.shape[1:])}: {error}"
+        ) from error
+    if out.shape != (len(inputs), n_classes):
+        raise InputError(
+            f"the network gave outputs of shape {tuple(out.shape)} for {len(inputs)} records of "
+            f"{n_classes} classes; expected ({len(inputs)}, {n_classes}) logits"
+        )
+    if not bool(torch.isfinite(out).all()):
+        raise InputError("the network gave logits that are NaN or infinite; it has diverged, or is damaged")
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = out.float().cpu().numpy()
+    return values

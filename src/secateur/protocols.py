@@ -1,0 +1,78 @@
+"""What the rooms agree on: one callable each. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from secateur.types import Observations, Records, Scores, Signal
+
+__all__ = ["Builder", "MembershipAttack", "Probe", "Progress", "Threat", "TrainCallable"]
+
+Threat = Literal["adaptive", "no references", "insider"]
+"""What the adversary has: references through the identical pipeline; the target's outputs alone; half of the members."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with (tasks done, tasks in all, what) whenever a task ends."""
+
+
+@runtime_checkable
+class Builder(Protocol):
+    """Makes one freshly initialised network; a frozen dataclass, so that its repr is its provenance."""
+
+    def __call__(self) -> nn.Module:
+        """Return a new module, initialised from torch's current random state."""
+        ...
+
+
+class TrainCallable(Protocol):
+    """A user's own training code, accepted wherever a `Recipe` is."""
+
+    def __call__(self, records: Records, *, seed: int) -> nn.Module:
+        """Train on exactly these records and return the model."""
+        ...
+
+
+class Probe(Protocol):
+    """Reduces a model's logits on records to named arrays, one value (or row) per record."""
+
+    def __call__(self, logits: NDArray[Any], labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Return named arrays from logits `[records, classes]` and labels `[records]`."""
+        ...
+
+
+@runtime_checkable
+class MembershipAttack(Protocol):
+    """Scores (target model, record) pairs; a frozen dataclass whose repr is its spelling everywhere.
+
+    `min_in` and `min_out` say how many reference models must have, and must not have, trained on each
+    record of the audit pool; `needs` which signals are read; `needs_posteriors` whether the targets' softmax outputs are.
+    """
+
+    threat: ClassVar[Threat]
+    revision: ClassVar[int]
+    reference: ClassVar[str]
+    needs_posteriors: ClassVar[bool]
+
+    @property
+    def needs(self) -> tuple[Signal, ...]:
+        """Signals that `__call__` reads."""
+        ...
+
+    @property
+    def min_in(self) -> int:
+        """References that must have trained on each record; 0 for offline attacks."""
+        ...
+
+    @property
+    def min_out(self) -> int:
+        """References that must not have trained on each record."""
+        ...
+
+    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
+        """Score every (target, record of the audit pool); larger = more like a member."""
+        ...

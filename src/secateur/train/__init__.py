@@ -1,0 +1,25 @@
+"""How models are trained: recipes, phases, hooks, one loop, and fleets of many models."""
+
+from __future__ import annotations
+
+from secateur.train.engines import Processes, Serial
+from secateur.train.fleet import Snapshots, apply, train_fleet
+from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Batch",
+    "Hook",
+    "Left",
+    "Moment",
+    "Phase",
+    "Processes",
+    "Recipe",
+    "Serial",
+    "Snapshots",
+    "Transform",
+    "apply",
+    "train_fleet",
+]

@@ -1,0 +1,49 @@
+"""Warm worker processes, one thread each, fed from one queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secateur.errors import InputError
+from secateur.parallel import TaskResult, run_tasks
+
+if TYPE_CHECKING:
+    from secateur.protocols import Progress
+
+__all__ = ["Processes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Run tasks in worker processes.
+
+    Args:
+        workers: how many; 0 means one per core.
+    """
+
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"workers must be at least 0 (0: one per core), got {self.workers}")
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        tasks: Sequence[Any],
+        *,
+        shared: tuple[Any, ...] = (),
+        progress: Progress | None = None,
+    ) -> list[TaskResult]:
+        """Return `function(*shared, task)` for each task, in order."""
+        workers = self.workers or len(os.sched_getaffinity(0))
+        return run_tasks(
+            function,
+            tasks,
+            workers=max(1, min(workers, len(tasks))),
+            shared=shared,
+            progress=progress,
+        )

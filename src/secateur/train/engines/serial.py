@@ -1,0 +1,45 @@
+"""One model after another, in this process, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from secateur.parallel import TaskResult, run_tasks
+
+if TYPE_CHECKING:
+    from secateur.protocols import Progress
+
+__all__ = ["Serial"]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside, so that results do not depend on the machine's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serial:
+    """Run every task here; needed for code that lives in a notebook or in `__main__`."""
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        tasks: Sequence[Any],
+        *,
+        shared: tuple[Any, ...] = (),
+        progress: Progress | None = None,
+    ) -> list[TaskResult]:
+        """Return `function(*shared, task)` for each task, in order."""
+        with one_thread():
+            return run_tasks(function, tasks, workers=0, shared=shared, progress=progress)

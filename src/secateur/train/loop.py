@@ -1,0 +1,291 @@
+"""The one training loop: phases, hooks and snapshots for one model, repeatable from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from secateur.errors import MethodError
+from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
+from secateur.types import Records, derive_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.hooks import Tensors
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.types import IntArray
+
+__all__ = ["TrainData", "Trained", "run_phases"]
+
+AfterEpoch = Callable[[nn.Module, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainData:
+    """The records that one model may read: inputs and labels on the model's device, and their indices."""
+
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+
+    @classmethod
+    def of(cls, records: Records, indices: IntArray, device: torch.device) -> TrainData:
+        """Gather exactly these records."""
+        where = torch.from_numpy(np.array(indices, dtype=np.int64))
+        return cls(
+            inputs=torch.from_numpy(np.array(records.gather(indices))).to(device),
+            labels=torch.from_numpy(np.array(records.labels[indices])).to(device),
+            indices=where.to(device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: Tensor, streams: Mapping[str, Batch]) -> Batch:
+        """Return the mini-batch of these rows."""
+        return Batch(self.inputs[rows], self.labels[rows], self.indices[rows], streams)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the loop returns: final parameters and buffers, masks and curves, all detached."""
+
+    params: Tensors
+    buffers: Tensors
+    left: Left
+
+
+def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Yield the rows of one epoch in a fresh order; a last batch of one joins the one before."""
+    order = torch.from_numpy(rng.permutation(n))
+    starts = list(range(0, n, size))
+    if len(starts) > 1 and n - starts[-1] == 1:
+        starts.pop()
+    for i, start in enumerate(starts):
+        yield order[start : starts[i + 1] if i + 1 < len(starts) else n]
+
+
+def _learning_rate(base: float, schedule: str, progress: float) -> float:
+    return base * 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else base
+
+
+class _Run:
+    """One model in training: its module, its hooks' states, its random numbers."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        data: TrainData,
+        streams: Mapping[str, TrainData],
+        *,
+        initial: Tensors,
+        prunable: tuple[str, ...],
+        seed: int,
+    ) -> None:
+        self.module = module
+        self.recipe = recipe
+        self.data = data
+        self.streams = streams
+        self.seed = seed
+        self.params: Tensors = dict(module.named_parameters())
+        self.buffers: Tensors = dict(module.named_buffers())
+        self.now = Moment(
+            params=self.params,
+            buffers=self.buffers,
+            initial=initial,
+            prunable=prunable,
+            forward=self._forward,
+            epoch=0,
+            step=0,
+            epochs=0,
+        )
+
+    def _forward(
+        self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
+    ) -> Tensor:
+        if params is self.params and buffers is self.buffers:
+            logits: Tensor = self.module(inputs)
+        else:
+            logits = functional_call(self.module, {**params, **buffers}, (inputs,))
+        return logits
+
+    def _take_over(self, new: Mapping[str, Tensor]) -> None:
+        if new is self.params:
+            return
+        with torch.no_grad():
+            for name, value in new.items():
+                if value is not self.params[name]:
+                    self.params[name].copy_(value)
+
+    def run(self, phase: Phase, number: int, after_epoch: AfterEpoch | None) -> Left:
+        """Run one phase and return what its hooks leave behind."""
+        rng = np.random.default_rng(derive_seed(self.seed, "order", number))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "noise", number))
+        optimiser_plan = phase.optimiser or self.recipe.optimiser
+        self.now = replace(self.now, epoch=0, step=0, epochs=phase.epochs)
+        states = self._begin(phase.hooks, generator)
+        optimiser = optimiser_plan.make(self.params.values())
+        self.module.train()
+        for epoch in range(phase.epochs):
+            lr = _learning_rate(optimiser_plan.lr, optimiser_plan.schedule, epoch / phase.epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            loss = torch.zeros(())
+            for rows in batches(len(self.data), self.recipe.batch_size, rng):
+                self.now = replace(self.now, epoch=epoch)
+                loss = self._step(phase, states, self._batch(phase, rows, rng), optimiser, generator)
+                self.now = replace(self.now, step=self.now.step + 1)
+            self._check_finite(loss, epoch)
+            self._after_epoch(phase.hooks, states)
+            if after_epoch is not None:
+                after_epoch(self.module, epoch + 1)
+                self.module.train()
+        return self._finish(phase.hooks, states)
+
+    def _batch(self, phase: Phase, rows: Tensor, rng: np.random.Generator) -> Batch:
+        streams = {}
+        for pool, size in phase.streams.items():
+            source = self.streams[pool]
+            streams[pool] = source.batch(torch.from_numpy(rng.integers(len(source), size=size)), {})
+        return self.data.batch(rows, streams)
+
+    def _begin(self, hooks: Sequence[Hook], generator: torch.Generator) -> list[Tensors]:
+        states = []
+        with torch.no_grad():
+            for hook in hooks:
+                state, params = hook.begin(self.now, hook.noise(generator, self.now, 0))
+                self._take_over(params)
+                states.append(state)
+        return states
+
+    def _step(
+        self,
+        phase: Phase,
+        states: list[Tensors],
+        batch: Batch,
+        optimiser: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> Tensor:
+        hooks = phase.hooks
+        for i, hook in enumerate(hooks):
+            if overrides(hook, "batch"):
+                noise = hook.noise(generator, self.now, len(batch.indices))
+                states[i], batch = hook.batch(states[i], self.now, batch, noise)
+        logits = self._forward(self.params, self.buffers, batch.inputs)
+        loss = functional.cross_entropy(
+            logits, batch.labels, label_smoothing=self.recipe.label_smoothing
+        )
+        for state, hook in zip(states, hooks, strict=True):
+            if overrides(hook, "loss"):
+                loss = hook.loss(state, self.now, batch, logits, loss)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward([loss])
+        with torch.no_grad():
+            self._change_grads(hooks, states)
+        optimiser.step()
+        with torch.no_grad():
+            for i, hook in enumerate(hooks):
+                if overrides(hook, "after_step"):
+                    states[i], params = hook.after_step(states[i], self.now)
+                    self._take_over(params)
+        return loss.detach()
+
+    def _change_grads(self, hooks: Sequence[Hook], states: list[Tensors]) -> None:
+        for i, hook in enumerate(hooks):
+            if overrides(hook, "grads"):
+                grads = {n: p.grad for n, p in self.params.items() if p.grad is not None}
+                states[i], changed = hook.grads(states[i], self.now, grads)
+                for name, grad in changed.items():
+                    self.params[name].grad = grad
+
+    def _after_epoch(self, hooks: Sequence[Hook], states: list[Tensors]) -> None:
+        with torch.no_grad():
+            for i, hook in enumerate(hooks):
+                if overrides(hook, "after_epoch"):
+                    states[i], params = hook.after_epoch(states[i], self.now)
+                    self._take_over(params)
+
+    def _finish(self, hooks: Sequence[Hook], states: list[Tensors]) -> Left:
+        masks: Tensors = {}
+        history: Tensors = {}
+        with torch.no_grad():
+            for state, hook in zip(states, hooks, strict=True):
+                params, left = hook.finish(state, self.now)
+                self._take_over(params)
+                masks.update(left.masks)
+                history.update(left.history)
+        return Left(masks=masks, history=history)
+
+    def _check_finite(self, loss: Tensor, epoch: int) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise MethodError(
+                f"training diverged: the loss is {float(loss)} after epoch {epoch + 1}; "
+                "lower the learning rate or the strength of an added loss term"
+            )
+
+
+def run_phases(
+    module: nn.Module,
+    phases: Sequence[Phase],
+    recipe: Recipe,
+    data: TrainData,
+    *,
+    streams: Mapping[str, TrainData],
+    context: tuple[Tensors, tuple[str, ...]],
+    seed: int,
+    after_epoch: AfterEpoch | None = None,
+) -> Trained:
+    """Train `module` in place through `phases`, repeatably: same seed, same bytes on one machine.
+
+    Args:
+        module: on the device where it is to be trained; its parameters are the start.
+        phases: what happens, in order; a later phase's masks and curves override an earlier one's.
+        recipe: loss, batch size and default optimiser.
+        data: the members.
+        streams: further pools that phases declare, by name.
+        context: the parameters as initialised, and the names of prunable weights.
+        seed: of batch orders, noise and dropout.
+        after_epoch: called in the first phase with the module and the number of epochs done.
+
+    Raises:
+        MethodError: the loss is not finite, or a declared pool is missing or empty.
+    """
+    initial, prunable = context
+    for phase in phases:
+        for pool in phase.streams:
+            if pool not in streams or not len(streams[pool]):
+                raise MethodError(
+                    f"this method reads the pool {pool!r}, which holds no records; "
+                    f"there are {sorted(streams)}: draw a membership with that pool"
+                )
+    run = _Run(
+        module, recipe, data, streams, initial=initial, prunable=prunable, seed=seed
+    )
+    masks: Tensors = {}
+    history: Tensors = {}
+    with torch.random.fork_rng(devices=[]):
+        for number, phase in enumerate(phases):
+            torch.manual_seed(derive_seed(seed, "dropout", number))
+            left = run.run(phase, number, after_epoch if number == 0 else None)
+            masks.update(left.masks)
+            history.update(left.history)
+    module.eval()
+    return Trained(
+        params={k: v.detach() for k, v in run.params.items()},
+        buffers=run.buffers,
+        left=Left(masks=masks, history=history),
+    )
+
+
+def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return copies of tensors as numpy arrays."""
+    return {k: v.detach().cpu().numpy().copy() for k, v in tensors.items()}

@@ -1,0 +1,176 @@
+"""What to train and how, declaratively: any engine can run a `Recipe`, a `Phase`, a `Transform`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+
+from secateur.errors import MethodError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
+    from secateur.protocols import Builder
+    from secateur.train.hooks import Hook
+
+__all__ = ["SGD", "Adam", "Optimiser", "Phase", "Recipe", "Schedule", "Transform"]
+
+Schedule = Literal["constant", "cosine"]
+
+
+def _check_lr(lr: float, weight_decay: float) -> None:
+    if not (lr > 0 and math.isfinite(lr)):
+        raise MethodError(f"lr must be positive and finite, got {lr}")
+    if not (weight_decay >= 0 and math.isfinite(weight_decay)):
+        raise MethodError(f"weight_decay must be at least 0, got {weight_decay}")
+
+
+@runtime_checkable
+class Optimiser(Protocol):
+    """Makes a torch optimiser; `schedule` scales its learning rate over a phase."""
+
+    @property
+    def lr(self) -> float:
+        """Learning rate at the start."""
+        ...
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the learning rate changes over the phase."""
+        ...
+
+    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """Return a fresh optimiser for these parameters."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma & Ba 2015); `decoupled` makes it AdamW.
+
+    Example:
+        >>> Adam(lr=2e-3)
+        Adam(lr=0.002, weight_decay=0.0, schedule='constant', decoupled=False)
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    decoupled: bool = False
+
+    def __post_init__(self) -> None:
+        _check_lr(self.lr, self.weight_decay)
+
+    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """Return a fresh fused Adam or AdamW."""
+        import torch
+
+        kind = torch.optim.AdamW if self.decoupled else torch.optim.Adam
+        return kind(list(params), lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent with momentum."""
+
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = False
+    schedule: Schedule = "cosine"
+
+    def __post_init__(self) -> None:
+        _check_lr(self.lr, self.weight_decay)
+        if not 0 <= self.momentum < 1:
+            raise MethodError(f"momentum must be in [0, 1), got {self.momentum}")
+
+    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """Return a fresh fused SGD."""
+        import torch
+
+        return torch.optim.SGD(
+            list(params),
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            fused=True,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training: `epochs` with one fresh optimiser (None: the recipe's) and these hooks.
+
+    `streams` maps a pool's name to the size of the extra batch that hooks get from it at each step. A phase of
+    0 epochs still runs `begin` and `finish`, so that a mask can be applied without training.
+    """
+
+    epochs: int
+    hooks: tuple[Hook, ...] = ()
+    optimiser: Optimiser | None = None
+    streams: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise MethodError(f"epochs must be at least 0, got {self.epochs}")
+        for pool, size in self.streams.items():
+            if size < 1:
+                raise MethodError(f"the batch of stream {pool!r} must be at least 1, got {size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one model is trained from scratch.
+
+    Args:
+        build: makes the network, from torch's current random state.
+        optimiser: `Adam(...)` or `SGD(...)`.
+        epochs: passes over the members.
+        batch_size: records per step; a last batch of one record is joined to the one before.
+        label_smoothing: in [0, 1), share of the target spread over all classes.
+        hooks: further loss terms or steps, see `secateur.train.hooks`.
+        streams: pools that those hooks read, with batch sizes.
+    """
+
+    build: Builder
+    optimiser: Optimiser = field(default_factory=Adam)
+    epochs: int = 30
+    batch_size: int = 64
+    label_smoothing: float = 0.0
+    hooks: tuple[Hook, ...] = ()
+    streams: Mapping[str, int] = field(default_factory=dict)
+
+    revision: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise MethodError(f"epochs must be at least 0, got {self.epochs}")
+        if self.batch_size < 1:
+            raise MethodError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.label_smoothing < 1:
+            raise MethodError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the one phase of plain training."""
+        return (Phase(epochs=self.epochs, hooks=self.hooks, streams=self.streams),)
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Makes another model from a trained one, or trains one anew (`fresh`), with the recipe's data and loss.
+
+    A frozen dataclass whose repr is its provenance; `revision` is raised when its result changes.
+    """
+
+    fresh: ClassVar[bool]
+    revision: ClassVar[int]
+    reference: ClassVar[str]
+
+    def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return what happens, in order."""
+        ...
