@@ -1,0 +1,131 @@
+"""The controls of an audit: checks of the audit itself, raised where its numbers need a grain of salt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.auditing.rows import Scored
+from secateur.auditing.subjects import Subject
+from secateur.compress import CONVERGED, convergence
+from secateur.measure import (
+    adaptive_control,
+    blind_baseline,
+    gap_control,
+    near_duplicates_control,
+    null_control,
+    planted_control,
+    reference_count_control,
+    saturation_control,
+    training_size_control,
+)
+from secateur.types import Control, Scores, derive_seed
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.types import Measurement, Records
+
+__all__ = ["controls"]
+
+
+def controls(
+    subjects: Sequence[Subject],
+    scored: Sequence[Scored],
+    naive: Sequence[tuple[Measurement, Measurement]],
+    *,
+    records: Records | None,
+    strongest: dict[str, str],
+    seed: int,
+) -> list[Control]:
+    """Return every control of an audit.
+
+    Args:
+        subjects: all model families; the first is the baseline.
+        scored: every attack on every subject.
+        naive: per pruned subject the (naive, adaptive) AUC of one attack.
+        records: the inputs, for the blind baseline and near-duplicates; None when only signals are at hand.
+        strongest: the attack chosen per subject.
+        seed: of permutations and folds.
+    """
+    baseline = subjects[0]
+    membership = baseline.observations.membership
+    found: list[Control] = []
+    for subject in subjects:
+        chosen = _find(scored, subject.name, strongest.get(subject.name))
+        if chosen is not None and isinstance(chosen.scores, Scores) and subject.kind != "stopped":
+            found.append(
+                null_control(
+                    chosen.scores, membership, subject=subject.name, seed=derive_seed(seed, "null", subject.name)
+                )
+            )
+    for attack in _reference_attacks(scored):
+        found.append(
+            planted_control(attack, baseline.observations, seed=derive_seed(seed, "planted", repr(attack)))
+        )
+    if records is not None:
+        found.append(blind_baseline(records, membership, seed=derive_seed(seed, "blind")))
+        found.append(near_duplicates_control(records, membership))
+    found.append(reference_count_control(membership))
+    found.append(training_size_control(membership))
+    for subject in subjects:
+        if subject.kind == "stopped":
+            continue
+        targets = membership.targets
+        train, test = (a[targets] for a in subject.accuracies())
+        if np.isfinite(test).all():
+            found.append(gap_control(train, test, subject=subject.name))
+        found.append(saturation_control(subject.observations, subject=subject.name))
+        converged = convergence_control(subject)
+        if converged is not None:
+            found.append(converged)
+    found += [adaptive_control(weak, strong) for weak, strong in naive]
+    found.append(_curve_control(subjects))
+    return found
+
+
+def _find(scored: Sequence[Scored], subject: str, method: str | None) -> Scored | None:
+    for item in scored:
+        if item.subject.name == subject and item.method == method:
+            return item
+    return None
+
+
+def _reference_attacks(scored: Sequence[Scored]) -> list[MembershipAttack]:
+    """Return the attacks that ran on signals, once each."""
+    attacks = {i.method: i.attack for i in scored if isinstance(i.scores, Scores)}
+    return [a for a in attacks.values() if not a.needs_posteriors and a.min_out > 0]
+
+
+def convergence_control(subject: Subject) -> Control | None:
+    """Return whether ADMM's last residual is small in every layer and target; None without ADMM."""
+    worst: dict[str, float] = {}
+    for target in subject.observations.membership.targets.tolist():
+        for layer, value in convergence(subject.fleet.artifacts[target]).items():
+            worst[layer] = max(worst.get(layer, 0.0), value)
+    if not worst:
+        return None
+    layer = max(worst, key=lambda name: worst[name])
+    open_layers = [name for name, value in worst.items() if value > CONVERGED]
+    return Control(
+        id="convergence",
+        status="raised" if open_layers else "passed",
+        subject=subject.name,
+        saw=f"the largest last residual ||W - Z|| / ||W|| over layers and targets is {worst[layer]:.3f}, in {layer}",
+        why="where ADMM has not converged, the hard prune is a shock that acts like early stopping and can pass for protection",
+        mend="raise the final rho or the number of updates, or give the layer a larger budget",
+        value=worst[layer],
+    )
+
+
+def _curve_control(subjects: Sequence[Subject]) -> Control:
+    has = bool(subjects[0].fleet.snapshot_epochs)
+    return Control(
+        id="early-stopping-curve",
+        status="passed" if has else "raised",
+        subject=subjects[0].name,
+        saw=f"{len(subjects[0].fleet.snapshot_epochs)} snapshots of the dense models in training",
+        why="leak grows with epochs; a pruned model must be compared with the dense one stopped at equal accuracy",
+        mend="train the dense fleet with snapshots",
+    )

@@ -1,0 +1,91 @@
+"""What an audit chooses, and on what: reference models stand in for targets, so that no choice is a maximum over the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.auditing.subjects import Subject
+from secateur.errors import NotEnoughReferencesError
+from secateur.measure import per_target
+from secateur.types import Membership, Observations
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.types import FloatArray, Role
+
+__all__ = ["matched_epochs", "pseudo", "strongest"]
+
+
+def pseudo(observations: Observations) -> Observations | None:
+    """Return observations in which up to 8 references play the targets and the rest stay references.
+
+    The true targets are left out. None when there are fewer than 8 references.
+    """
+    membership = observations.membership
+    references = membership.references
+    if len(references) < 8:
+        return None
+    n = min(8, len(references) // 4)
+    roles: tuple[Role, ...] = tuple("target" if i < n else "reference" for i in range(len(references)))
+    inner = Membership(
+        inside=membership.inside[references],
+        roles=roles,
+        pools=membership.pools,
+        units=membership.units,
+        seed=membership.seed,
+    )
+    views = {
+        view: {key: values[references] for key, values in arrays.items()}
+        for view, arrays in observations.views.items()
+    }
+    return replace(observations, views=views, membership=inner, posteriors={})
+
+
+def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
+    """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing can be said."""
+    trial = pseudo(subject.observations)
+    if trial is None:
+        return None
+    held = trial.views[trial.primary]
+    best: tuple[float, str] | None = None
+    for attack in attacks:
+        if attack.needs_posteriors or any(s.key not in held for s in attack.needs):
+            continue
+        try:
+            scores = attack(trial, seed=seed)
+        except NotEnoughReferencesError:
+            continue
+        value = float(np.mean(per_target(scores, trial.membership, "auc")))
+        if best is None or value > best[0]:
+            best = (value, repr(attack))
+    return None if best is None else best[1]
+
+
+def matched_epochs(
+    curve: Sequence[tuple[int, FloatArray, FloatArray]], subject: Subject
+) -> dict[str, int]:
+    """Return the snapshot whose accuracy, over the references, is nearest to the subject's.
+
+    Args:
+        curve: per snapshot (epoch, train accuracy `[models]`, test accuracy `[models]`).
+        subject: the model family to match.
+
+    Returns:
+        `{"train accuracy": epoch, "test accuracy": epoch}`; of equally near epochs the earliest.
+    """
+    references = subject.observations.membership.references
+    if not references.size or not curve:
+        return {}
+    found = {}
+    for what, own, column in zip(
+        ("train accuracy", "test accuracy"), subject.accuracies(), (1, 2), strict=True
+    ):
+        goal = float(own[references].mean())
+        gaps = [abs(float(point[column][references].mean()) - goal) for point in curve]
+        if np.isfinite(goal):
+            found[what] = curve[int(np.argmin(np.round(gaps, 6)))][0]
+    return found

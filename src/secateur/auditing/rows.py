@@ -1,0 +1,232 @@
+"""Turn scores and subjects into measurements and series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.auditing.subjects import Subject, cpu_seconds
+from secateur.compress import count_kept
+from secateur.measure import (
+    accuracy_of_attack,
+    auc,
+    balanced_accuracy,
+    difference,
+    gap_attack,
+    lowest_resolvable_fpr,
+    over_targets,
+    size_rows,
+    tpr_at_fpr,
+)
+from secateur.models import prunable, rebuild
+from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.types import FloatArray, Membership
+
+__all__ = ["Scored", "attack_rows", "convergence_series", "difference_rows", "subject_rows"]
+
+HEADLINE_FPR = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One attack on one subject; `scores` is the reason when the attack did not run."""
+
+    subject: Subject
+    attack: MembershipAttack
+    scores: Scores | str
+    threat: str
+
+    @property
+    def method(self) -> str:
+        """The attack's spelling."""
+        return repr(self.attack)
+
+
+def attack_rows(scored: Scored) -> list[Measurement]:
+    """Return AUC, balanced accuracy, accuracy and TPR at 1 % FPR (or the lowest FPR that n resolves) of one attack."""
+    membership = scored.subject.observations.membership
+    about = {"subject": scored.subject.name, "method": scored.method, "threat": scored.threat}
+    if isinstance(scored.scores, str):
+        return [
+            Measurement(
+                subject=scored.subject.name,
+                risk="membership",
+                method=scored.method,
+                metric="auc",
+                value=None,
+                status="not run",
+                why=scored.scores,
+                threat=scored.threat,
+            )
+        ]
+    rows = [
+        auc(scored.scores, membership, **about),
+        balanced_accuracy(scored.scores, membership, **about),
+        accuracy_of_attack(scored.scores, membership, **about),
+        tpr_at_fpr(scored.scores, membership, fpr=HEADLINE_FPR, **about),
+    ]
+    if rows[-1].status == "not resolvable":
+        lowest = lowest_resolvable_fpr(non_members(scored.scores, membership))
+        if lowest is not None:
+            rows.append(tpr_at_fpr(scored.scores, membership, fpr=lowest, **about))
+    return rows
+
+
+def non_members(scores: Scores, membership: Membership) -> int:
+    """Return the number of evaluated (target, non-member) pairs."""
+    inside = membership.inside[membership.targets]
+    return int((scores.evaluated & ~inside).sum())
+
+
+def subject_rows(subject: Subject) -> list[Measurement]:
+    """Return accuracy, gap attack, size and cost of one subject."""
+    membership = subject.observations.membership
+    targets = membership.targets
+    train, test = (a[targets] for a in subject.accuracies())
+    audit = membership.pools[AUDIT]
+    members = float(membership.inside[targets].sum(axis=1).mean())
+    rows = [
+        over_targets(
+            train,
+            subject=subject.name,
+            risk="utility",
+            method="accuracy",
+            metric="train accuracy",
+            counts={"members": members},
+            better="neither",
+        )
+    ]
+    if np.isfinite(test).all():
+        rows.append(
+            over_targets(
+                test,
+                subject=subject.name,
+                risk="utility",
+                method="accuracy",
+                metric="test accuracy",
+                counts={"records": float(len(membership.pool(UTILITY)))},
+                better="higher",
+            )
+        )
+        held_out = subject.observations.signal(_correct(subject))
+        outside = np.array([held_out[m, membership.non_members(m)].mean() for m in targets.tolist()])
+        rows.append(
+            gap_attack(
+                train,
+                outside,
+                subject=subject.name,
+                counts={"members": members, "non_members": float(len(audit)) - members},
+            )
+        )
+    return rows + _size_and_cost(subject)
+
+
+def _correct(subject: Subject):  # type: ignore[no-untyped-def]
+    from secateur.auditing.subjects import CORRECT
+
+    return CORRECT
+
+
+def _size_and_cost(subject: Subject) -> list[Measurement]:
+    first = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
+    module = rebuild(first, subject.fleet.recipe.build)
+    parameters = {name for name, _ in module.named_parameters()}
+    rows = size_rows(subject.name, **count_kept(first.tensors, prunable(module), parameters))
+    cost = cpu_seconds(subject)
+    if cost and subject.kind != "stopped":
+        rows.append(
+            Measurement(
+                subject=subject.name,
+                risk="cost",
+                method="process time",
+                metric="cpu seconds per model",
+                value=cost["value"],
+                unit="s",
+                better="lower",
+                status="exact",
+                estimand="property",
+                counts={"models": cost["models"]},
+            )
+        )
+    return rows
+
+
+def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
+    """Return paired differences of one attack between two subjects (a - b), over the same targets."""
+    if isinstance(a.scores, str) or isinstance(b.scores, str):
+        return []
+    membership = a.subject.observations.membership
+    fpr = HEADLINE_FPR
+    n = non_members(a.scores, membership)
+    if fpr * n < 10:
+        fpr = lowest_resolvable_fpr(n) or 0.1
+    rows = []
+    for metric, level in (("auc", None), ("tpr", fpr)):
+        row = difference(
+            a.scores,
+            b.scores,
+            membership,
+            metric,
+            fpr=level,
+            subject=a.subject.name,
+            versus=b.subject.name,
+            method=a.method,
+        )
+        rows.append(replace(row, threat=a.threat))
+    return rows
+
+
+def early_stopping_series(
+    subject: str,
+    method: str,
+    points: Sequence[tuple[int, FloatArray, FloatArray, Measurement]],
+    targets: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> Series:
+    """Return the dense model's curve: per epoch its accuracies and its leak, over the targets."""
+    columns: Mapping[str, tuple[float | None, ...]] = {
+        "epoch": tuple(float(p[0]) for p in points),
+        "train_accuracy": tuple(float(p[1][targets].mean()) for p in points),
+        "test_accuracy": tuple(float(p[2][targets].mean()) for p in points),
+        "auc": tuple(p[3].value for p in points),
+        "low": tuple(p[3].low for p in points),
+        "high": tuple(p[3].high for p in points),
+    }
+    return Series(
+        id=f"early-stopping/{subject}",
+        kind="early stopping",
+        subject=subject,
+        method=method,
+        columns=columns,
+        note="the dense models as they were after each epoch, from snapshots",
+    )
+
+
+def convergence_series(subject: Subject) -> Series | None:
+    """Return ADMM's residual per update and layer, mean over the targets; None without ADMM."""
+    targets = subject.observations.membership.targets.tolist()
+    artifacts = [subject.fleet.artifacts[t] for t in targets]
+    if "admm/residual" not in artifacts[0].history:
+        return None
+    residual = np.mean([a.history["admm/residual"] for a in artifacts], axis=0)
+    rho = artifacts[0].history["admm/rho"]
+    layers = list(artifacts[0].masks)
+    cells = [(u, k) for u in range(residual.shape[0]) for k in range(residual.shape[1])][:500]
+    return Series(
+        id=f"convergence/{subject.name}",
+        kind="convergence",
+        subject=subject.name,
+        method="ADMM",
+        columns={
+            "update": tuple(float(u + 1) for u, _ in cells),
+            "layer": tuple(layers[k] for _, k in cells),
+            "residual": tuple(float(residual[u, k]) for u, k in cells),
+            "rho": tuple(float(rho[u]) for u, _ in cells),
+        },
+        note="||W - Z|| / ||W|| after each update, mean over the targets",
+    )

@@ -1,0 +1,283 @@
+"""Audit fleets of one membership and put every number into one report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secateur.attack.learned import NasrAttack
+from secateur.attack.membership import (
+    RMIA,
+    ConfidenceThreshold,
+    EntropyThreshold,
+    LiRA,
+    LossThreshold,
+    ModifiedEntropyThreshold,
+)
+from secateur.auditing.checks import controls
+from secateur.auditing.choices import matched_epochs, strongest
+from secateur.auditing.rows import (
+    Scored,
+    attack_rows,
+    convergence_series,
+    difference_rows,
+    early_stopping_series,
+    subject_rows,
+)
+from secateur.auditing.subjects import Subject, observe_subjects, score, stopped
+from secateur.context import hardware
+from secateur.measure import auc, histogram_series, roc_series
+from secateur.types import Fleet, Provenance, Report, Scores
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack, Progress
+    from secateur.types import Measurement, Records, Series
+
+__all__ = ["audit", "default_attacks"]
+
+THREAT_MODEL = (
+    "The attacker queries the released model's full output, knows the training algorithm, the pruning method and all "
+    "hyper-parameters, has records of the same distribution, and trains reference models through the identical pipeline. "
+    "He does not see the weights, the dense model beside the pruned one, or the training set. Rows marked 'insider' know half "
+    "of the membership; rows marked 'naive' use dense references against a pruned target."
+)
+LIMITS = (
+    "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may find more.",
+    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from this pool of records, not a statement about one person.",
+    "Averages hide individuals: some records may be fully exposed where the mean is low.",
+    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from references.",
+)
+
+
+def default_attacks() -> tuple[MembershipAttack, ...]:
+    """Return the attacks that an audit runs unless told otherwise.
+
+    Example:
+        >>> len(default_attacks())
+        9
+    """
+    return (
+        LiRA(),
+        LiRA(variance="per record"),
+        LiRA(mode="offline"),
+        RMIA(),
+        RMIA(mode="offline"),
+        LossThreshold(),
+        EntropyThreshold(),
+        ModifiedEntropyThreshold(),
+        NasrAttack(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Audit:
+    """What is known while the report is put together."""
+
+    subjects: list[Subject]
+    scored: list[Scored]
+    naive: list[Scored]
+    strongest: dict[str, str]
+    matched: list[dict[str, Any]]
+    curve: Series | None
+
+    def best(self, subject: str) -> Scored | None:
+        """Return the subject's strongest attack as scored on the targets."""
+        for item in self.scored:
+            if item.subject.name == subject and item.method == self.strongest.get(subject):
+                return item
+        return None
+
+
+def audit(
+    target: Fleet | Sequence[Fleet],
+    records: Records,
+    *,
+    attacks: Sequence[MembershipAttack] | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    about: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Audit one fleet, or a dense fleet and what was made of it.
+
+    Args:
+        target: fleets of one membership; the first is the baseline. Each holds targets and references.
+        records: the fleets' records.
+        attacks: default `default_attacks()`.
+        seed: of learned attacks and controls.
+        workers: worker processes for queries and learned attacks; 0 works in this process.
+        about: further facts for the report: `title`, `command`, `data`, `labels` of subjects.
+        progress: called after each queried model.
+
+    Returns:
+        Rows with intervals, series, controls, provenance. The strongest attack and the early-stopped epochs
+        that match a pruned fleet are chosen on the references.
+
+    Raises:
+        InputError: fleets of different memberships, or opened without their recipe.
+
+    Example:
+        >>> from secateur.data import digits, draw
+        >>> from secateur.models import MLP
+        >>> from secateur.train import Recipe, train_fleet
+        >>> records = digits()
+        >>> who = draw(records, targets=2, references=4, seed=0)
+        >>> recipe = Recipe(build=MLP(widths=(64, 10)), epochs=1)
+        >>> fleet = train_fleet(recipe, records, who, seed=0, engine="serial")
+        >>> report = audit(fleet, records, attacks=[LossThreshold()])
+        >>> sorted({row.risk for row in report.rows})
+        ['cost', 'membership', 'size', 'utility']
+    """
+    fleets = [target] if isinstance(target, Fleet) else list(target)
+    chosen = tuple(default_attacks() if attacks is None else attacks)
+    subjects = observe_subjects(fleets, records, chosen, workers=workers, progress=progress)
+    state = _attack(subjects, records, chosen, seed=seed, workers=workers)
+    rows, adaptive_pairs = _rows(state)
+    about = dict(about or {})
+    return Report(
+        title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),
+        rows=tuple(rows),
+        series=tuple(_series(state)),
+        controls=tuple(
+            controls(
+                state.subjects,
+                state.scored,
+                adaptive_pairs,
+                records=records,
+                strongest=state.strongest,
+                seed=seed,
+            )
+        ),
+        provenance=Provenance(
+            key={
+                "records": records.digest,
+                "membership": fleets[0].membership.digest,
+                "fleets": {f.name: [a.provenance.digest for a in f.artifacts] for f in fleets},
+                "attacks": [repr(a) for a in chosen],
+                "seed": seed,
+            },
+            context=hardware(),
+        ),
+        facts={**_facts(state, records, seed), **about},
+    )
+
+
+def _attack(
+    subjects: list[Subject],
+    records: Records,
+    attacks: Sequence[MembershipAttack],
+    *,
+    seed: int,
+    workers: int,
+) -> _Audit:
+    baseline = subjects[0]
+    on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
+    choice = {s.name: strongest(s, attacks, seed=seed) for s in subjects}
+    points = [(e, *s.accuracies()) for e, s in zip(baseline.fleet.snapshot_epochs, on_the_way, strict=True)]
+    matched = [
+        {"subject": s.name, "by": by, "epoch": epoch, "view": f"{baseline.name}, epoch {epoch}"}
+        for s in subjects[1:]
+        for by, epoch in matched_epochs(points, s).items()
+    ]
+    views = {m["view"] for m in matched}
+    everyone = [*subjects, *(s for s in on_the_way if s.name in views)]
+    choice.update({s.name: strongest(s, attacks, seed=seed) for s in everyone[len(subjects) :]})
+    by_name = {repr(a): a for a in attacks}
+    scored = [
+        Scored(subject=s, attack=by_name[method], scores=value, threat=by_name[method].threat)
+        for s in everyone
+        for (name, method), value in score([s], attacks, seed=seed, workers=workers).items()
+    ]
+    naive = [
+        Scored(subject=s, attack=a, scores=a(s.naive, seed=seed), threat="naive")
+        for s in subjects[1:]
+        if s.naive is not None
+        for a in attacks
+        if not a.needs_posteriors and a.min_out > 0 and choice.get(s.name) is not None
+    ]
+    fallback = repr(attacks[0])
+    picked = {name: method or fallback for name, method in choice.items()}
+    curve = _curve(baseline, on_the_way, points, by_name[picked[baseline.name]], seed)
+    return _Audit(
+        subjects=everyone, scored=scored, naive=naive, strongest=picked, matched=matched, curve=curve
+    )
+
+
+def _curve(
+    baseline: Subject,
+    on_the_way: Sequence[Subject],
+    points: Sequence[tuple[int, Any, Any]],
+    attack: MembershipAttack,
+    seed: int,
+) -> Series | None:
+    if not on_the_way or attack.needs_posteriors:
+        return None
+    membership = baseline.observations.membership
+    measured = []
+    for subject, (epoch, train, test) in zip(on_the_way, points, strict=True):
+        scores = attack(subject.observations, seed=seed)
+        row = auc(scores, membership, subject=subject.name, method=repr(attack), threat=attack.threat)
+        measured.append((epoch, train, test, row))
+    return early_stopping_series(baseline.name, repr(attack), measured, membership.targets)
+
+
+def _rows(state: _Audit) -> tuple[list[Measurement], list[tuple[Measurement, Measurement]]]:
+    rows: list[Measurement] = []
+    for subject in state.subjects:
+        rows += subject_rows(subject)
+    for item in (*state.scored, *state.naive):
+        rows += attack_rows(item)
+    baseline = state.subjects[0].name
+    by_key = {(i.subject.name, i.method): i for i in state.scored}
+    for item in state.scored:
+        if item.subject.kind != "pruned":
+            continue
+        against = [baseline, *(m["view"] for m in state.matched if m["subject"] == item.subject.name)]
+        for other in dict.fromkeys(against):
+            if (other, item.method) in by_key:
+                rows += difference_rows(item, by_key[(other, item.method)])
+    pairs = []
+    for weak in state.naive:
+        best = state.best(weak.subject.name)
+        if best is not None and best.method == weak.method and isinstance(best.scores, Scores):
+            pairs.append((attack_rows(weak)[0], attack_rows(best)[0]))
+    return rows, pairs
+
+
+def _series(state: _Audit) -> list[Series]:
+    found: list[Series] = [] if state.curve is None else [state.curve]
+    for subject in state.subjects:
+        best = state.best(subject.name)
+        membership = subject.observations.membership
+        if best is not None and isinstance(best.scores, Scores):
+            found.append(roc_series(best.scores, membership, subject=subject.name, method=best.method))
+            found.append(histogram_series(best.scores, membership, subject=subject.name, method=best.method))
+        if subject.kind == "pruned":
+            curve = convergence_series(subject)
+            found += [] if curve is None else [curve]
+    return found
+
+
+def _facts(state: _Audit, records: Records, seed: int) -> dict[str, Any]:
+    membership = state.subjects[0].observations.membership
+    return {
+        "data": {
+            "name": records.name,
+            "records": len(records),
+            "classes": records.n_classes,
+            "digest": records.digest,
+        },
+        "pools": {name: len(indices) for name, indices in membership.pools.items()},
+        "models": {"targets": len(membership.targets), "references": len(membership.references)},
+        "subjects": {
+            s.name: {"pipeline": list(s.fleet.pipeline), "label": s.name, "kind": s.kind}
+            for s in state.subjects
+        },
+        "baseline": state.subjects[0].name,
+        "strongest": state.strongest,
+        "matched": state.matched,
+        "threat_model": THREAT_MODEL,
+        "limits": list(LIMITS),
+        "seed": seed,
+    }

@@ -1,0 +1,151 @@
+"""The models that an audit speaks of: fleets as trained, and the dense fleet as it was on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from secateur.errors import InputError, NotEnoughReferencesError
+from secateur.parallel import run_tasks
+from secateur.probe.run import observe, snapshot_view
+from secateur.types import UTILITY, Fleet, Observations, Scores, Signal
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack, Progress
+    from secateur.types import FloatArray, Records
+
+__all__ = ["Kind", "Subject", "observe_subjects", "score", "stopped"]
+
+Kind = Literal["dense", "pruned", "stopped"]
+
+CORRECT = Signal(name="correct")
+CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One family of models under audit, with what an attacker sees of it.
+
+    `naive` is what an attacker sees who prunes no references: the targets' signals of this view, the references' of the baseline.
+    """
+
+    name: str
+    kind: Kind
+    observations: Observations
+    fleet: Fleet
+    naive: Observations | None = None
+
+    def accuracies(self) -> tuple[FloatArray, FloatArray]:
+        """Return (train, test) accuracy of every model, each `[models]`."""
+        membership = self.observations.membership
+        correct = self.observations.signal(CORRECT)
+        utility = membership.pool(UTILITY)
+        train = np.array([correct[m, membership.members(m)].mean() for m in range(len(membership))])
+        test = correct[:, utility].mean(axis=1) if utility.size else np.full(len(train), np.nan)
+        return train, test
+
+
+def needed_signals(attacks: Sequence[MembershipAttack]) -> tuple[Signal, ...]:
+    """Return the signals of these attacks and of the controls, without repeats."""
+    wanted = [s for attack in attacks for s in attack.needs]
+    return tuple(dict.fromkeys([*CONTROL_SIGNALS, *wanted]))
+
+
+def observe_subjects(
+    fleets: Sequence[Fleet],
+    records: Records,
+    attacks: Sequence[MembershipAttack],
+    *,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[Subject]:
+    """Query every fleet; the first is the baseline."""
+    names = [f.name for f in fleets]
+    if len(set(names)) != len(names):
+        raise InputError(f"fleets need different names, got {names}; give one of them another name")
+    for fleet in fleets[1:]:
+        if fleet.membership.digest != fleets[0].membership.digest:
+            raise InputError(
+                f"the fleets {names[0]!r} and {fleet.name!r} have different memberships; before and after "
+                "must be one draw: prune the first fleet instead of training another"
+            )
+    signals = needed_signals(attacks)
+    posteriors = any(a.needs_posteriors for a in attacks)
+    seen = [
+        observe(f, records, signals=signals, posteriors=posteriors, workers=workers, progress=progress)
+        for f in fleets
+    ]
+    subjects = [Subject(name=names[0], kind="dense", observations=seen[0], fleet=fleets[0])]
+    for fleet, observations in zip(fleets[1:], seen[1:], strict=True):
+        naive = with_references_of(observations, seen[0])
+        subjects.append(
+            Subject(name=fleet.name, kind="pruned", observations=observations, fleet=fleet, naive=naive)
+        )
+    return subjects
+
+
+def with_references_of(targets: Observations, references: Observations) -> Observations:
+    """Return the targets' signals of one view beside the references' of another."""
+    rows = targets.membership.references
+    mixed = {}
+    for key, values in targets.views[targets.primary].items():
+        mixed[key] = np.array(values)
+        mixed[key][rows] = references.views[references.primary][key][rows]
+    return replace(targets, views={targets.primary: mixed})
+
+
+def stopped(baseline: Subject, records: Records, epoch: int) -> Subject:
+    """Return the baseline as it was after `epoch` epochs."""
+    observations = snapshot_view(baseline.fleet, records, epoch)
+    return Subject(
+        name=observations.primary, kind="stopped", observations=observations, fleet=baseline.fleet
+    )
+
+
+def _score_one(seed: int, task: tuple[MembershipAttack, Observations]) -> Scores | str:
+    attack, observations = task
+    try:
+        return attack(observations, seed=seed)
+    except NotEnoughReferencesError as error:
+        return str(error)
+
+
+def score(
+    subjects: Sequence[Subject],
+    attacks: Sequence[MembershipAttack],
+    *,
+    seed: int,
+    workers: int,
+) -> dict[tuple[str, str], Scores | str]:
+    """Run every attack on every subject; keys are (subject, attack's repr).
+
+    Returns:
+        Scores, or the reason why the attack did not run. An attack whose signals a snapshot does not hold, or
+        that reads posteriors, is left out for stopped subjects.
+    """
+    keys, tasks = [], []
+    for subject in subjects:
+        held = subject.observations.views[subject.observations.primary]
+        for attack in attacks:
+            if subject.kind == "stopped" and (
+                attack.needs_posteriors or any(s.key not in held for s in attack.needs)
+            ):
+                continue
+            keys.append((subject.name, repr(attack)))
+            tasks.append((attack, subject.observations))
+    heavy = [i for i, (attack, _) in enumerate(tasks) if attack.needs_posteriors]
+    light = [i for i in range(len(tasks)) if i not in heavy]
+    found: dict[tuple[str, str], Scores | str] = {}
+    for indices, n in ((light, 0), (heavy, workers)):
+        results = run_tasks(_score_one, [tasks[i] for i in indices], workers=n, shared=(seed,))
+        found.update({keys[i]: r.value for i, r in zip(indices, results, strict=True)})
+    return {key: found[key] for key in keys}
+
+
+def cpu_seconds(subject: Subject) -> Mapping[str, float]:
+    """Return the mean CPU time per model of the subject's last step, in seconds, where it is known."""
+    costs = [c for c in subject.fleet.costs if c > 0]
+    return {"value": float(np.mean(costs)), "models": float(len(costs))} if costs else {}
