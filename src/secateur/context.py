@@ -1,0 +1,70 @@
+"""The circumstances of a run: hardware and library versions, nothing that names a person or machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["hardware"]
+
+_LIBRARIES = ("numpy", "scipy", "torch")
+_FLAGS = ("avx2", "avx512f")
+
+
+def hardware() -> dict[str, Any]:
+    """Describe the processor, memory, system and libraries that a result was made with.
+
+    Returns:
+        `processor`, `cores` (that this process may use), `memory_bytes` (0 when unknown), `system`,
+        `flags` (instruction sets among avx2 and avx512f), and `versions` by name ("" when absent).
+        No host name, user name or path.
+
+    Example:
+        >>> sorted(hardware())
+        ['cores', 'flags', 'memory_bytes', 'processor', 'system', 'versions']
+    """
+    processor, flags = _processor()
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = ""
+    return {
+        "processor": processor,
+        "cores": _cores(),
+        "memory_bytes": _memory_bytes(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "flags": flags,
+        "versions": versions,
+    }
+
+
+def _processor() -> tuple[str, list[str]]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    present = set(fields.get("flags", "").split())
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return name, [flag for flag in _FLAGS if flag in present]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0

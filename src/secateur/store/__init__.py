@@ -1,0 +1,61 @@
+"""The only code that knows file formats; numpy, safetensors and JSON, never a pickle.
+
+Every file is written beside its place and then moved there, carries the digest of its content,
+and is refused with the reason when it is missing, truncated, altered or somebody else's.
+"""
+
+from __future__ import annotations
+
+from secateur.store.arrays import (
+    read_membership,
+    read_observations,
+    read_scores,
+    write_membership,
+    write_observations,
+    write_scores,
+)
+from secateur.store.documents import read_document, read_report, write_document, write_report
+from secateur.store.files import clean_temporaries
+from secateur.store.finished import (
+    StoredArtifacts,
+    finish_fleet,
+    fleet_digest,
+    note_cost,
+    open_fleet,
+)
+from secateur.store.fleets import (
+    FleetFolder,
+    FleetPlan,
+    create_fleet,
+    has_model,
+    model_path,
+    read_fleet_plan,
+)
+from secateur.store.tensors import read_artifact, write_artifact
+
+__all__ = [
+    "FleetFolder",
+    "FleetPlan",
+    "StoredArtifacts",
+    "clean_temporaries",
+    "create_fleet",
+    "finish_fleet",
+    "fleet_digest",
+    "has_model",
+    "model_path",
+    "note_cost",
+    "open_fleet",
+    "read_artifact",
+    "read_document",
+    "read_fleet_plan",
+    "read_membership",
+    "read_observations",
+    "read_report",
+    "read_scores",
+    "write_artifact",
+    "write_document",
+    "write_membership",
+    "write_observations",
+    "write_report",
+    "write_scores",
+]

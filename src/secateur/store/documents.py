@@ -1,0 +1,92 @@
+"""JSON documents that carry the digest of their own content; among them the report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.errors import InputError, StoreError
+from secateur.store.files import altered, read_bytes, write_bytes
+from secateur.store.files import damaged as broken
+from secateur.types import Report, canonical_json
+
+__all__ = ["plain", "read_document", "read_report", "write_document", "write_report"]
+
+
+def plain(value: Any, *, what: str) -> Any:
+    """Return a value as JSON would give it back: lists for tuples, text for every key.
+
+    Raises:
+        StoreError: the value is not plain JSON.
+    """
+    try:
+        return json.loads(canonical_json(value))
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"{what} cannot be written as JSON ({error}); use text, finite numbers, lists and "
+            "mappings only"
+        ) from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def write_document(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as sorted, indented JSON with the digest of its canonical form on top.
+
+    Raises:
+        StoreError: the content is not plain JSON, or the folder cannot be written.
+    """
+    content = plain(dict(content), what=f"the content of {path}")
+    full = {**content, "digest": _digest(content)}
+    text = json.dumps(full, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def read_document(path: str | Path, *, what: str) -> dict[str, Any]:
+    """Read what `write_document` wrote, without the digest, after checking it.
+
+    Raises:
+        StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
+    """
+    data = read_bytes(path, expected="json", what=what)
+    try:
+        content: dict[str, Any] = json.loads(data)
+        stated = content.pop("digest", None)
+        found = _digest(content)
+    except (ValueError, RecursionError) as error:
+        raise broken(path, what=what, why=error) from error
+    if stated is None:
+        raise StoreError(
+            f"{path} is JSON without a digest, not a {what}: other software wrote it; give a file "
+            "that secateur wrote"
+        )
+    if stated != found:
+        raise altered(path, stated=stated, found=found)
+    return content
+
+
+def write_report(path: str | Path, report: Report) -> None:
+    """Write a report as JSON: sorted, indented, with the digest of the rest under `digest`.
+
+    Raises:
+        StoreError: the report is not plain JSON, or the folder cannot be written.
+    """
+    write_document(path, report.to_dict())
+
+
+def read_report(path: str | Path) -> Report:
+    """Read a report and check it against its digest.
+
+    Raises:
+        StoreError: the file is missing, truncated, altered, of another kind or schema version.
+    """
+    content = read_document(path, what="secateur report")
+    try:
+        return Report.from_dict(content)
+    except InputError as error:
+        raise StoreError(f"{path}: {error}") from error
