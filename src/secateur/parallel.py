@@ -141,7 +141,12 @@ class _Pool:
         with self._lock:  # no worker starts once the pool is stopped
             if self._stopped.is_set():
                 return None
-            worker = _Worker()
+            try:
+                worker = _Worker()
+            except OSError as error:
+                raise WorkerError(
+                    f"cannot start a worker process ({error}); use fewer workers, or workers=0"
+                ) from error
             self._alive.add(worker)
             return worker
 
@@ -172,8 +177,8 @@ class _Pool:
             outcome = outcome or worker.ask(message)
         except (EOFError, OSError):
             if worker is None:
-                raise  # no process could be started at all
-            code = worker.kill_after(_PATIENCE)
+                raise
+            code = worker.close()
             with self._lock:
                 self._alive.discard(worker)
             if self._stopped.is_set():
@@ -236,12 +241,12 @@ class _Worker:
             self._process.kill()
             return self._process.wait()
 
-    def close(self) -> None:
-        """End an idle worker by closing its input."""
+    def close(self) -> int:
+        """Close the pipes, which ends the worker, and return its exit code."""
         for pipe in (self._pipe_in, self._pipe_out):
             with contextlib.suppress(OSError):  # what a dead worker did not read is lost anyway
                 pipe.close()
-        self.kill_after(_PATIENCE)
+        return self.kill_after(_PATIENCE)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

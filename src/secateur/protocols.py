@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Builder", "MembershipAttack", "Probe", "Progress", "Threat", "TrainCallable"]
 
 Threat = Literal["adaptive", "no references", "insider"]
-"""What the adversary has: references through the identical pipeline; the target's outputs alone; half of the members."""
+"""What the adversary has: references through the identical pipeline; the target's outputs alone;
+half of the members.
+"""
 
 Progress = Callable[[int, int, str], None]
 """Called with (tasks done, tasks in all, what) whenever a task ends."""
@@ -22,7 +24,9 @@ Progress = Callable[[int, int, str], None]
 
 @runtime_checkable
 class Builder(Protocol):
-    """Makes one freshly initialised network; a frozen dataclass, so that its repr is its provenance."""
+    """Makes one freshly initialised network; a frozen dataclass, so that its repr is its
+    provenance.
+    """
 
     def __call__(self) -> nn.Module:
         """Return a new module, initialised from torch's current random state."""
@@ -47,10 +51,12 @@ class Probe(Protocol):
 
 @runtime_checkable
 class MembershipAttack(Protocol):
-    """Scores (target model, record) pairs; a frozen dataclass whose repr is its spelling everywhere.
+    """Scores (target model, record) pairs; a frozen dataclass whose repr is its spelling
+    everywhere.
 
-    `min_in` and `min_out` say how many reference models must have, and must not have, trained on each
-    record of the audit pool; `needs` which signals are read; `needs_posteriors` whether the targets' softmax outputs are.
+    `min_in` and `min_out` say how many reference models must have, and must not have, trained on
+    each record of the audit pool; `needs` which signals are read; `needs_posteriors` whether the
+    targets' softmax outputs are.
     """
 
     threat: ClassVar[Threat]

@@ -1,4 +1,6 @@
-"""The composition: observe, attack, measure, control, and say what was chosen on what. No algorithm lives here."""
+"""The composition: observe, attack, measure, control, and say what was chosen on what. No algorithm
+lives here.
+"""
 
 from __future__ import annotations
 

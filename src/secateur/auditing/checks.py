@@ -1,4 +1,6 @@
-"""The controls of an audit: checks of the audit itself, raised where its numbers need a grain of salt."""
+"""The controls of an audit: checks of the audit itself, raised where its numbers need a grain of
+salt.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def controls(
         subjects: all model families; the first is the baseline.
         scored: every attack on every subject.
         naive: per pruned subject the (naive, adaptive) AUC of one attack.
-        records: the inputs, for the blind baseline and near-duplicates; None when only signals are at hand.
+        records: the inputs, for the blind baseline and near-duplicates; None when only signals are
+            at hand.
         strongest: the attack chosen per subject.
         seed: of permutations and folds.
     """
@@ -57,12 +60,17 @@ def controls(
         if chosen is not None and isinstance(chosen.scores, Scores) and subject.kind != "stopped":
             found.append(
                 null_control(
-                    chosen.scores, membership, subject=subject.name, seed=derive_seed(seed, "null", subject.name)
+                    chosen.scores,
+                    membership,
+                    subject=subject.name,
+                    seed=derive_seed(seed, "null", subject.name),
                 )
             )
     for attack in _reference_attacks(scored):
         found.append(
-            planted_control(attack, baseline.observations, seed=derive_seed(seed, "planted", repr(attack)))
+            planted_control(
+                attack, baseline.observations, seed=derive_seed(seed, "planted", repr(attack))
+            )
         )
     if records is not None:
         found.append(blind_baseline(records, membership, seed=derive_seed(seed, "blind")))
@@ -112,8 +120,14 @@ def convergence_control(subject: Subject) -> Control | None:
         id="convergence",
         status="raised" if open_layers else "passed",
         subject=subject.name,
-        saw=f"the largest last residual ||W - Z|| / ||W|| over layers and targets is {worst[layer]:.3f}, in {layer}",
-        why="where ADMM has not converged, the hard prune is a shock that acts like early stopping and can pass for protection",
+        saw=(
+            f"the largest last residual ||W - Z|| / ||W|| over layers and targets is "
+            f"{worst[layer]:.3f}, in {layer}"
+        ),
+        why=(
+            "where ADMM has not converged, the hard prune is a shock that acts like early "
+            "stopping and can pass for protection"
+        ),
         mend="raise the final rho or the number of updates, or give the layer a larger budget",
         value=worst[layer],
     )
@@ -126,6 +140,9 @@ def _curve_control(subjects: Sequence[Subject]) -> Control:
         status="passed" if has else "raised",
         subject=subjects[0].name,
         saw=f"{len(subjects[0].fleet.snapshot_epochs)} snapshots of the dense models in training",
-        why="leak grows with epochs; a pruned model must be compared with the dense one stopped at equal accuracy",
+        why=(
+            "leak grows with epochs; a pruned model must be compared with the dense one stopped "
+            "at equal accuracy"
+        ),
         mend="train the dense fleet with snapshots",
     )

@@ -1,4 +1,6 @@
-"""What an audit chooses, and on what: reference models stand in for targets, so that no choice is a maximum over the targets."""
+"""What an audit chooses, and on what: reference models stand in for targets, so that no choice is a
+maximum over the targets.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ __all__ = ["matched_epochs", "pseudo", "strongest"]
 
 
 def pseudo(observations: Observations) -> Observations | None:
-    """Return observations in which up to 8 references play the targets and the rest stay references.
+    """Return observations in which up to 8 references play the targets and the rest stay
+    references.
 
     The true targets are left out. None when there are fewer than 8 references.
     """
@@ -30,7 +33,9 @@ def pseudo(observations: Observations) -> Observations | None:
     if len(references) < 8:
         return None
     n = min(8, len(references) // 4)
-    roles: tuple[Role, ...] = tuple("target" if i < n else "reference" for i in range(len(references)))
+    roles: tuple[Role, ...] = tuple(
+        "target" if i < n else "reference" for i in range(len(references))
+    )
     inner = Membership(
         inside=membership.inside[references],
         roles=roles,
@@ -46,7 +51,9 @@ def pseudo(observations: Observations) -> Observations | None:
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
-    """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing can be said."""
+    """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
+    can be said.
+    """
     trial = pseudo(subject.observations)
     if trial is None:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.auditing.subjects import Subject, cpu_seconds
+from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
 from secateur.measure import (
     accuracy_of_attack,
@@ -49,7 +49,9 @@ class Scored:
 
 
 def attack_rows(scored: Scored) -> list[Measurement]:
-    """Return AUC, balanced accuracy, accuracy and TPR at 1 % FPR (or the lowest FPR that n resolves) of one attack."""
+    """Return AUC, balanced accuracy, accuracy and TPR at 1 % FPR (or the lowest FPR that n
+    resolves) of one attack.
+    """
     membership = scored.subject.observations.membership
     about = {"subject": scored.subject.name, "method": scored.method, "threat": scored.threat}
     if isinstance(scored.scores, str):
@@ -114,8 +116,10 @@ def subject_rows(subject: Subject) -> list[Measurement]:
                 better="higher",
             )
         )
-        held_out = subject.observations.signal(_correct(subject))
-        outside = np.array([held_out[m, membership.non_members(m)].mean() for m in targets.tolist()])
+        held_out = subject.observations.signal(CORRECT)
+        outside = np.array(
+            [held_out[m, membership.non_members(m)].mean() for m in targets.tolist()]
+        )
         rows.append(
             gap_attack(
                 train,
@@ -125,12 +129,6 @@ def subject_rows(subject: Subject) -> list[Measurement]:
             )
         )
     return rows + _size_and_cost(subject)
-
-
-def _correct(subject: Subject):  # type: ignore[no-untyped-def]
-    from secateur.auditing.subjects import CORRECT
-
-    return CORRECT
 
 
 def _size_and_cost(subject: Subject) -> list[Measurement]:
@@ -158,7 +156,7 @@ def _size_and_cost(subject: Subject) -> list[Measurement]:
 
 
 def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
-    """Return paired differences of one attack between two subjects (a - b), over the same targets."""
+    """Return paired differences of one attack between two subjects: a - b, same targets."""
     if isinstance(a.scores, str) or isinstance(b.scores, str):
         return []
     membership = a.subject.observations.membership

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from secateur.attack.learned import NasrAttack
 from secateur.attack.membership import (
     RMIA,
-    ConfidenceThreshold,
     EntropyThreshold,
     LiRA,
     LossThreshold,
@@ -37,16 +36,22 @@ if TYPE_CHECKING:
 __all__ = ["audit", "default_attacks"]
 
 THREAT_MODEL = (
-    "The attacker queries the released model's full output, knows the training algorithm, the pruning method and all "
-    "hyper-parameters, has records of the same distribution, and trains reference models through the identical pipeline. "
-    "He does not see the weights, the dense model beside the pruned one, or the training set. Rows marked 'insider' know half "
+    "The attacker queries the released model's full output, knows the training algorithm, the "
+    "pruning method and all "
+    "hyper-parameters, has records of the same distribution, and trains reference models through"
+    " the identical pipeline. "
+    "He does not see the weights, the dense model beside the pruned one, or the training set. "
+    "Rows marked 'insider' know half "
     "of the membership; rows marked 'naive' use dense references against a pruned target."
 )
 LIMITS = (
-    "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may find more.",
-    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from this pool of records, not a statement about one person.",
+    "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may "
+    "find more.",
+    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
+    "this pool of records, not a statement about one person.",
     "Averages hide individuals: some records may be fully exposed where the mean is low.",
-    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from references.",
+    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from"
+    " references.",
 )
 
 
@@ -102,7 +107,8 @@ def audit(
     """Audit one fleet, or a dense fleet and what was made of it.
 
     Args:
-        target: fleets of one membership; the first is the baseline. Each holds targets and references.
+        target: fleets of one membership; the first is the baseline. Each holds targets and
+            references.
         records: the fleets' records.
         attacks: default `default_attacks()`.
         seed: of learned attacks and controls.
@@ -111,8 +117,8 @@ def audit(
         progress: called after each queried model.
 
     Returns:
-        Rows with intervals, series, controls, provenance. The strongest attack and the early-stopped epochs
-        that match a pruned fleet are chosen on the references.
+        Rows with intervals, series, controls, provenance. The strongest attack and the
+        early-stopped epochs that match a pruned fleet are chosen on the references.
 
     Raises:
         InputError: fleets of different memberships, or opened without their recipe.
@@ -174,7 +180,10 @@ def _attack(
     baseline = subjects[0]
     on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
     choice = {s.name: strongest(s, attacks, seed=seed) for s in subjects}
-    points = [(e, *s.accuracies()) for e, s in zip(baseline.fleet.snapshot_epochs, on_the_way, strict=True)]
+    points = [
+        (e, *s.accuracies())
+        for e, s in zip(baseline.fleet.snapshot_epochs, on_the_way, strict=True)
+    ]
     matched = [
         {"subject": s.name, "by": by, "epoch": epoch, "view": f"{baseline.name}, epoch {epoch}"}
         for s in subjects[1:]
@@ -200,7 +209,12 @@ def _attack(
     picked = {name: method or fallback for name, method in choice.items()}
     curve = _curve(baseline, on_the_way, points, by_name[picked[baseline.name]], seed)
     return _Audit(
-        subjects=everyone, scored=scored, naive=naive, strongest=picked, matched=matched, curve=curve
+        subjects=everyone,
+        scored=scored,
+        naive=naive,
+        strongest=picked,
+        matched=matched,
+        curve=curve,
     )
 
 
@@ -217,7 +231,9 @@ def _curve(
     measured = []
     for subject, (epoch, train, test) in zip(on_the_way, points, strict=True):
         scores = attack(subject.observations, seed=seed)
-        row = auc(scores, membership, subject=subject.name, method=repr(attack), threat=attack.threat)
+        row = auc(
+            scores, membership, subject=subject.name, method=repr(attack), threat=attack.threat
+        )
         measured.append((epoch, train, test, row))
     return early_stopping_series(baseline.name, repr(attack), measured, membership.targets)
 
@@ -233,7 +249,10 @@ def _rows(state: _Audit) -> tuple[list[Measurement], list[tuple[Measurement, Mea
     for item in state.scored:
         if item.subject.kind != "pruned":
             continue
-        against = [baseline, *(m["view"] for m in state.matched if m["subject"] == item.subject.name)]
+        against = [
+            baseline,
+            *(m["view"] for m in state.matched if m["subject"] == item.subject.name),
+        ]
         for other in dict.fromkeys(against):
             if (other, item.method) in by_key:
                 rows += difference_rows(item, by_key[(other, item.method)])
@@ -251,8 +270,12 @@ def _series(state: _Audit) -> list[Series]:
         best = state.best(subject.name)
         membership = subject.observations.membership
         if best is not None and isinstance(best.scores, Scores):
-            found.append(roc_series(best.scores, membership, subject=subject.name, method=best.method))
-            found.append(histogram_series(best.scores, membership, subject=subject.name, method=best.method))
+            found.append(
+                roc_series(best.scores, membership, subject=subject.name, method=best.method)
+            )
+            found.append(
+                histogram_series(best.scores, membership, subject=subject.name, method=best.method)
+            )
         if subject.kind == "pruned":
             curve = convergence_series(subject)
             found += [] if curve is None else [curve]

@@ -1,4 +1,4 @@
-"""The models that an audit speaks of: fleets as trained, and the dense fleet as it was on the way."""
+"""The models that an audit speaks of: fleets as trained, the dense one also on the way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence")
 class Subject:
     """One family of models under audit, with what an attacker sees of it.
 
-    `naive` is what an attacker sees who prunes no references: the targets' signals of this view, the references' of the baseline.
+    `naive` is what an attacker sees who prunes no references: the targets' signals of this view,
+    the references' of the baseline.
     """
 
     name: str
@@ -69,20 +70,25 @@ def observe_subjects(
     for fleet in fleets[1:]:
         if fleet.membership.digest != fleets[0].membership.digest:
             raise InputError(
-                f"the fleets {names[0]!r} and {fleet.name!r} have different memberships; before and after "
+                f"the fleets {names[0]!r} and {fleet.name!r} have different memberships; before "
+                f"and after "
                 "must be one draw: prune the first fleet instead of training another"
             )
     signals = needed_signals(attacks)
     posteriors = any(a.needs_posteriors for a in attacks)
     seen = [
-        observe(f, records, signals=signals, posteriors=posteriors, workers=workers, progress=progress)
+        observe(
+            f, records, signals=signals, posteriors=posteriors, workers=workers, progress=progress
+        )
         for f in fleets
     ]
     subjects = [Subject(name=names[0], kind="dense", observations=seen[0], fleet=fleets[0])]
     for fleet, observations in zip(fleets[1:], seen[1:], strict=True):
         naive = with_references_of(observations, seen[0])
         subjects.append(
-            Subject(name=fleet.name, kind="pruned", observations=observations, fleet=fleet, naive=naive)
+            Subject(
+                name=fleet.name, kind="pruned", observations=observations, fleet=fleet, naive=naive
+            )
         )
     return subjects
 
@@ -123,8 +129,8 @@ def score(
     """Run every attack on every subject; keys are (subject, attack's repr).
 
     Returns:
-        Scores, or the reason why the attack did not run. An attack whose signals a snapshot does not hold, or
-        that reads posteriors, is left out for stopped subjects.
+        Scores, or the reason why the attack did not run. An attack whose signals a snapshot does
+        not hold, or that reads posteriors, is left out for stopped subjects.
     """
     keys, tasks = [], []
     for subject in subjects:
@@ -146,6 +152,6 @@ def score(
 
 
 def cpu_seconds(subject: Subject) -> Mapping[str, float]:
-    """Return the mean CPU time per model of the subject's last step, in seconds, where it is known."""
+    """Return the mean CPU seconds per model of the subject's last step, where known."""
     costs = [c for c in subject.fleet.costs if c > 0]
     return {"value": float(np.mean(costs)), "models": float(len(costs))} if costs else {}

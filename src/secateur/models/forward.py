@@ -51,7 +51,9 @@ def logits_of(
         with torch.no_grad():
             for start in range(0, len(where), batch_size):
                 inputs = np.array(records.gather(where[start : start + batch_size]))
-                blocks.append(_forward(module, torch.from_numpy(inputs).to(device), records.n_classes))
+                blocks.append(
+                    _forward(module, torch.from_numpy(inputs).to(device), records.n_classes)
+                )
     finally:
         module.train(was_training)
     return np.concatenate(blocks) if blocks else np.zeros((0, records.n_classes), np.float32)
@@ -72,6 +74,8 @@ def _forward(
             f"{n_classes} classes; expected ({len(inputs)}, {n_classes}) logits"
         )
     if not bool(torch.isfinite(out).all()):
-        raise InputError("the network gave logits that are NaN or infinite; it has diverged, or is damaged")
+        raise InputError(
+            "the network gave logits that are NaN or infinite; it has diverged, or is damaged"
+        )
     values: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = out.float().cpu().numpy()
     return values

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from secateur.probe.signals import signals as compute_signals
+from secateur.probe.signals import softmax
 
 from secateur import store
 from secateur.errors import InputError
 from secateur.models import logits_of, rebuild
 from secateur.parallel import run_tasks
-from secateur.probe.signals import signals as compute_signals
-from secateur.probe.signals import softmax
 from secateur.types import Artifact, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def observe(
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
     if len(records) != fleet.membership.inside.shape[1]:
         raise InputError(
-            f"{len(records)} records, but the fleet's membership is over {fleet.membership.inside.shape[1]}"
+            f"{len(records)} records, but the fleet's membership is over "
+            f"{fleet.membership.inside.shape[1]}"
         )
     targets = set(fleet.membership.targets.tolist())
     locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
@@ -85,7 +86,9 @@ def observe(
     results = run_tasks(observe_model, tasks, workers=workers, shared=shared, progress=progress)
     kept = [r.value[1] for r in results if r.value[1] is not None]
     return Observations(
-        views={fleet.name: {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}},
+        views={
+            fleet.name: {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}
+        },
         labels=records.labels,
         membership=fleet.membership,
         n_classes=records.n_classes,
@@ -96,13 +99,16 @@ def observe(
 
 
 def snapshot_view(fleet: Fleet, records: Records, epoch: int) -> Observations:
-    """Return what snapshots kept of a fleet after `epoch` epochs, as a view `<name>, epoch <epoch>`.
+    """Return what snapshots kept of a fleet after `epoch` epochs, as a view `<name>, epoch
+    <epoch>`.
 
     Raises:
         InputError: no snapshot was kept at that epoch.
     """
     if epoch not in fleet.snapshot_epochs:
-        raise InputError(f"no snapshot after epoch {epoch}; there are {list(fleet.snapshot_epochs)}")
+        raise InputError(
+            f"no snapshot after epoch {epoch}; there are {list(fleet.snapshot_epochs)}"
+        )
     row = fleet.snapshot_epochs.index(epoch)
     per_model = [{k: v[row] for k, v in a.snapshots.items()} for a in fleet.artifacts]
     view = f"{fleet.name}, epoch {epoch}"

@@ -55,6 +55,14 @@ class StoredArtifacts(Sequence[Artifact]):
         self._recent = ((position, artifact), *others)[:_RECENT]
         return artifact
 
+    def path(self, index: int) -> Path:
+        """Return the file of a model, so that a worker can read it by itself."""
+        return self._entries[index][0]
+
+    def key_digest(self, index: int) -> str:
+        """Return the provenance digest of a model without reading it."""
+        return self._entries[index][1]
+
     def __reduce__(self) -> tuple[Any, ...]:
         return StoredArtifacts, (self._entries,)
 

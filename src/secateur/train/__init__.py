@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from secateur.train.engines import Processes, Serial
-from secateur.train.fleet import Snapshots, apply, train_fleet
+from secateur.train.fleet import apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.train.model import Snapshots
 from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
 
 __all__ = [

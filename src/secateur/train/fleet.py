@@ -1,157 +1,33 @@
-"""Many models from one recipe: each from its own seed, on disk as it ends, found again on resume."""
+"""Many models from one recipe: each from its own seed, on disk as it ends, found on resume."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import torch
 from torch import nn
 
 from secateur import store
-from secateur.errors import InputError, InterruptedRunError, MethodError
-from secateur.models import logits_of, prunable, rebuild, tensors_of
+from secateur.errors import InputError, InterruptedRunError
 from secateur.train.engines import Processes, Serial
-from secateur.train.loop import TrainData, as_arrays, run_phases
+from secateur.train.model import Job, Snapshots, apply_to_module, make_model
+from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
-from secateur.types import AUDIT, Artifact, Fleet, Membership, Provenance, Records, derive_seed
+from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
 if TYPE_CHECKING:
-    from secateur.protocols import Probe, Progress
-    from secateur.train.loop import AfterEpoch
+    from secateur.parallel import TaskResult
+    from secateur.protocols import Progress
 
 __all__ = ["Engine", "Snapshots", "apply", "train_fleet"]
 
 Engine = Serial | Processes | Literal["auto", "serial", "processes"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshots:
-    """What is kept of a model while it trains: a probe's arrays after some epochs of its first phase.
-
-    Args:
-        epochs: increasing numbers of finished epochs, at most 12.
-        probe: reduces logits to named arrays, one value per record.
-    """
-
-    epochs: tuple[int, ...]
-    probe: Probe
-
-    def __post_init__(self) -> None:
-        if not self.epochs or len(self.epochs) > 12 or list(self.epochs) != sorted(set(self.epochs)):
-            raise MethodError(f"snapshot epochs must be 1 to 12 increasing numbers, got {self.epochs}")
-        if self.epochs[0] < 1:
-            raise MethodError(f"snapshot epochs count finished epochs from 1, got {self.epochs[0]}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One model to make: from scratch, or from a parent by a transform."""
-
-    recipe: Recipe
-    transform: Transform | None
-    model: int
-    seed: int
-    key: Mapping[str, Any]
-    parent: Artifact | None = None
-    parent_path: Path | None = None
-    path: Path | None = None
-    snapshots: Snapshots | None = None
-
-
-def _source_digest(value: object) -> str:
-    """Digest the source of user code, so that an edit is never met by a stale result."""
-    kind = value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
-    try:
-        text = inspect.getsource(kind)
-    except (OSError, TypeError):
-        text = repr(value)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sources(value: object) -> dict[str, str]:
-    """Digest the sources of a method and of the methods in its fields, by class name."""
-    found = {f"{type(value).__module__}.{type(value).__qualname__}": _source_digest(value)}
-    if inspect.isfunction(value):
-        found = {f"{value.__module__}.{value.__qualname__}": _source_digest(value)}
-    parts: list[object] = list(getattr(value, "__dict__", {}).values())
-    for part in parts:
-        items = part if isinstance(part, tuple) else (part,)
-        for item in items:
-            if hasattr(item, "__dataclass_fields__") or inspect.isfunction(item):
-                found.update(_sources(item))
-    return found
-
-
-def initial_module(recipe: Recipe, seed: int) -> nn.Module:
-    """Build the recipe's network as this seed initialises it; torch's global state is untouched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "init"))
-        return recipe.build()
-
-
-def _snapshot_taker(
-    snapshots: Snapshots, records: Records, kept: dict[str, list[np.ndarray[Any, Any]]]
-) -> AfterEpoch:
-    def take(module: nn.Module, epoch: int) -> None:
-        if epoch in snapshots.epochs:
-            logits = logits_of(module, records)
-            for name, values in snapshots.probe(logits, records.labels).items():
-                kept.setdefault(name, []).append(values)
-
-    return take
-
-
-def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
-    """Make one model; return it, or its digest when it was written to `job.path`."""
-    recipe = job.recipe
-    module = initial_module(recipe, job.seed)
-    initial = {k: v.detach().clone() for k, v in module.named_parameters()}
-    step = "train" if job.transform is None else "transform"
-    if job.transform is not None and not job.transform.fresh:
-        parent = job.parent
-        if parent is None:
-            assert job.parent_path is not None  # every transform job has one or the other
-            parent = store.read_artifact(job.parent_path)
-        module.load_state_dict(rebuild(parent, recipe.build).state_dict())
-    phases = recipe.phases() if job.transform is None else job.transform.phases(recipe)
-    device = next(module.parameters()).device
-    pools = {pool for phase in phases for pool in phase.streams}
-    kept: dict[str, list[np.ndarray[Any, Any]]] = {}
-    trained = run_phases(
-        module,
-        phases,
-        recipe,
-        TrainData.of(records, membership.members(job.model), device),
-        streams={
-            pool: TrainData.of(records, membership.pool(pool), device) for pool in pools
-        },
-        context=(initial, prunable(module)),
-        seed=derive_seed(job.seed, step),
-        after_epoch=None if job.snapshots is None else _snapshot_taker(job.snapshots, records, kept),
-    )
-    artifact = Artifact(
-        tensors=tensors_of(module),
-        builder=repr(recipe.build),
-        provenance=Provenance(key=job.key),
-        masks={k: v.astype(np.bool_) for k, v in as_arrays(trained.left.masks).items()},
-        history=as_arrays(trained.left.history),
-        snapshots={k: np.stack(v) for k, v in kept.items()},
-    )
-    if job.path is None:
-        return artifact
-    store.write_artifact(job.path, artifact)
-    return artifact.digest
-
-
 def pick_engine(engine: Engine, models: int) -> Serial | Processes:
-    """Resolve an engine's name; both give the same bytes, so `auto` only looks at the work's size."""
+    """Resolve an engine's name; both give the same bytes, so `auto` looks at the size alone."""
     if engine == "auto":
         return Processes() if models >= 4 else Serial()
     if engine == "serial":
@@ -164,13 +40,12 @@ def pick_engine(engine: Engine, models: int) -> Serial | Processes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
+class _Place:
     """Where a fleet is made: engine, folder (None: in memory), and who is told of progress."""
 
-    engine: Engine = "auto"
-    folder: Path | None = None
-    progress: Progress | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    engine: Engine
+    folder: Path | None
+    progress: Progress | None
 
 
 def train_fleet(
@@ -212,10 +87,17 @@ def train_fleet(
         >>> len(train_fleet(recipe, records, who, seed=0, engine="serial"))
         6
     """
-    plan = _Plan(
+    plan = Plan(
         recipe=recipe, transform=None, name="dense", pipeline=(repr(recipe),), snapshots=snapshots
     )
-    return _make(plan, records, membership, None, seed, Placement(engine=engine, folder=folder, progress=progress))
+    return _make(
+        plan,
+        records,
+        membership,
+        None,
+        seed,
+        _Place(engine=engine, folder=folder, progress=progress),
+    )
 
 
 def apply(
@@ -233,7 +115,8 @@ def apply(
 
     Args:
         transform: such as `ADMM(rate=10)`.
-        model: a fleet, whose membership and seeds carry over, or one trained module, all of whose `records` are members.
+        model: a fleet, whose membership and seeds carry over, or one trained module, all of whose
+            `records` are members.
         records: the fleet's records.
         seed: the fleet's seed, so that before and after are paired.
         engine: as in `train_fleet`.
@@ -257,67 +140,32 @@ def apply(
         (296, 1184)
     """
     if isinstance(model, nn.Module):
-        return _apply_to_module(transform, model, records, seed)
+        return apply_to_module(transform, model, records, seed)
     if model.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
-    plan = _Plan(
+    plan = Plan(
         recipe=model.recipe,
         transform=transform,
         name=name or type(transform).__name__.lower(),
         pipeline=(*model.pipeline, repr(transform)),
         snapshots=None,
     )
-    place = Placement(engine=engine, folder=folder, progress=progress)
+    place = _Place(engine=engine, folder=folder, progress=progress)
     return _make(plan, records, model.membership, model, seed, place)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    recipe: Recipe
-    transform: Transform | None
-    name: str
-    pipeline: tuple[str, ...]
-    snapshots: Snapshots | None
-
-    def key(self, records: Records, membership: Membership, model: int, seed: int) -> dict[str, Any]:
-        """Return whatever can change a byte of this model."""
-        method = self.recipe if self.transform is None else self.transform
-        streams = {p for phase in self._phases() for p in phase.streams}
-        return {
-            "step": "train" if self.transform is None else "transform",
-            "method": repr(method),
-            "revision": method.revision,
-            "sources": {**_sources(self.recipe), **_sources(method)},
-            "recipe": repr(self.recipe),
-            "records": records.digest,
-            "members": hashlib.sha256(np.packbits(membership.inside[model]).tobytes()).hexdigest(),
-            "streams": {p: hashlib.sha256(membership.pool(p).tobytes()).hexdigest() for p in sorted(streams)},
-            "seed": seed,
-            "snapshots": repr(self.snapshots),
-            "route": "one model, one thread",
-            "torch": version("torch"),
-        }
-
-    def _phases(self) -> Sequence[Any]:
-        return self.recipe.phases() if self.transform is None else self.transform.phases(self.recipe)
-
-
-def _make(
-    plan: _Plan,
-    records: Records,
-    membership: Membership,
-    parent: Fleet | None,
-    seed: int,
-    place: Placement,
-) -> Fleet:
+def _jobs(
+    plan: Plan, records: Records, membership: Membership, parent: Fleet | None, seed: int
+) -> list[Job]:
+    stored = None if parent is None else getattr(parent.artifacts, "path", None)
     jobs = []
     for model in range(len(membership)):
         model_seed = derive_seed(seed, "model", model)
         key = plan.key(records, membership, model, model_seed)
-        artifact, path = None, None
-        if parent is not None:
-            artifact = parent.artifacts[model] if plan.transform and not plan.transform.fresh else None
-            key["parent"] = parent.artifacts[model].provenance.digest
+        start: Artifact | Path | None = None
+        if parent is not None and plan.needs_parent:
+            start = stored(model) if stored else parent.artifacts[model]
+            key["parent"] = _key_digest(parent, model)
         jobs.append(
             Job(
                 recipe=plan.recipe,
@@ -325,9 +173,93 @@ def _make(
                 model=model,
                 seed=model_seed,
                 key=key,
-                parent=artifact,
-                path=path,
+                parent=start,
                 snapshots=plan.snapshots,
             )
         )
-    raise NotImplementedError
+    return jobs
+
+
+def _key_digest(fleet: Fleet, model: int) -> str:
+    stored = getattr(fleet.artifacts, "key_digest", None)
+    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
+
+
+def _make(
+    plan: Plan,
+    records: Records,
+    membership: Membership,
+    parent: Fleet | None,
+    seed: int,
+    place: _Place,
+) -> Fleet:
+    if len(records) != membership.inside.shape[1]:
+        raise InputError(
+            f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
+        )
+    jobs = _jobs(plan, records, membership, parent, seed)
+    engine = pick_engine(place.engine, len(jobs))
+    shared = (records, membership)
+    if place.folder is None:
+        results = engine.run(make_model, jobs, shared=shared, progress=place.progress)
+        return Fleet(
+            artifacts=[r.value for r in results],
+            membership=membership,
+            name=plan.name,
+            pipeline=plan.pipeline,
+            costs=tuple(r.cpu_seconds for r in results),
+            recipe=plan.recipe,
+            snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
+        )
+    return _make_on_disk(plan, jobs, shared, seed=seed, engine=engine, place=place)
+
+
+def _make_on_disk(
+    plan: Plan,
+    jobs: Sequence[Job],
+    shared: tuple[Records, Membership],
+    *,
+    seed: int,
+    engine: Serial | Processes,
+    place: _Place,
+) -> Fleet:
+    folder = place.folder
+    assert folder is not None  # the caller looked
+    records, membership = shared
+    fleet_plan = store.FleetPlan(
+        name=plan.name,
+        pipeline=plan.pipeline,
+        builder_repr=repr(plan.recipe.build),
+        membership=membership,
+        records_digest=records.digest,
+        data=records.origin,
+        keys=tuple(job.key for job in jobs),
+        seed=seed,
+        engine="one model, one thread",
+        snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
+    )
+    store.create_fleet(folder, fleet_plan)
+    keys = fleet_plan.key_digests
+    todo = [i for i, key in enumerate(keys) if not store.has_model(folder, key)]
+    work = [replace(jobs[i], path=store.model_path(folder, keys[i])) for i in todo]
+    done = len(jobs) - len(todo)
+
+    def note(index: int, result: TaskResult) -> None:
+        nonlocal done
+        done += 1
+        store.note_cost(folder, keys[todo[index]], cpu_seconds=result.cpu_seconds)
+        if place.progress is not None:
+            place.progress(done, len(jobs), plan.name)
+
+    if place.progress is not None and done:
+        place.progress(done, len(jobs), plan.name)
+    try:
+        engine.run(make_model, work, shared=shared, on_result=note)
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            f"stopped with {done} of {len(jobs)} models of {plan.name!r} finished, in {folder}; "
+            "the same call, or the same command, goes on from there to the same result"
+        ) from error
+    digests = [store.read_artifact(store.model_path(folder, key)).digest for key in keys]
+    store.finish_fleet(folder, digests=digests)
+    return store.open_fleet(folder, recipe=plan.recipe)

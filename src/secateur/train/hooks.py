@@ -27,7 +27,8 @@ __all__ = ["Batch", "Hook", "Left", "Moment", "overrides"]
 
 
 class Batch(NamedTuple):
-    """One mini-batch: inputs `[n, ...]`, labels `[n]` (class index) or `[n, classes]` (soft), record indices `[n]`.
+    """One mini-batch: inputs `[n, ...]`, labels `[n]` (class index) or `[n, classes]` (soft),
+    record indices `[n]`.
 
     `streams` holds one further batch per pool that the phase declares (reference data of Min-Max).
     """
@@ -42,8 +43,9 @@ class Batch(NamedTuple):
 class Moment:
     """What a hook sees of one model at one moment; to be read, never written.
 
-    `prunable` names the weights that pruning counts; `initial` are the parameters as the model's seed made
-    them, before any training; `epoch` and `step` count within the phase, from 0; `epochs` is the phase's length.
+    `prunable` names the weights that pruning counts; `initial` are the parameters as the model's
+    seed made them, before any training; `epoch` and `step` count within the phase, from 0; `epochs`
+    is the phase's length.
     """
 
     params: Tensors
@@ -67,8 +69,8 @@ class Left:
 class Hook:
     """The hook that does nothing; a method's hook overrides what it needs.
 
-    `state` is the hook's own dict of tensors, made by `begin` and handed from call to call. Functions return
-    new tensors (or the ones they were given) and never write into their arguments.
+    `state` is the hook's own dict of tensors, made by `begin` and handed from call to call.
+    Functions return new tensors (or the ones they were given) and never write into their arguments.
     """
 
     moves_params: ClassVar[bool] = True
@@ -90,7 +92,9 @@ class Hook:
         del now, noise
         return state, batch
 
-    def loss(self, state: Tensors, now: Moment, batch: Batch, logits: Tensor, loss: Tensor) -> Tensor:
+    def loss(
+        self, state: Tensors, now: Moment, batch: Batch, logits: Tensor, loss: Tensor
+    ) -> Tensor:
         """Replace or add to the scalar loss; differentiated with respect to the parameters."""
         del state, now, batch, logits
         return loss

@@ -30,7 +30,9 @@ AfterEpoch = Callable[[nn.Module, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainData:
-    """The records that one model may read: inputs and labels on the model's device, and their indices."""
+    """The records that one model may read: inputs and labels on the model's device, and their
+    indices.
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -142,7 +144,9 @@ class _Run:
             loss = torch.zeros(())
             for rows in batches(len(self.data), self.recipe.batch_size, rng):
                 self.now = replace(self.now, epoch=epoch)
-                loss = self._step(phase, states, self._batch(phase, rows, rng), optimiser, generator)
+                loss = self._step(
+                    phase, states, self._batch(phase, rows, rng), optimiser, generator
+                )
                 self.now = replace(self.now, step=self.now.step + 1)
             self._check_finite(loss, epoch)
             self._after_epoch(phase.hooks, states)
@@ -267,9 +271,7 @@ def run_phases(
                     f"this method reads the pool {pool!r}, which holds no records; "
                     f"there are {sorted(streams)}: draw a membership with that pool"
                 )
-    run = _Run(
-        module, recipe, data, streams, initial=initial, prunable=prunable, seed=seed
-    )
+    run = _Run(module, recipe, data, streams, initial=initial, prunable=prunable, seed=seed)
     masks: Tensors = {}
     history: Tensors = {}
     with torch.random.fork_rng(devices=[]):

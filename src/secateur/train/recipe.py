@@ -104,10 +104,12 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training: `epochs` with one fresh optimiser (None: the recipe's) and these hooks.
+    """A stretch of training: `epochs` with one fresh optimiser (None: the recipe's) and these
+    hooks.
 
-    `streams` maps a pool's name to the size of the extra batch that hooks get from it at each step. A phase of
-    0 epochs still runs `begin` and `finish`, so that a mask can be applied without training.
+    `streams` maps a pool's name to the size of the extra batch that hooks get from it at each step.
+    A phase of 0 epochs still runs `begin` and `finish`, so that a mask can be applied without
+    training.
     """
 
     epochs: int
@@ -162,7 +164,8 @@ class Recipe:
 
 @runtime_checkable
 class Transform(Protocol):
-    """Makes another model from a trained one, or trains one anew (`fresh`), with the recipe's data and loss.
+    """Makes another model from a trained one, or trains one anew (`fresh`), with the recipe's data
+    and loss.
 
     A frozen dataclass whose repr is its provenance; `revision` is raised when its result changes.
     """

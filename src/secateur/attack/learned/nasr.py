@@ -1,4 +1,6 @@
-"""The neural attack that the paper measures: a network on (posterior, label), trained by an insider."""
+"""The neural attack that the paper measures: a network on (posterior, label), trained by an
+insider.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ __all__ = ["NasrAttack"]
 class NasrAttack:
     """Attack of Nasr, Shokri & Houmansadr 2018, by which 2008.13578 measures its defence.
 
-    One network per target reads the target's softmax output and the one-hot label; it is trained on a
-    random half of the target's members and of its non-members (by unit), and scores the other half. It knows half
-    of the answer, so it is an upper bound for attackers of its kind, and needs no reference model.
+    One network per target reads the target's softmax output and the one-hot label; it is trained on
+    a random half of the target's members and of its non-members (by unit), and scores the other
+    half. It knows half of the answer, so it is an upper bound for attackers of its kind, and needs
+    no reference model.
 
     Args:
         epochs: passes over the known half.
@@ -32,8 +35,9 @@ class NasrAttack:
         batch_size: records per step.
         members_known: share of the audit pool's units that the attacker knows, in (0, 1).
 
-    Differs from the released code: log loss on logits instead of the squared error on a sigmoid, and
-    PyTorch's default initialisation instead of N(0, 0.01), which does not train on a few hundred records.
+    Differs from the released code: log loss on logits instead of the squared error on a sigmoid,
+    and PyTorch's default initialisation instead of N(0, 0.01), which does not train on a few
+    hundred records.
 
     Example:
         >>> NasrAttack(epochs=5).threat
@@ -55,7 +59,8 @@ class NasrAttack:
             raise MethodError(f"members_known must be in (0, 1), got {self.members_known}")
         if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0:
             raise MethodError(
-                f"epochs, batch_size and lr must be positive, got {self.epochs}, {self.batch_size}, {self.lr}"
+                f"epochs, batch_size and lr must be positive, got {self.epochs}, "
+                f"{self.batch_size}, {self.lr}"
             )
 
     @property
@@ -82,7 +87,8 @@ class NasrAttack:
         view = observations.primary
         if view not in observations.posteriors:
             raise InputError(
-                f"the view {view!r} has no posteriors of the targets; observe it with posteriors=True"
+                f"the view {view!r} has no posteriors of the targets; observe it with "
+                f"posteriors=True"
             )
         posteriors = observations.posteriors[view]
         membership = observations.membership
@@ -151,7 +157,7 @@ def _features(
 
 
 def _attack_network(classes: int) -> nn.Module:
-    """Posterior K-1024-512-64 and label K-128-64, joined 128-256-128-64-1 (released CIFAR network)."""
+    """Posterior K-1024-512-64, label K-128-64, joined 128-256-128-64-1 (released for CIFAR)."""
     import torch
     from torch import nn
 

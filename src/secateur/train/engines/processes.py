@@ -37,6 +37,7 @@ class Processes:
         *,
         shared: tuple[Any, ...] = (),
         progress: Progress | None = None,
+        on_result: Callable[[int, TaskResult], None] | None = None,
     ) -> list[TaskResult]:
         """Return `function(*shared, task)` for each task, in order."""
         workers = self.workers or len(os.sched_getaffinity(0))
@@ -46,4 +47,5 @@ class Processes:
             workers=max(1, min(workers, len(tasks))),
             shared=shared,
             progress=progress,
+            on_result=on_result,
         )

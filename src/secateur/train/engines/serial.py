@@ -39,7 +39,10 @@ class Serial:
         *,
         shared: tuple[Any, ...] = (),
         progress: Progress | None = None,
+        on_result: Callable[[int, TaskResult], None] | None = None,
     ) -> list[TaskResult]:
         """Return `function(*shared, task)` for each task, in order."""
         with one_thread():
-            return run_tasks(function, tasks, workers=0, shared=shared, progress=progress)
+            return run_tasks(
+                function, tasks, workers=0, shared=shared, progress=progress, on_result=on_result
+            )

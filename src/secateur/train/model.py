@@ -1,0 +1,195 @@
+"""Make one model: from scratch or from a parent, with snapshots; and apply a transform to a user's
+module.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from secateur import store
+from secateur.errors import MethodError
+from secateur.models import logits_of, prunable, rebuild, tensors_of
+from secateur.train.engines.serial import one_thread
+from secateur.train.loop import TrainData, as_arrays, run_phases
+from secateur.train.recipe import Recipe, Transform
+from secateur.types import Artifact, Membership, Provenance, Records, derive_seed, digest_arrays
+
+if TYPE_CHECKING:
+    from secateur.protocols import Probe
+    from secateur.train.loop import AfterEpoch, Trained
+
+__all__ = ["Job", "Snapshots", "apply_to_module", "initial_module", "make_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """What is kept of a model while it trains: a probe's arrays after some epochs of its first
+    phase.
+
+    Args:
+        epochs: increasing numbers of finished epochs, at most 12.
+        probe: reduces logits to named arrays, one value per record.
+    """
+
+    epochs: tuple[int, ...]
+    probe: Probe
+
+    def __post_init__(self) -> None:
+        if (
+            not self.epochs
+            or len(self.epochs) > 12
+            or list(self.epochs) != sorted(set(self.epochs))
+        ):
+            raise MethodError(
+                f"snapshot epochs must be 1 to 12 increasing numbers, got {self.epochs}"
+            )
+        if self.epochs[0] < 1:
+            raise MethodError(f"snapshot epochs count finished epochs from 1, got {self.epochs[0]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One model to make: from scratch, or from a parent by a transform."""
+
+    recipe: Recipe
+    transform: Transform | None
+    model: int
+    seed: int
+    key: Mapping[str, Any]
+    parent: Artifact | Path | None = None
+    path: Path | None = None
+    snapshots: Snapshots | None = None
+
+
+def initial_module(recipe: Recipe, seed: int) -> nn.Module:
+    """Build the recipe's network as this seed initialises it; torch's global state is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "init"))
+        return recipe.build()
+
+
+def _snapshot_taker(
+    snapshots: Snapshots, records: Records, kept: dict[str, list[np.ndarray[Any, Any]]]
+) -> AfterEpoch:
+    def take(module: nn.Module, epoch: int) -> None:
+        if epoch in snapshots.epochs:
+            logits = logits_of(module, records)
+            for name, values in snapshots.probe(logits, records.labels).items():
+                kept.setdefault(name, []).append(values)
+
+    return take
+
+
+def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
+    """Make one model; return it, or its digest when it was written to `job.path`."""
+    recipe = job.recipe
+    module = initial_module(recipe, job.seed)
+    initial = {k: v.detach().clone() for k, v in module.named_parameters()}
+    step = "train" if job.transform is None else "transform"
+    if job.transform is not None and not job.transform.fresh:
+        parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
+        assert parent is not None  # every such job has one
+        module.load_state_dict(rebuild(parent, recipe.build).state_dict())
+    phases = recipe.phases() if job.transform is None else job.transform.phases(recipe)
+    device = next(module.parameters()).device
+    pools = {pool for phase in phases for pool in phase.streams}
+    kept: dict[str, list[np.ndarray[Any, Any]]] = {}
+    trained = run_phases(
+        module,
+        phases,
+        recipe,
+        TrainData.of(records, membership.members(job.model), device),
+        streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
+        context=(initial, prunable(module)),
+        seed=derive_seed(job.seed, step),
+        after_epoch=None
+        if job.snapshots is None
+        else _snapshot_taker(job.snapshots, records, kept),
+    )
+    artifact = _artifact(module, trained, builder=repr(recipe.build), key=job.key, kept=kept)
+    if job.path is None:
+        return artifact
+    store.write_artifact(job.path, artifact)
+    return artifact.digest
+
+
+def _artifact(
+    module: nn.Module,
+    trained: Trained,
+    *,
+    builder: str,
+    key: Mapping[str, Any],
+    kept: Mapping[str, list[np.ndarray[Any, Any]]] | None = None,
+) -> Artifact:
+    return Artifact(
+        tensors=tensors_of(module),
+        builder=builder,
+        provenance=Provenance(key=key),
+        masks={k: v.astype(np.bool_) for k, v in as_arrays(trained.left.masks).items()},
+        history=as_arrays(trained.left.history),
+        snapshots={k: np.stack(v) for k, v in (kept or {}).items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    """Builds a copy of a module that a user handed in."""
+
+    module: nn.Module
+
+    def __call__(self) -> nn.Module:
+        return copy.deepcopy(self.module)
+
+
+def apply_to_module(
+    transform: Transform, module: nn.Module, records: Records, seed: int
+) -> Artifact:
+    recipe = Recipe(build=_Copy(module=module))
+    everyone = np.ones((1, len(records)), dtype=np.bool_)
+    indices = np.arange(len(records))
+    fitted = copy.deepcopy(module)
+    phases = transform.phases(recipe)
+    pools = sorted({pool for phase in phases for pool in phase.streams})
+    if pools:
+        raise MethodError(
+            f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"
+            f" membership"
+        )
+    if transform.fresh:
+        raise MethodError(
+            f"{type(transform).__name__} trains from fresh weights; give train_fleet a recipe, "
+            f"then apply it to the fleet"
+        )
+    initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
+    device = next(fitted.parameters()).device
+    with one_thread():
+        trained = run_phases(
+            fitted,
+            phases,
+            recipe,
+            TrainData.of(records, indices, device),
+            streams={},
+            context=(initial, prunable(fitted)),
+            seed=derive_seed(seed, "transform"),
+        )
+    key = {
+        "step": "transform",
+        "method": repr(transform),
+        "revision": transform.revision,
+        "records": records.digest,
+        "members": hashlib.sha256(np.packbits(everyone).tobytes()).hexdigest(),
+        "parent": digest_arrays(tensors_of(module)),
+        "seed": seed,
+        "torch": version("torch"),
+    }
+    return _artifact(fitted, trained, builder=type(module).__qualname__, key=key)

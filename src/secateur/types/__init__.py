@@ -1,0 +1,62 @@
+"""The nouns of the house: frozen, keyword-only, checked once on construction; no torch.
+
+Tensors of an `Artifact` are numpy arrays.
+"""
+
+from __future__ import annotations
+
+from secateur.types.base import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    canonical_json,
+    derive_seed,
+    digest_arrays,
+)
+from secateur.types.evidence import Observations, Outcomes, Scores, Signal
+from secateur.types.membership import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Role
+from secateur.types.models import Artifact, Fleet, Provenance
+from secateur.types.records import ArraySource, Records, Source
+from secateur.types.report import (
+    SCHEMA_VERSION,
+    Control,
+    Estimand,
+    Interval,
+    Measurement,
+    Report,
+    Series,
+    Status,
+)
+
+__all__ = [
+    "ATTACK",
+    "AUDIT",
+    "POPULATION",
+    "SCHEMA_VERSION",
+    "UTILITY",
+    "ArraySource",
+    "Artifact",
+    "BoolArray",
+    "Control",
+    "Estimand",
+    "Fleet",
+    "FloatArray",
+    "IntArray",
+    "Interval",
+    "Measurement",
+    "Membership",
+    "Observations",
+    "Outcomes",
+    "Provenance",
+    "Records",
+    "Report",
+    "Role",
+    "Scores",
+    "Series",
+    "Signal",
+    "Source",
+    "Status",
+    "canonical_json",
+    "derive_seed",
+    "digest_arrays",
+]

@@ -1,0 +1,166 @@
+"""What an attacker sees, and what an attack says of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.errors import DataError, InputError
+from secateur.types.base import BoolArray, set_fields
+from secateur.types.membership import Membership
+
+__all__ = ["Observations", "Outcomes", "Scores", "Signal"]
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Signal:
+    """A number per (model, record), computed from the model's logits z and the true label y.
+
+    Names, with p = softmax(z / temperature):
+    `margin`: log p_y - log(1 - p_y), LiRA's scaled logit; `log_confidence`: log p_y; `loss`: -log
+    p_y;
+    `entropy`: -sum p log p; `modified_entropy`: Song & Mittal 2021; `correct`: 1 if argmax z = y
+    else 0.
+    """
+
+    name: Literal["margin", "log_confidence", "loss", "entropy", "modified_entropy", "correct"]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise InputError(f"temperature must be positive and finite, got {self.temperature}")
+
+    @property
+    def key(self) -> str:
+        """The signal's name in files and observations."""
+        return self.name if self.temperature == 1.0 else f"{self.name}@{self.temperature:g}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Observations:
+    """What an attacker sees of a fleet: per view (`dense`, `pruned`, ...) named arrays `[model,
+    record]`.
+
+    A further axis `query` stands between model and record when records are queried more than once.
+    `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
+    the order of `membership.targets`. `primary` names the view under audit.
+    """
+
+    views: Mapping[str, Mapping[str, NDArray[Any]]]
+    labels: NDArray[np.int64]
+    membership: Membership
+    n_classes: int
+    primary: str = "dense"
+    posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    ids: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.primary not in self.views:
+            raise InputError(f"no view {self.primary!r}; there are {sorted(self.views)}")
+        models, records = self.membership.inside.shape
+        if self.labels.shape != (records,):
+            raise DataError(f"labels need the shape ({records},), got {self.labels.shape}")
+        for view, arrays in self.views.items():
+            for key, a in arrays.items():
+                if a.shape[0] != models or a.shape[-1] != records or a.ndim not in (2, 3):
+                    raise DataError(
+                        f"signal {key!r} of view {view!r} has the shape {a.shape}; "
+                        f"expected ({models}, [queries,] {records})"
+                    )
+                if not np.isfinite(a).all():
+                    bad = int((~np.isfinite(a)).sum())
+                    raise DataError(
+                        f"signal {key!r} of view {view!r} has {bad} values that are NaN or infinite"
+                    )
+        if self.ids is None:
+            set_fields(self, ids=np.arange(records))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        signals: Mapping[str, NDArray[Any]],
+        *,
+        labels: NDArray[Any],
+        membership: Membership,
+        n_classes: int | None = None,
+        view: str = "dense",
+    ) -> Observations:
+        """Make observations from saved signals `[model, record]` or `[model, query, record]`."""
+        labels = np.asarray(labels, dtype=np.int64)
+        return cls(
+            views={view: {k: np.asarray(v) for k, v in signals.items()}},
+            labels=labels,
+            membership=membership,
+            n_classes=n_classes or int(labels.max()) + 1,
+            primary=view,
+        )
+
+    def signal(self, signal: Signal, *, view: str | None = None) -> NDArray[np.float64]:
+        """Return a signal in float64, `[model, record]` or `[model, query, record]`.
+
+        Raises:
+            InputError: the view does not hold the signal; the message lists what it holds.
+        """
+        arrays = self.views.get(view or self.primary)
+        if arrays is None:
+            raise InputError(f"no view {view!r}; there are {sorted(self.views)}")
+        if signal.key not in arrays:
+            raise InputError(f"signal {signal.key!r} was not observed; there are {sorted(arrays)}")
+        return np.asarray(arrays[signal.key], dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """One number per (target model, record); larger = more like a member.
+
+    Rows follow `membership.targets`; `evaluated` is false where the attack gives no verdict
+    (outside the audit pool; records that a learned attack trained on). `threshold` (per target),
+    where an attack has one, was chosen on references: a record is called a member when its value >=
+    threshold.
+    """
+
+    values: NDArray[np.float64]
+    evaluated: BoolArray
+    threshold: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape != self.evaluated.shape:
+            raise InputError(
+                f"values and evaluated need one shape [targets, records], got {self.values.shape}"
+                f" and {self.evaluated.shape}"
+            )
+        if self.evaluated.dtype != np.bool_:
+            raise InputError(f"evaluated must be bool, got {self.evaluated.dtype}")
+        if not np.isfinite(self.values[self.evaluated]).all():
+            raise InputError("scores must be finite wherever they are evaluated")
+        if self.threshold is not None and self.threshold.shape != (len(self.values),):
+            raise InputError(
+                f"threshold needs one value per target ({len(self.values)}), "
+                f"got {self.threshold.shape}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcomes:
+    """Whether an attack with a verifiable goal succeeded: `hit[record, budget]`, re-verified by the
+    house.
+    """
+
+    hit: BoolArray
+    budgets: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if (
+            self.hit.ndim != 2
+            or self.hit.dtype != np.bool_
+            or self.budgets.shape != (self.hit.shape[1],)
+        ):
+            raise InputError(
+                f"hit must be bool[records, budgets], got {self.hit.shape} "
+                f"with budgets {self.budgets.shape}"
+            )

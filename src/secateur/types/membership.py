@@ -1,0 +1,157 @@
+"""Who trained on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.errors import DataError
+from secateur.types.base import (
+    BoolArray,
+    IntArray,
+    canonical_json,
+    digest_arrays,
+    frozen,
+    set_fields,
+)
+
+__all__ = ["ATTACK", "AUDIT", "POPULATION", "UTILITY", "Membership", "Role"]
+
+Role = Literal["target", "reference", "given"]
+
+# The named, disjoint pools of a Membership.
+AUDIT = (
+    "audit"  # coins are thrown over these; members and non-members of every model come from here
+)
+POPULATION = "population"  # never a member of any model; RMIA's z, the attacker's own records
+UTILITY = "utility"  # never a member; test accuracy is measured here and nowhere else
+ATTACK = "attack"  # never a member; data that a method declares (Min-Max, learned attacks)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Membership:
+    """Who trained on what: `inside[m, r]` is true when model m trained on record r.
+
+    `pools` maps a pool's name to sorted record indices; pools are disjoint, and only records of the
+    pool `AUDIT` are ever inside a model. `units[r]` is the unit of record r: in or out as a whole.
+    """
+
+    inside: BoolArray
+    roles: tuple[Role, ...]
+    pools: Mapping[str, IntArray]
+    units: NDArray[np.int64]
+    seed: int
+    drawn: bool = True  # False: given by a user, not drawn by us; the blind baseline is then a must
+
+    def __post_init__(self) -> None:
+        inside = np.asarray(self.inside)
+        if inside.ndim != 2 or inside.dtype != np.bool_:
+            raise DataError(
+                f"inside must be bool[models, records], got {inside.dtype}{inside.shape}"
+            )
+        models, records = inside.shape
+        if len(self.roles) != models:
+            raise DataError(f"{models} rows of inside but {len(self.roles)} roles")
+        units = np.asarray(self.units)
+        if units.shape != (records,):
+            raise DataError(f"units need the shape ({records},), got {units.shape}")
+        pools = {k: frozen(np.sort(np.asarray(v, dtype=np.int64))) for k, v in self.pools.items()}
+        self._check_pools(inside, pools, records)
+        self._check_units(inside, pools, units)
+        set_fields(self, inside=frozen(inside), pools=pools, units=frozen(units.astype(np.int64)))
+
+    @staticmethod
+    def _check_pools(inside: BoolArray, pools: Mapping[str, IntArray], records: int) -> None:
+        if AUDIT not in pools:
+            raise DataError(f"pools need the name {AUDIT!r}, got {sorted(pools)}")
+        owner: dict[int, str] = {}
+        for name, indices in pools.items():
+            if indices.size and (indices[0] < 0 or indices[-1] >= records):
+                raise DataError(
+                    f"pool {name!r} holds indices {indices[0]} .. {indices[-1]}, "
+                    f"but there are {records} records"
+                )
+            for i in indices.tolist():
+                if i in owner:
+                    raise DataError(
+                        f"record {i} is in the pools {owner[i]!r} and {name!r}; pools must be "
+                        f"disjoint "
+                        "(a member that is also a non-member cannot be audited)"
+                    )
+                owner[i] = name
+        outside = np.ones(records, dtype=bool)
+        outside[pools[AUDIT]] = False
+        if (inside & outside).any():
+            m, r = (int(v[0]) for v in np.nonzero(inside & outside))
+            raise DataError(
+                f"model {m} has record {r} as a member, which is not in the pool {AUDIT!r}"
+            )
+        share = inside[:, pools[AUDIT]].sum(axis=1)
+        for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))):
+            raise DataError(
+                f"model {m} has {share[m]} members of {len(pools[AUDIT])} records in the pool "
+                f"{AUDIT!r}; "
+                "an audit needs members and non-members of every model"
+            )
+
+    @staticmethod
+    def _check_units(inside: BoolArray, pools: Mapping[str, IntArray], units: IntArray) -> None:
+        audit = pools[AUDIT]
+        _, inverse, counts = np.unique(units[audit], return_inverse=True, return_counts=True)
+        for row in inside[:, audit]:
+            hits = np.bincount(inverse, weights=row)
+            if ((hits > 0) & (hits < counts)).any():
+                raise DataError(
+                    "a unit (person) is partly in and partly out of a model; draw by unit"
+                )
+        elsewhere = np.concatenate(
+            [v for k, v in pools.items() if k != AUDIT] or [np.array([], dtype=np.int64)]
+        )
+        if np.intersect1d(units[audit], units[elsewhere]).size:
+            raise DataError(
+                f"a unit (person) has records in the pool {AUDIT!r} and in another pool; "
+                "draw by unit"
+            )
+
+    def __len__(self) -> int:
+        return len(self.roles)
+
+    @property
+    def targets(self) -> IntArray:
+        """Indices of the models under audit (roles `target` and `given`)."""
+        return np.array([i for i, r in enumerate(self.roles) if r != "reference"], dtype=np.int64)
+
+    @property
+    def references(self) -> IntArray:
+        """Indices of the attacker's reference models."""
+        return np.array([i for i, r in enumerate(self.roles) if r == "reference"], dtype=np.int64)
+
+    def pool(self, name: str) -> IntArray:
+        """Return the record indices of a pool, empty when there is no such pool."""
+        return self.pools.get(name, np.array([], dtype=np.int64))
+
+    def members(self, model: int) -> IntArray:
+        """Return the sorted indices of the records that a model trained on."""
+        return np.flatnonzero(self.inside[model])
+
+    def non_members(self, model: int) -> IntArray:
+        """Return the sorted indices of the records of the audit pool that a model did not see."""
+        audit = self.pools[AUDIT]
+        return audit[~self.inside[model, audit]]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over inside, pools, units and roles."""
+        arrays = {
+            "inside": self.inside,
+            "units": self.units,
+            **{f"pool:{k}": v for k, v in self.pools.items()},
+        }
+        return digest_arrays(
+            arrays, extra=canonical_json([list(self.roles), self.seed, self.drawn])
+        )

@@ -1,0 +1,98 @@
+"""Trained models and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from secateur.errors import InputError
+from secateur.types.base import BoolArray, canonical_json, digest_arrays, frozen, set_fields
+from secateur.types.membership import Membership
+
+__all__ = ["Artifact", "Fleet", "Provenance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where something comes from.
+
+    `key` holds whatever can change a byte of the result (step, method's repr and revision, seed,
+    parents' digests, engine plan, torch version); its digest is the only cache key. `context`
+    (time, hardware) is not part of it.
+    """
+
+    key: Mapping[str, Any]
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of `key`."""
+        return hashlib.sha256(canonical_json(dict(self.key)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """One trained model, never mutated.
+
+    `tensors` are parameters and buffers under their state-dict names; `masks` (bool, same names and
+    shapes as the parameters they belong to) mark kept weights; `history` holds small curves (such
+    as `admm/residual`); `snapshots` arrays that a probe kept while the model trained, `[epoch,
+    record]`.
+    """
+
+    tensors: Mapping[str, NDArray[Any]]
+    builder: str
+    provenance: Provenance
+    masks: Mapping[str, BoolArray] = field(default_factory=dict)
+    history: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    snapshots: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, mask in self.masks.items():
+            if name not in self.tensors or self.tensors[name].shape != mask.shape:
+                raise InputError(
+                    f"mask {name!r} of shape {mask.shape} has no tensor of that name and shape"
+                )
+        for what in ("tensors", "masks", "history", "snapshots"):
+            set_fields(self, **{what: {k: frozen(v) for k, v in getattr(self, what).items()}})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all arrays and the provenance key."""
+        arrays = {
+            f"{what}/{k}": v
+            for what in ("tensors", "masks", "history", "snapshots")
+            for k, v in getattr(self, what).items()
+        }
+        return digest_arrays(arrays, extra=f"{self.builder}|{self.provenance.digest}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fleet:
+    """Models and who trained on what; model i of `artifacts` is row i of the membership.
+
+    `artifacts` may load lazily from a folder. `costs[i]` is the CPU time of model i in seconds,
+    this step alone.
+    """
+
+    artifacts: Sequence[Artifact]
+    membership: Membership
+    name: str = "dense"
+    pipeline: tuple[str, ...] = ()  # reprs of recipe and transforms, in order
+    costs: tuple[float, ...] = ()
+    recipe: Any = None  # what trained it, given by the caller: its `build` makes the empty network
+    snapshot_epochs: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.artifacts) != len(self.membership):
+            raise InputError(
+                f"{len(self.artifacts)} artifacts but {len(self.membership)} rows of membership"
+            )
+
+    def __len__(self) -> int:
+        return len(self.artifacts)

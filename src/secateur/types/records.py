@@ -1,0 +1,210 @@
+"""Labelled records of persons, and where their inputs come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.errors import DataError
+from secateur.types.base import IntArray, digest_arrays, frozen, set_fields
+
+__all__ = ["ArraySource", "Records", "Source"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where a record's input comes from: memory, a memory map, files read lazily."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape with the number of records first."""
+        ...
+
+    def gather(self, indices: IntArray) -> NDArray[np.float32]:
+        """Return the inputs at these indices, float32 `[len(indices), *shape[1:]]`."""
+        ...
+
+    def digest(self) -> str:
+        """Return a digest of the content of all records."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySource:
+    """Inputs in memory, float32 `[records, ...]`, all finite."""
+
+    values: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.ndim < 2:
+            raise DataError(
+                f"inputs need the shape [records, ...], got {values.shape}; add an axis"
+            )
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+        if bad.size:
+            raise DataError(
+                f"{bad.size} of {len(values)} records have inputs that are NaN or infinite, first"
+                f" at "
+                f"index {bad[0]}; remove or impute them before the audit"
+            )
+        set_fields(self, values=frozen(values))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape with the number of records first."""
+        return self.values.shape
+
+    def gather(self, indices: IntArray) -> NDArray[np.float32]:
+        """Return the inputs at these indices."""
+        return self.values[indices]
+
+    def digest(self) -> str:
+        """Return a digest of all inputs."""
+        return digest_arrays({"values": self.values})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Records:
+    """Labelled records of persons.
+
+    `units[i]` says whose record i is (default: everyone owns one); `groups` maps a column's name to
+    one value per record. Labels are 0 .. n_classes - 1.
+    """
+
+    source: Source
+    labels: NDArray[np.int64]
+    n_classes: int
+    name: str = "records"
+    ids: NDArray[np.int64] | None = None
+    units: NDArray[np.int64] | None = None
+    groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)  # how to read them again; not digested
+
+    def __post_init__(self) -> None:
+        n = self.source.shape[0]
+        labels = np.asarray(self.labels)
+        if labels.shape != (n,):
+            raise DataError(f"labels need the shape ({n},) of the inputs, got {labels.shape}")
+        if labels.dtype.kind not in "iu":
+            raise DataError(
+                f"labels must be whole numbers, got dtype {labels.dtype}; "
+                "encode them as 0 .. classes - 1"
+            )
+        if n == 0:
+            raise DataError("there are no records (0 rows); give at least one")
+        if self.n_classes < 2:
+            raise DataError(
+                f"a classifier needs at least 2 classes, got n_classes={self.n_classes}"
+            )
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.n_classes:
+            raise DataError(
+                f"labels must be in 0 .. {self.n_classes - 1} (n_classes={self.n_classes}), got "
+                f"the range "
+                f"{low} .. {high}; encode them, or correct n_classes"
+            )
+        if low == high:
+            raise DataError(
+                f"all {n} labels are {low}: one class only; a classifier needs at least 2 present"
+            )
+        ids = np.arange(n) if self.ids is None else np.asarray(self.ids)
+        units = ids if self.units is None else np.asarray(self.units)
+        for what, column in {"ids": ids, "units": units, **self.groups}.items():
+            if np.shape(column) != (n,):
+                raise DataError(f"{what} need the shape ({n},), got {np.shape(column)}")
+        if len(np.unique(ids)) != n:
+            raise DataError(
+                f"ids must be unique: {n} records have {len(np.unique(ids))} different ids"
+            )
+        set_fields(
+            self,
+            labels=frozen(labels.astype(np.int64)),
+            ids=frozen(ids.astype(np.int64)),
+            units=frozen(units.astype(np.int64)),
+            groups={k: frozen(np.asarray(v)) for k, v in self.groups.items()},
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: NDArray[Any],
+        labels: NDArray[Any],
+        *,
+        n_classes: int | None = None,
+        name: str = "records",
+        units: NDArray[Any] | None = None,
+        groups: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Records:
+        """Make records from arrays in memory.
+
+        Args:
+            inputs: `[records, ...]`, finite.
+            labels: `[records]`, whole numbers 0 .. n_classes - 1.
+            n_classes: number of classes; by default the largest label + 1.
+            name: what the report calls this data set.
+            units: `[records]`, whose record each is.
+            groups: named columns, one value per record.
+
+        Raises:
+            DataError: lengths disagree, a value is not finite, a label is out of range.
+
+        Example:
+            >>> r = Records.from_arrays(np.zeros((4, 2)), np.array([0, 1, 0, 1]))
+            >>> len(r), r.n_classes
+            (4, 2)
+        """
+        labels = np.asarray(labels)
+        if n_classes is None:
+            n_classes = int(labels.max()) + 1 if labels.size and labels.dtype.kind in "iu" else 2
+        return cls(
+            source=ArraySource(values=np.asarray(inputs)),
+            labels=labels,
+            n_classes=n_classes,
+            name=name,
+            units=units,
+            groups=groups or {},
+        )
+
+    def __len__(self) -> int:
+        return self.source.shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one record's input."""
+        return self.source.shape[1:]
+
+    def gather(self, indices: IntArray) -> NDArray[np.float32]:
+        """Return the inputs at these indices, float32 `[len(indices), ...]`."""
+        return self.source.gather(np.asarray(indices))
+
+    def take(self, indices: IntArray) -> Records:
+        """Return the records at these indices, in this order, in memory; ids and units are kept."""
+        indices = np.asarray(indices)
+        assert self.ids is not None and self.units is not None  # set by __post_init__
+        return Records(
+            source=ArraySource(values=self.gather(indices)),
+            labels=self.labels[indices],
+            n_classes=self.n_classes,
+            name=self.name,
+            ids=self.ids[indices],
+            units=self.units[indices],
+            groups={k: v[indices] for k, v in self.groups.items()},
+            origin=self.origin,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over inputs, labels, ids, units and groups."""
+        assert self.ids is not None and self.units is not None  # set by __post_init__
+        columns = {f"group:{k}": np.asarray(v).astype(str) for k, v in self.groups.items()}
+        return digest_arrays(
+            {"labels": self.labels, "ids": self.ids, "units": self.units, **columns},
+            extra=f"{self.source.digest()}|{self.n_classes}",
+        )
