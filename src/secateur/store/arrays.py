@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _META = "__meta__"
 _MEMBERSHIP = "secateur-membership-1"
 _OBSERVATIONS = "secateur-observations-1"
 _SCORES = "secateur-scores-1"
+# what a damaged archive makes the standard library raise; RuntimeError where it seems encrypted
+_BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
 Arrays = dict[str, NDArray[Any]]
 Fields = dict[str, Any]
 
@@ -205,10 +208,10 @@ def _read(path: str | Path, *, form: str) -> tuple[Fields, Arrays]:
             arrays = {}
             for name in names:
                 if name != _META:
-                    with archive.open(name) as file:
-                        array = npy.read_array(file, allow_pickle=False)
-                        arrays[name.removesuffix(".npy")] = array
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
+                    member = io.BytesIO(archive.read(name))  # whole, so that its sum is checked
+                    array = npy.read_array(member, allow_pickle=False)
+                    arrays[name.removesuffix(".npy")] = array
+    except _BROKEN as error:
         raise damaged(path, what=form, why=error) from error
     fields = meta.get("fields", {})
     found = _digest(form, fields, arrays)
