@@ -1,0 +1,55 @@
+# Two commands do all: `make demo` and `make test`. A bare `make` lists the rest.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+# Another wheel index for torch, e.g. one with CUDA builds: make setup TORCH_INDEX=https://...
+TORCH_INDEX ?=
+BIN := .venv/bin
+STAMP := .venv/.made
+# Passive waiting and one thread: spinning OpenMP threads on shared cores cost up to 40x.
+export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test slow paper bench demo docs
+
+help: ## list what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: $(STAMP) ## make .venv with pinned versions (about 1.5 GB)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	  "secateur needs Python 3.11 to 3.13, this is %d.%d; name another one: make setup PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import shutil, sys; f = shutil.disk_usage(".").free / 1e9; sys.exit(0 if f >= 3 else \
+	  "secateur needs 3 GB of free disk for its environment, here are %.1f GB; free some" % f)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $(TORCH)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[report,dev]'
+	@touch $(STAMP)
+
+check: $(STAMP) ## format, lint, strict types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## check + unit and contract tests + doctests (under 8 minutes on 2 cores)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -q --doctest-modules src/secateur
+
+slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
+	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests
+
+paper: $(STAMP) ## reproductions of published figures
+	$(BIN)/python -m pytest -q -m paper --timeout 0 tests
+
+bench: $(STAMP) ## speed, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+demo: $(STAMP) ## the main job on real embedded data: prints a table, writes an HTML report
+	$(BIN)/secateur demo
+
+docs: $(STAMP) ## write docs/results/ anew from results/
+	$(BIN)/python -m tools.docs

@@ -1,0 +1,210 @@
+"""Fleets: paired, resumable to the same bytes, equal on every engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_world import SmallNet, small_membership, small_recipe, small_records
+
+from secateur import store
+from secateur.compress import Magnitude, RandomMask
+from secateur.errors import InputError, InterruptedRunError, MethodError, StoreError
+from secateur.models import rebuild
+from secateur.probe.signals import SignalProbe
+from secateur.train import Snapshots, apply, train_fleet
+from secateur.train.model import initial_module
+from secateur.train.plan import Plan
+from secateur.types import Signal, derive_seed
+
+PROBE = SignalProbe(signals=(Signal(name="margin"), Signal(name="correct")))
+
+
+@pytest.fixture
+def world():
+    records = small_records()
+    return records, small_membership(records)
+
+
+def digests(fleet):
+    return [a.digest for a in fleet.artifacts]
+
+
+def test_both_engines_give_the_same_bytes(world):
+    serial = train_fleet(small_recipe(), *world, seed=0, engine="serial")
+    workers = train_fleet(small_recipe(), *world, seed=0, engine="processes")
+    assert digests(serial) == digests(workers)
+
+
+def test_every_model_has_a_seed_of_its_own_and_reads_its_members_alone(world):
+    records, who = world
+    fleet = train_fleet(small_recipe(), records, who, seed=0, engine="serial")
+    assert len(set(digests(fleet))) == len(who)
+    outside = who.non_members(0)
+    inputs = np.array(records.gather(np.arange(len(records))))
+    inputs[outside] += 100.0
+    other = replace(records, source=type(records.source)(values=inputs))
+    changed = train_fleet(small_recipe(), other, who, seed=0, engine="serial")
+    before, after = fleet.artifacts[0].tensors, changed.artifacts[0].tensors
+    assert all(np.array_equal(before[k], after[k]) for k in before)
+    assert any(
+        not np.array_equal(fleet.artifacts[1].tensors[k], changed.artifacts[1].tensors[k])
+        for k in before
+    )
+
+
+def test_an_interrupted_fleet_resumes_to_the_same_bytes(world, tmp_path, monkeypatch):
+    whole = train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "whole")
+    calls = []
+
+    def stop_after_two(done, total, what):
+        calls.append(done)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError, match=r"stopped with 2 of 6 models .* goes on from there"):
+        train_fleet(
+            small_recipe(),
+            *world,
+            seed=0,
+            engine="serial",
+            folder=tmp_path / "half",
+            progress=stop_after_two,
+        )
+    with pytest.raises(StoreError, match="4 of 6 models are missing"):
+        store.open_fleet(tmp_path / "half")
+    made = []
+    original = store.write_artifact
+    monkeypatch.setattr(
+        "secateur.store.write_artifact", lambda p, a: (made.append(p), original(p, a))[1]
+    )
+    train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "half")
+    assert len(made) == 4
+    assert store.fleet_digest(tmp_path / "half") == store.fleet_digest(tmp_path / "whole")
+    assert len(whole.costs) == 6
+
+
+def test_a_folder_with_another_fleet_is_refused(world, tmp_path):
+    train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path)
+    with pytest.raises(StoreError, match="another|differ"):
+        train_fleet(small_recipe(epochs=2), *world, seed=0, engine="serial", folder=tmp_path)
+
+
+def test_the_key_changes_with_everything_that_can_change_a_byte(world):
+    records, who = world
+
+    def key(recipe=None, records=records, membership=who, model=0, seed=0, transform=None):
+        plan = Plan(
+            recipe=recipe or small_recipe(),
+            transform=transform,
+            name="dense",
+            pipeline=(),
+            snapshots=None,
+        )
+        return repr(sorted(plan.key(records, membership, model, seed).items()))
+
+    base = key()
+    assert base == key()
+    for change in (
+        {"recipe": small_recipe(epochs=9)},
+        {"recipe": small_recipe(build=SmallNet(hidden=13))},
+        {"records": small_records(seed=1)},
+        {"model": 1},
+        {"seed": 1},
+        {"transform": Magnitude(rate=2.0)},
+    ):
+        assert key(**change) != base, change
+
+
+def test_snapshots_hold_the_probe_of_the_model_at_that_epoch(world):
+    records, who = world
+    snapshots = Snapshots(epochs=(1, 3), probe=PROBE)
+    fleet = train_fleet(small_recipe(), records, who, seed=0, engine="serial", snapshots=snapshots)
+    short = train_fleet(small_recipe(epochs=1), records, who, seed=0, engine="serial")
+    assert fleet.snapshot_epochs == (1, 3)
+    kept = fleet.artifacts[0].snapshots["margin"]
+    assert kept.shape == (2, len(records))
+    from secateur.models import logits_of
+
+    early = PROBE(logits_of(rebuild(short.artifacts[0], SmallNet()), records), records.labels)
+    final = PROBE(logits_of(rebuild(fleet.artifacts[0], SmallNet()), records), records.labels)
+    assert np.array_equal(kept[0], early["margin"])
+    assert np.array_equal(kept[1], final["margin"])
+
+
+def test_taking_snapshots_does_not_change_what_is_trained(world):
+    snapshots = Snapshots(epochs=(1, 2), probe=PROBE)
+    recipe = small_recipe(build=SmallNet(dropout=0.5, batch_norm=True))
+    a = train_fleet(recipe, *world, seed=0, engine="serial")
+    b = train_fleet(recipe, *world, seed=0, engine="serial", snapshots=snapshots)
+    for x, y in zip(a.artifacts, b.artifacts, strict=True):
+        assert all(np.array_equal(x.tensors[k], y.tensors[k]) for k in x.tensors)
+
+
+@pytest.mark.parametrize("epochs", [(), (0, 1), (3, 2), (1, 1), tuple(range(1, 14))])
+def test_snapshot_epochs_out_of_order_or_too_many_are_refused(epochs):
+    with pytest.raises(MethodError, match="snapshot epochs"):
+        Snapshots(epochs=epochs, probe=PROBE)
+
+
+def test_a_transform_carries_membership_and_seeds_over_and_leaves_its_input(world):
+    records, who = world
+    dense = train_fleet(small_recipe(), records, who, seed=0, engine="serial")
+    before = digests(dense)
+    pruned = apply(Magnitude(rate=4.0, retrain_epochs=1), dense, records, seed=0, engine="serial")
+    assert digests(dense) == before
+    assert pruned.membership is who
+    assert pruned.pipeline[:-1] == dense.pipeline
+    assert pruned.name == "magnitude"
+
+
+def test_a_fresh_transform_starts_from_the_initial_weights_of_the_same_seed(world):
+    records, who = world
+    dense = train_fleet(small_recipe(), records, who, seed=0, engine="serial")
+    fresh = apply(
+        RandomMask(rate=2.0, epochs=0, scale_initialisation=False),
+        dense,
+        records,
+        seed=0,
+        engine="serial",
+    )
+    module = initial_module(small_recipe(), derive_seed(0, "model", 0))
+    for name, parameter in module.named_parameters():
+        stored = fresh.artifacts[0].tensors[name]
+        mask = fresh.artifacts[0].masks.get(name, np.ones_like(stored, dtype=bool))
+        assert np.array_equal(stored[mask], parameter.detach().numpy()[mask])
+
+
+def test_one_module_can_be_pruned_alone_and_stays_as_it_was():
+    torch.manual_seed(0)
+    net = SmallNet()()
+    before = [p.detach().clone() for p in net.parameters()]
+    artifact = apply(Magnitude(rate=4.0, retrain_epochs=1), net, small_records(), seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    kept = sum(int(m.sum()) for m in artifact.masks.values())
+    assert kept == round((8 * 12 + 12 * 3) / 4)
+
+
+def test_a_single_module_refuses_a_fresh_transform():
+    with pytest.raises(MethodError, match="trains from fresh weights"):
+        apply(RandomMask(rate=2.0), SmallNet()(), small_records(), seed=0)
+
+
+def test_a_fleet_without_its_recipe_cannot_be_pruned(world):
+    fleet = train_fleet(small_recipe(), *world, seed=0, engine="serial")
+    with pytest.raises(InputError, match="has no recipe"):
+        apply(Magnitude(rate=2.0), replace(fleet, recipe=None), world[0], seed=0)
+
+
+def test_records_of_another_length_are_refused(world):
+    with pytest.raises(InputError, match=r"119 records, but the membership is over 120"):
+        train_fleet(
+            small_recipe(), world[0].take(np.arange(119)), world[1], seed=0, engine="serial"
+        )
+
+
+def test_an_unknown_engine_is_named(world):
+    with pytest.raises(InputError, match="unknown engine 'gpu'"):
+        train_fleet(small_recipe(), *world, seed=0, engine="gpu")
