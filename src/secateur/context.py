@@ -1,4 +1,4 @@
-"""The circumstances of a run: hardware and library versions, nothing that names a person or machine."""
+"""The circumstances of a run: hardware and versions; nothing that names a person or machine."""
 
 from __future__ import annotations
 

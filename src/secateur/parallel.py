@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from secateur.errors import InputError, WorkerError
@@ -210,7 +211,7 @@ class _Worker:
     """One child process and its two pipes."""
 
     def __init__(self) -> None:
-        path = [entry or os.getcwd() for entry in sys.path]
+        path = [entry or str(Path.cwd()) for entry in sys.path]
         # the child inherits the parent's environment, as any child does, with ours on top
         environment = {**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
         self._process = subprocess.Popen(

@@ -17,7 +17,7 @@ import pytest
 from secateur.errors import InputError, MethodError, WorkerError
 from secateur.parallel import run_tasks
 
-SRC = Path(parallel_tasks.__file__).parents[1] / "src"
+SRC = Path(parallel_tasks.__file__).parents[2] / "src"
 TESTS = Path(parallel_tasks.__file__).parent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import subprocess
@@ -116,13 +117,10 @@ def test_a_foreign_file_is_refused_by_its_kind(tmp_path, name, kind):
             assert "pickled files are never loaded" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("other", NAMES)
+@pytest.mark.parametrize(("name", "other"), list(itertools.permutations(NAMES, 2)))
 def test_each_kind_of_file_is_refused_by_the_readers_of_the_others(tmp_path, name, other):
-    if name == other:
-        pytest.skip("its own reader")
     write(name, tmp_path / "file")
-    with pytest.raises(StoreError, match="safetensors file|npz file|JSON file"):
+    with pytest.raises(StoreError, match=r"safetensors file|npz file|JSON file"):
         read(other, tmp_path / "file")
 
 

@@ -250,7 +250,7 @@ def test_stored_artifacts_travel_to_workers_without_the_models_in_memory(tmp_pat
     size = len(pickle.dumps(artifacts))
     first = artifacts[0].digest
     assert len(pickle.dumps(artifacts)) == size
-    assert pickle.loads(pickle.dumps(artifacts))[0].digest == first  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(artifacts))[0].digest == first
 
 
 def test_a_plan_with_too_few_or_equal_keys_is_refused():

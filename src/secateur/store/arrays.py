@@ -173,7 +173,7 @@ def _write(path: str | Path, *, form: str, fields: Fields, arrays: Arrays) -> No
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise StoreError(
-                f"cannot write {path}: array {name!r} has the dtype {array.dtype}, which would need "
+                f"cannot write {path}: array {name!r} has the dtype {array.dtype}, which needs "
                 "a pickle; convert it to numbers"
             )
     meta = {"format": form, "fields": fields, "digest": _digest(form, fields, arrays)}
@@ -202,8 +202,8 @@ def _read(path: str | Path, *, form: str) -> tuple[Fields, Arrays]:
             seen = meta.get("format") if isinstance(meta, dict) else None
             if not isinstance(meta, dict) or seen != form:
                 raise StoreError(
-                    f"{path} is an npz file of the format {seen!r}, not {form!r}: other software or "
-                    "another version wrote it, or it holds something else; give the right file"
+                    f"{path} is an npz file of the format {seen!r}, not {form!r}: other software "
+                    "or another version wrote it, or it holds something else; give the right file"
                 )
             arrays = {}
             for name in names:

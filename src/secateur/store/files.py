@@ -51,7 +51,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise StoreError(
             f"cannot write {path} ({len(data)} bytes): {error.strerror or error}; check that the "
@@ -135,9 +135,9 @@ def read_bytes(path: str | Path, *, expected: Kind, what: str) -> bytes:
     kind = _kind(data)
     if kind in ("pickle", "torch"):
         raise StoreError(
-            f"{path} is {_NAMES[kind]}; pickled files are never loaded, because loading one can run "
-            "any program hidden in it; load it yourself where you trust it, and save its tensors "
-            "with safetensors"
+            f"{path} is {_NAMES[kind]}; pickled files are never loaded, because loading one can "
+            "run any program hidden in it; load it yourself where you trust it, and save its "
+            "tensors with safetensors"
         )
     if kind != expected:
         raise StoreError(
@@ -177,8 +177,8 @@ def _zip_kind(data: bytes) -> Kind:
 def damaged(path: str | Path, *, what: str, why: object) -> StoreError:
     """Return the error for a file of the right kind that cannot be decoded."""
     return StoreError(
-        f"{path} is not a whole {what} file, it was truncated or damaged ({why}); delete it and run "
-        "the step that writes it again"
+        f"{path} is not a whole {what} file, it was truncated or damaged ({why}); delete it and "
+        "run the step that writes it again"
     )
 
 

@@ -120,7 +120,7 @@ def finish_fleet(
         if old is not None and old != new:
             raise StoreError(
                 f"{folder.path}: model {i} now has the digest {new}, but the finished manifest "
-                f"states {old}; the same plan gave other bytes on this machine: choose another folder"
+                f"states {old}; the same plan gave other bytes here: choose another folder"
             )
     noted = _context(folder)
     paid = dict(zip(keys, map(float, costs), strict=True)) if costs else {}

@@ -126,8 +126,8 @@ def create_fleet(path: str | Path, plan: FleetPlan) -> FleetFolder:
     foreign = [name for name in foreign if name not in _OURS]
     if foreign:
         raise StoreError(
-            f"{folder.path} holds other files ({', '.join(foreign[:5])}) and no fleet; choose a new "
-            "or an empty folder"
+            f"{folder.path} holds other files ({', '.join(foreign[:5])}) and no fleet; choose a "
+            "new or an empty folder"
         )
     write_membership(folder.membership, plan.membership)
     write_manifest(folder, plan=fields, artifacts=[None] * len(plan.keys))
@@ -183,7 +183,7 @@ def checked_membership(folder: FleetFolder, digest: str) -> Membership:
     membership = read_membership(folder.membership)
     if membership.digest != digest:
         raise StoreError(
-            f"{folder.membership} belongs to another fleet: the manifest states the digest {digest}, "
+            f"{folder.membership} belongs to another fleet: the manifest states {digest}, "
             f"the file has {membership.digest}; restore it, or choose another folder"
         )
     return membership

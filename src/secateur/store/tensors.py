@@ -21,10 +21,22 @@ __all__ = ["read_artifact", "write_artifact"]
 _FORMAT = "secateur-artifact-1"
 _PARTS = ("tensors", "masks", "history", "snapshots")
 _DTYPES = frozenset(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
-    + ["float16", "float32", "float64"]
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    ]
 )
-# One entry only: the library keeps the entries in a hash map, whose order differs between processes.
+# One entry only: the library keeps them in a hash map, whose order differs between processes.
 _ENTRY = "secateur"
 
 
