@@ -1,0 +1,203 @@
+"""Draw who trains on what: targets by independent coins, references balanced, pools disjoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.errors import DataError, InputError
+from secateur.types import (
+    ATTACK,
+    AUDIT,
+    POPULATION,
+    UTILITY,
+    Membership,
+    Records,
+    derive_seed,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from secateur.types import IntArray, Role
+
+__all__ = ["draw", "given", "restrict"]
+
+
+def draw(
+    records: Records,
+    *,
+    targets: int,
+    references: int,
+    seed: int,
+    share: float = 0.5,
+    pools: dict[str, int] | None = None,
+) -> Membership:
+    """Draw pools and memberships by unit.
+
+    Args:
+        records: all records.
+        targets: number of models under audit, each a coin of its own per unit.
+        references: number of the attacker's models; each unit is in exactly round(share *
+            references) of them, drawn without looking at the targets.
+        seed: of the draw.
+        share: probability of a unit being a member, in (0, 1).
+        pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of
+            the records for the audit, a quarter each for population and utility. A pool is filled with
+            whole units, so it may hold slightly more. Records beyond the pools are in none.
+
+    Returns:
+        Targets first, then references.
+
+    Raises:
+        InputError: counts or shares that do not fit; the message shows the values.
+
+    Example:
+        >>> from secateur.data import digits
+        >>> who = draw(digits(), targets=2, references=4, seed=0)
+        >>> len(who), {k: len(v) for k, v in who.pools.items()}
+        (6, {'utility': 449, 'population': 449, 'attack': 0, 'audit': 899})
+    """
+    _check(targets, references, share)
+    sizes = _sizes(len(records), pools)
+    rng = np.random.default_rng(derive_seed(seed, "pools"))
+    assert records.units is not None  # set by Records
+    filled = _fill(records.units, sizes, rng)
+    audit_units, where = np.unique(records.units[filled[AUDIT]], return_inverse=True)
+    if len(audit_units) < 2:
+        raise InputError(f"the audit pool holds {len(audit_units)} units; at least 2 are needed")
+    coins = np.random.default_rng(derive_seed(seed, "targets"))
+    inside_units = coins.random((targets, len(audit_units))) < share
+    balanced = _balanced(references, len(audit_units), share, derive_seed(seed, "references"))
+    by_unit = np.concatenate([inside_units, balanced])
+    _repair(by_unit, coins)
+    inside = np.zeros((targets + references, len(records)), dtype=np.bool_)
+    inside[:, filled[AUDIT]] = by_unit[:, where]
+    roles: tuple[Role, ...] = ("target",) * targets + ("reference",) * references
+    return Membership(inside=inside, roles=roles, pools=filled, units=records.units, seed=seed)
+
+
+def _check(targets: int, references: int, share: float) -> None:
+    if targets < 1:
+        raise InputError(f"an audit needs at least 1 target, got targets={targets}")
+    if references < 0 or references == 1:
+        raise InputError(
+            f"references must be 0 or at least 2 (a record must be in some and out of others), "
+            f"got {references}"
+        )
+    if not 0 < share < 1:
+        raise InputError(f"share must be in (0, 1), got {share}")
+
+
+def _sizes(n: int, pools: dict[str, int] | None) -> dict[str, int]:
+    if pools is None:
+        pools = {POPULATION: n // 4, UTILITY: n // 4, AUDIT: n - 2 * (n // 4)}
+    known = (UTILITY, POPULATION, ATTACK, AUDIT)
+    unknown = sorted(set(pools) - set(known))
+    if unknown:
+        raise InputError(f"unknown pools {unknown}; there are {list(known)}")
+    sizes = {name: int(pools.get(name, 0)) for name in known}
+    if min(sizes.values()) < 0 or sum(sizes.values()) > n:
+        raise InputError(
+            f"the pools ask for {sizes}, {sum(sizes.values())} records in all, but there are {n}; "
+            "ask for fewer"
+        )
+    if sizes[AUDIT] < 2:
+        raise InputError(f"the audit pool needs at least 2 records, got {sizes[AUDIT]}")
+    return sizes
+
+
+def _fill(
+    units: IntArray, sizes: dict[str, int], rng: np.random.Generator
+) -> dict[str, NDArray[np.int64]]:
+    distinct, inverse, counts = np.unique(units, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(distinct))
+    reached = np.cumsum(counts[order])
+    filled = {}
+    start = 0
+    for name, size in sizes.items():
+        before = reached[start - 1] if start else 0
+        stop = start if size == 0 else int(np.searchsorted(reached, before + size)) + 1
+        stop = min(stop, len(order))
+        chosen = np.zeros(len(distinct), dtype=np.bool_)
+        chosen[order[start:stop]] = True
+        filled[name] = np.flatnonzero(chosen[inverse])
+        start = stop
+    return filled
+
+
+def _balanced(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Return bool[models, units] with exactly the same number of models inside for every unit."""
+    if models == 0:
+        return np.zeros((0, units), dtype=np.bool_)
+    inside = min(models - 1, max(1, round(share * models)))
+    ranks = np.random.default_rng(seed).random((models, units)).argsort(axis=0)
+    balanced: NDArray[np.bool_] = ranks < inside
+    return balanced
+
+
+def _repair(inside: NDArray[np.bool_], rng: np.random.Generator) -> None:
+    """Give a model with no members, or no non-members, one of them (tiny pools only)."""
+    for row in inside:
+        if row.all() or not row.any():
+            row[rng.integers(len(row))] ^= True
+
+
+def given(records: Records, *, members: IntArray, non_members: IntArray) -> Membership:
+    """State the membership of a user's own one model; the rest of the records is in no pool.
+
+    Args:
+        records: all records.
+        members: indices of the training records.
+        non_members: indices of records of the same distribution that it never saw.
+
+    Raises:
+        DataError: one of them is empty, or a record is in both.
+
+    Example:
+        >>> from secateur.data import digits
+        >>> who = given(digits(), members=np.arange(100), non_members=np.arange(100, 200))
+        >>> who.drawn
+        False
+    """
+    members, non_members = np.asarray(members), np.asarray(non_members)
+    for what, indices in (("members", members), ("non_members", non_members)):
+        if indices.size == 0:
+            raise DataError(f"{what} is empty: an audit needs members and non-members")
+    both = np.intersect1d(members, non_members)
+    if both.size:
+        raise DataError(
+            f"{both.size} records are members and non-members at once, first index {both[0]}; "
+            "a record is either in the training set or not: remove them from one of the two"
+        )
+    assert records.units is not None  # set by Records
+    inside = np.zeros((1, len(records)), dtype=np.bool_)
+    inside[0, members] = True
+    pools = {AUDIT: np.union1d(members, non_members)}
+    return Membership(
+        inside=inside, roles=("given",), pools=pools, units=records.units, seed=0, drawn=False
+    )
+
+
+def restrict(records: Records, membership: Membership) -> tuple[Records, Membership]:
+    """Drop the records that are in no pool, so that nothing is computed for them.
+
+    Example:
+        >>> from secateur.data import digits
+        >>> records = digits()
+        >>> who = draw(records, targets=1, references=2, seed=0, pools={"audit": 50, "utility": 9})
+        >>> len(restrict(records, who)[0])
+        59
+    """
+    kept = np.sort(np.concatenate(list(membership.pools.values())))
+    place = np.full(len(records), -1)
+    place[kept] = np.arange(len(kept))
+    return records.take(kept), Membership(
+        inside=membership.inside[:, kept],
+        roles=membership.roles,
+        pools={name: place[indices] for name, indices in membership.pools.items()},
+        units=membership.units[kept],
+        seed=membership.seed,
+        drawn=membership.drawn,
+    )

@@ -1,0 +1,20 @@
+"""Networks that the paper's claims need, and the way from a file back to a module."""
+
+from __future__ import annotations
+
+from secateur.models.cnn import SmallCNN
+from secateur.models.forward import logits_of
+from secateur.models.lenet import LeNet5, LeNet20
+from secateur.models.mlp import MLP
+from secateur.models.rebuild import prunable, rebuild, tensors_of
+
+__all__ = [
+    "MLP",
+    "LeNet5",
+    "LeNet20",
+    "SmallCNN",
+    "logits_of",
+    "prunable",
+    "rebuild",
+    "tensors_of",
+]

@@ -1,0 +1,88 @@
+"""LeNet in its two common forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from secateur.errors import MethodError
+
+__all__ = ["LeNet5", "LeNet20"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNet5:
+    """LeNet-5 with ReLU and max pooling: conv 6, conv 16 (5x5), 120, 84, classes.
+
+    Args:
+        channels: of the input.
+        size: height and width of the input, at least 12.
+        classes: number of outputs.
+
+    Reference: LeCun et al. 1998. Differs from it: ReLU, max pooling, full connections.
+
+    Example:
+        >>> sum(p.numel() for p in LeNet5()().parameters())
+        61706
+    """
+
+    channels: int = 1
+    size: int = 28
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.size < 12:
+            raise MethodError(f"LeNet-5 needs inputs of at least 12x12, got size={self.size}")
+
+    def __call__(self) -> nn.Module:
+        """Return a fresh network."""
+        left = (self.size // 2 - 4) // 2
+        return nn.Sequential(
+            nn.Conv2d(self.channels, 6, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16 * left * left, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, self.classes),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNet20:
+    """The LeNet of the ADMM literature: conv 20, conv 50 (5x5, no padding), 500, classes.
+
+    Reference: Zhang et al. 2018 (ECCV), about 430,500 weights.
+
+    Example:
+        >>> sum(p.numel() for p in LeNet20()().parameters())
+        431080
+    """
+
+    channels: int = 1
+    size: int = 28
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.size < 16:
+            raise MethodError(f"this LeNet needs inputs of at least 16x16, got size={self.size}")
+
+    def __call__(self) -> nn.Module:
+        """Return a fresh network."""
+        left = ((self.size - 4) // 2 - 4) // 2
+        return nn.Sequential(
+            nn.Conv2d(self.channels, 20, 5),
+            nn.MaxPool2d(2),
+            nn.Conv2d(20, 50, 5),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(50 * left * left, 500),
+            nn.ReLU(),
+            nn.Linear(500, self.classes),
+        )
