@@ -1,0 +1,20 @@
+"""Methods that make a network small: each a frozen dataclass with `phases(recipe)`."""
+
+from __future__ import annotations
+
+from secateur.compress.admm import ADMM, CONVERGED, convergence
+from secateur.compress.budgets import Budget, keep_counts
+from secateur.compress.magnitude import Magnitude
+from secateur.compress.masks import count_kept
+from secateur.compress.random import RandomMask
+
+__all__ = [
+    "ADMM",
+    "CONVERGED",
+    "Budget",
+    "Magnitude",
+    "RandomMask",
+    "convergence",
+    "count_kept",
+    "keep_counts",
+]

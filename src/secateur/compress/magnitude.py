@@ -1,0 +1,104 @@
+"""Pruning by magnitude, at once or over several rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from secateur.compress.budgets import Budget, Scope
+from secateur.compress.masks import FixedMask
+from secateur.errors import MethodError
+from secateur.train.recipe import Adam, Phase
+from secateur.types.base import set_fields
+
+if TYPE_CHECKING:
+    from secateur.train.recipe import Optimiser, Recipe
+
+__all__ = ["Magnitude"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Magnitude:
+    """Keep the weights that are largest in magnitude, and retrain them with fixed masks.
+
+    With several rounds the share kept falls geometrically: after round r of R it is the final
+    share to the power r / R.
+
+    Args:
+        rate: compression rate over the prunable weights that are not exempt, at least 1; 10 when
+            neither this nor `sparsity` is given.
+        sparsity: share of them removed, in [0, 1), instead of `rate`.
+        scope: `layer` prunes every layer by the same share, `global` ranks all layers together.
+        floor: least share kept of every layer in the scope `global`.
+        exempt: names of prunable weights to leave whole.
+        rounds: 1 prunes at once.
+        retrain_epochs: epochs after each round.
+        optimiser: of the retraining, fresh in each round.
+
+    Raises:
+        SparsityError: a rate, sparsity or floor that cannot be reached.
+        MethodError: rounds below 1 or epochs below 0.
+
+    Example:
+        >>> Magnitude(rate=16.0, rounds=2).rates()
+        (4.0, 16.0)
+
+    Reference:
+        han2015learning.
+    """
+
+    rate: float | None = None
+    sparsity: float | None = None
+    scope: Scope = "layer"
+    floor: float = 0.01
+    exempt: tuple[str, ...] = ()
+    rounds: int = 1
+    retrain_epochs: int = 15
+    optimiser: Optimiser = field(default_factory=Adam)
+
+    fresh: ClassVar[bool] = False
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "han2015learning"
+
+    def __post_init__(self) -> None:
+        if self.rate is None and self.sparsity is None:
+            set_fields(self, rate=10.0)
+        _ = self.budget
+        if self.rounds < 1 or self.retrain_epochs < 0:
+            raise MethodError(
+                f"rounds={self.rounds}, retrain_epochs={self.retrain_epochs}: they must be at "
+                "least 1 and 0; rounds=1 prunes at once"
+            )
+
+    @property
+    def budget(self) -> Budget:
+        """How many weights are kept in the end."""
+        return Budget(
+            rate=self.rate,
+            sparsity=self.sparsity,
+            scope=self.scope,
+            floor=self.floor,
+            exempt=self.exempt,
+        )
+
+    def rates(self) -> tuple[float, ...]:
+        """Return the compression rate after each round."""
+        final = 1.0 / (1.0 - self.sparsity) if self.sparsity is not None else float(self.rate or 1)
+        steps = range(1, self.rounds)
+        return (*(float(final ** (r / self.rounds)) for r in steps), final)
+
+    def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return one phase per round, the recipe's hooks before the mask."""
+        early = [
+            replace(self.budget, rate=rate, sparsity=None)
+            for rate in self.rates()[: self.rounds - 1]
+        ]
+        return tuple(
+            Phase(
+                epochs=self.retrain_epochs,
+                hooks=(*recipe.hooks, FixedMask(budget=budget)),
+                optimiser=self.optimiser,
+                streams=recipe.streams,
+            )
+            for budget in (*early, self.budget)
+        )

@@ -1,0 +1,153 @@
+"""What every transform of `compress` keeps to; a new one needs two spellings here."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from secateur import compress, store
+from secateur.compress import ADMM, Magnitude, RandomMask, count_kept
+from secateur.models import logits_of, prunable, rebuild
+from secateur.train import SGD, Adam, Transform, apply, train_fleet
+from secateur.types import Records
+from small_world import SmallNet, small_membership, small_recipe, small_records
+
+SHORT = {
+    "ADMM": ADMM(rate=4.0, updates=2, epochs_per_update=1, retrain_epochs=1),
+    "Magnitude": Magnitude(rate=4.0, retrain_epochs=1),
+    "RandomMask": RandomMask(rate=4.0, epochs=1),
+}
+IDLE = {
+    "ADMM": ADMM(sparsity=0.0, updates=0, retrain_epochs=0),
+    "Magnitude": Magnitude(sparsity=0.0, retrain_epochs=0),
+    "RandomMask": RandomMask(sparsity=0.0, epochs=0),
+}
+LISTED = [
+    name
+    for name in compress.__all__
+    if inspect.isclass(getattr(compress, name)) and hasattr(getattr(compress, name), "phases")
+]
+BUILD = SmallNet(batch_norm=True)
+
+
+class LoggingSource:
+    """Remembers which records were gathered."""
+
+    def __init__(self, source):
+        self.source = source
+        self.calls = []
+
+    @property
+    def shape(self):
+        return self.source.shape
+
+    def gather(self, indices):
+        self.calls.append(np.asarray(indices))
+        return self.source.gather(indices)
+
+    def digest(self):
+        return self.source.digest()
+
+
+@pytest.fixture(scope="module")
+def world():
+    records = small_records()
+    membership = small_membership(records)
+    recipe = small_recipe(build=BUILD, epochs=1)
+    return records, membership, train_fleet(recipe, records, membership, seed=0, engine="serial")
+
+
+def digests(fleet):
+    return [a.digest for a in fleet.artifacts]
+
+
+def test_every_listed_transform_has_a_spelling_in_this_contract():
+    assert sorted(LISTED) == sorted(SHORT) == sorted(IDLE)
+
+
+@pytest.mark.parametrize("name", LISTED)
+class TestTransform:
+    def test_it_is_a_frozen_dataclass_whose_repr_spells_it(self, name, world):
+        transform = SHORT[name]
+        assert isinstance(transform, Transform)
+        assert transform.__dataclass_params__.frozen
+        assert transform.revision >= 1
+        assert transform.reference
+        names = {**{n: getattr(compress, n) for n in LISTED}, "Adam": Adam, "SGD": SGD}
+        assert eval(repr(transform), {"__builtins__": {}}, names) == transform
+
+    def test_its_input_is_untouched_and_the_membership_carried_over(self, name, world):
+        records, membership, dense = world
+        before = digests(dense)
+        made = apply(SHORT[name], dense, records, seed=0, engine="serial")
+        assert digests(dense) == before
+        assert made.membership.digest == membership.digest
+        assert all(a != b for a, b in zip(digests(made), before, strict=True))
+
+    def test_the_asked_rate_is_reached_on_the_stored_weights(self, name, world):
+        records, _, dense = world
+        made = apply(SHORT[name], dense, records, seed=0, engine="serial")
+        module = BUILD()
+        names = {n for n, _ in module.named_parameters()}
+        for artifact in made.artifacts:
+            counts = count_kept(artifact.tensors, prunable(module), names)
+            assert counts["kept"] == round(counts["prunable"] / 4)
+            assert sum(int(m.sum()) for m in artifact.masks.values()) == counts["kept"]
+            assert list(artifact.masks) == sorted(artifact.masks)
+            for layer, mask in artifact.masks.items():
+                assert not artifact.tensors[layer][~mask].any()
+
+    def test_the_same_seed_gives_the_same_bytes(self, name, world):
+        records, _, dense = world
+        first, again = (
+            apply(SHORT[name], dense, records, seed=0, engine="serial") for _ in range(2)
+        )
+        assert digests(first) == digests(again)
+        other = apply(SHORT[name], dense, records, seed=1, engine="serial")
+        assert digests(first) != digests(other)
+
+    def test_while_a_model_is_made_only_its_members_are_read(self, name, world):
+        records, membership, dense = world
+        source = LoggingSource(records.source)
+        watched = Records(
+            source=source, labels=records.labels, n_classes=records.n_classes, name=records.name
+        )
+        apply(SHORT[name], dense, watched, seed=0, engine="serial")
+        assert len(source.calls) == len(membership)
+        for model, read in enumerate(source.calls):
+            np.testing.assert_array_equal(np.sort(read), membership.members(model))
+
+    def test_saved_and_rebuilt_it_gives_the_same_logits_and_masks(self, name, world, tmp_path):
+        records, _, dense = world
+        artifact = apply(SHORT[name], dense, records, seed=0, engine="serial").artifacts[0]
+        store.write_artifact(tmp_path / "model.safetensors", artifact)
+        read = store.read_artifact(tmp_path / "model.safetensors")
+        assert read.digest == artifact.digest
+        assert read.masks.keys() == artifact.masks.keys()
+        for held in (artifact, read):
+            np.testing.assert_array_equal(
+                logits_of(rebuild(held, BUILD), records),
+                logits_of(rebuild(artifact, BUILD), records),
+            )
+
+    def test_sparsity_zero_without_epochs_leaves_the_logits_equal(self, name, world):
+        records, _, dense = world
+        made = apply(IDLE[name], dense, records, seed=0, engine="serial")
+        start = dense
+        if IDLE[name].fresh:
+            untrained = small_recipe(build=BUILD, epochs=0)
+            start = train_fleet(untrained, records, dense.membership, seed=0, engine="serial")
+        for before, after in zip(start.artifacts, made.artifacts, strict=True):
+            np.testing.assert_array_equal(
+                logits_of(rebuild(before, BUILD), records),
+                logits_of(rebuild(after, BUILD), records),
+            )
+
+    def test_torchs_own_random_state_is_left_alone(self, name, world):
+        records, _, dense = world
+        before = torch.get_rng_state()
+        apply(SHORT[name], dense, records, seed=0, engine="serial")
+        assert torch.equal(torch.get_rng_state(), before)

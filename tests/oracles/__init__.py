@@ -1,0 +1,1 @@
+"""Slow, plain versions that the fast ones must equal."""
