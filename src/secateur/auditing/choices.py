@@ -5,56 +5,27 @@ maximum over the targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.attack.membership import pseudo_targets
 from secateur.auditing.subjects import Subject
 from secateur.errors import NotEnoughReferencesError
 from secateur.measure import per_target
-from secateur.types import Membership, Observations
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, Role
+    from secateur.types import FloatArray
 
-__all__ = ["matched_epochs", "pseudo", "strongest"]
-
-
-def pseudo(observations: Observations) -> Observations | None:
-    """Return observations in which up to 8 references play the targets and the rest stay
-    references.
-
-    The true targets are left out. None when there are fewer than 8 references.
-    """
-    membership = observations.membership
-    references = membership.references
-    if len(references) < 8:
-        return None
-    n = min(8, len(references) // 4)
-    roles: tuple[Role, ...] = tuple(
-        "target" if i < n else "reference" for i in range(len(references))
-    )
-    inner = Membership(
-        inside=membership.inside[references],
-        roles=roles,
-        pools=membership.pools,
-        units=membership.units,
-        seed=membership.seed,
-    )
-    views = {
-        view: {key: values[references] for key, values in arrays.items()}
-        for view, arrays in observations.views.items()
-    }
-    return replace(observations, views=views, membership=inner, posteriors={})
+__all__ = ["matched_epochs", "strongest"]
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
     """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
     can be said.
     """
-    trial = pseudo(subject.observations)
+    trial = pseudo_targets(subject.observations)
     if trial is None:
         return None
     held = trial.views[trial.primary]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,11 +172,10 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
             membership,
             metric,
             fpr=level,
-            subject=a.subject.name,
-            versus=b.subject.name,
-            method=a.method,
+            about=(a.subject.name, b.subject.name, a.method),
+            threat=a.threat,
         )
-        rows.append(replace(row, threat=a.threat))
+        rows.append(row)
     return rows
 
 
@@ -213,7 +212,7 @@ def convergence_series(subject: Subject) -> Series | None:
         return None
     residual = np.mean([a.history["admm/residual"] for a in artifacts], axis=0)
     rho = artifacts[0].history["admm/rho"]
-    layers = list(artifacts[0].masks)
+    layers = sorted(artifacts[0].masks)
     cells = [(u, k) for u in range(residual.shape[0]) for k in range(residual.shape[1])][:500]
     return Series(
         id=f"convergence/{subject.name}",

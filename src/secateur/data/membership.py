@@ -44,8 +44,8 @@ def draw(
         seed: of the draw.
         share: probability of a unit being a member, in (0, 1).
         pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of
-            the records for the audit, a quarter each for population and utility. A pool is filled with
-            whole units, so it may hold slightly more. Records beyond the pools are in none.
+            the records for the audit, a quarter each for population and utility. A pool is filled
+            with whole units, so it may hold slightly more. Records beyond the pools are in none.
 
     Returns:
         Targets first, then references.

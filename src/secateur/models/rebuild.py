@@ -52,7 +52,9 @@ def rebuild(artifact: Artifact, build: Builder) -> nn.Module:
         if stored is None:
             continue
         if tuple(stored.shape) != tuple(own.shape):
-            wrong.append(f"{name!r} is {stored.shape} in the file, {tuple(own.shape)} in the network")
+            wrong.append(
+                f"{name!r} is {stored.shape} in the file, {tuple(own.shape)} in the network"
+            )
         elif torch.from_numpy(np.empty(0, stored.dtype)).dtype != own.dtype:
             wrong.append(f"{name!r} is {stored.dtype} in the file, {own.dtype} in the network")
     if wrong:
@@ -67,7 +69,8 @@ def rebuild(artifact: Artifact, build: Builder) -> nn.Module:
 def prunable(module: nn.Module) -> tuple[str, ...]:
     """Return the names of the weights that pruning counts, in definition order.
 
-    Weights of linear and convolutional layers; not biases, not normalisation, not depthwise kernels.
+    Weights of linear and convolutional layers; not biases, not normalisation, not depthwise
+    kernels.
 
     Example:
         >>> from secateur.models import MLP

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from secateur.probe.signals import signals as compute_signals
-from secateur.probe.signals import softmax
 
 from secateur import store
 from secateur.errors import InputError
 from secateur.models import logits_of, rebuild
 from secateur.parallel import run_tasks
+from secateur.probe.signals import signals as compute_signals
+from secateur.probe.signals import softmax
 from secateur.types import Artifact, Fleet, Observations, Signal
 
 if TYPE_CHECKING:

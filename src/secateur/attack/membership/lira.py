@@ -1,0 +1,160 @@
+"""LiRA, the likelihood-ratio attack of Carlini et al. 2022."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from secateur.attack.membership.references import (
+    Moments,
+    check_references,
+    masked_moments,
+    reference_threshold,
+    with_queries,
+)
+from secateur.errors import MethodError
+from secateur.protocols import Threat
+from secateur.types import AUDIT, Observations, Scores, Signal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["LiRA"]
+
+MARGIN = Signal(name="margin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiRA:
+    """Compare the target's scaled logit with those of references in and out of each record.
+
+    Online: log N(phi; mu_in, s_in^2) - log N(phi; mu_out, s_out^2). Offline: log Phi((phi - mu_out)
+        / s_out), the probability that a model that did not see the record is less confident. Larger
+        = more like a member.
+
+    Args:
+        mode: `online` uses references in and out, `offline` those out alone.
+        variance: `per record`; `shared`, pooled over records; `shrunk`, (SS + weight * pooled) / (n
+            - 1 + weight).
+        weight: of the pooled variance in `shrunk`, in records; > 0.
+        centre: `mean` as in the paper, `median` as in its released code.
+
+    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours; the released code
+    uses the in-variance for both in its shared mode, here each side has its own.
+
+    Several queries: the mean of the per-query scores.
+
+    Example:
+        >>> LiRA(mode="offline").min_in
+        0
+    """
+
+    mode: Literal["online", "offline"] = "online"
+    variance: Literal["per record", "shared", "shrunk"] = "shrunk"
+    weight: float = 8.0
+    centre: Literal["mean", "median"] = "mean"
+
+    threat: ClassVar[Threat] = "adaptive"
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "carlini2022membership"
+    needs_posteriors: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("online", "offline"):
+            raise MethodError(f"mode must be 'online' or 'offline', got {self.mode!r}")
+        if self.variance not in ("per record", "shared", "shrunk"):
+            raise MethodError(
+                f"variance must be 'per record', 'shared' or 'shrunk', got {self.variance!r}"
+            )
+        if self.centre not in ("mean", "median"):
+            raise MethodError(f"centre must be 'mean' or 'median', got {self.centre!r}")
+        if not (self.weight > 0 and np.isfinite(self.weight)):
+            raise MethodError(f"weight must be positive and finite, got {self.weight}")
+
+    @property
+    def needs(self) -> tuple[Signal, ...]:
+        """The scaled logit."""
+        return (MARGIN,)
+
+    @property
+    def min_in(self) -> int:
+        """References in; two where each record has a variance of its own."""
+        return 0 if self.mode == "offline" else self.min_out
+
+    @property
+    def min_out(self) -> int:
+        """References out."""
+        return 2 if self.variance == "per record" else 1
+
+    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
+        """Score the audit pool; the threshold is chosen on references as pseudo-targets.
+
+        Raises:
+            NotEnoughReferencesError: a record has too few references in or out.
+        """
+        del seed  # nothing is random here
+        values = self._values(observations)
+        evaluated = np.zeros(values.shape, dtype=np.bool_)
+        evaluated[:, observations.membership.pools[AUDIT]] = True
+        threshold = reference_threshold(observations, self._values)
+        if threshold is None and self.mode == "online":
+            threshold = 0.0  # a likelihood ratio of one: members and non-members equally many
+        return Scores(
+            values=values,
+            evaluated=evaluated,
+            threshold=None if threshold is None else np.full(len(values), threshold),
+        )
+
+    def _values(self, observations: Observations) -> NDArray[np.float64]:
+        membership = observations.membership
+        check_references(membership, what="LiRA", min_in=self.min_in, min_out=self.min_out)
+        audit = membership.pools[AUDIT]
+        phi = with_queries(observations.signal(MARGIN))[:, :, audit]
+        inside = membership.inside[np.ix_(membership.references, audit)]
+        scores = np.mean(
+            [
+                self._one_query(phi[membership.targets, q], phi[membership.references, q], inside)
+                for q in range(phi.shape[1])
+            ],
+            axis=0,
+        )
+        values = np.zeros((len(membership.targets), membership.inside.shape[1]))
+        values[:, audit] = scores
+        return values
+
+    def _one_query(
+        self,
+        targets: NDArray[np.float64],
+        references: NDArray[np.float64],
+        inside: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        median = self.centre == "median"
+        out = masked_moments(references, ~inside, median=median)
+        if self.mode == "offline":
+            z = (targets - out.centre) / np.sqrt(self._variance(out))
+            value: NDArray[np.float64] = log_ndtr(z)
+            return value
+        within = masked_moments(references, inside, median=median)
+        return self._log_density(targets, within) - self._log_density(targets, out)
+
+    def _log_density(self, phi: NDArray[np.float64], moments: Moments) -> NDArray[np.float64]:
+        """Return log N(phi; centre, variance) up to the constant that cancels in the ratio."""
+        variance = self._variance(moments)
+        value: NDArray[np.float64] = -0.5 * (
+            np.log(variance) + (phi - moments.centre) ** 2 / variance
+        )
+        return value
+
+    def _variance(self, moments: Moments) -> NDArray[np.float64]:
+        pooled = moments.pooled()
+        if self.variance == "shared":
+            variance = np.full(len(moments.count), pooled)
+        elif self.variance == "per record":
+            variance = moments.squares / (moments.count - 1)
+        else:
+            variance = (moments.squares + self.weight * pooled) / (moments.count - 1 + self.weight)
+        # equal references have no spread: a floor far below any real one keeps the ratio finite
+        return np.maximum(variance, max(1e-9 * pooled, 1e-18))

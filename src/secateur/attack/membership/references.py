@@ -1,0 +1,169 @@
+"""What several attacks need of reference models: moments in and out, and honest thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.errors import NotEnoughReferencesError
+from secateur.types import AUDIT, Membership, Observations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from secateur.types import BoolArray, Role
+
+__all__ = [
+    "Moments",
+    "best_threshold",
+    "check_references",
+    "masked_moments",
+    "pseudo_targets",
+    "reference_threshold",
+    "with_queries",
+]
+
+PSEUDO_TARGETS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Per record: how many models, their centre, and the sum of squared deviations from the mean."""
+
+    count: NDArray[np.int64]
+    centre: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def pooled(self) -> float:
+        """Return the variance within records, pooled over records, unbiased."""
+        freedom = int(np.maximum(self.count - 1, 0).sum())
+        return float(self.squares.sum() / freedom) if freedom else 1.0
+
+
+def masked_moments(
+    values: NDArray[np.float64], mask: BoolArray, *, median: bool = False
+) -> Moments:
+    """Return moments over the models that a mask selects.
+
+    Args:
+        values: `[models, records]`.
+        mask: `[models, records]`; at least one model per record.
+        median: centre by the median instead of the mean.
+    """
+    count = mask.sum(axis=0)
+    shift = values[0]  # moments of differences: large logits would cancel
+    away = np.where(mask, values - shift, 0.0)
+    mean = away.sum(axis=0) / count
+    squares = (np.where(mask, away - mean, 0.0) ** 2).sum(axis=0)
+    centre = mean + shift
+    if median:
+        centre = np.nanmedian(np.where(mask, values, np.nan), axis=0)
+    return Moments(count=count, centre=centre, squares=squares)
+
+
+def check_references(membership: Membership, *, what: str, min_in: int, min_out: int) -> None:
+    """Refuse when a record of the audit pool has too few references in or out.
+
+    Raises:
+        NotEnoughReferencesError: names the attack, the first such record, the counts, and a mend.
+    """
+    audit = membership.pools[AUDIT]
+    references = membership.references
+    inside = membership.inside[np.ix_(references, audit)]
+    n_in = inside.sum(axis=0)
+    n_out = len(references) - n_in
+    short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
+    if short.size:
+        first = int(short[0])
+        raise NotEnoughReferencesError(
+            f"{what} needs at least {min_in} reference models in and {min_out} out of every "
+            f"record, "
+            f"but {short.size} of {len(audit)} records have fewer: record {audit[first]} has "
+            f"{int(n_in[first])} in and {int(n_out[first])} out of {len(references)} references; "
+            f"draw "
+            f"at least {2 * max(min_in, min_out)} references (16 or more are advisable)"
+        )
+
+
+def with_queries(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a signal as `[model, query, record]`."""
+    return signal if signal.ndim == 3 else signal[:, None, :]
+
+
+def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Observations | None:
+    """Return observations in which the first references play the targets; the targets are left out.
+
+    A quarter of the references, at most `most`, are played by; the others stay references. None
+    when there are fewer than 8 references: too few to spare any.
+    """
+    membership = observations.membership
+    references = membership.references
+    if len(references) < 8:
+        return None
+    n = min(most, len(references) // 4)
+    played = np.arange(len(references)) < n
+    roles: tuple[Role, ...] = tuple("target" if p else "reference" for p in played.tolist())
+    inside = membership.inside[references]
+    audit = membership.pools[AUDIT]
+    members = inside[:, audit].sum(axis=1)
+    if (members == 0).any() or (members == len(audit)).any():
+        return None
+    inner = Membership(
+        inside=inside,
+        roles=roles,
+        pools=membership.pools,
+        units=membership.units,
+        seed=membership.seed,
+    )
+    primary = observations.views[observations.primary]
+    views = {observations.primary: {key: values[references] for key, values in primary.items()}}
+    return replace(observations, views=views, membership=inner, posteriors={})
+
+
+def reference_threshold(
+    observations: Observations, score: Callable[[Observations], NDArray[np.float64]]
+) -> float | None:
+    """Return the threshold of best balanced accuracy on pseudo-targets; None without enough of
+    them.
+
+    Args:
+        observations: with targets and references.
+        score: an attack's bare scores `[targets, records]`.
+    """
+    trial = pseudo_targets(observations)
+    if trial is None:
+        return None
+    try:
+        values = score(trial)
+    except NotEnoughReferencesError:
+        return None
+    who = trial.membership
+    audit = who.pools[AUDIT]
+    inside = who.inside[np.ix_(who.targets, audit)]
+    return best_threshold(values[:, audit][inside], values[:, audit][~inside])
+
+
+def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
+    """Return the threshold t with the largest balanced accuracy of "member if score >= t".
+
+    It lies half-way between two distinct scores; of equally good ones the largest is taken, and the
+    lowest score itself where calling everyone a member is best.
+
+    Example:
+        >>> best_threshold(np.array([3.0, 2.0]), np.array([1.0, 0.0]))
+        1.5
+    """
+    distinct = np.unique(np.concatenate([members, others]))
+    true = len(members) - np.searchsorted(np.sort(members), distinct, side="left")
+    false = len(others) - np.searchsorted(np.sort(others), distinct, side="left")
+    gain = true / len(members) - false / len(others)
+    best = len(distinct) - 1 - int(np.argmax(gain[::-1]))
+    if gain[best] < 0:  # calling nobody a member is better: a threshold above every score
+        return float(np.nextafter(distinct[-1], np.inf))
+    if best == 0:
+        return float(distinct[0])
+    middle = (distinct[best - 1] + distinct[best]) / 2
+    return float(middle if middle > distinct[best - 1] else distinct[best])

@@ -1,0 +1,162 @@
+"""RMIA, the robust membership attack of Zarifzadeh, Liu & Shokri 2024."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from scipy.special import logsumexp
+
+from secateur.attack.membership.references import (
+    check_references,
+    reference_threshold,
+    with_queries,
+)
+from secateur.errors import DataError, MethodError
+from secateur.protocols import Threat
+from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["RMIA"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMIA:
+    """Share of population records z whose likelihood ratio the record x beats.
+
+    LR(x, z) = [p(x|target) / p(x)] / [p(z|target) / p(z)]; score = Pr_z(LR(x, z) >= gamma), in [0,
+    1].
+    Online: p(x) = (mean over references in + mean over references out) / 2. Offline: from the
+        references out, p(x) = ((1 + a) p_out(x) + 1 - a) / 2, and the same map for z. The
+        population is in no reference, so online p(z) is the mean over all.
+
+    Args:
+        mode: `online` or `offline`.
+        temperature: of the softmax. The published tables use 1 or 2 with a margin softmax; at 1 the
+            confidence of an overfitted network is 1 to many digits, the ratio loses its order, and
+            the attack can even change its sign between models. 4 keeps the order.
+        gamma: ratio to beat, > 0.
+        a: of the offline map, in [0, 1].
+
+    Differs from the paper: plain softmax; the mean over references is not trimmed; several queries
+    are averaged.
+
+    Example:
+        >>> RMIA(mode="offline").needs
+        (Signal(name='log_confidence', temperature=4.0),)
+    """
+
+    mode: Literal["online", "offline"] = "online"
+    temperature: float = 4.0
+    gamma: float = 1.0
+    a: float = 0.3
+
+    threat: ClassVar[Threat] = "adaptive"
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "zarifzadeh2024low"
+    needs_posteriors: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("online", "offline"):
+            raise MethodError(f"mode must be 'online' or 'offline', got {self.mode!r}")
+        if not (self.gamma > 0 and np.isfinite(self.gamma)):
+            raise MethodError(f"gamma must be positive and finite, got {self.gamma}")
+        if not 0 <= self.a <= 1:
+            raise MethodError(f"a must be in [0, 1], got {self.a}")
+        _ = self.needs  # checks the temperature
+
+    @property
+    def needs(self) -> tuple[Signal, ...]:
+        """The true class's log-probability at this temperature."""
+        return (Signal(name="log_confidence", temperature=self.temperature),)
+
+    @property
+    def min_in(self) -> int:
+        """References in."""
+        return 1 if self.mode == "online" else 0
+
+    @property
+    def min_out(self) -> int:
+        """References out."""
+        return 1
+
+    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
+        """Score the audit pool; the threshold is chosen on references as pseudo-targets.
+
+        Raises:
+            NotEnoughReferencesError: a record has too few references in or out.
+            DataError: the membership has no population.
+        """
+        del seed  # nothing is random here
+        values = self._values(observations)
+        evaluated = np.zeros(values.shape, dtype=np.bool_)
+        evaluated[:, observations.membership.pools[AUDIT]] = True
+        threshold = reference_threshold(observations, self._values)
+        return Scores(
+            values=values,
+            evaluated=evaluated,
+            threshold=None if threshold is None else np.full(len(values), threshold),
+        )
+
+    def _values(self, observations: Observations) -> NDArray[np.float64]:
+        membership = observations.membership
+        check_references(membership, what="RMIA", min_in=self.min_in, min_out=self.min_out)
+        audit, population = membership.pools[AUDIT], membership.pool(POPULATION)
+        if not population.size:
+            raise DataError(
+                f"RMIA compares with population records, but the pool {POPULATION!r} is empty; "
+                f"draw a "
+                f"membership with pools={{..., {POPULATION!r}: n}}"
+            )
+        log_p = with_queries(observations.signal(self.needs[0]))
+        inside = membership.inside[membership.references]
+        values = np.zeros((len(membership.targets), membership.inside.shape[1]))
+        for q in range(log_p.shape[1]):
+            own = log_p[membership.targets, q]
+            references = log_p[membership.references, q]
+            ratio_x = own[:, audit] - self._log_prior(references[:, audit], inside[:, audit])
+            ratio_z = own[:, population] - self._log_prior(
+                references[:, population], inside[:, population]
+            )
+            values[:, audit] += self._share_beaten(ratio_x, ratio_z) / log_p.shape[1]
+        return values
+
+    def _log_prior(
+        self, log_p: NDArray[np.float64], inside: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return log p(x) from the references' log-probabilities `[references, records]`."""
+        out = _log_mean(log_p, ~inside)
+        if self.mode == "offline":
+            if self.a == 1:
+                return out
+            value: NDArray[np.float64] = np.logaddexp(
+                np.log1p(self.a) + out, np.log(1 - self.a)
+            ) - np.log(2)
+            return value
+        within = _log_mean(log_p, inside)
+        # population records are in no reference: the mean over all is the mean over those out
+        within = np.where(inside.any(axis=0), within, out)
+        value = np.logaddexp(within, out) - np.log(2)
+        return value
+
+    def _share_beaten(
+        self, ratio_x: NDArray[np.float64], ratio_z: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return per record the share of z with ratio_x - ratio_z >= log gamma, by sorting."""
+        bound = ratio_x - np.log(self.gamma)
+        shares = [
+            np.searchsorted(np.sort(z), x, side="right") / len(z)
+            for x, z in zip(bound, ratio_z, strict=True)
+        ]
+        return np.stack(shares)
+
+
+def _log_mean(log_p: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the log of the mean probability over selected models; -inf where none is selected."""
+    count = np.maximum(mask.sum(axis=0), 1)
+    with np.errstate(divide="ignore"):
+        total: NDArray[np.float64] = logsumexp(np.where(mask, log_p, -np.inf), axis=0)
+    return total - np.log(count)

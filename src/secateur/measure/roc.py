@@ -1,0 +1,187 @@
+"""ROC curves and their summaries, exact under ties; larger scores mean member."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Roc",
+    "auc_value",
+    "balanced_accuracy_at",
+    "best_balanced_accuracy",
+    "lowest_resolvable_fpr",
+    "roc_curve",
+    "tpr_at_fpr_value",
+    "weighted_auc",
+    "weighted_balanced_accuracy",
+    "weighted_tpr_at_fpr",
+]
+
+FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
+EXPECTED = 10.0  # false positives below which a TPR at an FPR says nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roc:
+    """One point per distinct score, from (0, 0) to (1, 1); "member if score >= threshold"."""
+
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+
+def _checked(scores: NDArray[Any], members: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    scores, members = np.asarray(scores, dtype=np.float64), np.asarray(members, dtype=np.bool_)
+    if scores.ndim != 1 or scores.shape != members.shape:
+        raise InputError(
+            f"scores and members need one shape [records], got {scores.shape} and {members.shape}"
+        )
+    if members.all() or not members.any():
+        raise InputError(
+            f"an ROC needs members and non-members, got {int(members.sum())} members of "
+            f"{len(members)}"
+        )
+    if not np.isfinite(scores).all():
+        raise InputError(f"{int((~np.isfinite(scores)).sum())} scores are NaN or infinite")
+    return scores, members
+
+
+def roc_curve(scores: NDArray[Any], members: NDArray[Any]) -> Roc:
+    """Return the ROC; tied scores share one point, so no order of ties can flatter it.
+
+    Args:
+        scores: `[records]`, finite, larger = more like a member.
+        members: bool `[records]`.
+
+    Raises:
+        InputError: shapes differ, a score is not finite, or one of the two kinds is missing.
+
+    Example:
+        >>> roc_curve(np.array([1.0, 1.0, 0.0]), np.array([True, False, False])).fpr.tolist()
+        [0.0, 0.5, 1.0]
+    """
+    scores, members = _checked(scores, members)
+    order = np.argsort(-scores, kind="stable")
+    s, m = scores[order], members[order]
+    last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
+    tp, fp = np.cumsum(m)[last], np.cumsum(~m)[last]
+    return Roc(
+        fpr=np.append(0.0, fp / fp[-1]),
+        tpr=np.append(0.0, tp / tp[-1]),
+        thresholds=np.append(np.inf, s[last]),
+    )
+
+
+def auc_value(scores: NDArray[Any], members: NDArray[Any]) -> float:
+    """Return P(member's score > non-member's) + P(equal) / 2.
+
+    Example:
+        >>> auc_value(np.array([2.0, 1.0, 1.0]), np.array([True, True, False]))
+        0.75
+    """
+    roc = roc_curve(scores, members)
+    return float(np.sum(np.diff(roc.fpr) * (roc.tpr[1:] + roc.tpr[:-1]) / 2))
+
+
+def tpr_at_fpr_value(
+    scores: NDArray[Any], members: NDArray[Any], fpr: float
+) -> tuple[float, float]:
+    """Return (TPR, realised FPR) of the lowest threshold whose FPR is at most `fpr`; no
+    interpolation.
+
+    Example:
+        >>> tpr_at_fpr_value(np.array([3.0, 1.0, 2.0]), np.array([True, True, False]), 0.0)
+        (0.5, 0.0)
+    """
+    roc = roc_curve(scores, members)
+    at = int(np.searchsorted(roc.fpr, fpr + 1e-12, side="right")) - 1
+    return float(roc.tpr[at]), float(roc.fpr[at])
+
+
+def balanced_accuracy_at(scores: NDArray[Any], members: NDArray[Any], threshold: float) -> float:
+    """Return (TPR + 1 - FPR) / 2 of "member if score >= threshold"."""
+    scores, members = _checked(scores, members)
+    said = scores >= threshold
+    return float((said[members].mean() + (~said[~members]).mean()) / 2)
+
+
+def best_balanced_accuracy(scores: NDArray[Any], members: NDArray[Any]) -> float:
+    """Return the largest balanced accuracy over all thresholds: an optimist's number."""
+    roc = roc_curve(scores, members)
+    return float(np.max(1 + roc.tpr - roc.fpr) / 2)
+
+
+def lowest_resolvable_fpr(non_members: int, expected: float = EXPECTED) -> float | None:
+    """Return the lowest of .0001, .001, .01, .05, .1 that has `expected` false positives; None if
+    none.
+
+    Example:
+        >>> lowest_resolvable_fpr(1200), lowest_resolvable_fpr(50)
+        (0.01, None)
+    """
+    for fpr in FPRS:
+        if fpr * non_members >= expected - 1e-9:
+            return fpr
+    return None
+
+
+def _groups(
+    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cumulative member and non-member weights `[replicates, distinct scores]`, best first."""
+    order = np.argsort(-scores, kind="stable")
+    s = scores[order]
+    last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
+    w, m = weights[:, order], members[order]
+    return np.cumsum(w * m, axis=1)[:, last], np.cumsum(w * ~m, axis=1)[:, last]
+
+
+def weighted_auc(
+    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the AUC for each row of record weights `[replicates, records]`; NaN without both
+    kinds.
+    """
+    tp, fp = _groups(scores, members, weights)
+    before = np.concatenate([np.zeros((len(tp), 1)), tp[:, :-1]], axis=1)
+    steps = np.diff(fp, axis=1, prepend=0.0)
+    area = (steps * (tp + before) / 2).sum(axis=1)
+    total = tp[:, -1] * fp[:, -1]
+    return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
+
+
+def weighted_tpr_at_fpr(
+    scores: NDArray[np.float64],
+    members: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    fpr: float,
+) -> NDArray[np.float64]:
+    """Return the TPR at an FPR for each row of record weights."""
+    tp, fp = _groups(scores, members, weights)
+    allowed = fp <= fpr * fp[:, -1:] + 1e-12
+    reached = np.where(allowed, tp, 0.0).max(axis=1)
+    total = tp[:, -1]
+    return np.divide(reached, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def weighted_balanced_accuracy(
+    scores: NDArray[np.float64],
+    members: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    threshold: float,
+) -> NDArray[np.float64]:
+    """Return the balanced accuracy at a fixed threshold for each row of record weights."""
+    said = scores >= threshold
+    tp, fn = weights @ (said & members), weights @ (~said & members)
+    tn, fp = weights @ (~said & ~members), weights @ (said & ~members)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value: NDArray[np.float64] = (tp / (tp + fn) + tn / (tn + fp)) / 2
+    return value

@@ -1,0 +1,147 @@
+"""What a model is worth and what it weighs: accuracy, gap attack, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from secateur.errors import InputError
+from secateur.measure.interval import t_interval
+from secateur.types import Measurement
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["gap_attack", "over_targets", "size_rows"]
+
+
+def over_targets(
+    values: NDArray[Any],
+    *,
+    subject: str,
+    risk: str,
+    method: str,
+    metric: str,
+    counts: Mapping[str, float],
+    better: Literal["higher", "lower", "neither"],
+) -> Measurement:
+    """Return the mean of one rate per target with a t interval; without an interval for one target.
+
+    Args:
+        values: `[targets]`, rates in [0, 1].
+        subject: the model family.
+        risk: such as `utility`.
+        method: how the rate was measured.
+        metric: such as `test accuracy`.
+        counts: what n stands behind it.
+        better: which direction is good.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    about: dict[str, Any] = {
+        "subject": subject,
+        "risk": risk,
+        "method": method,
+        "metric": metric,
+        "counts": {"targets": float(len(values)), **counts},
+        "better": better,
+    }
+    if len(values) < 2:
+        return Measurement(
+            **about,
+            value=float(values[0]),
+            estimand="this model",
+            why="one target: no interval over targets",
+        )
+    mean, low, high = t_interval(values)
+    return Measurement(
+        **about,
+        value=mean,
+        low=max(0.0, low),
+        high=min(1.0, max(high, mean)),
+        interval="t over targets",
+    )
+
+
+def gap_attack(
+    train_accuracy: NDArray[Any],
+    outside_accuracy: NDArray[Any],
+    *,
+    subject: str,
+    counts: Mapping[str, float],
+) -> Measurement:
+    """Return the balanced accuracy of "correct = member": 1/2 + (train - outside accuracy) / 2.
+
+    Args:
+        train_accuracy: `[targets]`, on members.
+        outside_accuracy: `[targets]`, on non-members of the audit pool.
+        subject: the model family.
+        counts: members and non-members.
+
+    Reference: Yeom et al. 2018.
+
+    Example:
+        >>> row = gap_attack(np.array([1.0, 1.0]), np.array([0.5, 0.7]), subject="dense", counts={})
+        >>> round(row.value, 3)
+        0.7
+    """
+    train, outside = np.asarray(train_accuracy), np.asarray(outside_accuracy)
+    if train.shape != outside.shape:
+        raise InputError(f"accuracies need one shape, got {train.shape} and {outside.shape}")
+    return over_targets(
+        0.5 + (train - outside) / 2,
+        subject=subject,
+        risk="membership",
+        method="gap attack",
+        metric="balanced accuracy",
+        counts=counts,
+        better="lower",
+    )
+
+
+def size_rows(
+    subject: str, *, prunable: int, kept: int, parameters: int, nonzero: int
+) -> list[Measurement]:
+    """Return the exact shares and rates of kept weights.
+
+    Args:
+        subject: the model family.
+        prunable: weights that pruning counts.
+        kept: of these, not zero.
+        parameters: all parameters.
+        nonzero: of these, not zero.
+
+    Example:
+        >>> [r.value for r in size_rows("x", prunable=100, kept=10, parameters=110, nonzero=20)]
+        [0.1, 0.18181818181818182, 10.0, 5.5]
+    """
+    counts = {
+        "prunable": float(prunable),
+        "kept": float(kept),
+        "parameters": float(parameters),
+        "nonzero": float(nonzero),
+    }
+    values: list[tuple[str, float, Literal["lower", "higher"]]] = [
+        ("kept weights", kept / prunable, "lower"),
+        ("kept of all parameters", nonzero / parameters, "lower"),
+    ]
+    if kept and nonzero:
+        values += [
+            ("compression rate", prunable / kept, "higher"),
+            ("compression rate of all parameters", parameters / nonzero, "higher"),
+        ]
+    return [
+        Measurement(
+            subject=subject,
+            risk="size",
+            method="count of non-zeros",
+            metric=metric,
+            value=value,
+            status="exact",
+            estimand="property",
+            counts=counts,
+            better=better,
+        )
+        for metric, value, better in values
+    ]
