@@ -203,11 +203,18 @@ def test_an_unknown_choice_is_refused_with_the_known_ones(fields, message):
 
 def test_exempt_layers_are_left_out_and_the_rest_is_sorted():
     budget = Budget(rate=2.0, exempt=("b.weight",))
-    assert budget.layers(("c.weight", "b.weight", "a.weight")) == ("a.weight", "c.weight")
+    prunable = ("f", "e", "c", "b.weight", "d", "a", "g")
+    assert budget.layers(prunable) == ("a", "c", "d", "e", "f", "g")
     with pytest.raises(MethodError, match=r"exempt names \['b\.weight'\].*there are \['a'\]"):
         budget.layers(("a",))
     with pytest.raises(MethodError, match="nothing to prune"):
         budget.layers(("b.weight",))
+
+
+def test_a_floor_is_a_whole_number_of_weights_whatever_its_binary_fraction():
+    assert 0.29 * 100 < 29
+    assert Budget(rate=2.0, scope="global", floor=0.29).floors({"a": (100,)}) == {"a": 29}
+    assert Budget(rate=2.0, scope="global", floor=0.0).floors({"a": (100,)}) == {"a": 1}
 
 
 def test_a_floor_above_the_budget_is_refused():

@@ -190,6 +190,16 @@ def test_a_random_mask_depends_on_the_seed_and_not_on_records_or_weights():
     assert any(not torch.equal(masks[0][n], masks[2][n]) for n in masks[0])
 
 
+def test_a_random_mask_draws_from_the_generator_handed_in_alone():
+    hook = RandomMaskHook(budget=Budget(rate=3.0), scale_initialisation=False)
+    now = moment(two_layers())
+    before = torch.get_rng_state()
+    first, again = (hook.noise(torch.Generator().manual_seed(4), now, 0) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[n], again[n]) for n in first)
+    assert all(first[n].shape == now.params[n].shape for n in now.prunable)
+
+
 def test_a_random_mask_scales_the_initial_weights_by_the_root_of_the_density():
     recipe, records = small_recipe(), small_records()
     before, trained = prune(RandomMask(rate=4.0, epochs=0), recipe, records)
