@@ -14,7 +14,13 @@ from secateur.store.arrays import (
     write_observations,
     write_scores,
 )
-from secateur.store.documents import read_document, read_report, write_document, write_report
+from secateur.store.documents import (
+    read_document,
+    read_report,
+    write_document,
+    write_report,
+    write_text,
+)
 from secateur.store.files import clean_temporaries
 from secateur.store.finished import (
     StoredArtifacts,
@@ -58,4 +64,5 @@ __all__ = [
     "write_observations",
     "write_report",
     "write_scores",
+    "write_text",
 ]

@@ -13,7 +13,7 @@ from secateur.store.files import altered, read_bytes, write_bytes
 from secateur.store.files import damaged as broken
 from secateur.types import Report, canonical_json
 
-__all__ = ["plain", "read_document", "read_report", "write_document", "write_report"]
+__all__ = ["plain", "read_document", "read_report", "write_document", "write_report", "write_text"]
 
 
 def plain(value: Any, *, what: str) -> Any:
@@ -68,6 +68,15 @@ def read_document(path: str | Path, *, what: str) -> dict[str, Any]:
     if stated != found:
         raise altered(path, stated=stated, found=found)
     return content
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, such as a page, whole or not at all.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    write_bytes(path, text.encode())
 
 
 def write_report(path: str | Path, report: Report) -> None:

@@ -1,0 +1,1 @@
+"""secateur: prune neural networks, and audit what pruning did to the privacy of their training data."""

@@ -1,0 +1,82 @@
+"""`secateur audit`: attack fleets of one membership and write a report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from secateur.cli.options import data_dir_option, out_option, seed_option, workers_option
+
+__all__ = ["command"]
+
+
+@click.command("audit")
+@click.argument("fleets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    help="An attack of `secateur methods`; may be repeated. Default: all.",
+)
+@click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
+@data_dir_option
+@seed_option
+@workers_option
+@out_option("The report, JSON.")
+def command(**options: Any) -> None:
+    """Attack FLEETS (the first is the baseline) and write a report with intervals and controls.
+
+    \b
+    Examples:
+      secateur audit runs/dense runs/admm --out report.json --html report.html
+      secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
+    """
+    from secateur.report import table
+
+    report = audit(**options)
+    click.echo(table.render_text(report))
+    click.echo(f"report: {options['out']}")
+    if options["html"]:
+        click.echo(f"page: {options['html']}")
+
+
+def audit(
+    *,
+    fleets: tuple[Path, ...],
+    attacks: tuple[str, ...],
+    html: Path | None,
+    data_dir: Path | None,
+    seed: int,
+    workers: int,
+    out: Path,
+    command: str | None = None,
+) -> Any:
+    """Open fleets, audit them, write the report and the page."""
+    from secateur import store
+    from secateur.auditing import audit as audit_fleets
+    from secateur.cli.progress import Bar
+    from secateur.cli.runs import open_run, parse_attack
+    from secateur.report import html as page
+
+    chosen = [parse_attack(a) for a in attacks] or None
+    opened = [open_run(folder, data_dir) for folder in fleets]
+    typed = " ".join(["secateur", *map(shlex.quote, sys.argv[1:])])
+    with Bar("querying models") as bar:
+        report = audit_fleets(
+            [fleet for fleet, _, _ in opened],
+            opened[0][1],
+            attacks=chosen,
+            seed=seed,
+            workers=workers or len(os.sched_getaffinity(0)),
+            about={"command": command or typed},
+            progress=bar,
+        )
+    store.write_report(out, report)
+    if html is not None:
+        store.write_text(html, page.render(report))
+    return report

@@ -1,0 +1,117 @@
+"""What methods there are, read from the source files without importing them: no torch is loaded."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import secateur
+
+__all__ = ["Entry", "catalogue"]
+
+ROOMS = {
+    "compress": "pruning",
+    "attack/membership": "attack",
+    "attack/learned": "attack that trains networks",
+    "models": "network",
+    "train": "training",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One method: its parameters are (name, default as written, empty where there is none)."""
+
+    name: str
+    kind: str
+    about: str
+    parameters: tuple[tuple[str, str], ...]
+    threat: str = ""
+    reference: str = ""
+    document: str = ""
+
+    @property
+    def spelling(self) -> str:
+        """The method with its defaults."""
+        return f"{self.name}({', '.join(f'{n}={d}' if d else n for n, d in self.parameters)})"
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Return every method that a room lists in its `__all__`.
+
+    Example:
+        >>> "LiRA" in {entry.name for entry in catalogue()}
+        True
+    """
+    root = Path(secateur.__file__).parent
+    return tuple(entry for room, kind in ROOMS.items() for entry in _room(root / room, kind))
+
+
+def _room(folder: Path, kind: str) -> Iterator[Entry]:
+    listed = _listed(folder / "__init__.py")
+    classes: dict[str, ast.ClassDef] = {}
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                classes[node.name] = node
+    for name in listed:
+        node = classes.get(name)
+        if node is not None and _is_method(node, classes):
+            yield _entry(node, kind, classes)
+
+
+def _listed(path: Path) -> list[str]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names: list[str] = ast.literal_eval(node.value)
+            return sorted(names)
+    return []
+
+
+def _bases(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
+    found = []
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            found += [*_bases(classes[base.id], classes), classes[base.id]]
+    return found
+
+
+def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
+    parts = [node, *_bases(node, classes)]
+    calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
+    decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+    return decorated and bool(calls & {"__call__", "phases", "make"})
+
+
+def _entry(node: ast.ClassDef, kind: str, classes: dict[str, ast.ClassDef]) -> Entry:
+    parameters: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    for part in [*_bases(node, classes), node]:
+        for line in part.body:
+            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name):
+                continue
+            value = "" if line.value is None else ast.unparse(line.value)
+            if "ClassVar" in ast.unparse(line.annotation):
+                constants[line.target.id] = value.strip("'\"")
+            else:
+                parameters[line.target.id] = _default(value)
+    document = ast.get_docstring(node) or ""
+    return Entry(
+        name=node.name,
+        kind=kind,
+        about=document.split("\n", 1)[0],
+        parameters=tuple(parameters.items()),
+        threat=constants.get("threat", ""),
+        reference=constants.get("reference", ""),
+        document=document,
+    )
+
+
+def _default(value: str) -> str:
+    if value.startswith("field(default_factory="):
+        inner = value.removeprefix("field(default_factory=").removesuffix(")")
+        inner = inner.removeprefix("lambda: ")
+        return {"dict": "{}"}.get(inner, inner if inner.endswith(")") else f"{inner}()")
+    return value

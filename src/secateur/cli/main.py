@@ -1,0 +1,133 @@
+"""The group of verbs, and what becomes of errors: one paragraph and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from secateur.errors import InterruptedRunError, SecateurError, SecateurWarning
+from secateur.spelling import did_you_mean
+
+__all__ = ["group", "main"]
+
+VERBS = {
+    "demo": "The main job on digits that need no download: train, prune, audit, report.",
+    "train": "Train a fleet of dense models, each on its own draw of members.",
+    "prune": "Prune every model of a fleet in the same way.",
+    "audit": "Attack fleets of one membership and write a report.",
+    "report": "Show a report as a table, or write it as one HTML page.",
+    "methods": "List methods with threat model, parameters and reference.",
+    "data": "List data sets and whether their files are found.",
+}
+HEAVY = {"demo", "train", "prune", "audit"}
+BAD_INPUT, INTERRUPTED = 2, 130
+MARK = "SECATEUR_ENVIRONMENT_SET"
+# libgomp and glibc read these when a process starts: see docs/architecture.md, "Processes"
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": "8589934592",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+class Verbs(click.Group):
+    """Loads a verb's file when it is asked for, and knows near misses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of their use."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one verb that was asked for."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"secateur.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs' one-liners without importing them."""
+        del ctx
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Add the nearest verb to the error for an unknown one."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            raise click.UsageError(
+                f"unknown verb {name!r}; {did_you_mean(name, VERBS)}there are {', '.join(VERBS)}",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="secateur")
+def group() -> None:
+    """Prune neural networks, and audit what pruning did to the privacy of their training data.
+
+    \b
+    Examples:
+      secateur demo
+      secateur train --data location30 --data-dir DATA --out runs/dense
+      secateur prune runs/dense --method "ADMM(rate=10)" --out runs/admm
+      secateur audit runs/dense runs/admm --out report.json --html report.html
+    """
+
+
+def _reexecute() -> None:
+    """Start anew with the environment that fast and repeatable training needs, once."""
+    wanted = {k: v for k, v in ENVIRONMENT.items() if k not in os.environ}
+    if not wanted or os.environ.get(MARK):
+        return
+    arguments = [sys.executable, "-m", "secateur.cli", *sys.argv[1:]]
+    os.execve(sys.executable, arguments, {**os.environ, **wanted, MARK: "1"})
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"secateur: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"secateur: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line and turn every error of ours into one paragraph and an exit code."""
+    if HEAVY & set(sys.argv[1:2]):
+        _reexecute()
+    warnings.simplefilter("always", SecateurWarning)
+    warnings.showwarning = _warn
+    try:
+        group.main(standalone_mode=False, prog_name="secateur")
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.NoSuchOption as error:
+        known = [n for p in (error.ctx.command.params if error.ctx else []) for n in p.opts]
+        _fail(
+            f"error: unknown option {error.option_name}; "
+            f"{did_you_mean(error.option_name, known)}there are {', '.join(known)}",
+            BAD_INPUT,
+        )
+    except click.ClickException as error:
+        where = getattr(error, "ctx", None)
+        hint = f" (help: {where.command_path} --help)" if where else ""
+        _fail(f"error: {error.format_message()}{hint}", BAD_INPUT)
+    except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:
+        again = " ".join(["secateur", *(repr(a) if " " in a else a for a in sys.argv[1:])])
+        what = str(stop) or "stopped; what was finished stays where it is"
+        _fail(f"{what}\nresume with: {again}", INTERRUPTED)
+    except SecateurError as error:
+        _fail(f"error: {error}", BAD_INPUT)

@@ -1,0 +1,34 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["data_dir_option", "out_option", "seed_option", "workers_option"]
+
+data_dir_option = click.option(
+    "--data-dir",
+    envvar="SECATEUR_DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Folder with the data sets' files.",
+)
+seed_option = click.option(
+    "--seed", default=0, show_default=True, help="Everything derives from it."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default="one per core",
+    help="Worker processes, one thread each.",
+)
+
+
+def out_option(what: str) -> Callable[[Any], Any]:
+    """Return a required --out option for a new folder or file."""
+    return click.option("--out", type=click.Path(path_type=Path), required=True, help=what)

@@ -1,0 +1,94 @@
+"""`secateur prune`: the same transform on every model of a fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from secateur.cli.options import data_dir_option, out_option, workers_option
+
+__all__ = ["command"]
+
+
+@click.command("prune")
+@click.argument("fleet", type=click.Path(path_type=Path))
+@click.option(
+    "--method",
+    default="ADMM(rate=10)",
+    show_default=True,
+    help="A pruning method of `secateur methods`.",
+)
+@click.option("--name", help="What the report calls it; default the method's name.")
+@data_dir_option
+@workers_option
+@out_option("Folder of the pruned fleet; an unfinished one is resumed.")
+def command(**options: Any) -> None:
+    """Prune every model of FLEET in the same way: targets and references alike.
+
+    The attacker's references go through the identical pipeline, with the same members and seeds.
+
+    \b
+    Examples:
+      secateur prune runs/dense --method "ADMM(rate=10)" --out runs/admm
+      secateur prune runs/dense --method "Magnitude(sparsity=0.9, scope='global')" --out runs/mag
+      secateur prune runs/dense --method "RandomMask(rate=10)" --name random --out runs/random
+    """
+    pruned = prune(**options)
+    first = pruned.artifacts[0]
+    kept = sum(int(m.sum()) for m in first.masks.values())
+    total = sum(m.size for m in first.masks.values())
+    click.echo(f"{len(pruned)} models in {options['out']}, {kept} of {total} weights kept in each")
+    warn_of_convergence(pruned)
+
+
+def prune(
+    *,
+    fleet: Path,
+    method: str,
+    name: str | None,
+    data_dir: Path | None,
+    workers: int,
+    out: Path,
+) -> Any:
+    """Open a fleet, prune it into another folder."""
+    from secateur.cli.progress import Bar
+    from secateur.cli.runs import open_run, parse_transform
+    from secateur.train import Processes, apply
+
+    transform = parse_transform(method)
+    dense, records, seed = open_run(fleet, data_dir)
+    label = name or type(transform).__name__.lower()
+    with Bar(f"pruning with {type(transform).__name__}") as bar:
+        return apply(
+            transform,
+            dense,
+            records,
+            seed=seed,
+            engine=Processes(workers=workers),
+            folder=out,
+            progress=bar,
+            name=label,
+        )
+
+
+def warn_of_convergence(fleet: Any) -> None:
+    """Warn of layers whose ADMM residual is not small, over all models."""
+    import warnings
+
+    from secateur.compress import CONVERGED, convergence
+    from secateur.errors import ConvergenceWarning
+
+    worst: dict[str, float] = {}
+    for artifact in fleet.artifacts:
+        for layer, value in convergence(artifact).items():
+            worst[layer] = max(worst.get(layer, 0.0), value)
+    for layer, value in worst.items():
+        if value > CONVERGED:
+            warnings.warn(
+                f"ADMM has not converged in {layer}: ||W - Z|| / ||W|| is up to {value:.3f} (above "
+                f"{CONVERGED}); raise the final rho or the updates",
+                ConvergenceWarning,
+                stacklevel=2,
+            )

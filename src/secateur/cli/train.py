@@ -1,0 +1,126 @@
+"""`secateur train`: a fleet of dense models."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from secateur.cli.options import data_dir_option, out_option, seed_option, workers_option
+
+__all__ = ["command"]
+
+
+@click.command("train")
+@click.option("--data", default="digits", show_default=True, help="See `secateur data list`.")
+@data_dir_option
+@click.option("--members", type=click.IntRange(min=1), help="Expected training records per model.")
+@click.option("--population", type=click.IntRange(min=0), help="Records for RMIA; never members.")
+@click.option("--utility", type=click.IntRange(min=0), help="Records for test accuracy alone.")
+@click.option("--targets", default=8, show_default=True, help="Models under audit.")
+@click.option("--references", default=32, show_default=True, help="The attacker's models.")
+@click.option("--recipe", help='Such as "Recipe(build=LeNet5(), epochs=20)"; default by data set.')
+@click.option(
+    "--snapshots",
+    default="log",
+    show_default=True,
+    help='"log" (12 log-spaced epochs), "none", or epochs such as 1,2,5.',
+)
+@seed_option
+@workers_option
+@out_option("Folder of the fleet; an unfinished one is resumed.")
+def command(**options: Any) -> None:
+    """Train a fleet of dense models, each on its own draw of members.
+
+    Half of the audit pool is a member of each model. An interrupted run goes on where it stopped
+    when the same command is given again, and ends with the same bytes.
+
+    \b
+    Examples:
+      secateur train --out runs/digits
+      secateur train --data location30 --data-dir DATA --members 1000 --out runs/location
+      secateur train --data fashion-mnist --data-dir DATA \\
+        --recipe "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25)" --out runs/fashion
+    """
+    fleet = train(**options)
+    click.echo(f"{len(fleet)} models in {options['out']}")
+    click.echo(
+        f"next: secateur prune {shlex.quote(str(options['out']))} "
+        f'--method "ADMM(rate=10)" --out NEW_FOLDER'
+    )
+
+
+def train(
+    *,
+    data: str,
+    data_dir: Path | None,
+    members: int | None,
+    population: int | None,
+    utility: int | None,
+    targets: int,
+    references: int,
+    recipe: str | None,
+    snapshots: str,
+    seed: int,
+    workers: int,
+    out: Path,
+) -> Any:
+    """Draw a world and train its fleet."""
+    from secateur.auditing import default_attacks, needed_signals
+    from secateur.cli.progress import Bar
+    from secateur.cli.runs import DEFAULT_SIZES, default_recipe, parse_recipe, world
+    from secateur.data import load
+    from secateur.probe import SignalProbe
+    from secateur.train import Processes, Snapshots, train_fleet
+
+    load(data, data_dir)  # an unknown name or a missing file is said before anything else
+    sizes = DEFAULT_SIZES[data]
+    chosen = [
+        s if s is not None else d
+        for s, d in zip((members, population, utility), sizes, strict=True)
+    ]
+    plan = parse_recipe(recipe or default_recipe(data))
+    epochs = _epochs(snapshots, plan.epochs)
+    origin = {
+        "data": data,
+        "targets": targets,
+        "references": references,
+        "share": 0.5,
+        "seed": seed,
+        "pools": {"audit": 2 * chosen[0], "population": chosen[1], "utility": chosen[2]},
+    }
+    records, membership = world(origin, data_dir)
+    probe = SignalProbe(signals=needed_signals(default_attacks()))
+    with Bar("training dense models") as bar:
+        return train_fleet(
+            plan,
+            records,
+            membership,
+            seed=seed,
+            engine=Processes(workers=workers),
+            snapshots=Snapshots(epochs=epochs, probe=probe) if epochs else None,
+            folder=out,
+            progress=bar,
+        )
+
+
+def _epochs(text: str, epochs: int) -> tuple[int, ...]:
+    from secateur.cli.runs import log_spaced
+
+    if text == "none":
+        return ()
+    if text == "log":
+        return log_spaced(epochs)
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(
+            f'{text!r} is not "log", "none" or numbers with commas', param_hint="--snapshots"
+        ) from error
+    if found and max(found) > epochs:
+        raise click.BadParameter(
+            f"epoch {max(found)} is beyond the recipe's {epochs}", param_hint="--snapshots"
+        )
+    return found

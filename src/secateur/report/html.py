@@ -1,0 +1,116 @@
+"""One self-contained HTML page from a report: same report, same bytes; nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from secateur.errors import MissingExtraError
+from secateur.report.charts import charts
+from secateur.report.lookup import label, subjects
+from secateur.report.table import HEADERS, attack_table, main_table
+from secateur.report.words import answer
+from secateur.types import Report
+
+__all__ = ["render"]
+
+VEGA_LITE = "6.1"
+PICTURE_WIDTH = 760
+
+GLOSSARY = (
+    ("target", "a model under audit"),
+    ("reference", "a model that the attacker trains himself, through the identical pipeline"),
+    ("member", "a record that a model was trained on"),
+    ("AUC", "probability that a member gets a higher score than a non-member; 0.5 is a coin"),
+    ("TPR at an FPR", "share of members found when that share of non-members is falsely accused"),
+    ("balanced accuracy", "mean of the shares of members and non-members that are called right"),
+    ("adaptive", "an attacker whose references are pruned exactly as the target is"),
+    ("naive", "an attacker with dense references against a pruned target; flatters pruning"),
+    ("insider", "an attacker who knows half of the members and non-members"),
+    ("pipeline risk", "the mean over models that this pipeline makes, not the risk of one model"),
+)
+
+
+def render(report: Report) -> str:
+    """Return the page.
+
+    Args:
+        report: any report; charts appear for the series that it holds.
+
+    Returns:
+        HTML below 2 MB with scripts, styles and data inside; where scripts are off, charts stand as
+        pictures.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+    """
+    bundle, picture = _tools()
+    found = [
+        {
+            "name": name,
+            "caption": caption,
+            "spec": _script_json(spec),
+            "svg": picture(_fixed(spec)),
+            "about": spec["description"],
+        }
+        for name, caption, spec in charts(report)
+    ]
+    environment = Environment(
+        loader=PackageLoader("secateur.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    names = {s: label(report, s) for s in subjects(report)}
+    page = template.render(
+        report=report,
+        names=names,
+        answer=answer(report),
+        headers=HEADERS,
+        main=main_table(report),
+        attacks=attack_table(report),
+        charts=found,
+        bundle=bundle if found else "",
+        glossary=GLOSSARY,
+        facts=dict(report.facts),
+        digests=_digests(report),
+        context=dict(report.provenance.context),
+    )
+    return page + "\n"
+
+
+def _tools() -> tuple[str, Any]:
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingExtraError(
+            "the HTML page needs vl-convert-python; install it with: pip install "
+            "'secateur[report]'. "
+            "The JSON report and the table need none of it"
+        ) from error
+    bundle = str(vl_convert.javascript_bundle()).replace("</", "<\\/")
+
+    def picture(spec: dict[str, Any]) -> str:
+        return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+
+    return bundle, picture
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that may stand inside a script element, whatever users wrote."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _fixed(spec: dict[str, Any]) -> dict[str, Any]:
+    """Give a chart that fills its container the width of a picture."""
+    return {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+
+
+def _digests(report: Report) -> dict[str, str]:
+    key = report.provenance.key
+    return {name: str(key[name]) for name in ("records", "membership") if name in key}

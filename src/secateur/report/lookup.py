@@ -1,0 +1,111 @@
+"""Find rows in a report: the one place that knows how rows are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secateur.types import Measurement, Report, Series
+
+__all__ = [
+    "best_rows",
+    "find",
+    "label",
+    "series_of",
+    "short",
+    "strongest",
+    "subjects",
+    "tpr_row",
+]
+
+
+def subjects(report: Report) -> list[str]:
+    """Return the subjects in the order of their first row."""
+    return list(dict.fromkeys(row.subject for row in report.rows))
+
+
+def label(report: Report, subject: str) -> str:
+    """Return what a subject is called for people."""
+    facts: dict[str, Any] = dict(report.facts.get("subjects", {}).get(subject, {}))
+    return str(facts.get("label", subject))
+
+
+def find(
+    report: Report,
+    subject: str,
+    metric: str,
+    *,
+    method: str | None = None,
+    versus: str = "",
+    naive: bool = False,
+) -> Measurement | None:
+    """Return the first row with these names; None when there is none."""
+    for row in report.rows:
+        if (
+            row.subject == subject
+            and row.metric == metric
+            and row.versus == versus
+            and (row.threat == "naive") == naive
+            and (method is None or row.method == method)
+        ):
+            return row
+    return None
+
+
+def tpr_row(
+    report: Report, subject: str, method: str, *, versus: str = "", naive: bool = False
+) -> Measurement | None:
+    """Return the TPR row at the lowest resolvable FPR; an unresolvable one when there is no other."""
+    rows = [
+        r
+        for r in report.rows
+        if r.subject == subject
+        and r.method == method
+        and r.versus == versus
+        and r.metric.startswith("tpr at")
+        and (r.threat == "naive") == naive
+    ]
+    measured = [r for r in rows if r.status == "measured"]
+    return measured[0] if measured else (rows[0] if rows else None)
+
+
+def strongest(report: Report, subject: str) -> str:
+    """Return the spelling of the attack that was chosen for a subject on the references."""
+    chosen: dict[str, str] = dict(report.facts.get("strongest", {}))
+    if subject in chosen:
+        return chosen[subject]
+    methods = [r.method for r in report.rows if r.subject == subject and r.metric == "auc"]
+    return methods[0] if methods else ""
+
+
+def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
+    """Return the rows of the main table for one subject."""
+    method = strongest(report, subject)
+    return {
+        "kept": find(report, subject, "kept weights"),
+        "train": find(report, subject, "train accuracy"),
+        "test": find(report, subject, "test accuracy"),
+        "auc": find(report, subject, "auc", method=method),
+        "balanced": find(report, subject, "balanced accuracy", method=method),
+        "tpr": tpr_row(report, subject, method),
+    }
+
+
+def short(method: str) -> str:
+    """Return an attack's name with the parameters that tell it from its kin.
+
+    Example:
+        >>> short("LiRA(mode='offline', variance='shrunk', weight=8.0, centre='mean')")
+        'LiRA offline, shrunk'
+    """
+    name, _, rest = method.partition("(")
+    wanted = []
+    for part in rest.rstrip(")").split(", "):
+        key, _, value = part.partition("=")
+        if key in ("mode", "variance") and value:
+            wanted.append(value.strip("'"))
+    return f"{name} {', '.join(wanted)}" if wanted else name
+
+
+def series_of(report: Report, kind: str) -> list[Series]:
+    """Return the series of one kind."""
+    return [s for s in report.series if s.kind == kind]

@@ -1,0 +1,131 @@
+"""The report as tables: plain rows for the page and the tests, text for the terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from secateur.report.lookup import best_rows, label, short, strongest, subjects
+from secateur.types import Measurement, Report
+
+__all__ = ["attack_table", "cell", "main_table", "render_text"]
+
+HEADERS = (
+    "model",
+    "kept weights %",
+    "train acc. %",
+    "test acc. %",
+    "strongest attack",
+    "AUC",
+    "balanced acc. %",
+    "TPR % at FPR",
+)
+
+
+def cell(row: Measurement | None, *, percent: bool = False, digits: int = 3) -> str:
+    """Return a value with its interval as text, or why there is none.
+
+    Example:
+        >>> cell(Measurement(subject="x", risk="r", method="m", metric="auc", value=0.5, low=0.4,
+        ...      high=0.6, interval="t over targets"))
+        '0.500 [0.400, 0.600]'
+    """
+    if row is None:
+        return "-"
+    if row.value is None:
+        return row.status
+    scale = 100 if percent else 1
+    text = f"{scale * row.value:.{digits}f}"
+    if row.low is not None and row.high is not None:
+        text += f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
+    return text
+
+
+def main_table(report: Report) -> list[dict[str, str]]:
+    """Return one row per model family, with its strongest attack; keys are `HEADERS`."""
+    found = []
+    for subject in subjects(report):
+        rows = best_rows(report, subject)
+        tpr = rows["tpr"]
+        at = "" if tpr is None else tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
+        values = (
+            label(report, subject),
+            cell(rows["kept"], percent=True, digits=1),
+            cell(rows["train"], percent=True, digits=1),
+            cell(rows["test"], percent=True, digits=1),
+            short(strongest(report, subject)),
+            cell(rows["auc"]),
+            cell(rows["balanced"], percent=True, digits=1),
+            f"{cell(tpr, percent=True, digits=1)} at {at}" if tpr is not None else "-",
+        )
+        found.append(dict(zip(HEADERS, values, strict=True)))
+    return found
+
+
+def attack_table(report: Report) -> list[dict[str, str]]:
+    """Return one row per measurement of membership risk, differences included, with its counts."""
+    found = []
+    for row in report.rows:
+        if row.risk != "membership":
+            continue
+        subject = label(report, row.subject)
+        counts = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in row.counts.items())
+        found.append(
+            {
+                "model": f"{subject} - {label(report, row.versus)}" if row.versus else subject,
+                "attack": short(row.method),
+                "spelling": row.method,
+                "attacker": row.threat,
+                "metric": row.metric,
+                "value": cell(row),
+                "interval": row.interval if row.low is not None else "",
+                "estimand": row.estimand,
+                "counts": counts,
+                "note": row.why,
+            }
+        )
+    return found
+
+
+def render_text(report: Report, width: int = 150) -> str:
+    """Return the main table and its notes as plain text.
+
+    Args:
+        report: the report.
+        width: in characters.
+    """
+    table = Table(box=box.SIMPLE_HEAD, title=report.title, title_justify="left")
+    for i, header in enumerate(HEADERS):
+        table.add_column(header, justify="left" if i in (0, 4) else "right", overflow="fold")
+    for line in main_table(report):
+        table.add_row(*(line[h].replace("[", "\\[") for h in HEADERS))
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None)
+    console.print(table)
+    models = dict(report.facts.get("models", {}))
+    console.print(
+        f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
+        f"more; "
+        f"{models.get('references', '?')} references through the identical pipeline; the "
+        f"strongest attack "
+        "is chosen on references. AUC 0.5 = a coin.",
+        markup=False,
+        highlight=False,
+    )
+    raised = [
+        f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"
+    ]
+    console.print(
+        f"controls raised: {', '.join(raised) if raised else 'none'} of {len(report.controls)}",
+        markup=False,
+        highlight=False,
+    )
+    console.print(
+        "An audit is an empirical lower bound on leakage, never a guarantee.",
+        markup=False,
+        highlight=False,
+    )
+    return buffer.getvalue().rstrip()
