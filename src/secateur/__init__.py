@@ -1,1 +1,155 @@
-"""secateur: prune neural networks, and audit what pruning did to the privacy of their training data."""
+"""secateur: prune neural networks, and audit what pruning did to the privacy of their data.
+
+Every public name is here; a name's room is imported when the name is first used, so that
+`import secateur` is quick and loads no torch.
+
+Example:
+    >>> import secateur
+    >>> secateur.LiRA().min_in > 0
+    True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from secateur.attack.learned import NasrAttack
+    from secateur.attack.membership import (
+        RMIA,
+        ConfidenceThreshold,
+        EntropyThreshold,
+        LiRA,
+        LossThreshold,
+        ModifiedEntropyThreshold,
+    )
+    from secateur.auditing import audit, default_attacks
+    from secateur.compress import ADMM, Magnitude, RandomMask
+    from secateur.data import digits, draw, given, load
+    from secateur.errors import SecateurError, SecateurWarning
+    from secateur.measure import auc, balanced_accuracy, difference, tpr_at_fpr
+    from secateur.models import MLP, LeNet5, LeNet20, SmallCNN, rebuild
+    from secateur.probe import SignalProbe
+    from secateur.probe.run import observe
+    from secateur.store import open_fleet, read_report, write_report
+    from secateur.train import (
+        SGD,
+        Adam,
+        Phase,
+        Processes,
+        Recipe,
+        Serial,
+        Snapshots,
+        apply,
+        train_fleet,
+    )
+    from secateur.types import (
+        Artifact,
+        Control,
+        Fleet,
+        Measurement,
+        Membership,
+        Observations,
+        Provenance,
+        Records,
+        Report,
+        Scores,
+        Series,
+        Signal,
+    )
+
+    __version__: str
+
+__all__ = [
+    "ADMM",
+    "MLP",
+    "RMIA",
+    "SGD",
+    "Adam",
+    "Artifact",
+    "ConfidenceThreshold",
+    "Control",
+    "EntropyThreshold",
+    "Fleet",
+    "LeNet5",
+    "LeNet20",
+    "LiRA",
+    "LossThreshold",
+    "Magnitude",
+    "Measurement",
+    "Membership",
+    "ModifiedEntropyThreshold",
+    "NasrAttack",
+    "Observations",
+    "Phase",
+    "Processes",
+    "Provenance",
+    "RandomMask",
+    "Recipe",
+    "Records",
+    "Report",
+    "Scores",
+    "SecateurError",
+    "SecateurWarning",
+    "Serial",
+    "Series",
+    "Signal",
+    "SignalProbe",
+    "SmallCNN",
+    "Snapshots",
+    "__version__",
+    "apply",
+    "auc",
+    "audit",
+    "balanced_accuracy",
+    "default_attacks",
+    "difference",
+    "digits",
+    "draw",
+    "given",
+    "load",
+    "observe",
+    "open_fleet",
+    "read_report",
+    "rebuild",
+    "tpr_at_fpr",
+    "train_fleet",
+    "write_report",
+]
+
+_ROOMS = {
+    "attack.learned": "NasrAttack",
+    "attack.membership": "RMIA ConfidenceThreshold EntropyThreshold LiRA LossThreshold "
+    "ModifiedEntropyThreshold",
+    "auditing": "audit default_attacks",
+    "compress": "ADMM Magnitude RandomMask",
+    "data": "digits draw given load",
+    "errors": "SecateurError SecateurWarning",
+    "measure": "auc balanced_accuracy difference tpr_at_fpr",
+    "models": "MLP LeNet5 LeNet20 SmallCNN rebuild",
+    "probe": "SignalProbe",
+    "probe.run": "observe",
+    "store": "open_fleet read_report write_report",
+    "train": "SGD Adam Phase Processes Recipe Serial Snapshots apply train_fleet",
+    "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
+    "Scores Series Signal",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("secateur")
+    elif name in _ROOM_OF:
+        value = getattr(import_module(f"secateur.{_ROOM_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'secateur' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
