@@ -1,5 +1,4 @@
-"""Read a method as its repr spells it: `ADMM(rate=10)`; names are looked up, nothing is evaluated.
-"""
+"""Read a method as its repr spells it, `ADMM(rate=10)`: nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -7,11 +6,12 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from secateur.errors import UnknownMethodError
+from secateur.errors import MethodError, UnknownMethodError
 
-__all__ = ["did_you_mean", "parse"]
+__all__ = ["Signature", "did_you_mean", "parse", "signature_of"]
 
 LONGEST = 5_000
 DEEPEST = 20
@@ -29,81 +29,160 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {names[near[0]]!r}? " if near else ""
 
 
-def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:
+class Signature(NamedTuple):
+    """A method's name, its parameters (name, repr of the default or empty), its first line."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    about: str
+
+
+def signature_of(method: Callable[..., Any]) -> Signature:
+    """Return what can be written about a method: its name, parameters and first line.
+
+    Example:
+        >>> signature_of(did_you_mean).parameters
+        (('name', ''), ('known', ''))
+    """
+    empty = inspect.Parameter.empty
+    parameters = inspect.signature(method).parameters.values()
+    return Signature(
+        name=getattr(method, "__name__", type(method).__name__),
+        parameters=tuple(
+            (p.name, "" if p.default is empty else repr(p.default)) for p in parameters
+        ),
+        about=(inspect.getdoc(method) or "").partition("\n")[0],
+    )
+
+
+def parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str = "method") -> Any:
     """Return the object that a spelling stands for.
 
     Args:
         text: a listed name, with keyword arguments in parentheses where wanted: literals, tuples,
             or further listed names, such as `Recipe(build=MLP(widths=(64, 10)), epochs=5)`.
         names: what may be named.
+        what: what is spelled, for the messages.
 
     Raises:
         UnknownMethodError: an unknown name or parameter (with the nearest known one), or a text
             that is no such spelling.
+        MethodError: the method refuses its parameters.
 
     Example:
         >>> from fractions import Fraction
         >>> parse("Fraction(numerator=3)", {"Fraction": Fraction})
         Fraction(3, 1)
     """
+    reader = _Reader(text=text.strip(), names=names, what=what)
     if len(text) > LONGEST:
         raise UnknownMethodError(
-            f"a method's spelling has at most {LONGEST} characters, got {len(text)}"
+            f"the spelling of a {what} has at most {LONGEST} characters, got {len(text)}"
         )
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(reader.text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        why = error.msg if isinstance(error, SyntaxError) else error or "nested too deep"
         raise UnknownMethodError(
-            f"{text!r} is not the spelling of a method ({error}); write it like "
-            f"LiRA(mode='offline')"
+            f"{reader.shown} is not the spelling of a {what} ({why}); write a name, or a name with "
+            "named parameters, like LiRA(mode='offline')"
         ) from error
-    return _value(tree, names, text, top=True, depth=0)
+    if not isinstance(tree, ast.Name | ast.Call):
+        raise reader.neither(tree)
+    return reader.value(tree, depth=0)
 
 
-def _value(
-    node: ast.expr, names: Mapping[str, Callable[..., Any]], text: str, *, top: bool, depth: int
-) -> Any:
-    if depth > DEEPEST:
-        raise UnknownMethodError(f"{text!r} is nested more than {DEEPEST} deep")
-    if isinstance(node, ast.Name):
-        return _call(node.id, {}, names)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """One text, and the names that may stand in it."""
+
+    text: str
+    names: Mapping[str, Callable[..., Any]]
+    what: str
+
+    @property
+    def shown(self) -> str:
+        """The text, shortened for messages."""
+        return repr(self.text if len(self.text) <= 200 else f"{self.text[:190]}...")
+
+    def neither(self, node: ast.expr) -> UnknownMethodError:
+        """Return the error for a piece that is neither a literal nor a listed name."""
+        piece = ast.get_source_segment(self.text, node) or ""
+        return UnknownMethodError(
+            f"{piece[:80]!r} in {self.shown} is neither a literal nor a listed {self.what}; write "
+            "numbers, texts, tuples, or further listed names"
+        )
+
+    def value(self, node: ast.expr, *, depth: int) -> Any:
+        """Return what a node stands for."""
+        if depth > DEEPEST:
+            raise UnknownMethodError(
+                f"{self.shown} is nested more than {DEEPEST} deep; no {self.what} needs that"
+            )
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() | None as literal):
+                return literal
+            case ast.UnaryOp(
+                op=ast.USub(), operand=ast.Constant(value=int() | float() as number)
+            ) if not isinstance(number, bool):
+                return -number
+            case ast.Tuple() | ast.List():
+                return tuple(self.value(n, depth=depth + 1) for n in node.elts)
+            case ast.Dict() if all(isinstance(k, ast.Constant) for k in node.keys):
+                pairs = zip(node.keys, node.values, strict=True)
+                return {
+                    self.value(k, depth=depth + 1): self.value(v, depth=depth + 1)
+                    for k, v in pairs
+                    if k is not None
+                }
+            case ast.Name():
+                return self.call(node.id, {})
+            case ast.Call(func=ast.Name(id=name)):
+                return self.call(name, self.arguments(node, depth=depth))
+        raise self.neither(node)
+
+    def arguments(self, node: ast.Call, *, depth: int) -> dict[str, Any]:
+        """Return a call's keyword arguments."""
         if node.args or any(k.arg is None for k in node.keywords):
             raise UnknownMethodError(
-                f"in {text!r} arguments need their names, like {node.func.id}(rate=10)"
+                f"in {self.shown} every argument needs its name, like ADMM(rate=10)"
             )
-        arguments = {
-            str(k.arg): _value(k.value, names, text, top=False, depth=depth + 1)
-            for k in node.keywords
+        given = [str(k.arg) for k in node.keywords]
+        twice = sorted({name for name in given if given.count(name) > 1})
+        if twice:
+            raise UnknownMethodError(f"in {self.shown} {', '.join(twice)} is given more than once")
+        return {
+            name: self.value(k.value, depth=depth + 1)
+            for name, k in zip(given, node.keywords, strict=True)
         }
-        return _call(node.func.id, arguments, names)
-    if isinstance(node, ast.Tuple | ast.List) and not top:
-        return tuple(_value(n, names, text, top=False, depth=depth + 1) for n in node.elts)
-    if not top:
-        try:
-            return ast.literal_eval(node)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            pass
-    raise UnknownMethodError(
-        f"{ast.unparse(node)!r} in {text!r} is neither a literal nor a listed method"
-    )
 
-
-def _call(name: str, arguments: dict[str, Any], names: Mapping[str, Callable[..., Any]]) -> Any:
-    if name not in names:
-        raise UnknownMethodError(
-            f"unknown method {name!r}; {did_you_mean(name, names)}there are {', "
-            f"'.join(sorted(names))}"
-        )
-    maker = names[name]
-    known = list(inspect.signature(maker).parameters)
-    for argument in arguments:
-        if argument not in known:
+    def call(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Return the listed method with these arguments."""
+        if name not in self.names:
             raise UnknownMethodError(
-                f"{name} has no parameter {argument!r}; {did_you_mean(argument, known)}"
-                f"its parameters are {', '.join(known) or 'none'}"
+                f"unknown {self.what} {name!r}; {did_you_mean(name, self.names)}there are "
+                f"{', '.join(sorted(self.names))}"
             )
-    try:
-        return maker(**arguments)
-    except TypeError as error:
-        raise UnknownMethodError(f"{name}({arguments}): {error}") from error
+        maker = self.names[name]
+        parameters = inspect.signature(maker).parameters
+        for argument in arguments:
+            if argument not in parameters:
+                raise UnknownMethodError(
+                    f"{name} has no parameter {argument!r}; {did_you_mean(argument, parameters)}"
+                    f"its parameters are {', '.join(parameters) or 'none'}"
+                )
+        empty = inspect.Parameter.empty
+        missing = [p for p in parameters.values() if p.default is empty and p.name not in arguments]
+        if missing:
+            raise MethodError(
+                f"{name} needs {', '.join(p.name for p in missing)}: write "
+                f"{name}({', '.join(f'{p.name}=...' for p in missing)})"
+            )
+        try:
+            return maker(**arguments)
+        except (TypeError, AttributeError) as error:
+            shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+            raise MethodError(
+                f"{name}({shown}) cannot be made: {error}; see `secateur methods {name}` for what "
+                "its parameters are"
+            ) from error
