@@ -1,4 +1,4 @@
-"""A child process that trains a small fleet of digits and prunes it, into the folder it is given."""
+"""A child process that trains a small fleet of digits and prunes it into a folder."""
 
 from __future__ import annotations
 

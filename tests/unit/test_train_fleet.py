@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_world import SmallNet, small_membership, small_recipe, small_records
 
 from secateur import store
 from secateur.compress import Magnitude, RandomMask
@@ -18,6 +17,7 @@ from secateur.train import Snapshots, apply, train_fleet
 from secateur.train.model import initial_module
 from secateur.train.plan import Plan
 from secateur.types import Signal, derive_seed
+from small_world import SmallNet, small_membership, small_recipe, small_records
 
 PROBE = SignalProbe(signals=(Signal(name="margin"), Signal(name="correct")))
 
@@ -64,7 +64,9 @@ def test_an_interrupted_fleet_resumes_to_the_same_bytes(world, tmp_path, monkeyp
         if done == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(InterruptedRunError, match=r"stopped with 2 of 6 models .* goes on from there"):
+    with pytest.raises(
+        InterruptedRunError, match=r"stopped with 2 of 6 models .* goes on from there"
+    ):
         train_fleet(
             small_recipe(),
             *world,
@@ -88,7 +90,7 @@ def test_an_interrupted_fleet_resumes_to_the_same_bytes(world, tmp_path, monkeyp
 
 def test_a_folder_with_another_fleet_is_refused(world, tmp_path):
     train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path)
-    with pytest.raises(StoreError, match="another|differ"):
+    with pytest.raises(StoreError, match=r"another|differ"):
         train_fleet(small_recipe(epochs=2), *world, seed=0, engine="serial", folder=tmp_path)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from small_world import SmallNet, small_membership, small_recipe, small_records
 from torch.nn import functional
 
 from secateur.errors import MethodError
@@ -15,6 +14,7 @@ from secateur.models import prunable
 from secateur.train import SGD, Adam, Hook, Left, Phase, Recipe
 from secateur.train.loop import TrainData, batches, run_phases
 from secateur.types import derive_seed
+from small_world import SmallNet, small_membership, small_recipe, small_records
 
 
 def run(recipe, *, phases=None, records=None, seed=1, streams=None):
@@ -53,7 +53,10 @@ def test_the_loop_equals_a_plain_pytorch_loop():
     plain = SmallNet()()
     plain.load_state_dict(initial, strict=False)
     records = small_records()
-    x, y = torch.from_numpy(records.gather(np.arange(50))), torch.from_numpy(records.labels[:50].copy())
+    x, y = (
+        torch.from_numpy(records.gather(np.arange(50))),
+        torch.from_numpy(records.labels[:50].copy()),
+    )
     optimiser = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     rng = np.random.default_rng(derive_seed(1, "order", 0))
     for _ in range(recipe.epochs):
@@ -85,7 +88,9 @@ def test_the_cosine_schedule_scales_every_group_by_its_progress():
     assert np.allclose(seen, [0.5 * (1 + np.cos(np.pi * e / 4)) for e in range(4)])
 
 
-@pytest.mark.parametrize(("n", "size", "sizes"), [(50, 16, [16, 16, 16, 2]), (49, 16, [16, 16, 17])])
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"), [(50, 16, [16, 16, 16, 2]), (49, 16, [16, 16, 17])]
+)
 def test_an_epoch_visits_every_record_once_and_never_ends_in_a_batch_of_one(n, size, sizes):
     parts = list(batches(n, size, np.random.default_rng(0)))
     assert [len(p) for p in parts] == sizes
@@ -189,7 +194,9 @@ def test_a_declared_pool_that_is_missing_is_named():
 
 
 def test_training_that_diverges_says_so_and_how_to_mend():
-    with pytest.raises(MethodError, match=r"training diverged: the loss is (nan|inf).*learning rate"):
+    with pytest.raises(
+        MethodError, match=r"training diverged: the loss is (nan|inf).*learning rate"
+    ):
         run(small_recipe(optimiser=SGD(lr=1e30, schedule="constant"), epochs=5))
 
 

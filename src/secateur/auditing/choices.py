@@ -59,11 +59,15 @@ def matched_epochs(
     if not references.size or not curve:
         return {}
     found = {}
-    for what, own, column in zip(
-        ("train accuracy", "test accuracy"), subject.accuracies(), (1, 2), strict=True
-    ):
+    epochs = [point[0] for point in curve]
+    train, test = subject.accuracies()
+    pairs = {
+        "train accuracy": (train, [point[1] for point in curve]),
+        "test accuracy": (test, [point[2] for point in curve]),
+    }
+    for what, (own, on_the_way) in pairs.items():
         goal = float(own[references].mean())
-        gaps = [abs(float(point[column][references].mean()) - goal) for point in curve]
+        gaps = [abs(float(values[references].mean()) - goal) for values in on_the_way]
         if np.isfinite(goal):
-            found[what] = curve[int(np.argmin(np.round(gaps, 6)))][0]
+            found[what] = epochs[int(np.argmin(np.round(gaps, 6)))]
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, Membership
+    from secateur.types import FloatArray, IntArray, Membership
 
 __all__ = ["Scored", "attack_rows", "convergence_series", "difference_rows", "subject_rows"]
 
@@ -165,7 +165,8 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
     if fpr * n < 10:
         fpr = lowest_resolvable_fpr(n) or 0.1
     rows = []
-    for metric, level in (("auc", None), ("tpr", fpr)):
+    wanted: tuple[tuple[Literal["auc", "tpr"], float | None], ...] = (("auc", None), ("tpr", fpr))
+    for metric, level in wanted:
         row = difference(
             a.scores,
             b.scores,
@@ -183,7 +184,7 @@ def early_stopping_series(
     subject: str,
     method: str,
     points: Sequence[tuple[int, FloatArray, FloatArray, Measurement]],
-    targets: np.ndarray[tuple[int], np.dtype[np.int64]],
+    targets: IntArray,
 ) -> Series:
     """Return the dense model's curve: per epoch its accuracies and its leak, over the targets."""
     columns: Mapping[str, tuple[float | None, ...]] = {

@@ -57,9 +57,9 @@ def _room(folder: Path, kind: str) -> Iterator[Entry]:
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node
     for name in listed:
-        node = classes.get(name)
-        if node is not None and _is_method(node, classes):
-            yield _entry(node, kind, classes)
+        found = classes.get(name)
+        if found is not None and _is_method(found, classes):
+            yield _entry(found, kind, classes)
 
 
 def _listed(path: Path) -> list[str]:

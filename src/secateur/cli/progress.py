@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar with the time left on a terminal, a line every tenth elsewhere."""
+"""Progress on standard error: a bar on a terminal, a line every tenth elsewhere."""
 
 from __future__ import annotations
 

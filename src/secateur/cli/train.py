@@ -52,7 +52,7 @@ def command(**options: Any) -> None:
     )
 
 
-def train(
+def train(  # noqa: PLR0913 - one argument per option of the verb
     *,
     data: str,
     data_dir: Path | None,

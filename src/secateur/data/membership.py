@@ -74,7 +74,9 @@ def draw(
     _repair(by_unit, coins)
     inside = np.zeros((targets + references, len(records)), dtype=np.bool_)
     inside[:, filled[AUDIT]] = by_unit[:, where]
-    roles: tuple[Role, ...] = ("target",) * targets + ("reference",) * references
+    target: Role = "target"
+    reference: Role = "reference"
+    roles = (target,) * targets + (reference,) * references
     return Membership(inside=inside, roles=roles, pools=filled, units=records.units, seed=seed)
 
 

@@ -13,6 +13,8 @@ from secateur.types import AUDIT, Control, Membership, Records, derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from secateur.types import IntArray
+
 __all__ = ["blind_baseline", "near_duplicates_control"]
 
 FOLDS = 5
@@ -20,7 +22,7 @@ COMPONENTS = 16
 NEAR = 1e-3
 
 
-def _features(records: Records, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+def _features(records: Records, indices: IntArray) -> NDArray[np.float64]:
     inputs = records.gather(indices).reshape(len(indices), -1).astype(np.float64)
     return np.concatenate([inputs, np.eye(records.n_classes)[records.labels[indices]]], axis=1)
 

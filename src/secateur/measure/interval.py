@@ -67,7 +67,7 @@ def paired_difference(
 def _unit_weights(
     units: NDArray[Any], replicates: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return how often each record is drawn when its units are resampled, `[replicates, records]`."""
+    """Return how often each record is drawn, by unit: `[replicates, records]`."""
     distinct, inverse = np.unique(units, return_inverse=True)
     n = len(distinct)
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates)

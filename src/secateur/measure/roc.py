@@ -136,7 +136,7 @@ def lowest_resolvable_fpr(non_members: int, expected: float = EXPECTED) -> float
 def _groups(
     scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return cumulative member and non-member weights `[replicates, distinct scores]`, best first."""
+    """Return cumulative weights `[replicates, distinct scores]` of both kinds, best first."""
     order = np.argsort(-scores, kind="stable")
     s = scores[order]
     last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
@@ -155,7 +155,10 @@ def weighted_auc(
     steps = np.diff(fp, axis=1, prepend=0.0)
     area = (steps * (tp + before) / 2).sum(axis=1)
     total = tp[:, -1] * fp[:, -1]
-    return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
+    value: NDArray[np.float64] = np.divide(
+        area, total, out=np.full(len(area), np.nan), where=total > 0
+    )
+    return value
 
 
 def weighted_tpr_at_fpr(
@@ -169,7 +172,10 @@ def weighted_tpr_at_fpr(
     allowed = fp <= fpr * fp[:, -1:] + 1e-12
     reached = np.where(allowed, tp, 0.0).max(axis=1)
     total = tp[:, -1]
-    return np.divide(reached, total, out=np.full(len(total), np.nan), where=total > 0)
+    value: NDArray[np.float64] = np.divide(
+        reached, total, out=np.full(len(total), np.nan), where=total > 0
+    )
+    return value
 
 
 def weighted_balanced_accuracy(

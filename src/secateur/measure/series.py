@@ -63,12 +63,12 @@ def histogram_series(
 ) -> Series:
     """Return densities of members' and non-members' scores over all targets, in 40 bins.
 
-    The range leaves out half a per cent at each end, whose records are put into the outer bins.
+    The range leaves out two per cent at each end, whose records are put into the outer bins.
     """
     inside = membership.inside[membership.targets]
     values = scores.values[scores.evaluated]
     members = inside[scores.evaluated]
-    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = np.quantile(values, [0.02, 0.98])
     if not high > low:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, BINS + 1)

@@ -28,7 +28,12 @@ CONFIG: Spec = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": "#7a7f87", "titleColor": "#7a7f87", "labelFontSize": 12},
+    "legend": {
+        "labelColor": "#7a7f87",
+        "titleColor": "#7a7f87",
+        "labelFontSize": 12,
+        "symbolOpacity": 1,
+    },
     "header": {"labelColor": "#7a7f87", "labelFontSize": 12},
     "range": {"category": COLOURS},
 }
@@ -90,7 +95,7 @@ def _rows(series: Series, **extra: str) -> list[dict[str, Any]]:
 
 
 def leak_points(report: Report) -> list[dict[str, Any]]:
-    """Return one point per model family: test accuracy and AUC in [0, 1], with the AUC's interval."""
+    """Return one point per model family: test accuracy, AUC and its interval."""
     found = []
     for subject in subjects(report):
         rows = best_rows(report, subject)
@@ -116,17 +121,29 @@ def leak(report: Report) -> Spec:
     if not points:
         return {}
     curve = [r for s in series_of(report, "early stopping") for r in _rows(s)]
+    lowest, highest = min(p["test"] for p in points), max(p["test"] for p in points)
+    margin = max(0.03, highest - lowest)  # the first epochs of the curve would squeeze the rest
     x = {
         "field": "test",
         "type": "quantitative",
         "title": "test accuracy",
-        "scale": {"zero": False},
+        "scale": {
+            "zero": False,
+            "nice": False,
+            "domain": [lowest - 2 * margin, highest + margin / 2],
+        },
         "axis": {"format": ".0%"},
     }
     y = {"type": "quantitative", "title": "AUC of the attack", "scale": {"zero": False}}
     line: Spec = {
         "data": {"name": "curve", "values": curve},
-        "mark": {"type": "line", "point": {"size": 22}, "color": "#7a7f87", "strokeWidth": 1.5},
+        "mark": {
+            "type": "line",
+            "point": {"size": 22},
+            "color": "#7a7f87",
+            "strokeWidth": 1.5,
+            "clip": True,
+        },
         "encoding": {
             "x": {**x, "field": "test_accuracy"},
             "y": {**y, "field": "auc"},
@@ -170,7 +187,7 @@ def leak(report: Report) -> Spec:
     }
     marked: Spec = {"data": {"name": "points", "values": points}, "layer": [bars, dots]}
     return {
-        "description": "Scatter plot of test accuracy against the attack's AUC for every model family.",
+        "description": "Scatter plot of test accuracy against the attack's AUC, one point a model.",
         "width": "container",
         "height": 340,
         "layer": [*([line] if curve else []), marked],

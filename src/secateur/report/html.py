@@ -71,6 +71,8 @@ def render(report: Report) -> str:
         names=names,
         answer=answer(report),
         headers=HEADERS,
+        raised=[c for c in report.controls if c.status == "raised"],
+        quiet=[c for c in report.controls if c.status != "raised"],
         main=main_table(report),
         attacks=attack_table(report),
         charts=found,
@@ -92,7 +94,8 @@ def _tools() -> tuple[str, Any]:
             "'secateur[report]'. "
             "The JSON report and the table need none of it"
         ) from error
-    bundle = str(vl_convert.javascript_bundle()).replace("</", "<\\/")
+    whole = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub has no default
+    bundle = str(whole).replace("</script", "<\\/script")
 
     def picture(spec: dict[str, Any]) -> str:
         return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))

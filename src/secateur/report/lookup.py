@@ -54,7 +54,7 @@ def find(
 def tpr_row(
     report: Report, subject: str, method: str, *, versus: str = "", naive: bool = False
 ) -> Measurement | None:
-    """Return the TPR row at the lowest resolvable FPR; an unresolvable one when there is no other."""
+    """Return the measured TPR row; an unresolvable one when there is no other."""
     rows = [
         r
         for r in report.rows

@@ -154,6 +154,7 @@ class _Copy:
 def apply_to_module(
     transform: Transform, module: nn.Module, records: Records, seed: int
 ) -> Artifact:
+    """Apply a transform to a copy of a user's module; all records are members."""
     recipe = Recipe(build=_Copy(module=module))
     everyone = np.ones((1, len(records)), dtype=np.bool_)
     indices = np.arange(len(records))

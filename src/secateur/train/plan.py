@@ -45,6 +45,8 @@ def _sources(value: object) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
+    """Recipe or transform, the fleet's name and pipeline, and what is kept on the way."""
+
     recipe: Recipe
     transform: Transform | None
     name: str
@@ -76,6 +78,7 @@ class Plan:
 
     @property
     def needs_parent(self) -> bool:
+        """Whether each model starts from a trained one."""
         return self.transform is not None and not self.transform.fresh
 
     def _phases(self) -> Sequence[Phase]:

@@ -57,11 +57,13 @@ def digest_arrays(arrays: Mapping[str, NDArray[Any]], extra: str = "") -> str:
 
 
 def frozen(a: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view of an array."""
     view = np.asarray(a).view()
     view.flags.writeable = False
     return view
 
 
 def set_fields(obj: object, **values: Any) -> None:
+    """Set fields of a frozen dataclass while it is being constructed."""
     for name, value in values.items():
         object.__setattr__(obj, name, value)

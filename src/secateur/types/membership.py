@@ -92,7 +92,7 @@ class Membership:
                 f"model {m} has record {r} as a member, which is not in the pool {AUDIT!r}"
             )
         share = inside[:, pools[AUDIT]].sum(axis=1)
-        for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))):
+        for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))).tolist():
             raise DataError(
                 f"model {m} has {share[m]} members of {len(pools[AUDIT])} records in the pool "
                 f"{AUDIT!r}; "
@@ -142,7 +142,8 @@ class Membership:
     def non_members(self, model: int) -> IntArray:
         """Return the sorted indices of the records of the audit pool that a model did not see."""
         audit = self.pools[AUDIT]
-        return audit[~self.inside[model, audit]]
+        outside: IntArray = audit[~self.inside[model, audit]]
+        return outside
 
     @cached_property
     def digest(self) -> str:

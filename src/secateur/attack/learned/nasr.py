@@ -5,6 +5,7 @@ insider.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from secateur.types import AUDIT, Observations, Scores, Signal, derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from secateur.types import IntArray
 
 __all__ = ["NasrAttack"]
 
@@ -105,9 +108,7 @@ class NasrAttack:
             evaluated[row, rest] = True
         return Scores(values=values, evaluated=evaluated, threshold=np.zeros(len(targets)))
 
-    def _split(
-        self, observations: Observations, seed: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _split(self, observations: Observations, seed: int) -> tuple[IntArray, IntArray]:
         membership = observations.membership
         assert observations.ids is not None  # set by Observations
         audit = membership.pools[AUDIT]
@@ -138,7 +139,7 @@ class NasrAttack:
         optimiser = torch.optim.Adam(net.parameters(), lr=self.lr, fused=True)
         for _ in range(self.epochs):
             order = torch.from_numpy(rng.permutation(len(y)))
-            for rows in order.split(self.batch_size):
+            for rows in torch.split(order, self.batch_size):
                 logits = net(inputs[rows]).squeeze(1)
                 loss = functional.binary_cross_entropy_with_logits(logits, members[rows])
                 optimiser.zero_grad(set_to_none=True)
@@ -163,7 +164,7 @@ def _attack_network(classes: int) -> nn.Module:
 
     def branch(*widths: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             layers += [nn.Linear(a, b), nn.ReLU()]
         return nn.Sequential(*layers)
 

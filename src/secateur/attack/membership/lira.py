@@ -157,4 +157,5 @@ class LiRA:
         else:
             variance = (moments.squares + self.weight * pooled) / (moments.count - 1 + self.weight)
         # equal references have no spread: a floor far below any real one keeps the ratio finite
-        return np.maximum(variance, max(1e-9 * pooled, 1e-18))
+        floored: NDArray[np.float64] = np.maximum(variance, max(1e-9 * pooled, 1e-18))
+        return floored

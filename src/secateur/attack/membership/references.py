@@ -31,7 +31,7 @@ PSEUDO_TARGETS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Per record: how many models, their centre, and the sum of squared deviations from the mean."""
+    """Per record: number of models, their centre, sum of squared deviations from the mean."""
 
     count: NDArray[np.int64]
     centre: NDArray[np.float64]

@@ -159,4 +159,5 @@ def _log_mean(log_p: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np
     count = np.maximum(mask.sum(axis=0), 1)
     with np.errstate(divide="ignore"):
         total: NDArray[np.float64] = logsumexp(np.where(mask, log_p, -np.inf), axis=0)
-    return total - np.log(count)
+    mean: NDArray[np.float64] = total - np.log(count)
+    return mean

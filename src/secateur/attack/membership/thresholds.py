@@ -54,7 +54,7 @@ def _score(
 def _thresholds(
     seen: NDArray[np.float64], inside: NDArray[np.bool_], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return each record's threshold, the best one of its class over all (reference, record) pairs."""
+    """Return each record's threshold: its class's best one over (reference, record) pairs."""
     overall = best_threshold(seen[inside], seen[~inside])
     found = np.full(len(labels), overall)
     for label in np.unique(labels):
