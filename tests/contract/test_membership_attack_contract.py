@@ -1,0 +1,117 @@
+"""What every membership attack of the house promises, over the folder's `__all__`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+
+import secateur.attack.membership as room
+from secateur.data import planted_world
+from secateur.measure import per_target
+from secateur.protocols import MembershipAttack
+from secateur.spelling import parse
+from secateur.types import Membership, Observations
+
+CLASSES = [getattr(room, n) for n in room.__all__ if isinstance(getattr(room, n), type)]
+VARIANTS = [cls() for cls in CLASSES] + [
+    room.LiRA(mode="offline"),
+    room.LiRA(variance="per record"),
+    room.LiRA(variance="shared", centre="median"),
+    room.RMIA(mode="offline"),
+    room.RMIA(temperature=1.0),
+    room.LossThreshold(class_wise=False),
+]
+attacks = pytest.mark.parametrize("attack", VARIANTS, ids=repr)
+
+
+@attacks
+def test_it_sees_a_planted_leak(attack):
+    world = planted_world(records=600, targets=2, references=16, shift=3.0, seed=0, hardness=0.2)
+    assert per_target(attack(world), world.membership, "auc").mean() > 0.9
+
+
+@attacks
+def test_it_sees_nothing_where_nothing_is(attack):
+    world = planted_world(records=2000, targets=4, references=16, shift=0.0, seed=1)
+    assert abs(per_target(attack(world), world.membership, "auc").mean() - 0.5) < 0.03
+
+
+@attacks
+def test_it_is_blind_to_the_order_of_records(attack):
+    world = planted_world(records=80, targets=2, references=16, shift=1.0, seed=2)
+    order = np.random.default_rng(0).permutation(80)
+    place = np.argsort(order)
+    who = world.membership
+    shuffled = Observations.from_arrays(
+        {k: v[:, order] for k, v in world.views["dense"].items()},
+        labels=world.labels[order],
+        membership=Membership(
+            inside=who.inside[:, order],
+            roles=who.roles,
+            pools={k: place[v] for k, v in who.pools.items()},
+            units=who.units[order],
+            seed=who.seed,
+        ),
+        n_classes=2,
+    )
+    a, b = attack(world), attack(shuffled)
+    assert np.array_equal(a.evaluated[:, order], b.evaluated)
+    assert np.allclose(a.values[:, order], b.values, rtol=1e-9, atol=1e-9)
+
+
+@attacks
+def test_it_is_repeatable(attack):
+    world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=3)
+    assert np.array_equal(attack(world, seed=5).values, attack(world, seed=5).values)
+
+
+@attacks
+def test_it_never_gives_nan_on_extreme_signals(attack):
+    world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=4)
+    extreme = {}
+    for key, values in world.views["dense"].items():
+        made = np.array(values, dtype=np.float64)
+        made[:, ::3] = 0.0
+        made[:, 1::3] = -1e4 if key.startswith(("margin", "log")) else 1e4
+        extreme[key] = made
+    seen = Observations.from_arrays(
+        extreme, labels=world.labels, membership=world.membership, n_classes=2
+    )
+    scores = attack(seen)
+    assert np.isfinite(scores.values[scores.evaluated]).all()
+
+
+@attacks
+def test_it_scores_every_record_of_the_audit_pool_and_no_other(attack):
+    world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=5)
+    expected = np.zeros((2, 60), dtype=bool)
+    expected[:, world.membership.pools["audit"]] = True
+    assert np.array_equal(attack(world).evaluated, expected)
+
+
+@attacks
+def test_its_repr_is_its_spelling(attack):
+    names = {cls.__name__: cls for cls in CLASSES}
+    assert parse(repr(attack), names) == attack
+
+
+@attacks
+def test_it_satisfies_the_protocol_and_says_what_it_needs(attack):
+    assert isinstance(attack, MembershipAttack)
+    assert attack.needs
+    assert attack.min_in >= 0
+    assert attack.min_out >= 0
+    assert attack.threat in ("adaptive", "no references", "insider")
+    assert attack.reference
+
+
+def test_no_attack_of_the_folder_is_left_out_of_all():
+    for module in pkgutil.iter_modules(room.__path__):
+        loaded = importlib.import_module(f"{room.__name__}.{module.name}")
+        for name, value in vars(loaded).items():
+            if isinstance(value, type) and value.__module__ == loaded.__name__:
+                if hasattr(value, "needs_posteriors"):
+                    assert name in room.__all__, f"add {name} to {room.__name__}.__all__"
