@@ -112,6 +112,6 @@ def test_no_attack_of_the_folder_is_left_out_of_all():
     for module in pkgutil.iter_modules(room.__path__):
         loaded = importlib.import_module(f"{room.__name__}.{module.name}")
         for name, value in vars(loaded).items():
-            if isinstance(value, type) and value.__module__ == loaded.__name__:
-                if hasattr(value, "needs_posteriors"):
-                    assert name in room.__all__, f"add {name} to {room.__name__}.__all__"
+            own = isinstance(value, type) and value.__module__ == loaded.__name__
+            if own and hasattr(value, "needs_posteriors"):
+                assert name in room.__all__, f"add {name} to {room.__name__}.__all__"

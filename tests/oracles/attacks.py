@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 
 def lira(phi, inside, targets, references, audit, *, mode, variance, weight, centre):
-    """LiRA for signals `[model, query, record]`; returns `[targets, records]`, zero outside the pool."""
+    """LiRA for signals `[model, query, record]`; returns `[targets, records]`."""
     queries, records = phi.shape[1:]
     values = np.zeros((len(targets), records))
     middle = np.median if centre == "median" else np.mean

@@ -109,10 +109,11 @@ def near_duplicates_control(records: Records, membership: Membership) -> Control
 
     audit = membership.pools[AUDIT]
     x = records.gather(audit).reshape(len(audit), -1)
-    k = min(2, len(audit))
-    distances, neighbours = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(x)
+    distances, neighbours = NearestNeighbors(n_neighbors=2).fit(x).kneighbors(x)
     units = membership.units[audit]
-    nearest, who = distances[:, -1], neighbours[:, -1]
+    rows = np.arange(len(audit))
+    other = np.where(neighbours[:, 0] == rows, 1, 0)  # an exact twin may stand before the record
+    nearest, who = distances[rows, other], neighbours[rows, other]
     typical = float(np.median(nearest))
     pairs = (nearest <= NEAR * typical) & (units[who] != units)
     share = float(pairs.mean())
