@@ -28,13 +28,13 @@ class Done:
 def secateur(*arguments: str | Path) -> Done:
     """Run one command and return its exit code and what it printed."""
     out, err = io.StringIO(), io.StringIO()
-    code: object = 0
+    code = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main([str(a) for a in arguments])
         except SystemExit as stop:
-            code = stop.code
-    return Done(code=int(code or 0), out=out.getvalue(), err=err.getvalue())  # type: ignore[call-overload]
+            code = stop.code if isinstance(stop.code, int) else 1
+    return Done(code=code, out=out.getvalue(), err=err.getvalue())
 
 
 def train(out: Path, *more: str) -> Done:

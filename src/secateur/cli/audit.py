@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +35,8 @@ def command(**options: Any) -> None:
     """
     from secateur.report import table
 
-    report = audit(**options)
+    typed: str | None = click.get_current_context().obj
+    report = audit(**options, command=typed or "secateur audit")
     click.echo(table.render_text(report))
     click.echo(f"report: {options['out']}")
     if options["html"]:
@@ -54,26 +52,28 @@ def audit(
     seed: int,
     workers: int,
     out: Path,
-    command: str | None = None,
+    command: str,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import open_run, parse_attack
+    from secateur.cli.runs import open_runs, parse_attack, processes, refuse_unwritable
     from secateur.report import html as page
 
     chosen = [parse_attack(a) for a in attacks] or None
-    opened = [open_run(folder, data_dir) for folder in fleets]
-    typed = " ".join(["secateur", *map(shlex.quote, sys.argv[1:])])
+    for file in (out, html):
+        if file is not None:
+            refuse_unwritable(file)
+    opened, records, _ = open_runs(fleets, data_dir)
     with Bar("querying models") as bar:
         report = audit_fleets(
-            [fleet for fleet, _, _ in opened],
-            opened[0][1],
+            opened,
+            records,
             attacks=chosen,
             seed=seed,
-            workers=workers or len(os.sched_getaffinity(0)),
-            about={"command": command or typed},
+            workers=processes(workers),
+            about={"command": command},
             progress=bar,
         )
     store.write_report(out, report)

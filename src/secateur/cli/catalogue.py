@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import secateur
 
-__all__ = ["Entry", "catalogue"]
+__all__ = ["ATTACK", "LEARNED", "NETWORK", "PRUNING", "TRAINING", "Entry", "catalogue"]
 
+PRUNING = "pruning"
+ATTACK = "attack"
+LEARNED = "attack that trains networks"
+NETWORK = "network"
+TRAINING = "training"
 ROOMS = {
-    "compress": "pruning",
-    "attack/membership": "attack",
-    "attack/learned": "attack that trains networks",
-    "models": "network",
-    "train": "training",
+    "compress": PRUNING,
+    "attack/membership": ATTACK,
+    "attack/learned": LEARNED,
+    "models": NETWORK,
+    "train": TRAINING,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One method: its parameters are (name, default as written, empty where there is none)."""
+    """One method: its parameters are (name, default as written, empty where there is none).
+
+    `module` is where it is imported from.
+    """
 
     name: str
     kind: str
@@ -31,6 +39,7 @@ class Entry:
     threat: str = ""
     reference: str = ""
     document: str = ""
+    module: str = ""
 
     @property
     def spelling(self) -> str:
@@ -45,8 +54,11 @@ def catalogue() -> tuple[Entry, ...]:
         >>> "LiRA" in {entry.name for entry in catalogue()}
         True
     """
-    root = Path(secateur.__file__).parent
-    return tuple(entry for room, kind in ROOMS.items() for entry in _room(root / room, kind))
+    return tuple(entry for room, kind in ROOMS.items() for entry in _room(_root() / room, kind))
+
+
+def _root() -> Path:
+    return Path(secateur.__file__).parent
 
 
 def _room(folder: Path, kind: str) -> Iterator[Entry]:
@@ -59,7 +71,8 @@ def _room(folder: Path, kind: str) -> Iterator[Entry]:
     for name in listed:
         found = classes.get(name)
         if found is not None and _is_method(found, classes):
-            yield _entry(found, kind, classes)
+            module = f"secateur.{folder.relative_to(_root()).as_posix().replace('/', '.')}"
+            yield replace(_entry(found, kind, classes), module=module)
 
 
 def _listed(path: Path) -> list[str]:

@@ -31,7 +31,8 @@ def command(out: Path, seed: int, workers: int) -> None:
 
     \b
     The same by hand:
-      secateur train --data digits --out secateur-demo/dense
+      secateur train --data digits --snapshots 1,2,3,5,8,12,16,20,30,40,60,80 \\
+        --out secateur-demo/dense
       secateur prune secateur-demo/dense --method "ADMM(rate=10)" --out secateur-demo/admm
       secateur prune secateur-demo/dense --method "RandomMask(rate=10)" --name random \\
         --out secateur-demo/random
@@ -52,7 +53,7 @@ def command(out: Path, seed: int, workers: int) -> None:
         targets=8,
         references=32,
         recipe=None,
-        snapshots="log",
+        snapshots="1,2,3,5,8,12,16,20,30,40,60,80",
         seed=seed,
         workers=workers,
         out=out / "dense",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
@@ -100,34 +102,49 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"secateur: warning: {message}", file=sys.stderr)
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    del category, where, more
+    print(f"secateur: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def main() -> None:
-    """Run the command line and turn every error of ours into one paragraph and an exit code."""
-    if HEAVY & set(sys.argv[1:2]):
-        _reexecute()
-    warnings.simplefilter("always", SecateurWarning)
-    warnings.showwarning = _warn
-    try:
-        group.main(standalone_mode=False, prog_name="secateur")
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.NoSuchOption as error:
-        known = [n for p in (error.ctx.command.params if error.ctx else []) for n in p.opts]
+def _bad_usage(error: click.ClickException) -> NoReturn:
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    if isinstance(error, click.NoSuchOption) and context is not None:
+        known = [name for p in context.command.params for name in p.opts if name.startswith("-")]
         _fail(
             f"error: unknown option {error.option_name}; "
             f"{did_you_mean(error.option_name, known)}there are {', '.join(known)}",
             BAD_INPUT,
         )
-    except click.ClickException as error:
-        where = getattr(error, "ctx", None)
-        hint = f" (help: {where.command_path} --help)" if where else ""
-        _fail(f"error: {error.format_message()}{hint}", BAD_INPUT)
-    except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:
-        again = " ".join(["secateur", *(repr(a) if " " in a else a for a in sys.argv[1:])])
-        what = str(stop) or "stopped; what was finished stays where it is"
-        _fail(f"{what}\nresume with: {again}", INTERRUPTED)
-    except SecateurError as error:
-        _fail(f"error: {error}", BAD_INPUT)
+    hint = f" (help: {context.command_path} --help)" if context else ""
+    _fail(f"error: {error.format_message()}{hint}", BAD_INPUT)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and turn every error of ours into one paragraph and an exit code.
+
+    Args:
+        arguments: verb and options; by default those that the process was started with.
+    """
+    if arguments is None:
+        if HEAVY & set(sys.argv[1:2]):
+            _reexecute()
+        arguments = sys.argv[1:]
+    typed = shlex.join(["secateur", *arguments])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SecateurWarning)
+        warnings.showwarning = _warn
+        try:
+            group.main(list(arguments), prog_name="secateur", standalone_mode=False, obj=typed)
+        except click.exceptions.Exit as done:
+            sys.exit(done.exit_code)
+        except click.ClickException as error:
+            _bad_usage(error)
+        except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:
+            what = str(stop) or "stopped; what was finished stays where it is"
+            _fail(f"{what}\nresume with: {typed}", INTERRUPTED)
+        except SecateurError as error:
+            _fail(f"error: {error}", BAD_INPUT)

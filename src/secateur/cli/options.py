@@ -25,7 +25,7 @@ workers_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default="one per core",
-    help="Worker processes, one thread each.",
+    help="Worker processes, one thread each; 1 works in this process.",
 )
 
 

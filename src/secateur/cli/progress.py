@@ -28,6 +28,7 @@ class Bar:
         self.begun = time.monotonic()
         self.first = 0
         self.shown = -1
+        self.last = sys.maxsize
         self.task: TaskID | None = None
         self.bar: Progress | None = None
         if sys.stderr.isatty():
@@ -56,21 +57,32 @@ class Bar:
             self.bar.stop()
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """Show that `done` of `total` tasks have ended."""
+        """Show that `done` of `total` tasks have ended; a smaller `done` begins anew."""
         del what
+        begins = done <= self.last
+        self.last = done
+        if begins:  # what a resumed run finds finished took no time of this one
+            self.begun, self.shown = time.monotonic(), -1
+            self.first = done if done > 1 else 0
         if self.bar is not None:
-            if self.task is None:
-                self.task = self.bar.add_task(self.label, total=total)
-            self.bar.update(self.task, completed=done)
-            return
-        if self.shown < 0:
-            self.first = done - 1
+            self._draw(done, total, begins=begins)
+        else:
+            self._say(done, total)
+
+    def _draw(self, done: int, total: int, *, begins: bool) -> None:
+        assert self.bar is not None  # the caller looked
+        if self.task is None:
+            self.task = self.bar.add_task(self.label, total=total)
+        elif begins:
+            self.bar.reset(self.task, total=total)
+        self.bar.update(self.task, completed=done)
+
+    def _say(self, done: int, total: int) -> None:
         tenth = 10 * done // total
         if tenth == self.shown:
             return
         self.shown = tenth
-        made = max(1, done - self.first)
-        left = (time.monotonic() - self.begun) / made * (total - done)
-        print(
-            f"{self.label}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True
-        )
+        made = done - self.first
+        left = (time.monotonic() - self.begun) / made * (total - done) if made > 0 else None
+        tail = "" if left is None or done == total else f", about {left:.0f} s left"
+        print(f"{self.label}: {done} of {total}{tail}", file=sys.stderr, flush=True)

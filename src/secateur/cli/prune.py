@@ -54,11 +54,11 @@ def prune(
 ) -> Any:
     """Open a fleet, prune it into another folder."""
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import open_run, parse_transform
-    from secateur.train import Processes, apply
+    from secateur.cli.runs import engine, open_runs, parse_transform
+    from secateur.train import apply
 
     transform = parse_transform(method)
-    dense, records, seed = open_run(fleet, data_dir)
+    (dense,), records, seed = open_runs((fleet,), data_dir)
     label = name or type(transform).__name__.lower()
     with Bar(f"pruning with {type(transform).__name__}") as bar:
         return apply(
@@ -66,7 +66,7 @@ def prune(
             dense,
             records,
             seed=seed,
-            engine=Processes(workers=workers),
+            engine=engine(workers),
             folder=out,
             progress=bar,
             name=label,

@@ -4,24 +4,40 @@ recipe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur import store
+from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
 from secateur.data import draw, load, restrict
 from secateur.errors import InputError, StoreError
 from secateur.spelling import parse
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.train import Recipe, Transform
+    from secateur.train import Processes, Recipe, Serial, Transform
     from secateur.types import Fleet, Membership, Records
 
-__all__ = ["default_recipe", "log_spaced", "open_run", "parse_attack", "parse_recipe", "world"]
+__all__ = [
+    "DEFAULT_SIZES",
+    "check_fit",
+    "default_recipe",
+    "engine",
+    "log_spaced",
+    "open_runs",
+    "parse_attack",
+    "parse_recipe",
+    "parse_transform",
+    "processes",
+    "refuse_unwritable",
+    "world",
+]
 
 DEFAULT_RECIPES = {
     "digits": "Recipe(build=MLP(widths=(64, 256, 128, 10)), optimiser=Adam(lr=0.002), epochs=80, "
@@ -40,26 +56,26 @@ DEFAULT_SIZES = {
 }
 
 
-def _names(*modules: str) -> dict[str, Callable[..., Any]]:
-    from importlib import import_module
-
-    found: dict[str, Callable[..., Any]] = {}
-    for module in modules:
-        room = import_module(f"secateur.{module}")
-        for name in room.__all__:
-            value = getattr(room, name)
-            if isinstance(value, type):
-                found[name] = value
-    return found
+def _names(*kinds: str) -> dict[str, Callable[..., Any]]:
+    """Return the listed methods of these kinds, imported."""
+    return {
+        entry.name: getattr(import_module(entry.module), entry.name)
+        for entry in catalogue()
+        if entry.kind in kinds
+    }
 
 
 def parse_recipe(text: str) -> Recipe:
     """Read a recipe as its repr spells it."""
     from secateur.train import Recipe
 
-    found = parse(text, _names("models", "train"))
+    found = parse(text, _names(NETWORK, TRAINING), what="network or training method")
     if not isinstance(found, Recipe):
-        raise InputError(f"{text!r} is a {type(found).__name__}, not a Recipe(build=...)")
+        raise InputError(
+            f"{text!r} is a {type(found).__name__}, not a recipe; write Recipe(build=...)"
+        )
+    if not callable(found.build):
+        raise InputError(f"build={found.build!r} makes no network; write build=MLP(widths=...)")
     return found
 
 
@@ -67,20 +83,59 @@ def parse_transform(text: str) -> Transform:
     """Read a pruning method as its repr spells it."""
     from secateur.train import Transform
 
-    found = parse(text, {**_names("train"), **_names("compress")})
-    if not isinstance(found, Transform):
-        raise InputError(
-            f"{text!r} is no pruning method; `secateur methods` lists them, for instance "
-            f"ADMM(rate=10)"
-        )
+    pruning = _names(PRUNING)
+    name = text.partition("(")[0].strip()
+    # an optimiser may stand inside a pruning method, but is none
+    known = pruning if name not in pruning else {**pruning, **_names(TRAINING)}
+    found = parse(text, known, what="pruning method")
+    assert isinstance(found, Transform)  # the catalogue lists nothing else as pruning
     return found
 
 
 def parse_attack(text: str) -> MembershipAttack:
     """Read an attack as its repr spells it."""
-    found = parse(text, {**_names("attack.membership"), **_names("attack.learned")})
-    attack: MembershipAttack = found
+    attack: MembershipAttack = parse(text, _names(ATTACK, LEARNED), what="attack")
     return attack
+
+
+def processes(workers: int) -> int:
+    """Return how many worker processes an audit uses; 0 works in this process."""
+    wanted = workers or len(os.sched_getaffinity(0))
+    return 0 if wanted == 1 else wanted
+
+
+def engine(workers: int) -> Processes | Serial:
+    """Return the engine for so many workers; all engines make the same bytes."""
+    from secateur.train import Processes, Serial
+
+    return Serial() if workers == 1 else Processes(workers=workers)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Say before long work that a file could not be written after it.
+
+    Raises:
+        StoreError: the path is a folder, or below something that is no writable folder.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; give the path of a file to write")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise StoreError(
+            f"cannot write {path}: {parent} is not a folder that may be written; choose another"
+        )
+
+
+def check_fit(recipe: Recipe, records: Records) -> None:
+    """Query a fresh network once, so that a wrong shape is said before any training.
+
+    Raises:
+        DataError: the network does not accept the records.
+        InputError: its output does not fit the classes.
+    """
+    from secateur.models import logits_of
+
+    logits_of(recipe.build(), records, indices=np.arange(min(2, len(records))))
 
 
 def default_recipe(data: str) -> str:
@@ -100,14 +155,13 @@ def log_spaced(epochs: int) -> tuple[int, ...]:
     return tuple(sorted({round(float(e)) for e in np.geomspace(1, epochs, 12)}))
 
 
-def world(origin: Mapping[str, Any], data_dir: Path | None) -> tuple[Records, Membership]:
-    """Read a data set and draw from it, as `origin` says; the same origin gives the same world.
+def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Membership]:
+    """Draw from a data set as `origin` says; the same origin gives the same world.
 
     Args:
         origin: data, targets, references, share, seed, pools.
-        data_dir: where the data set's files lie.
+        records: the whole data set.
     """
-    records = load(str(origin["data"]), data_dir)
     membership = draw(
         records,
         targets=int(origin["targets"]),
@@ -120,24 +174,33 @@ def world(origin: Mapping[str, Any], data_dir: Path | None) -> tuple[Records, Me
     return replace(records, origin=dict(origin)), membership
 
 
-def open_run(folder: Path, data_dir: Path | None) -> tuple[Fleet, Records, int]:
-    """Open a fleet's folder with its recipe, its records and its seed.
+def open_runs(folders: Sequence[Path], data_dir: Path | None) -> tuple[list[Fleet], Records, int]:
+    """Open fleets of one draw with their recipes, their records and the first one's seed.
 
     Raises:
         StoreError: no fleet, an unfinished or damaged one, or data that are not those it was
             trained on.
+        InputError: fleets of different records.
     """
-    plan = store.read_fleet_plan(folder)
-    if "data" not in plan.data:
+    plans = [store.read_fleet_plan(folder) for folder in folders]
+    fleets = []
+    for folder, plan in zip(folders, plans, strict=True):
+        if "data" not in plan.data:
+            raise StoreError(
+                f"{folder} was not made by `secateur train`: its manifest does not say how to read "
+                "its records; open it with secateur.open_fleet(folder, recipe=...)"
+            )
+        if plan.records_digest != plans[0].records_digest:
+            raise InputError(
+                f"{folders[0]} and {folder} were trained on different records; before and after "
+                "must be one draw: prune the first fleet instead of training another"
+            )
+        fleets.append(store.open_fleet(folder, recipe=parse_recipe(plan.pipeline[0])))
+    first = plans[0]
+    records, _ = world(first.data, load(str(first.data["data"]), data_dir))
+    if records.digest != first.records_digest:
         raise StoreError(
-            f"{folder} was not made by `secateur train`: its manifest does not say how to read its "
-            "records; open it with secateur.store.open_fleet(folder, recipe=...)"
+            f"{folders[0]} was trained on records with the digest {first.records_digest}, but "
+            f"{first.data['data']!r} now gives {records.digest}; point --data-dir to the same files"
         )
-    fleet = store.open_fleet(folder, recipe=parse_recipe(plan.pipeline[0]))
-    records, _ = world(plan.data, data_dir)
-    if records.digest != plan.records_digest:
-        raise StoreError(
-            f"{folder} was trained on records with the digest {plan.records_digest}, but "
-            f"{plan.data['data']!r} now gives {records.digest}; point --data-dir to the same files"
-        )
-    return fleet, records, plan.seed
+    return fleets, records, first.seed

@@ -70,12 +70,19 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import DEFAULT_SIZES, default_recipe, parse_recipe, world
+    from secateur.cli.runs import (
+        DEFAULT_SIZES,
+        check_fit,
+        default_recipe,
+        engine,
+        parse_recipe,
+        world,
+    )
     from secateur.data import load
     from secateur.probe import SignalProbe
-    from secateur.train import Processes, Snapshots, train_fleet
+    from secateur.train import Snapshots, train_fleet
 
-    load(data, data_dir)  # an unknown name or a missing file is said before anything else
+    everything = load(data, data_dir)
     sizes = DEFAULT_SIZES[data]
     chosen = [
         s if s is not None else d
@@ -91,7 +98,8 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "seed": seed,
         "pools": {"audit": 2 * chosen[0], "population": chosen[1], "utility": chosen[2]},
     }
-    records, membership = world(origin, data_dir)
+    records, membership = world(origin, everything)
+    check_fit(plan, records)
     probe = SignalProbe(signals=needed_signals(default_attacks()))
     with Bar("training dense models") as bar:
         return train_fleet(
@@ -99,7 +107,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             records,
             membership,
             seed=seed,
-            engine=Processes(workers=workers),
+            engine=engine(workers),
             snapshots=Snapshots(epochs=epochs, probe=probe) if epochs else None,
             folder=out,
             progress=bar,
