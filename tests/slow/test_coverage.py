@@ -1,9 +1,10 @@
 """Intervals cover: 2,000 made worlds of scores whose truth is known in closed form.
 
 Member r of target t scores N(s_r + e_t, 1), a non-member N(0, 1), with s_r ~ N(m, v) over records
-and e_t ~ N(0, tau^2) over targets. Then the mean AUC over targets is mean_r Phi(s_r / sqrt(2 + tau^2)) for
-this pool of records, and Phi(m / sqrt(2 + tau^2 + v)) for the population of records. A test fails
-only when the coverage is below the nominal one beyond chance (binomial test at 0.001).
+and e_t ~ N(0, tau^2) over targets. Then the mean AUC over targets is the mean over r of
+Phi(s_r / sqrt(2 + tau^2)) for this pool of records, and Phi(m / sqrt(2 + tau^2 + v)) for the
+population of records. A test fails only when the coverage is below the nominal one beyond chance
+(binomial test at 0.001).
 """
 
 from __future__ import annotations

@@ -1,0 +1,80 @@
+"""Write docs/results/ and the README's table anew from results/: `python -m tools.docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from secateur import store
+from secateur.report.table import HEADERS, cell, main_table
+from secateur.report.words import answer
+from secateur.types import Report
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- demo table -->", "<!-- /demo table -->"
+
+
+def markdown_table(report: Report) -> str:
+    """Return the main table as Markdown."""
+    lines = ["| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
+    lines += ["| " + " | ".join(line[h] for h in HEADERS) + " |" for line in main_table(report)]
+    return "\n".join(lines)
+
+
+def page(name: str, report: Report) -> str:
+    """Return the Markdown page of one result."""
+    facts = report.facts
+    context = report.provenance.context
+    pools = ", ".join(f"{k} {v}" for k, v in facts["pools"].items() if v)
+    cost = [r for r in report.rows if r.metric == "cpu seconds per model"]
+    parts = [
+        f"# {name}",
+        "Generated from the report of the same name in `results/` by `make docs`; do not edit.",
+        f"Data: {facts['data']['name']}. Models: {facts['models']['targets']} targets, "
+        f"{facts['models']['references']} references. Records per pool: {pools}. Seed {facts['seed']}.",
+        f"Made by `{facts['command']}` on: "
+        + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
+        markdown_table(report),
+        "Square brackets: 95 % t intervals over targets. The strongest attack is chosen on references.",
+        "## In words",
+        *answer(report),
+        "## Controls",
+        "\n".join(
+            f"- **{c.id}** ({c.subject}): {c.status}; {c.saw}."
+            for c in report.controls
+            if c.status == "raised"
+        )
+        or "None is raised.",
+        "## Cost",
+        "\n".join(f"- {r.subject}: {cell(r, digits=2)} CPU seconds per model" for r in cost),
+        "## Pipelines",
+        "\n".join(
+            f"- {name}: `{' -> '.join(subject['pipeline'])}`"
+            for name, subject in facts["subjects"].items()
+            if subject["kind"] != "stopped"
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write every page, and the table between the README's marks."""
+    for path in sorted((ROOT / "results").glob("*.json")):
+        report = store.read_report(path)
+        target = ROOT / "docs" / "results" / f"{path.stem}.md"
+        store.write_text(target, page(path.stem, report))
+        print(target.relative_to(ROOT))
+    demo = ROOT / "results" / "demo.json"
+    readme = ROOT / "README.md"
+    if demo.exists():
+        text = readme.read_text(encoding="utf-8")
+        if BEGIN not in text or END not in text:
+            sys.exit(f"README.md needs the marks {BEGIN} and {END}")
+        head, rest = text.split(BEGIN, 1)
+        tail = rest.split(END, 1)[1]
+        table = markdown_table(store.read_report(demo))
+        store.write_text(readme, f"{head}{BEGIN}\n{table}\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()
