@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from secateur.models import MLP, LeNet5, LeNet20, SmallCNN, rebuild
     from secateur.probe import SignalProbe
     from secateur.probe.run import observe
+    from secateur.report.table import render_text
     from secateur.store import open_fleet, read_report, write_report
     from secateur.train import (
         SGD,
@@ -113,6 +114,7 @@ __all__ = [
     "open_fleet",
     "read_report",
     "rebuild",
+    "render_text",
     "tpr_at_fpr",
     "train_fleet",
     "write_report",
@@ -130,6 +132,7 @@ _ROOMS = {
     "models": "MLP LeNet5 LeNet20 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",
+    "report.table": "render_text",
     "store": "open_fleet read_report write_report",
     "train": "SGD Adam Phase Processes Recipe Serial Snapshots apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
