@@ -31,11 +31,13 @@ def page(name: str, report: Report) -> str:
         f"# {name}",
         "Generated from the report of the same name in `results/` by `make docs`; do not edit.",
         f"Data: {facts['data']['name']}. Models: {facts['models']['targets']} targets, "
-        f"{facts['models']['references']} references. Records per pool: {pools}. Seed {facts['seed']}.",
+        f"{facts['models']['references']} references. Records per pool: {pools}. "
+        f"Seed {facts['seed']}.",
         f"Made by `{facts['command']}` on: "
         + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
         markdown_table(report),
-        "Square brackets: 95 % t intervals over targets. The strongest attack is chosen on references.",
+        "Square brackets: 95 % t intervals over targets. The strongest attack is chosen on "
+        "references.",
         "## In words",
         *answer(report),
         "## Controls",
