@@ -24,6 +24,7 @@ from secateur.auditing.rows import (
     early_stopping_series,
     subject_rows,
 )
+from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, score, stopped
 from secateur.context import hardware
 from secateur.measure import auc, histogram_series, roc_series
@@ -34,25 +35,6 @@ if TYPE_CHECKING:
     from secateur.types import Measurement, Records, Series
 
 __all__ = ["audit", "default_attacks"]
-
-THREAT_MODEL = (
-    "The attacker queries the released model's full output, knows the training algorithm, the "
-    "pruning method and all "
-    "hyper-parameters, has records of the same distribution, and trains reference models through"
-    " the identical pipeline. "
-    "He does not see the weights, the dense model beside the pruned one, or the training set. "
-    "Rows marked 'insider' know half "
-    "of the membership; rows marked 'naive' use dense references against a pruned target."
-)
-LIMITS = (
-    "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may "
-    "find more.",
-    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
-    "this pool of records, not a statement about one person.",
-    "Averages hide individuals: some records may be fully exposed where the mean is low.",
-    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from"
-    " references.",
-)
 
 
 def default_attacks() -> tuple[MembershipAttack, ...]:

@@ -25,7 +25,6 @@ from secateur.measure.membership import (
     balanced_accuracy,
     difference,
     fpr_name,
-    per_target,
     tpr_at_fpr,
 )
 from secateur.measure.roc import (
@@ -38,6 +37,7 @@ from secateur.measure.roc import (
     tpr_at_fpr_value,
 )
 from secateur.measure.series import histogram_series, roc_series
+from secateur.measure.targets import per_target
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 
 __all__ = [

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtr
 
-from secateur.measure.membership import auc, per_target
+from secateur.measure.membership import auc
+from secateur.measure.targets import per_target
 from secateur.types import (
     AUDIT,
     Control,

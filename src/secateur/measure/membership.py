@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from secateur.errors import InputError
 from secateur.measure.interval import paired_difference, t_interval, two_way_bootstrap
-from secateur.measure.roc import (
-    EXPECTED,
-    auc_value,
-    balanced_accuracy_at,
-    lowest_resolvable_fpr,
-    tpr_at_fpr_value,
-    weighted_auc,
-    weighted_balanced_accuracy,
-    weighted_tpr_at_fpr,
-)
+from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value
+from secateur.measure.targets import Metric, Target, per_target, targets_of
 from secateur.types import Measurement, Membership, Scores
 
 if TYPE_CHECKING:
@@ -30,81 +20,11 @@ __all__ = [
     "balanced_accuracy",
     "difference",
     "fpr_name",
-    "per_target",
     "tpr_at_fpr",
 ]
 
-Metric = Literal["auc", "balanced accuracy", "accuracy", "tpr"]
 FEWEST_FOR_T = 8
 _SEED = 0  # of bootstraps: an interval is a property of the scores, not of a run
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Target:
-    """One target's evaluated scores."""
-
-    scores: NDArray[np.float64]
-    members: NDArray[np.bool_]
-    threshold: float | None
-
-    def value(self, metric: Metric, fpr: float) -> float:
-        if metric == "auc":
-            return auc_value(self.scores, self.members)
-        if metric == "tpr":
-            return tpr_at_fpr_value(self.scores, self.members, fpr)[0]
-        if self.threshold is None:
-            raise InputError(
-                f"{metric} needs a threshold chosen on references, and the scores have none"
-            )
-        if metric == "accuracy":
-            return float(((self.scores >= self.threshold) == self.members).mean())
-        return balanced_accuracy_at(self.scores, self.members, self.threshold)
-
-    def weighted(
-        self, metric: Metric, fpr: float, weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        if metric == "auc":
-            return weighted_auc(self.scores, self.members, weights)
-        if metric == "tpr":
-            return weighted_tpr_at_fpr(self.scores, self.members, weights, fpr)
-        assert self.threshold is not None  # value() was called before
-        if metric == "accuracy":
-            right = (self.scores >= self.threshold) == self.members
-            value: NDArray[np.float64] = (weights @ right) / weights.sum(axis=1)
-            return value
-        return weighted_balanced_accuracy(self.scores, self.members, weights, self.threshold)
-
-
-def _targets(scores: Scores, membership: Membership) -> list[_Target]:
-    models = membership.targets
-    if scores.values.shape != (len(models), membership.inside.shape[1]):
-        raise InputError(
-            f"scores have the shape {scores.values.shape}, the membership has {len(models)} "
-            f"targets "
-            f"and {membership.inside.shape[1]} records"
-        )
-    found = []
-    for row, model in enumerate(models.tolist()):
-        where = scores.evaluated[row]
-        found.append(
-            _Target(
-                scores=scores.values[row, where],
-                members=membership.inside[model, where],
-                threshold=None if scores.threshold is None else float(scores.threshold[row]),
-            )
-        )
-    return found
-
-
-def per_target(
-    scores: Scores, membership: Membership, metric: Metric, *, fpr: float = 0.01
-) -> NDArray[np.float64]:
-    """Return a metric for each target, `[targets]`.
-
-    Raises:
-        InputError: a metric that needs a threshold, and the scores have none.
-    """
-    return np.array([t.value(metric, fpr) for t in _targets(scores, membership)])
 
 
 def fpr_name(fpr: float) -> str:
@@ -118,7 +38,7 @@ def fpr_name(fpr: float) -> str:
 
 
 def _counts(scores: Scores, membership: Membership) -> dict[str, float]:
-    targets = _targets(scores, membership)
+    targets = targets_of(scores, membership)
     return {
         "targets": float(len(targets)),
         "members": float(np.mean([t.members.sum() for t in targets])),
@@ -139,7 +59,7 @@ def _measure(
     why: str = "",
 ) -> Measurement:
     """Measure per target, then pick the interval that the number of targets allows."""
-    targets = _targets(scores, membership)
+    targets = targets_of(scores, membership)
     values = np.array([t.value(metric, fpr) for t in targets])
     if len(values) >= FEWEST_FOR_T:
         mean, low, high = t_interval(values)
@@ -168,7 +88,7 @@ def _measure(
 
 
 def _bootstrap(
-    scores: Scores, membership: Membership, targets: list[_Target], metric: Metric, fpr: float
+    scores: Scores, membership: Membership, targets: list[Target], metric: Metric, fpr: float
 ) -> tuple[float, float]:
     used = scores.evaluated.any(axis=0)
     columns = [scores.evaluated[row, used] for row in range(len(targets))]
@@ -253,7 +173,7 @@ def tpr_at_fpr(
     false positives over all targets the status is "not resolvable", and `why` names the lowest FPR
     that is.
     """
-    targets = _targets(scores, membership)
+    targets = targets_of(scores, membership)
     pairs = int(sum((~t.members).sum() for t in targets))
     expected = fpr * pairs
     realised = [tpr_at_fpr_value(t.scores, t.members, fpr)[1] for t in targets]

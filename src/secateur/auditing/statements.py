@@ -1,0 +1,24 @@
+"""What every report says of itself: who the attacker is, and what its numbers are not."""
+
+from __future__ import annotations
+
+__all__ = ["LIMITS", "THREAT_MODEL"]
+
+THREAT_MODEL = (
+    "The attacker queries the released model's full output, knows the training algorithm, the "
+    "pruning method and all "
+    "hyper-parameters, has records of the same distribution, and trains reference models through"
+    " the identical pipeline. "
+    "He does not see the weights, the dense model beside the pruned one, or the training set. "
+    "Rows marked 'insider' know half "
+    "of the membership; rows marked 'naive' use dense references against a pruned target."
+)
+LIMITS = (
+    "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may "
+    "find more.",
+    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
+    "this pool of records, not a statement about one person.",
+    "Averages hide individuals: some records may be fully exposed where the mean is low.",
+    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from"
+    " references.",
+)
