@@ -187,9 +187,11 @@ def _attack(
         for a in attacks
         if not a.needs_posteriors and a.min_out > 0 and choice.get(s.name) is not None
     ]
-    fallback = repr(attacks[0])
+    ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
+    fallback = ran[0] if ran else repr(attacks[0])
     picked = {name: method or fallback for name, method in choice.items()}
-    curve = _curve(baseline, on_the_way, points, by_name[picked[baseline.name]], seed)
+    curved = by_name[picked[baseline.name]]
+    curve = _curve(baseline, on_the_way, points, curved, seed) if repr(curved) in ran else None
     return _Audit(
         subjects=everyone,
         scored=scored,

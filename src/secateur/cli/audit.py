@@ -58,7 +58,13 @@ def audit(
     from secateur import store
     from secateur.auditing import audit as audit_fleets
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import open_runs, parse_attack, processes, refuse_unwritable
+    from secateur.cli.runs import (
+        open_runs,
+        parse_attack,
+        processes,
+        refuse_unwritable,
+        refuse_without_references,
+    )
     from secateur.report import html as page
 
     chosen = [parse_attack(a) for a in attacks] or None
@@ -66,6 +72,7 @@ def audit(
         if file is not None:
             refuse_unwritable(file)
     opened, records, _ = open_runs(fleets, data_dir)
+    refuse_without_references(chosen or (), opened[0].membership)
     with Bar("querying models") as bar:
         report = audit_fleets(
             opened,

@@ -25,7 +25,12 @@ def command() -> None:
 @command.command("list")
 @data_dir_option
 def list_(data_dir: Path | None) -> None:
-    """List data sets, their files, where they come from, and whether they are there."""
+    """List data sets, their files, where they come from, and whether they are there.
+
+    \b
+    Example:
+      secateur data list --data-dir DATA
+    """
     from secateur.data import DATA_SETS
 
     for data_set in DATA_SETS:
@@ -35,5 +40,9 @@ def list_(data_dir: Path | None) -> None:
             state = "no folder named (--data-dir or SECATEUR_DATA)"
         else:
             missing = [f for f in data_set.files if not (data_dir / f).is_file()]
-            state = f"missing: {', '.join(missing)}" if missing else f"found in {data_dir}"
+            state = (
+                f"not at the usual place: {', '.join(missing)}"
+                if missing
+                else f"found in {data_dir}"
+            )
         click.echo(f"{data_set.name}: {data_set.about}\n  {state}\n  {data_set.origin}")

@@ -30,6 +30,10 @@ def command(out: Path, seed: int, workers: int) -> None:
     10x.
 
     \b
+    Examples:
+      secateur demo
+      secateur demo --seed 1 --out runs/demo-1
+    \b
     The same by hand:
       secateur train --data digits --snapshots 1,2,3,5,8,12,16,20,30,40,60,80 \\
         --out secateur-demo/dense

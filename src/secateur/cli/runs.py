@@ -16,8 +16,9 @@ import numpy as np
 from secateur import store
 from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
 from secateur.data import draw, load, restrict
-from secateur.errors import InputError, StoreError
+from secateur.errors import InputError, NotEnoughReferencesError, StoreError
 from secateur.spelling import parse
+from secateur.types import AUDIT
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
@@ -36,6 +37,7 @@ __all__ = [
     "parse_transform",
     "processes",
     "refuse_unwritable",
+    "refuse_without_references",
     "world",
 ]
 
@@ -109,6 +111,24 @@ def engine(workers: int) -> Processes | Serial:
     from secateur.train import Processes, Serial
 
     return Serial() if workers == 1 else Processes(workers=workers)
+
+
+def refuse_without_references(attacks: Sequence[MembershipAttack], membership: Membership) -> None:
+    """Say before any query that none of the asked attacks has the references that it needs.
+
+    Raises:
+        NotEnoughReferencesError: no attack can run; the message counts the references.
+    """
+    references = membership.inside[membership.references][:, membership.pool(AUDIT)]
+    ins = references.sum(axis=0).min() if len(references) else 0
+    outs = (~references).sum(axis=0).min() if len(references) else 0
+    short = [a for a in attacks if a.min_in > ins or a.min_out > outs]
+    if short and len(short) == len(attacks):
+        raise NotEnoughReferencesError(
+            f"{', '.join(type(a).__name__ for a in short)} cannot run: with {len(references)} "
+            f"references, some record is in {ins} of them and out of {outs}; train a fleet with "
+            "--references 2 or more (16 or more are advisable), or name an attack that needs none"
+        )
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -1,0 +1,533 @@
+"""Whatever is wrong is said in words, with exit code 2, and nothing half-written is left behind.
+
+One table: each row is a kind of bad input, brought over the command line where it can be, and by
+the Python interface where it is made of arrays.
+"""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import re
+import shlex
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from command_line import listing, secateur, train
+from secateur import LiRA, Observations, Records, draw, given, read_report
+from secateur.cli.progress import Bar
+from secateur.errors import (
+    DataError,
+    InputError,
+    NotEnoughReferencesError,
+    SecateurError,
+    SparsityError,
+    StoreError,
+    UnknownMethodError,
+)
+from secateur.store import read_artifact
+
+INPUTS = np.zeros((6, 4), dtype=np.float32)
+LABELS = np.array([0, 1, 0, 1, 0, 1])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Train one small fleet and audit it; every row works on a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert train(folder / "dense").code == 0
+    done = secateur(
+        *("audit", folder / "dense", "--attack", "LossThreshold", "--workers", "1"),
+        *("--out", folder / "report.json"),
+    )
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture
+def here(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def first_model(here: Path) -> Path:
+    return sorted((here / "dense" / "models").iterdir())[0]
+
+
+def nothing(here: Path) -> None:
+    del here
+
+
+def truncate_report(here: Path) -> None:
+    data = (here / "report.json").read_bytes()
+    (here / "report.json").write_bytes(data[: len(data) // 2])
+
+
+def truncate_model(here: Path) -> None:
+    data = first_model(here).read_bytes()
+    first_model(here).write_bytes(data[:-100])
+
+
+def truncate_data(here: Path) -> None:
+    raw = here / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        images = struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28) + bytes(28 * 28)
+        labels = struct.pack(">4BI", 0, 0, 8, 1, count) + bytes(count)
+        (raw / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (raw / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+def alter_model(here: Path) -> None:
+    data = bytearray(first_model(here).read_bytes())
+    data[-5] ^= 1
+    first_model(here).write_bytes(bytes(data))
+
+
+def alter_report(here: Path) -> None:
+    text = (here / "report.json").read_text(encoding="utf-8")
+    (here / "report.json").write_text(text.replace('"seed": 0', '"seed": 1'), encoding="utf-8")
+
+
+def pickled_model(here: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, first_model(here))
+
+
+def pickled_report(here: Path) -> None:
+    (here / "report.json").write_bytes(pickle.dumps({"rows": []}))
+
+
+def train_without_references(here: Path) -> None:
+    assert train(here / "alone", "--references", "0").code == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A command: `{}` stands for the folder; `spoil` makes the input bad first."""
+
+    kind: str
+    command: str
+    message: str
+    spoil: Callable[[Path], None] = nothing
+
+
+TYPED = (
+    Typed(
+        kind="missing file",
+        command="report {}/nowhere.json",
+        message=r"there is no secateur report file .*nowhere\.json; check the path",
+    ),
+    Typed(
+        kind="missing file",
+        command="prune {}/nowhere --out {}/new",
+        message=r"there is no secateur fleet manifest file .*fleet\.json",
+    ),
+    Typed(
+        kind="missing file",
+        command="train --data location30 --data-dir {}/dense --out {}/new",
+        message=r"location30 needs dataset_location\.tgz: no file at any of .*; get dataset_loc",
+    ),
+    Typed(
+        kind="missing file",
+        command="train --data mnist --out {}/new",
+        message=r"mnist is read from a folder, and none is named; give --data-dir or set SECATEUR",
+    ),
+    Typed(
+        kind="truncated file",
+        command="report {}/report.json --html {}/page.html",
+        message=r"report\.json is not a whole secateur report file, it was truncated",
+        spoil=truncate_report,
+    ),
+    Typed(
+        kind="truncated file",
+        command="audit {}/dense --out {}/new.json --workers 1",
+        message=r"\.safetensors is not a whole secateur artifact file, it was truncated",
+        spoil=truncate_model,
+    ),
+    Typed(
+        kind="truncated file",
+        command="train --data mnist --data-dir {} --out {}/new",
+        message=r"train-images-idx3-ubyte\.gz.*(truncated|bytes)",
+        spoil=truncate_data,
+    ),
+    Typed(
+        kind="wrong shape",
+        command="train --recipe 'Recipe(build=MLP(widths=(63, 10)))' --out {}/new",
+        message=r"the network does not accept inputs of shape \(1, 8, 8\)",
+    ),
+    Typed(
+        kind="wrong shape",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 9)))' --out {}/new",
+        message=r"outputs of shape \(2, 9\) for 2 records of 10 classes",
+    ),
+    Typed(
+        kind="sparsity 1.5",
+        command="prune {}/dense --method Magnitude(sparsity=1.5) --out {}/new",
+        message=r"sparsity 1\.5",
+    ),
+    Typed(
+        kind="sparsity 1.5",
+        command="prune {}/dense --method ADMM(rate=0.5) --out {}/new",
+        message=r"rate 0\.5",
+    ),
+    Typed(
+        kind="unknown method",
+        command="prune {}/dense --method ADM(rate=10) --out {}/new",
+        message=r"unknown pruning method 'ADM'; did you mean 'ADMM'\? there are ADMM, Magnitude",
+    ),
+    Typed(
+        kind="unknown method",
+        command="prune {}/dense --method Adam --out {}/new",
+        message=r"unknown pruning method 'Adam'",
+    ),
+    Typed(
+        kind="unknown method",
+        command="audit {}/dense --attack LIRA --out {}/new.json",
+        message=r"unknown attack 'LIRA'; did you mean 'LiRA'\?",
+    ),
+    Typed(
+        kind="unknown method",
+        command="audit {}/dense --attack LiRA(varance=1) --out {}/new.json",
+        message=r"LiRA has no parameter 'varance'; did you mean 'variance'\?",
+    ),
+    Typed(
+        kind="unknown method",
+        command="methods LiRa",
+        message=r"unknown method 'LiRa'; did you mean 'LiRA'\?",
+    ),
+    Typed(
+        kind="unknown method",
+        command="train --recipe MLP(widths=(64,10)) --out {}/new",
+        message=r"is a MLP, not a recipe; write Recipe\(build=\.\.\.\)",
+    ),
+    Typed(
+        kind="unknown method",
+        command="train --recipe Recipe(build=3) --out {}/new",
+        message=r"build=3 makes no network",
+    ),
+    Typed(
+        kind="unknown name",
+        command="train --data digts --out {}/new",
+        message=r"unknown data set 'digts'; did you mean 'digits'\?",
+    ),
+    Typed(
+        kind="unknown name",
+        command="adit {}/dense --out {}/new",
+        message=r"unknown verb 'adit'; did you mean 'audit'\? there are demo, train",
+    ),
+    Typed(
+        kind="unknown name",
+        command="prune {}/dense --metod ADMM --out {}/new",
+        message=r"unknown option --metod; did you mean '--method'\? there are --method",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --seed many --out {}/new",
+        message=r"'many' is not a valid integer",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --targets 0 --out {}/new",
+        message=r"at least 1 target, got targets=0",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --references 1 --out {}/new",
+        message=r"references must be 0 or at least 2",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --members 1000 --out {}/new",
+        message=r"records in all, but there are 1797; ask for fewer",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --snapshots 1,99 --out {}/new",
+        message=r"epoch 99 is beyond the recipe's 80",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --snapshots often --out {}/new",
+        message=r"'often' is not \"log\", \"none\" or numbers",
+    ),
+    Typed(
+        kind="out of range",
+        command="train --snapshots 5,2 --out {}/new",
+        message=r"snapshot epochs must be 1 to 12 increasing numbers",
+    ),
+    Typed(
+        kind="no references for LiRA",
+        command="audit {}/alone --attack LiRA --out {}/new.json",
+        message=r"LiRA cannot run: with 0 references, .*; train a fleet with --references 2",
+        spoil=train_without_references,
+    ),
+    Typed(
+        kind="unwritable folder",
+        command="train --out {}/report.json/below",
+        message=r"cannot write .*report\.json/below",
+    ),
+    Typed(
+        kind="unwritable folder",
+        command="prune {}/dense --out {}/report.json/below",
+        message=r"cannot write .*report\.json/below",
+    ),
+    Typed(
+        kind="unwritable folder",
+        command="audit {}/dense --out {}/report.json/new.json",
+        message=r"cannot write .*: .*report\.json is not a folder that may be written",
+    ),
+    Typed(
+        kind="unwritable folder",
+        command="audit {}/dense --out {}/dense",
+        message=r"dense is a folder; give the path of a file to write",
+    ),
+    Typed(
+        kind="unwritable folder",
+        command="train --out {}",
+        message=r"holds other files \(.*report\.json.*\) and no fleet; choose a new or an empty",
+    ),
+    Typed(
+        kind="altered checkpoint",
+        command="audit {}/dense --out {}/new.json --workers 1",
+        message=r"\.safetensors was altered after it was written: it states the digest",
+        spoil=alter_model,
+    ),
+    Typed(
+        kind="altered checkpoint",
+        command="prune {}/dense --method Magnitude --out {}/dense --workers 1",
+        message=r"holds another fleet",
+    ),
+    Typed(
+        kind="altered report",
+        command="report {}/report.json",
+        message=r"report\.json was altered after it was written",
+        spoil=alter_report,
+    ),
+    Typed(
+        kind="a pickle given as a model",
+        command="audit {}/dense --out {}/new.json --workers 1",
+        message=r"is a pickled torch file; pickled files are never loaded",
+        spoil=pickled_model,
+    ),
+    Typed(
+        kind="a pickle given as a report",
+        command="report {}/report.json",
+        message=r"is a Python pickle; pickled files are never loaded",
+        spoil=pickled_report,
+    ),
+)
+
+
+@pytest.mark.parametrize("row", TYPED, ids=lambda row: f"{row.kind}: {row.command[:40]}")
+def test_a_bad_command_ends_with_2_and_a_message_and_leaves_the_folder_as_it_was(row, here):
+    row.spoil(here)
+    before = listing(here)
+    done = secateur(*(a.replace("{}", str(here)) for a in shlex.split(row.command)))
+    assert done.code == 2, done.err
+    progress, said = done.err.rsplit("secateur: error: ", 1)
+    assert re.search(row.message, " ".join(said.split())), said
+    assert all(re.match(r"[a-z ]+: \d+ of \d+", line) for line in progress.splitlines())
+    assert len(said.splitlines()) <= 2
+    assert listing(here) == before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """A call that brings arrays."""
+
+    kind: str
+    call: Callable[[], object]
+    error: type[SecateurError]
+    message: str
+
+
+def with_value(value: float) -> np.ndarray:
+    inputs = INPUTS.copy()
+    inputs[4, 1] = value
+    return inputs
+
+
+def lira_without_references() -> object:
+    records = Records.from_arrays(np.eye(40), np.arange(40) % 2)
+    membership = draw(records, targets=2, references=0, seed=0)
+    signals = {"margin": np.zeros((2, 40))}
+    return LiRA()(Observations.from_arrays(signals, labels=records.labels, membership=membership))
+
+
+def given_members(members: list[int], non_members: list[int]) -> object:
+    records = Records.from_arrays(INPUTS, LABELS)
+    return given(records, members=np.array(members), non_members=np.array(non_members))
+
+
+def observations_with_nan() -> object:
+    records = Records.from_arrays(INPUTS, LABELS)
+    membership = draw(records, targets=1, references=2, seed=0)
+    margins = np.zeros((3, 6))
+    margins[1, 2] = np.nan
+    return Observations.from_arrays(
+        {"margin": margins}, labels=records.labels, membership=membership
+    )
+
+
+CALLED = (
+    Called(
+        kind="wrong shape",
+        call=lambda: Records.from_arrays(INPUTS, LABELS[:5]),
+        error=DataError,
+        message=r"labels need the shape \(6,\) of the inputs, got \(5,\)",
+    ),
+    Called(
+        kind="wrong shape",
+        call=lambda: Records.from_arrays(INPUTS[:, 0], LABELS),
+        error=DataError,
+        message=r"inputs need the shape \[records, \.\.\.\], got \(6,\); add an axis",
+    ),
+    Called(
+        kind="labels out of range",
+        call=lambda: Records.from_arrays(INPUTS, LABELS + 1, n_classes=2),
+        error=DataError,
+        message=r"labels must be in 0 \.\. 1 \(n_classes=2\), got the range 1 \.\. 2",
+    ),
+    Called(
+        kind="labels out of range",
+        call=lambda: Records.from_arrays(INPUTS, LABELS - 1, n_classes=2),
+        error=DataError,
+        message=r"got the range -1 \.\. 0",
+    ),
+    Called(
+        kind="labels out of range",
+        call=lambda: Records.from_arrays(INPUTS, LABELS + 0.5),
+        error=DataError,
+        message=r"labels must be whole numbers, got dtype float64",
+    ),
+    Called(
+        kind="NaN",
+        call=lambda: Records.from_arrays(with_value(np.nan), LABELS),
+        error=DataError,
+        message=r"1 of 6 records have inputs that are NaN or infinite, first at index 4",
+    ),
+    Called(
+        kind="NaN",
+        call=lambda: Records.from_arrays(with_value(np.inf), LABELS),
+        error=DataError,
+        message=r"NaN or infinite, first at index 4; remove or impute them",
+    ),
+    Called(
+        kind="NaN",
+        call=observations_with_nan,
+        error=DataError,
+        message=r"signal 'margin' of view 'dense' has 1 values that are NaN or infinite",
+    ),
+    Called(
+        kind="one class",
+        call=lambda: Records.from_arrays(INPUTS, LABELS * 0, n_classes=2),
+        error=DataError,
+        message=r"all 6 labels are 0: one class only",
+    ),
+    Called(
+        kind="one class",
+        call=lambda: Records.from_arrays(INPUTS, LABELS * 0),
+        error=DataError,
+        message=r"at least 2 classes, got n_classes=1",
+    ),
+    Called(
+        kind="empty members",
+        call=lambda: given_members([], [1, 2]),
+        error=DataError,
+        message=r"members is empty: an audit needs members and non-members",
+    ),
+    Called(
+        kind="empty members",
+        call=lambda: given_members([1, 2], []),
+        error=DataError,
+        message=r"non_members is empty",
+    ),
+    Called(
+        kind="members that are also non-members",
+        call=lambda: given_members([0, 1, 2], [2, 3]),
+        error=DataError,
+        message=r"1 records are members and non-members at once, first index 2; .*remove them",
+    ),
+    Called(
+        kind="no references for LiRA",
+        call=lira_without_references,
+        error=NotEnoughReferencesError,
+        message=r"LiRA needs at least 1 reference models in and 1 out of every record, .* 0 references",
+    ),
+)
+
+
+@pytest.mark.parametrize("row", CALLED, ids=lambda row: f"{row.kind}: {row.message[:30]}")
+def test_bad_arrays_raise_an_error_of_ours_with_the_values_seen(row):
+    with pytest.raises(row.error, match=row.message) as caught:
+        row.call()
+    assert isinstance(caught.value, InputError)
+
+
+def test_every_error_of_ours_ends_with_2_over_the_command_line(here, monkeypatch):
+    kinds = [DataError, StoreError, SparsityError, UnknownMethodError, NotEnoughReferencesError]
+    for kind in kinds:
+
+        def raising(*_: object, kind: type[SecateurError] = kind, **__: object) -> None:
+            raise kind("said in words")
+
+        monkeypatch.setattr("secateur.auditing.audit", raising)
+        done = secateur("audit", here / "dense", "--out", here / "new.json", "--workers", "1")
+        assert (done.code, done.err) == (2, "secateur: error: said in words\n")
+
+
+def test_without_references_an_attack_that_needs_them_is_a_row_that_says_why(tmp_path):
+    assert train(tmp_path / "dense", "--references", "0").code == 0
+    done = secateur(
+        *("audit", tmp_path / "dense", "--attack", "LiRA", "--workers", "1"),
+        *("--attack", "LossThreshold(class_wise=False)", "--out", tmp_path / "report.json"),
+    )
+    assert done.code == 0, done.err
+    rows = [r for r in read_report(tmp_path / "report.json").rows if r.method.startswith("LiRA")]
+    assert rows and all(r.status == "not run" and "reference" in r.why for r in rows)
+
+
+def test_an_interrupted_run_ends_with_130_and_holds_whole_models_alone(tmp_path, monkeypatch):
+    def stop(self: Bar, done: int, total: int, what: str) -> None:
+        del self, total, what
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "__call__", stop)
+        done = train(tmp_path / "dense")
+    assert done.code == 130
+    assert "stopped with 3 of 6 models of 'dense' finished, in" in done.err
+    assert "resume with: secateur train " in done.err
+    models = sorted((tmp_path / "dense" / "models").iterdir())
+    assert len(models) == 3
+    assert all(read_artifact(path).tensors for path in models)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_the_table_has_every_kind():
+    kinds = {row.kind for row in (*TYPED, *CALLED)} | {"interrupted run"}
+    assert kinds >= {
+        "missing file",
+        "truncated file",
+        "wrong shape",
+        "labels out of range",
+        "NaN",
+        "one class",
+        "sparsity 1.5",
+        "empty members",
+        "members that are also non-members",
+        "unknown method",
+        "no references for LiRA",
+        "unwritable folder",
+        "altered checkpoint",
+        "a pickle given as a model",
+        "interrupted run",
+    }
