@@ -38,7 +38,10 @@ class Signal:
     @property
     def key(self) -> str:
         """The signal's name in files and observations."""
-        return self.name if self.temperature == 1.0 else f"{self.name}@{self.temperature:g}"
+        if self.temperature == 1.0:
+            return self.name
+        short = f"{self.temperature:g}"
+        return f"{self.name}@{short if float(short) == self.temperature else self.temperature}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -47,7 +47,8 @@ class ArraySource:
                 f"inputs need the shape [records, ...], got {values.shape}; add an axis"
             )
         values = np.ascontiguousarray(values, dtype=np.float32)
-        bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        bad = np.flatnonzero(~finite)
         if bad.size:
             raise DataError(
                 f"{bad.size} of {len(values)} records have inputs that are NaN or infinite, first"

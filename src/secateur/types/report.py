@@ -187,7 +187,7 @@ class Report:
                 facts=data["facts"],
                 side_files=data["side_files"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a secateur report: {error}") from error
 
 
