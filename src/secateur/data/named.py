@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.data.bounded import refuse_other_content, unpacked
 from secateur.data.embedded import digits
-from secateur.data.idx import read_idx
+from secateur.data.idx import parse_idx
+from secateur.data.location import CLASSES, location_text, parse_location
 from secateur.errors import DataFileError, InputError
 from secateur.types import Records
 
@@ -24,13 +26,19 @@ __all__ = ["DATA_SETS", "DataSet", "fashion_mnist", "load", "location30", "mnist
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What is known of a data set without reading it."""
+    """What is known of a data set without reading it.
+
+    `files` are looked for below the named folder; `sha256[i]` is that of the canonical content of
+    `files[i]`, unpacked. `origin` says how to get it, `terms` under which terms it is given.
+    """
 
     name: str
     about: str
     files: tuple[str, ...]
     origin: str
     read: Callable[[Path], Records]
+    terms: str = ""
+    sha256: tuple[str, ...] = ()
 
 
 IDX_FILES = (
@@ -39,40 +47,76 @@ IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+COUNTS = {
+    "train-images-idx3-ubyte": 60_000,
+    "train-labels-idx1-ubyte": 60_000,
+    "t10k-images-idx3-ubyte": 10_000,
+    "t10k-labels-idx1-ubyte": 10_000,
+    "bangkok": 5_010,
+}
+# SHA-256 of the canonical files, unpacked, in the order of IDX_FILES
+SHA256 = {
+    "mnist": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    "fashion-mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+    "location30": ("2ca8f7fc231251e089823e44d39f2d1eed124574cc351c7f80368cfe631dd718",),
+}
 
 
-def _find(folder: Path, names: tuple[str, ...], *, what: str, origin: str) -> Path:
+@contextmanager
+def _mended_by(origin: str) -> Iterator[None]:
+    """Say in every refusal of a file where the right one comes from."""
+    try:
+        yield
+    except DataFileError as error:
+        raise DataFileError(f"{error}; {origin}") from error
+
+
+def _find(folder: Path, names: tuple[str, ...], *, what: str) -> Path:
     tried = [folder / name for name in names]
     for path in tried:
         if path.is_file():
             return path
-    looked = ", ".join(str(p) for p in tried)
-    raise DataFileError(f"{what}: no file at any of {looked}; {origin}")
+    raise DataFileError(f"{what}: no file at any of {', '.join(str(p) for p in tried)}")
 
 
 def _pictures(folder: Path, name: str, sub: str, origin: str) -> Records:
-    parts = []
-    for file in IDX_FILES:
-        places = tuple(
-            f"{place}{file}{end}" for place in (f"{sub}/raw/", f"{sub}/", "") for end in (".gz", "")
-        )
-        path = _find(folder, places, what=f"{name} needs {file}", origin=origin)
-        parts.append((path, read_idx(path, dimensions=3 if "images" in file else 1)))
-    for (image_path, images), (label_path, labels) in (parts[:2], parts[2:]):
-        if len(images) != len(labels):
-            raise DataFileError(
-                f"{image_path} holds {len(images)} pictures, {label_path} {len(labels)} labels; "
-                f"they are "
-                "not of one data set"
-            )
-        if images.shape[1:] != (28, 28):
-            raise DataFileError(f"{image_path}: pictures are {images.shape[1:]}, expected (28, 28)")
-        if labels.size and labels.max() > 9:
-            raise DataFileError(f"{label_path}: label {labels.max()} is out of range 0 .. 9")
-    images = np.concatenate([parts[0][1], parts[2][1]])
-    labels = np.concatenate([parts[1][1], parts[3][1]])
+    with _mended_by(origin):
+        parts = [_part(folder, name, sub, i) for i in range(len(IDX_FILES))]
+    images = np.concatenate([parts[0], parts[2]])
+    labels = np.concatenate([parts[1], parts[3]])
     inputs = images.astype(np.float32)[:, None] / np.float32(255)
     return Records.from_arrays(inputs, labels, n_classes=10, name=name)
+
+
+def _part(folder: Path, name: str, sub: str, i: int) -> NDArray[np.uint8]:
+    file = IDX_FILES[i]
+    places = tuple(
+        f"{place}{file}{end}" for place in (f"{sub}/raw/", f"{sub}/", "") for end in (".gz", "")
+    )
+    path = _find(folder, places, what=f"{name} needs {file}")
+    data = unpacked(path)
+    values = parse_idx(path, data, dimensions=3 if "images" in file else 1)
+    if len(values) != COUNTS[file]:
+        raise DataFileError(
+            f"{path} holds {len(values)} records, the canonical file {COUNTS[file]}"
+        )
+    if values.ndim == 3 and values.shape[1:] != (28, 28):
+        raise DataFileError(f"{path}: pictures are {values.shape[1:]}, expected (28, 28)")
+    if values.ndim == 1 and values.max() > 9:
+        where = int(values.argmax())
+        raise DataFileError(f"{path}: label {values[where]} of record {where} is not in 0 .. 9")
+    refuse_other_content(path, data, sha256=SHA256[name][i], what=f"{name}'s {file}")
+    return values
 
 
 def mnist(folder: Path) -> Records:
@@ -83,11 +127,11 @@ def mnist(folder: Path) -> Records:
         folder: holds the four idx files, gzipped or not, itself or in `MNIST/raw`.
 
     Raises:
-        DataFileError: a file is missing, truncated, or not of this format.
+        DataFileError: a file is missing, truncated, altered, or not of this format.
 
     Reference: LeCun, Cortes & Burges.
     """
-    return _pictures(folder, "mnist", "MNIST", MNIST_ORIGIN)
+    return _pictures(Path(folder), "mnist", "MNIST", MNIST_ORIGIN)
 
 
 def fashion_mnist(folder: Path) -> Records:
@@ -97,16 +141,11 @@ def fashion_mnist(folder: Path) -> Records:
         folder: holds the four idx files, gzipped or not, itself or in `FashionMNIST/raw`.
 
     Raises:
-        DataFileError: a file is missing, truncated, or not of this format.
+        DataFileError: a file is missing, truncated, altered, or not of this format.
 
     Reference: Xiao, Rasul & Vollgraf 2017.
     """
-    return _pictures(folder, "fashion-mnist", "FashionMNIST", FASHION_ORIGIN)
-
-
-LOCATION_COLUMNS = 446
-LOCATION_CLASSES = 30
-LOCATION_MOST_ROWS = 100_000
+    return _pictures(Path(folder), "fashion-mnist", "FashionMNIST", FASHION_ORIGIN)
 
 
 def location30(folder: Path) -> Records:
@@ -115,70 +154,30 @@ def location30(folder: Path) -> Records:
     Args:
         folder: holds `dataset_location.tgz`, or the file `bangkok` out of it.
 
+    Returns:
+        Records with inputs `[5010, 446]` of 0 and 1, labels 0 .. 29 for the file's 1 .. 30.
+
     Raises:
-        DataFileError: a file is missing, truncated, or not of this format; the message names the
-            line.
+        DataFileError: a file is missing, truncated, altered, or not of this format; the message
+            names line and column.
 
     Reference: Shokri et al. 2017.
     """
-    names = ("dataset_location.tgz", "bangkok", "location30/dataset_location.tgz")
-    path = _find(
-        folder, names, what="location30 needs dataset_location.tgz", origin=LOCATION_ORIGIN
+    names = tuple(
+        f"{place}{file}"
+        for place in ("", "location30/")
+        for file in ("dataset_location.tgz", "bangkok")
     )
-    if path.suffix != ".tgz":
-        with path.open("rb") as lines:
-            return _location(path, lines)
-    try:
-        with tarfile.open(path, "r:gz") as archive:  # one member is streamed, none is extracted
-            for member in archive:
-                if member.isfile() and Path(member.name).name == "bangkok":
-                    lines_in = archive.extractfile(member)
-                    if lines_in is not None:
-                        return _location(path, lines_in)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataFileError(
-            f"{path} is truncated, altered or not a gzipped tar archive ({error}); get it again"
-        ) from error
-    raise DataFileError(f"{path} has no file 'bangkok' inside; {LOCATION_ORIGIN}")
-
-
-def _location(path: Path, lines: IO[bytes]) -> Records:
-    labels: list[int] = []
-    rows: list[NDArray[np.float32]] = []
-    for number, line in enumerate(lines, start=1):
-        if number > LOCATION_MOST_ROWS or len(line) > 10_000:
-            raise DataFileError(f"{path}, line {number}: far too long for this data set")
-        text = line.decode("ascii", errors="replace").strip()
-        if not text:
-            continue
-        cells = text.split(",")
-        if len(cells) != LOCATION_COLUMNS + 1:
+    with _mended_by(LOCATION_ORIGIN):
+        path = _find(Path(folder), names, what="location30 needs dataset_location.tgz")
+        text = location_text(path)
+        inputs, labels = parse_location(path, text)
+        if len(labels) != COUNTS["bangkok"]:
             raise DataFileError(
-                f"{path}, line {number}: {len(cells)} columns, expected {LOCATION_COLUMNS + 1}; "
-                f"the file "
-                "is truncated or not Location-30"
+                f"{path} holds {len(labels)} records, the canonical file {COUNTS['bangkok']}"
             )
-        labels.append(_label(path, number, cells[0]))
-        wrong = next((i for i, c in enumerate(cells[1:], 2) if c not in ("0", "1")), None)
-        if wrong is not None:
-            raise DataFileError(
-                f"{path}, line {number}, column {wrong}: {cells[wrong - 1]!r} is not 0 or 1"
-            )
-        rows.append(np.array(cells[1:], dtype=np.float32))
-    if not rows:
-        raise DataFileError(f"{path} holds no records")
-    return Records.from_arrays(
-        np.stack(rows), np.array(labels), n_classes=LOCATION_CLASSES, name="location30"
-    )
-
-
-def _label(path: Path, number: int, cell: str) -> int:
-    text = cell.strip('"')
-    if not text.isdecimal() or not 1 <= int(text) <= LOCATION_CLASSES:
-        raise DataFileError(
-            f"{path}, line {number}, column 1: label {cell!r} is not in 1 .. {LOCATION_CLASSES}"
-        )
-    return int(text) - 1
+        refuse_other_content(path, text, sha256=SHA256["location30"][0], what="Location-30")
+    return Records.from_arrays(inputs, labels, n_classes=CLASSES, name="location30")
 
 
 MNIST_ORIGIN = (
@@ -186,14 +185,12 @@ MNIST_ORIGIN = (
     "below the folder named by --data-dir or SECATEUR_DATA"
 )
 FASHION_ORIGIN = (
-    "get the four idx files of Fashion-MNIST (GitHub zalandoresearch/fashion-mnist) and put them"
-    " into "
-    "FashionMNIST/raw below the folder named by --data-dir or SECATEUR_DATA"
+    "get the four idx files of Fashion-MNIST (GitHub zalandoresearch/fashion-mnist) and put them "
+    "into FashionMNIST/raw below the folder named by --data-dir or SECATEUR_DATA"
 )
 LOCATION_ORIGIN = (
-    "get dataset_location.tgz (GitHub privacytrustlab/datasets) and put it into the folder named"
-    " by "
-    "--data-dir or SECATEUR_DATA"
+    "get dataset_location.tgz (GitHub privacytrustlab/datasets) and put it into the folder named "
+    "by --data-dir or SECATEUR_DATA"
 )
 
 DATA_SETS = (
@@ -203,6 +200,7 @@ DATA_SETS = (
         files=(),
         origin="inside scikit-learn; nothing to get",
         read=lambda _: digits(),
+        terms="UCI, CC BY 4.0; shipped by scikit-learn (BSD-3-Clause)",
     ),
     DataSet(
         name="mnist",
@@ -210,6 +208,8 @@ DATA_SETS = (
         files=tuple(f"MNIST/raw/{f}.gz" for f in IDX_FILES),
         origin=MNIST_ORIGIN,
         read=mnist,
+        terms="widely given as CC BY-SA 3.0",
+        sha256=SHA256["mnist"],
     ),
     DataSet(
         name="fashion-mnist",
@@ -217,6 +217,8 @@ DATA_SETS = (
         files=tuple(f"FashionMNIST/raw/{f}.gz" for f in IDX_FILES),
         origin=FASHION_ORIGIN,
         read=fashion_mnist,
+        terms="MIT licence, (c) 2017 Zalando SE",
+        sha256=SHA256["fashion-mnist"],
     ),
     DataSet(
         name="location30",
@@ -224,6 +226,8 @@ DATA_SETS = (
         files=("dataset_location.tgz",),
         origin=LOCATION_ORIGIN,
         read=location30,
+        terms="its makers state none",
+        sha256=SHA256["location30"],
     ),
 )
 
@@ -251,7 +255,6 @@ def load(name: str, folder: Path | None = None) -> Records:
     if folder is None and known[name].files:
         raise InputError(
             f"{name} is read from a folder, and none is named; give --data-dir or set "
-            f"SECATEUR_DATA. "
-            f"{known[name].origin}"
+            f"SECATEUR_DATA. {known[name].origin}"
         )
     return known[name].read(folder or Path())

@@ -1,0 +1,96 @@
+"""The text of Location-30: one line a record, the class first, then 446 cells of 0 or 1."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.data.bounded import PACKED, unpacked
+from secateur.errors import DataFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["location_text", "parse_location"]
+
+COLUMNS = 446
+CLASSES = 30
+MEMBER = "bangkok"
+MOST_BYTES = 2**24  # the text has 4.5 MB
+
+
+def location_text(path: Path) -> bytes:
+    """Return the text: the file itself, or the archive's member `bangkok`; nothing is extracted.
+
+    Raises:
+        DataFileError: no such member, a damaged archive, or more than a bounded number of bytes.
+    """
+    data = unpacked(path, most=MOST_BYTES)
+    if path.suffix not in PACKED:
+        return data
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for member in archive:
+                if member.isfile() and Path(member.name).name == MEMBER:
+                    return _member(path, archive, member)
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
+        if isinstance(error, DataFileError):
+            raise
+        raise DataFileError(
+            f"{path} is truncated, damaged or not a gzipped tar archive ({error})"
+        ) from error
+    raise DataFileError(f"{path} has no file {MEMBER!r} inside: it is another archive")
+
+
+def _member(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    if stream is None or member.size > MOST_BYTES:
+        raise DataFileError(
+            f"{path}: {MEMBER!r} inside claims {member.size} bytes: it is another file"
+        )
+    text = stream.read(MOST_BYTES + 1)
+    if len(text) != member.size:
+        raise DataFileError(
+            f"{path} is truncated: {MEMBER!r} inside has {len(text)} of {member.size} bytes"
+        )
+    return text
+
+
+def parse_location(path: Path, text: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return inputs `[records, 446]` of 0 and 1, and labels `[records]` in 0 .. 29.
+
+    Raises:
+        DataFileError: a line or cell that is not of this form, named by line and column.
+    """
+    labels: list[int] = []
+    rows: list[NDArray[np.float32]] = []
+    for number, line in enumerate(io.BytesIO(text), start=1):
+        cells = line.decode("ascii", errors="replace").rstrip("\r\n").split(",")
+        if len(cells) != COLUMNS + 1:
+            raise DataFileError(
+                f"{path}, line {number}: {len(cells)} columns, expected {COLUMNS + 1}; the file is "
+                "truncated or not Location-30"
+            )
+        labels.append(_label(path, number, cells[0]))
+        for column, cell in enumerate(cells[1:], start=2):
+            if cell not in ("0", "1"):
+                raise DataFileError(
+                    f"{path}, line {number}, column {column}: {cell[:20]!r} is not 0 or 1"
+                )
+        rows.append(np.array(cells[1:], dtype=np.float32))
+    if not rows:
+        raise DataFileError(f"{path} holds no records")
+    return np.stack(rows), np.array(labels)
+
+
+def _label(path: Path, number: int, cell: str) -> int:
+    text = cell.strip('"')
+    if len(text) > 2 or not text.isdecimal() or not 1 <= int(text) <= CLASSES:
+        raise DataFileError(
+            f"{path}, line {number}, column 1: label {cell[:20]!r} is not in 1 .. {CLASSES}"
+        )
+    return int(text) - 1
