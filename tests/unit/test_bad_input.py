@@ -459,7 +459,7 @@ CALLED = (
         kind="no references for LiRA",
         call=lira_without_references,
         error=NotEnoughReferencesError,
-        message=r"LiRA needs at least 1 reference models in and 1 out of every record, .* 0 references",
+        message=r"LiRA needs at least 1 reference models in and 1 out of every .* 0 references",
     ),
 )
 
