@@ -27,7 +27,7 @@ def logits_of(
     """Return a network's logits on records, float32 `[records, classes]`, in eval mode.
 
     Args:
-        module: any classifier; its mode is put back afterwards.
+        module: any classifier; the mode of each of its parts is put back afterwards.
         records: what to query.
         indices: which records, default all.
         batch_size: records per forward pass.
@@ -43,8 +43,8 @@ def logits_of(
         (3, 10)
     """
     where = np.arange(len(records)) if indices is None else np.asarray(indices)
-    device = next(module.parameters()).device
-    was_training = module.training
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     blocks = []
     try:
@@ -55,7 +55,8 @@ def logits_of(
                     _forward(module, torch.from_numpy(inputs).to(device), records.n_classes)
                 )
     finally:
-        module.train(was_training)
+        for part, was_training in modes:
+            part.training = was_training
     return np.concatenate(blocks) if blocks else np.zeros((0, records.n_classes), np.float32)
 
 
@@ -64,7 +65,7 @@ def _forward(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     try:
         out: torch.Tensor = module(inputs)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # norms raise the latter
         raise DataError(
             f"the network does not accept inputs of shape {tuple(inputs.shape[1:])}: {error}"
         ) from error
