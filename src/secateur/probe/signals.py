@@ -20,7 +20,7 @@ __all__ = ["SignalProbe", "signals", "softmax"]
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float32]:
     """Return the softmax of logits `[..., classes]`, computed in float64, as float32."""
-    z = np.asarray(logits, dtype=np.float64)
+    z = _from_largest(np.asarray(logits, dtype=np.float64))
     p = np.exp(z - logsumexp(z, axis=-1, keepdims=True))
     return p.astype(np.float32)
 
@@ -63,10 +63,17 @@ def signals(
     return found
 
 
+def _from_largest(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logits less the largest of their record, so that large ones absorb no logarithm."""
+    shifted: NDArray[np.float64] = z - z.max(axis=-1, keepdims=True)
+    return shifted
+
+
 class _Parts:
     """What the signals of one temperature share."""
 
     def __init__(self, z: NDArray[np.float64], y: NDArray[Any]) -> None:
+        z = _from_largest(z)
         self.z, self.y, self.rows = z, y, np.arange(len(y))
         self.log_p = z - logsumexp(z, axis=1, keepdims=True) if len(y) else z
 
