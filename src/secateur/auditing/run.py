@@ -24,8 +24,9 @@ from secateur.auditing.rows import (
     early_stopping_series,
     subject_rows,
 )
+from secateur.auditing.scoring import score
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
-from secateur.auditing.subjects import Subject, observe_subjects, score, stopped
+from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
 from secateur.measure import auc, histogram_series, roc_series
 from secateur.types import Fleet, Provenance, Report, Scores
@@ -120,7 +121,7 @@ def audit(
     fleets = [target] if isinstance(target, Fleet) else list(target)
     chosen = tuple(default_attacks() if attacks is None else attacks)
     subjects = observe_subjects(fleets, records, chosen, workers=workers, progress=progress)
-    state = _attack(subjects, records, chosen, seed=seed, workers=workers)
+    state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
     rows, adaptive_pairs = _rows(state)
     about = dict(about or {})
     return Report(
@@ -158,6 +159,7 @@ def _attack(
     *,
     seed: int,
     workers: int,
+    progress: Progress | None,
 ) -> _Audit:
     baseline = subjects[0]
     on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
@@ -175,11 +177,7 @@ def _attack(
     everyone = [*subjects, *(s for s in on_the_way if s.name in views)]
     choice.update({s.name: strongest(s, attacks, seed=seed) for s in everyone[len(subjects) :]})
     by_name = {repr(a): a for a in attacks}
-    scored = [
-        Scored(subject=s, attack=by_name[method], scores=value, threat=by_name[method].threat)
-        for s in everyone
-        for (name, method), value in score([s], attacks, seed=seed, workers=workers).items()
-    ]
+    scored = score(everyone, attacks, seed=seed, workers=workers, progress=progress)
     naive = [
         Scored(subject=s, attack=a, scores=a(s.naive, seed=seed), threat="naive")
         for s in subjects[1:]

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from secateur.errors import InputError, NotEnoughReferencesError
-from secateur.parallel import run_tasks
+from secateur.errors import InputError
 from secateur.probe.run import observe, snapshot_view
-from secateur.types import UTILITY, Fleet, Observations, Scores, Signal
+from secateur.types import UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
 
-__all__ = ["Kind", "Subject", "observe_subjects", "score", "stopped"]
+__all__ = ["Kind", "Subject", "observe_subjects", "stopped"]
 
 Kind = Literal["dense", "pruned", "stopped"]
 
@@ -109,46 +108,6 @@ def stopped(baseline: Subject, records: Records, epoch: int) -> Subject:
     return Subject(
         name=observations.primary, kind="stopped", observations=observations, fleet=baseline.fleet
     )
-
-
-def _score_one(seed: int, task: tuple[MembershipAttack, Observations]) -> Scores | str:
-    attack, observations = task
-    try:
-        return attack(observations, seed=seed)
-    except NotEnoughReferencesError as error:
-        return str(error)
-
-
-def score(
-    subjects: Sequence[Subject],
-    attacks: Sequence[MembershipAttack],
-    *,
-    seed: int,
-    workers: int,
-) -> dict[tuple[str, str], Scores | str]:
-    """Run every attack on every subject; keys are (subject, attack's repr).
-
-    Returns:
-        Scores, or the reason why the attack did not run. An attack whose signals a snapshot does
-        not hold, or that reads posteriors, is left out for stopped subjects.
-    """
-    keys, tasks = [], []
-    for subject in subjects:
-        held = subject.observations.views[subject.observations.primary]
-        for attack in attacks:
-            if subject.kind == "stopped" and (
-                attack.needs_posteriors or any(s.key not in held for s in attack.needs)
-            ):
-                continue
-            keys.append((subject.name, repr(attack)))
-            tasks.append((attack, subject.observations))
-    heavy = [i for i, (attack, _) in enumerate(tasks) if attack.needs_posteriors]
-    light = [i for i in range(len(tasks)) if i not in heavy]
-    found: dict[tuple[str, str], Scores | str] = {}
-    for indices, n in ((light, 0), (heavy, workers)):
-        results = run_tasks(_score_one, [tasks[i] for i in indices], workers=n, shared=(seed,))
-        found.update({keys[i]: r.value for i, r in zip(indices, results, strict=True)})
-    return {key: found[key] for key in keys}
 
 
 def cpu_seconds(subject: Subject) -> Mapping[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -98,9 +99,15 @@ def _tools() -> tuple[str, Any]:
     bundle = str(whole).replace("</script", "<\\/script")
 
     def picture(spec: dict[str, Any]) -> str:
-        return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+        return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)))
 
     return bundle, picture
+
+
+def _renumbered(svg: str) -> str:
+    """Number the clip paths of a picture from 0: the library counts on from picture to picture."""
+    names: dict[str, str] = {}
+    return re.sub(r"clip\d+", lambda m: names.setdefault(m[0], f"clip{len(names)}"), svg)
 
 
 def _script_json(value: Any) -> str:

@@ -1,0 +1,118 @@
+"""Run every attack on every subject: arrays here, networks target by target in the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.auditing.rows import Scored
+from secateur.auditing.subjects import Subject
+from secateur.errors import NotEnoughReferencesError
+from secateur.parallel import run_tasks
+from secateur.types import Membership, Observations, Scores, derive_seed
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack, Progress
+
+__all__ = ["score"]
+
+
+def score(
+    subjects: Sequence[Subject],
+    attacks: Sequence[MembershipAttack],
+    *,
+    seed: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[Scored]:
+    """Run every attack on every subject.
+
+    Attacks that train networks run one target per task, each with a seed of its own: the number of
+    workers changes nothing. They are left out for stopped subjects, of which no posteriors
+    are kept, as is an attack whose signals a snapshot does not hold.
+
+    Args:
+        subjects: model families.
+        attacks: what to run.
+        seed: of the attacks.
+        workers: processes for attacks that train networks; 0 works in this one.
+        progress: called after each trained network.
+
+    Returns:
+        Subject by subject, with scores, or with the reason why an attack did not run.
+    """
+    pairs = [(s, a) for s in subjects for a in attacks if _can_run(s, a)]
+    light: dict[int, Scores | str] = {}
+    tasks: list[tuple[MembershipAttack, Observations, int]] = []
+    owners: list[int] = []
+    for i, (subject, attack) in enumerate(pairs):
+        if attack.needs_posteriors:
+            parts = _by_target(subject.observations)
+            tasks += [(attack, o, derive_seed(seed, "target", row)) for row, o in enumerate(parts)]
+            owners += [i] * len(parts)
+        else:
+            light[i] = _score((attack, subject.observations, seed))
+    results = run_tasks(_score, tasks, workers=workers, progress=progress)
+    heavy = {
+        i: _joined([r.value for r, o in zip(results, owners, strict=True) if o == i])
+        for i in dict.fromkeys(owners)
+    }
+    return [
+        Scored(subject=s, attack=a, scores={**light, **heavy}[i], threat=a.threat)
+        for i, (s, a) in enumerate(pairs)
+    ]
+
+
+def _can_run(subject: Subject, attack: MembershipAttack) -> bool:
+    if subject.kind != "stopped":
+        return True
+    held = subject.observations.views[subject.observations.primary]
+    return not attack.needs_posteriors and all(s.key in held for s in attack.needs)
+
+
+def _score(task: tuple[MembershipAttack, Observations, int]) -> Scores | str:
+    attack, observations, seed = task
+    try:
+        return attack(observations, seed=seed)
+    except NotEnoughReferencesError as error:
+        return str(error)
+
+
+def _by_target(observations: Observations) -> list[Observations]:
+    """Return one part per target, without references: what an attack on posteriors reads."""
+    who = observations.membership
+    view = observations.primary
+    parts = []
+    for row, model in enumerate(who.targets.tolist()):
+        alone = Membership(
+            inside=who.inside[[model]],
+            roles=(who.roles[model],),
+            pools=who.pools,
+            units=who.units,
+            seed=who.seed,
+            drawn=who.drawn,
+        )
+        signals = {key: values[[model]] for key, values in observations.views[view].items()}
+        kept = (
+            {view: observations.posteriors[view][[row]]} if view in observations.posteriors else {}
+        )
+        parts.append(
+            replace(observations, views={view: signals}, membership=alone, posteriors=kept)
+        )
+    return parts
+
+
+def _joined(parts: Sequence[Scores | str]) -> Scores | str:
+    """Put the targets' scores together again, or return the first reason why one did not run."""
+    scores = [part for part in parts if isinstance(part, Scores)]
+    if len(scores) < len(parts):
+        return next(part for part in parts if isinstance(part, str))
+    thresholds = [s.threshold for s in scores if s.threshold is not None]
+    return Scores(
+        values=np.concatenate([s.values for s in scores]),
+        evaluated=np.concatenate([s.evaluated for s in scores]),
+        threshold=np.concatenate(thresholds) if len(thresholds) == len(scores) else None,
+    )
