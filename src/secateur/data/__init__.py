@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur.data.embedded import digits
-from secateur.data.membership import draw, given, restrict
+from secateur.data.membership import draw, given, restrict, select
 from secateur.data.named import DATA_SETS, DataSet, fashion_mnist, load, location30, mnist
 from secateur.data.planted import planted_records, planted_world
 
@@ -20,4 +20,5 @@ __all__ = [
     "planted_records",
     "planted_world",
     "restrict",
+    "select",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from secateur.types import IntArray, Role
 
-__all__ = ["draw", "given", "restrict"]
+__all__ = ["draw", "given", "restrict", "select"]
 
 
 def draw(
@@ -32,23 +33,26 @@ def draw(
     references: int,
     seed: int,
     share: float = 0.5,
-    pools: dict[str, int] | None = None,
+    pools: Mapping[str, int] | None = None,
 ) -> Membership:
     """Draw pools and memberships by unit.
 
     Args:
         records: all records.
         targets: number of models under audit, each a coin of its own per unit.
-        references: number of the attacker's models; each unit is in exactly round(share *
-            references) of them, drawn without looking at the targets.
+        references: number of the attacker's models, 0 or at least 2; each unit of the audit pool is
+            in exactly round(share * references) of them, at least 1 and at most all but one, drawn
+            without looking at the targets.
         seed: of the draw.
         share: probability of a unit being a member, in (0, 1).
         pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of
             the records for the audit, a quarter each for population and utility. A pool is filled
-            with whole units, so it may hold slightly more. Records beyond the pools are in none.
+            with whole units, so it may hold more than asked; the audit pool comes last and takes
+            what is left where less is left. Records beyond the pools are in none.
 
     Returns:
-        Targets first, then references.
+        Targets first, then references. A model left without members or without non-members (with
+        a handful of units only) gets one unit changed.
 
     Raises:
         InputError: counts or shares that do not fit; the message shows the values.
@@ -64,15 +68,9 @@ def draw(
     rng = np.random.default_rng(derive_seed(seed, "pools"))
     assert records.units is not None  # set by Records
     filled = _fill(records.units, sizes, rng)
-    audit_units, where = np.unique(records.units[filled[AUDIT]], return_inverse=True)
-    if len(audit_units) < 2:
-        raise InputError(f"the audit pool holds {len(audit_units)} units; at least 2 are needed")
-    coins = np.random.default_rng(derive_seed(seed, "targets"))
-    inside_units = coins.random((targets, len(audit_units))) < share
-    balanced = _balanced(references, len(audit_units), share, derive_seed(seed, "references"))
-    by_unit = np.concatenate([inside_units, balanced])
-    _repair(by_unit, coins)
+    units, where = np.unique(records.units[filled[AUDIT]], return_inverse=True)
     inside = np.zeros((targets + references, len(records)), dtype=np.bool_)
+    by_unit = _by_unit(len(units), targets=targets, references=references, share=share, seed=seed)
     inside[:, filled[AUDIT]] = by_unit[:, where]
     target: Role = "target"
     reference: Role = "reference"
@@ -81,6 +79,8 @@ def draw(
 
 
 def _check(targets: int, references: int, share: float) -> None:
+    for what, number in (("targets", targets), ("references", references)):
+        _whole(what, number)
     if targets < 1:
         raise InputError(f"an audit needs at least 1 target, got targets={targets}")
     if references < 0 or references == 1:
@@ -92,13 +92,20 @@ def _check(targets: int, references: int, share: float) -> None:
         raise InputError(f"share must be in (0, 1), got {share}")
 
 
-def _sizes(n: int, pools: dict[str, int] | None) -> dict[str, int]:
+def _whole(what: str, number: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise InputError(f"{what} must be a whole number, got {number!r}")
+
+
+def _sizes(n: int, pools: Mapping[str, int] | None) -> dict[str, int]:
     if pools is None:
         pools = {POPULATION: n // 4, UTILITY: n // 4, AUDIT: n - 2 * (n // 4)}
     known = (UTILITY, POPULATION, ATTACK, AUDIT)
     unknown = sorted(set(pools) - set(known))
     if unknown:
         raise InputError(f"unknown pools {unknown}; there are {list(known)}")
+    for name, size in pools.items():
+        _whole(f"the size of the pool {name!r}, in records,", size)
     sizes = {name: int(pools.get(name, 0)) for name in known}
     if min(sizes.values()) < 0 or sum(sizes.values()) > n:
         raise InputError(
@@ -129,6 +136,20 @@ def _fill(
     return filled
 
 
+def _by_unit(
+    units: int, *, targets: int, references: int, share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Return bool[models, units]: targets by coins, then references, balanced."""
+    if units < 2:
+        raise InputError(f"the audit pool holds {units} units; at least 2 are needed")
+    coins = np.random.default_rng(derive_seed(seed, "targets"))
+    thrown = coins.random((targets, units)) < share
+    balanced = _balanced(references, units, share, derive_seed(seed, "references"))
+    by_unit = np.concatenate([thrown, balanced])
+    _repair(by_unit, coins)
+    return by_unit
+
+
 def _balanced(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
     """Return bool[models, units] with exactly the same number of models inside for every unit."""
     if models == 0:
@@ -155,7 +176,7 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
         non_members: indices of records of the same distribution that it never saw.
 
     Raises:
-        DataError: one of them is empty, or a record is in both.
+        DataError: one of them is empty, no list of indices, or out of range; a record is in both.
 
     Example:
         >>> from secateur.data import digits
@@ -163,10 +184,8 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
         >>> who.drawn
         False
     """
-    members, non_members = np.asarray(members), np.asarray(non_members)
-    for what, indices in (("members", members), ("non_members", non_members)):
-        if indices.size == 0:
-            raise DataError(f"{what} is empty: an audit needs members and non-members")
+    members = _indices("members", members, len(records))
+    non_members = _indices("non_members", non_members, len(records))
     both = np.intersect1d(members, non_members)
     if both.size:
         raise DataError(
@@ -182,8 +201,32 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
     )
 
 
+def _indices(what: str, indices: IntArray, n: int) -> IntArray:
+    found = np.asarray(indices)
+    if found.size == 0:
+        raise DataError(f"{what} is empty: an audit needs members and non-members")
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise DataError(
+            f"{what} must be a list of record indices, got {found.dtype} of shape {found.shape}; "
+            "of a mask, give np.flatnonzero(mask)"
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise DataError(
+            f"{what} holds indices {found.min()} .. {found.max()}, but there are {n} records, "
+            f"0 .. {n - 1}"
+        )
+    return found
+
+
 def restrict(records: Records, membership: Membership) -> tuple[Records, Membership]:
     """Drop the records that are in no pool, so that nothing is computed for them.
+
+    Returns:
+        The kept records in their old order, with their ids and units, and the same memberships at
+        their new indices.
+
+    Raises:
+        DataError: the two speak of different numbers of records.
 
     Example:
         >>> from secateur.data import digits
@@ -192,6 +235,11 @@ def restrict(records: Records, membership: Membership) -> tuple[Records, Members
         >>> len(restrict(records, who)[0])
         59
     """
+    if membership.inside.shape[1] != len(records):
+        raise DataError(
+            f"the membership speaks of {membership.inside.shape[1]} records, but there are "
+            f"{len(records)}; give the records that it was drawn from"
+        )
     kept = np.sort(np.concatenate(list(membership.pools.values())))
     place = np.full(len(records), -1)
     place[kept] = np.arange(len(kept))
@@ -203,3 +251,27 @@ def restrict(records: Records, membership: Membership) -> tuple[Records, Members
         seed=membership.seed,
         drawn=membership.drawn,
     )
+
+
+def select(records: Records, n: int, *, seed: int) -> Records:
+    """Return records of randomly chosen units, in their old order, to work on less data.
+
+    Args:
+        records: all records.
+        n: how many; whole units are chosen until there are as many, so there may be more.
+        seed: of the choice.
+
+    Raises:
+        InputError: n is not in 1 .. len(records).
+
+    Example:
+        >>> from secateur.data import digits
+        >>> len(select(digits(), 100, seed=0))
+        100
+    """
+    _whole("n", n)
+    if not 1 <= n <= len(records):
+        raise InputError(f"n must be in 1 .. {len(records)}, the number of records, got {n}")
+    assert records.units is not None  # set by Records
+    rng = np.random.default_rng(derive_seed(seed, "select"))
+    return records.take(_fill(records.units, {"chosen": n}, rng)["chosen"])

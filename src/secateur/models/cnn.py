@@ -16,6 +16,8 @@ __all__ = ["SmallCNN"]
 class SmallCNN:
     """3x3 convolutions with ReLU and pooling, then global average pooling and one linear layer.
 
+    Takes pictures of any size of at least 2^(number of widths) pixels.
+
     Args:
         channels: of the input.
         classes: number of outputs.
@@ -35,6 +37,11 @@ class SmallCNN:
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1:
             raise MethodError(f"widths must be positive numbers, got {self.widths}")
+        if self.channels < 1 or self.classes < 2:
+            raise MethodError(
+                f"a classifier of pictures needs at least 1 channel and 2 classes, got "
+                f"channels={self.channels}, classes={self.classes}"
+            )
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""

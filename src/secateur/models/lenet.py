@@ -11,6 +11,14 @@ from secateur.errors import MethodError
 __all__ = ["LeNet5", "LeNet20"]
 
 
+def _check(channels: int, classes: int) -> None:
+    if channels < 1 or classes < 2:
+        raise MethodError(
+            f"a LeNet needs at least 1 channel and 2 classes, got channels={channels}, "
+            f"classes={classes}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeNet5:
     """LeNet-5 with ReLU and max pooling: conv 6, conv 16 (5x5), 120, 84, classes.
@@ -34,6 +42,7 @@ class LeNet5:
     def __post_init__(self) -> None:
         if self.size < 12:
             raise MethodError(f"LeNet-5 needs inputs of at least 12x12, got size={self.size}")
+        _check(self.channels, self.classes)
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
@@ -58,6 +67,11 @@ class LeNet5:
 class LeNet20:
     """The LeNet of the ADMM literature: conv 20, conv 50 (5x5, no padding), 500, classes.
 
+    Args:
+        channels: of the input.
+        size: height and width of the input, at least 16.
+        classes: number of outputs.
+
     Reference: Zhang et al. 2018 (ECCV), about 430,500 weights.
 
     Example:
@@ -72,6 +86,7 @@ class LeNet20:
     def __post_init__(self) -> None:
         if self.size < 16:
             raise MethodError(f"this LeNet needs inputs of at least 16x16, got size={self.size}")
+        _check(self.channels, self.classes)
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
