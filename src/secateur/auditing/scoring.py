@@ -54,8 +54,8 @@ def score(
             tasks += [(attack, o, derive_seed(seed, "target", row)) for row, o in enumerate(parts)]
             owners += [i] * len(parts)
         else:
-            light[i] = _score((attack, subject.observations, seed))
-    results = run_tasks(_score, tasks, workers=workers, progress=progress)
+            light[i] = train_and_score((attack, subject.observations, seed))
+    results = run_tasks(train_and_score, tasks, workers=workers, progress=progress)
     heavy = {
         i: _joined([r.value for r, o in zip(results, owners, strict=True) if o == i])
         for i in dict.fromkeys(owners)
@@ -73,7 +73,8 @@ def _can_run(subject: Subject, attack: MembershipAttack) -> bool:
     return not attack.needs_posteriors and all(s.key in held for s in attack.needs)
 
 
-def _score(task: tuple[MembershipAttack, Observations, int]) -> Scores | str:
+def train_and_score(task: tuple[MembershipAttack, Observations, int]) -> Scores | str:
+    """Run one attack; the function stands at the top so that a worker can import it."""
     attack, observations, seed = task
     try:
         return attack(observations, seed=seed)

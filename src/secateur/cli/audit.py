@@ -73,7 +73,11 @@ def audit(
             refuse_unwritable(file)
     opened, records, _ = open_runs(fleets, data_dir)
     refuse_without_references(chosen or (), opened[0].membership)
-    with Bar("querying models") as bar:
+    with Bar(
+        "querying models",
+        observe_model="querying models",
+        train_and_score="training the neural attack, target by target",
+    ) as bar:
         report = audit_fleets(
             opened,
             records,

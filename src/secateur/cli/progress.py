@@ -23,8 +23,9 @@ __all__ = ["Bar"]
 class Bar:
     """Shows how far a run of many tasks is; call it with (done, total, what)."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, **names: str) -> None:
         self.label = label
+        self.names = names  # what a task's function is called for people
         self.begun = time.monotonic()
         self.first = 0
         self.shown = -1
@@ -58,7 +59,7 @@ class Bar:
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Show that `done` of `total` tasks have ended; a smaller `done` begins anew."""
-        del what
+        self.label = self.names.get(what, self.label)
         begins = done <= self.last
         self.last = done
         if begins:  # what a resumed run finds finished took no time of this one
@@ -74,7 +75,7 @@ class Bar:
         if self.task is None:
             self.task = self.bar.add_task(self.label, total=total)
         elif begins:
-            self.bar.reset(self.task, total=total)
+            self.bar.reset(self.task, total=total, description=self.label)
         self.bar.update(self.task, completed=done)
 
     def _say(self, done: int, total: int) -> None:
