@@ -45,4 +45,5 @@ def list_(data_dir: Path | None) -> None:
                 if missing
                 else f"found in {data_dir}"
             )
-        click.echo(f"{data_set.name}: {data_set.about}\n  {state}\n  {data_set.origin}")
+        lines = [f"{data_set.name}: {data_set.about}", state, data_set.origin, data_set.terms]
+        click.echo("\n  ".join(line for line in lines if line))
