@@ -93,9 +93,10 @@ def _pruned(report: Report, subject: str, baseline: str) -> list[str]:
     for view, reasons in by_view.items():
         row = find(report, subject, "auc", method=method, versus=view)
         if row is not None:
+            nearest = " and ".join(_nearest(report, by, view, subject) for by in reasons)
             found.append(
                 f"Against {label(report, view)}, the dense training stopped at the nearest "
-                f"{' and '.join(reasons)}: {name} {_verb(row)} ({cell(row)})."
+                f"{nearest}: {name} {_verb(row)} ({cell(row)})."
             )
     weak = find(report, subject, "auc", method=method, naive=True)
     if weak is not None and weak.value is not None:
@@ -105,6 +106,14 @@ def _pruned(report: Report, subject: str, baseline: str) -> list[str]:
             f"{name}: a flattering number, shown only as a warning."
         )
     return found
+
+
+def _nearest(report: Report, metric: str, view: str, subject: str) -> str:
+    """Name the accuracy that was matched, with how near the match is."""
+    stopped, own = find(report, view, metric), find(report, subject, metric)
+    if stopped is None or own is None or stopped.value is None or own.value is None:
+        return metric
+    return f"{metric} ({100 * stopped.value:.1f} % beside {100 * own.value:.1f} %)"
 
 
 def _verb(row: Measurement) -> str:
