@@ -74,8 +74,12 @@ def main() -> None:
             sys.exit(f"README.md needs the marks {BEGIN} and {END}")
         head, rest = text.split(BEGIN, 1)
         tail = rest.split(END, 1)[1]
-        table = markdown_table(store.read_report(demo))
-        store.write_text(readme, f"{head}{BEGIN}\n{table}\n{END}{tail}")
+        report = store.read_report(demo)
+        said = "\n".join(
+            f"- {sentence}" for sentence in answer(report) if " admm" in f" {sentence}"
+        )
+        block = f"{markdown_table(report)}\n\nWhat it says of ADMM, in its own words:\n\n{said}"
+        store.write_text(readme, f"{head}{BEGIN}\n{block}\n{END}{tail}")
 
 
 if __name__ == "__main__":
