@@ -68,8 +68,8 @@ MUTANTS = [
     ("measure/roc.py", "(tp + before) / 2", "tp", (MEASURE,)),
     (
         "measure/roc.py",
-        'roc.fpr, fpr + 1e-12, side="right"',
-        'roc.fpr, fpr + 1e-12, side="left"',
+        "roc.fpr, fpr + 1e-12",
+        "roc.fpr, fpr - 1e-12",
         (MEASURE,),
     ),
     ("measure/interval.py", "values.std(ddof=1)", "values.std(ddof=0)", (MEASURE,)),

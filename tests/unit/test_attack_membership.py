@@ -206,6 +206,15 @@ def test_rmia_on_a_target_like_its_references_is_a_coin():
     assert np.mean(values) == pytest.approx(0.5, abs=0.03)
 
 
+def test_a_ratio_that_equals_gamma_is_beaten():
+    world = planted_world(records=40, targets=1, references=4, shift=0.0, seed=0)
+    certain = observed(world.membership, **{"log_confidence@4": np.zeros((5, 40))})
+    scores = RMIA(gamma=1.0)(certain)
+    assert (scores.values[scores.evaluated] == 1.0).all()
+    stricter = RMIA(gamma=1.5)(certain)
+    assert (stricter.values[stricter.evaluated] == 0.0).all()
+
+
 def test_without_references_each_attack_says_how_many_it_needs():
     world = planted_world(records=40, targets=2, references=0, shift=1.0, seed=0)
     for attack in (LiRA(), LiRA(mode="offline"), RMIA()):
