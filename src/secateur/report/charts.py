@@ -132,7 +132,7 @@ def leak(report: Report) -> Spec:
             "nice": False,
             "domain": [lowest - 2 * margin, highest + margin / 2],
         },
-        "axis": {"format": ".0%"},
+        "axis": {"format": ".1%", "tickCount": 8},
     }
     y = {"type": "quantitative", "title": "AUC of the attack", "scale": {"zero": False}}
     line: Spec = {
