@@ -1,0 +1,112 @@
+"""Accuracy against leak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secateur.report.charts.style import CONFIG, Spec, fade, rows_of, toggle
+from secateur.report.lookup import best_rows, label, series_of, short, subjects
+from secateur.types import Report
+
+__all__ = ["leak", "leak_points"]
+
+
+def leak_points(report: Report) -> list[dict[str, Any]]:
+    """Return one point per model family: test accuracy, AUC and its interval."""
+    found = []
+    for subject in subjects(report):
+        rows = best_rows(report, subject)
+        auc, test = rows["auc"], rows["test"]
+        if auc is None or test is None or auc.value is None or test.value is None:
+            continue
+        found.append(
+            {
+                "model": label(report, subject),
+                "test": test.value,
+                "auc": auc.value,
+                "low": auc.low,
+                "high": auc.high,
+                "attack": short(auc.method),
+            }
+        )
+    return found
+
+
+def leak(report: Report) -> Spec:
+    """Accuracy against leak, with the early-stopping curve."""
+    points = leak_points(report)
+    if not points:
+        return {}
+    curve = [r for s in series_of(report, "early stopping") for r in rows_of(s)]
+    lowest, highest = min(p["test"] for p in points), max(p["test"] for p in points)
+    margin = max(0.03, highest - lowest)  # the first epochs of the curve would squeeze the rest
+    x = {
+        "field": "test",
+        "type": "quantitative",
+        "title": "test accuracy",
+        "scale": {
+            "zero": False,
+            "nice": False,
+            "domain": [lowest - 2 * margin, highest + margin / 2],
+        },
+        "axis": {"format": ".1%", "tickCount": 8},
+    }
+    y = {"type": "quantitative", "title": "AUC of the attack", "scale": {"zero": False}}
+    line: Spec = {
+        "data": {"name": "curve", "values": curve},
+        "mark": {
+            "type": "line",
+            "point": {"size": 22},
+            "color": "#7a7f87",
+            "strokeWidth": 1.5,
+            "clip": True,
+        },
+        "encoding": {
+            "x": {**x, "field": "test_accuracy"},
+            "y": {**y, "field": "auc"},
+            "order": {"field": "epoch"},
+            "tooltip": [
+                {"field": "epoch", "title": "dense, epoch"},
+                {"field": "test_accuracy", "title": "test accuracy", "format": ".3f"},
+                {"field": "train_accuracy", "title": "train accuracy", "format": ".3f"},
+                {"field": "auc", "title": "AUC", "format": ".3f"},
+            ],
+        },
+    }
+    colour = {"field": "model", "type": "nominal", "title": None, "sort": None}
+    bars: Spec = {
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "low"},
+            "y2": {"field": "high"},
+            "color": colour,
+            "opacity": fade("leak"),
+        },
+    }
+    dots: Spec = {
+        "params": [toggle("leak", "model")],
+        "mark": {"type": "point", "filled": True, "size": 110},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "auc"},
+            "color": colour,
+            "opacity": fade("leak"),
+            "tooltip": [
+                {"field": "model"},
+                {"field": "attack"},
+                {"field": "test", "title": "test accuracy", "format": ".3f"},
+                {"field": "auc", "title": "AUC", "format": ".3f"},
+                {"field": "low", "format": ".3f"},
+                {"field": "high", "format": ".3f"},
+            ],
+        },
+    }
+    marked: Spec = {"data": {"name": "points", "values": points}, "layer": [bars, dots]}
+    return {
+        "description": "Scatter plot of test accuracy against the attack's AUC, one point a model.",
+        "width": "container",
+        "height": 340,
+        "layer": [*([line] if curve else []), marked],
+        "config": CONFIG,
+    }

@@ -1,0 +1,91 @@
+"""ROC curves on logarithmic axes."""
+
+from __future__ import annotations
+
+from secateur.report.charts.style import CONFIG, Spec, fade, rows_of, toggle
+from secateur.report.lookup import label, series_of, short
+from secateur.types import Report
+
+__all__ = ["roc"]
+
+
+def roc(report: Report) -> Spec:
+    """ROC on log-log axes with bands."""
+    values = [
+        {k: v for k, v in r.items() if k != "fpr" or v}
+        for s in series_of(report, "roc")
+        for r in rows_of(s, model=label(report, s.subject), attack=short(s.method))
+    ]
+    values = [r for r in values if r["fpr"] and r["tpr"]]
+    if not values:
+        return {}
+    floor = min(r["fpr"] for r in values)
+    for r in values:
+        r["low"] = max(float(r["low"] or 0), floor)
+    log = {"type": "log", "domain": [floor, 1], "clamp": True}
+    x = {
+        "field": "fpr",
+        "type": "quantitative",
+        "scale": log,
+        "title": "false-positive rate",
+        "axis": {"format": "~g"},
+    }
+    y = {
+        "field": "tpr",
+        "type": "quantitative",
+        "scale": log,
+        "title": "true-positive rate",
+        "axis": {"format": "~g"},
+    }
+    colour = {"field": "model", "type": "nominal", "title": None, "sort": None}
+    coin = {
+        "data": {"name": "coin", "values": [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]}
+    }
+    return {
+        "description": "ROC curves on logarithmic axes, one per model family.",
+        "width": "container",
+        "height": 360,
+        "data": {"name": "roc", "values": values},
+        "layer": [
+            {
+                **coin,
+                "mark": {
+                    "type": "line",
+                    "strokeDash": [5, 4],
+                    "color": "#7a7f87",
+                    "strokeWidth": 1,
+                },
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "mark": {"type": "area"},
+                "encoding": {
+                    "x": x,
+                    "y": {**y, "field": "low"},
+                    "y2": {"field": "high"},
+                    "color": colour,
+                    "opacity": {
+                        "condition": {"param": "toggle_roc", "value": 0.13},
+                        "value": 0.0,
+                    },
+                },
+            },
+            {
+                "params": [toggle("roc", "model")],
+                "mark": {"type": "line", "strokeWidth": 2, "interpolate": "step-after"},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "color": colour,
+                    "opacity": fade("roc"),
+                    "tooltip": [
+                        {"field": "model"},
+                        {"field": "attack"},
+                        {"field": "fpr", "format": ".2%"},
+                        {"field": "tpr", "format": ".2%"},
+                    ],
+                },
+            },
+        ],
+        "config": CONFIG,
+    }
