@@ -70,24 +70,12 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import (
-        DEFAULT_SIZES,
-        check_fit,
-        default_recipe,
-        engine,
-        parse_recipe,
-        world,
-    )
+    from secateur.cli.runs import check_fit, default_recipe, engine, parse_recipe, world
     from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Snapshots, train_fleet
 
     everything = load(data, data_dir)
-    sizes = DEFAULT_SIZES[data]
-    chosen = [
-        s if s is not None else d
-        for s, d in zip((members, population, utility), sizes, strict=True)
-    ]
     plan = parse_recipe(recipe or default_recipe(data))
     epochs = _epochs(snapshots, plan.epochs)
     origin = {
@@ -96,7 +84,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "references": references,
         "share": 0.5,
         "seed": seed,
-        "pools": {"audit": 2 * chosen[0], "population": chosen[1], "utility": chosen[2]},
+        "pools": _pools(data, (members, population, utility)),
     }
     records, membership = world(origin, everything)
     check_fit(plan, records)
@@ -112,6 +100,15 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             folder=out,
             progress=bar,
         )
+
+
+def _pools(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
+    """Return records per pool from (members, population, utility), each by default the data set's."""
+    from secateur.cli.runs import DEFAULT_SIZES
+
+    sizes = zip(asked, DEFAULT_SIZES[data], strict=True)
+    members, population, utility = (default if n is None else n for n, default in sizes)
+    return {"audit": 2 * members, "population": population, "utility": utility}
 
 
 def _epochs(text: str, epochs: int) -> tuple[int, ...]:
