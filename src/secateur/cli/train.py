@@ -103,7 +103,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
 
 
 def _pools(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
-    """Return records per pool from (members, population, utility), each by default the data set's."""
+    """Return records per pool; members, population, utility are by default the data set's."""
     from secateur.cli.runs import DEFAULT_SIZES
 
     sizes = zip(asked, DEFAULT_SIZES[data], strict=True)
