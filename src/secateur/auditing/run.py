@@ -24,7 +24,7 @@ from secateur.auditing.rows import (
     early_stopping_series,
     subject_rows,
 )
-from secateur.auditing.scoring import score
+from secateur.auditing.scoring import score, train_and_score
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
@@ -179,7 +179,7 @@ def _attack(
     by_name = {repr(a): a for a in attacks}
     scored = score(everyone, attacks, seed=seed, workers=workers, progress=progress)
     naive = [
-        Scored(subject=s, attack=a, scores=a(s.naive, seed=seed), threat="naive")
+        Scored(subject=s, attack=a, scores=train_and_score((a, s.naive, seed)), threat="naive")
         for s in subjects[1:]
         if s.naive is not None
         for a in attacks
@@ -240,6 +240,8 @@ def _rows(state: _Audit) -> tuple[list[Measurement], list[tuple[Measurement, Mea
                 rows += difference_rows(item, by_key[(other, item.method)])
     pairs = []
     for weak in state.naive:
+        if isinstance(weak.scores, str):
+            continue
         best = state.best(weak.subject.name)
         if best is not None and best.method == weak.method and isinstance(best.scores, Scores):
             pairs.append((attack_rows(weak)[0], attack_rows(best)[0]))
