@@ -56,7 +56,7 @@ def leak(report: Report) -> Spec:
         "data": {"name": "curve", "values": curve},
         "mark": {
             "type": "line",
-            "point": {"size": 22},
+            "point": {"size": 22, "color": "#7a7f87"},
             "color": "#7a7f87",
             "strokeWidth": 1.5,
             "clip": True,

@@ -29,7 +29,12 @@ def histograms(report: Report) -> Spec:
     return {
         "description": "Histograms of attack scores of members and non-members.",
         "data": {"name": "histograms", "values": values},
-        "facet": {"field": "model", "type": "nominal", "title": None, "sort": None},
+        "facet": {
+            "field": "model",
+            "type": "nominal",
+            "title": None,
+            "sort": list(dict.fromkeys(v["model"] for v in values)),
+        },
         "columns": 2,
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
         "spec": {
@@ -43,6 +48,7 @@ def histograms(report: Report) -> Spec:
                     "type": "quantitative",
                     "title": "score (larger: more like a member)",
                     "bin": {"binned": True},
+                    "axis": {"tickCount": 6, "labelOverlap": True},
                 },
                 "x2": {"field": "right"},
                 "y": {
@@ -86,6 +92,14 @@ def convergence(report: Report) -> Spec:
     ]
     if not values:
         return {}
+    dashes: Spec = {
+        "field": "model",
+        "type": "nominal",
+        "title": None,
+        "legend": {"symbolType": "stroke", "symbolStrokeColor": "#7a7f87"},
+    }
+    if len({r["model"] for r in values}) == 1:
+        dashes["legend"] = None
     return {
         "description": "Residual of ADMM per layer over its updates.",
         "width": "container",
@@ -115,7 +129,7 @@ def convergence(report: Report) -> Spec:
                         "axis": {"format": "~g"},
                     },
                     "color": {"field": "layer", "type": "nominal", "title": "layer"},
-                    "strokeDash": {"field": "model", "type": "nominal", "title": None},
+                    "strokeDash": dashes,
                     "opacity": fade("convergence"),
                     "tooltip": [
                         {"field": "model"},

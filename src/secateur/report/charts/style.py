@@ -28,6 +28,7 @@ CONFIG: Spec = {
     "legend": {
         "labelColor": "#7a7f87",
         "titleColor": "#7a7f87",
+        "titleFontWeight": "normal",
         "labelFontSize": 12,
         "symbolOpacity": 1,
     },
