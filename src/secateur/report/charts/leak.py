@@ -32,6 +32,7 @@ def leak_points(report: Report) -> list[dict[str, Any]]:
     return found
 
 
+# longer than a function should be: one chart is one literal, read best in one piece
 def leak(report: Report) -> Spec:
     """Accuracy against leak, with the early-stopping curve."""
     points = leak_points(report)

@@ -9,6 +9,7 @@ from secateur.types import Report
 __all__ = ["convergence", "histograms"]
 
 
+# longer than a function should be: one chart is one literal, read best in one piece
 def histograms(report: Report) -> Spec:
     """Score densities, members beside non-members, one panel per model family."""
     values = []
@@ -82,6 +83,7 @@ def histograms(report: Report) -> Spec:
     }
 
 
+# longer than a function should be: one chart is one literal, read best in one piece
 def convergence(report: Report) -> Spec:
     """ADMM's residual per layer and update, log scale."""
     values = [

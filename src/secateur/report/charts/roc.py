@@ -9,6 +9,7 @@ from secateur.types import Report
 __all__ = ["roc"]
 
 
+# longer than a function should be: one chart is one literal, read best in one piece
 def roc(report: Report) -> Spec:
     """ROC on log-log axes with bands."""
     values = [
