@@ -13,7 +13,7 @@ __all__ = ["roc"]
 def roc(report: Report) -> Spec:
     """ROC on log-log axes with bands."""
     values = [
-        {k: v for k, v in r.items() if k != "fpr" or v}
+        r
         for s in series_of(report, "roc")
         for r in rows_of(s, model=label(report, s.subject), attack=short(s.method))
     ]

@@ -1,0 +1,189 @@
+"""What the page, the charts and the words say of every kind of row; see also test_page.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from importlib import resources
+
+import pytest
+
+from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
+from secateur.report import attack_table, html, main_table, render_text, words
+from secateur.report.charts import charts
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text that is seen, and JSON scripts, of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.specs = [], [], {}
+        self.inside = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self.inside.append(dict(attrs))
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self.inside.pop()
+
+    def handle_data(self, data):
+        if not self.inside:
+            self.text.append(data)
+        elif self.inside[-1].get("type") == "application/json":
+            self.specs[self.inside[-1]["id"]] = json.loads(data)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return Page(html.render(made_report()))
+
+
+@pytest.fixture(scope="module")
+def specs():
+    return {name: spec for name, _, spec in charts(made_report())}
+
+
+def named(spec, name):
+    """Return the values of the data set of this name, wherever it stands in a specification."""
+    if isinstance(spec, dict):
+        if spec.get("data", {}).get("name") == name:
+            return spec["data"]["values"]
+        spec = list(spec.values())
+    found = [named(part, name) for part in spec] if isinstance(spec, list) else []
+    return next((f for f in found if f is not None), None)
+
+
+def test_names_of_users_are_text_in_every_place(page):
+    kinds = {tag for tag, _ in page.elements}
+    assert "b" not in kinds
+    assert sum(tag == "script" for tag, _ in page.elements) == len(page.specs) + 3
+    seen = " ".join(page.text)
+    assert f"On {HOSTILE}, an attacker" in seen
+    assert f"{PRUNED} keeps 10.0 % of the weights" in seen
+    models = {p["model"] for p in named(page.specs["spec-leak"], "points")}
+    assert models == set(KINDS)
+
+
+def test_no_element_names_an_address(page):
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            assert not str(attributes.get(name) or "").startswith(("http", "//")), (tag, attributes)
+    policy = [a["content"] for _, a in page.elements if "http-equiv" in a]
+    assert len(policy) == 1 and policy[0].startswith("default-src 'none'")
+
+
+def test_the_table_gives_counts_and_an_interval_or_says_why_not():
+    report = made_report()
+    lines = attack_table(report)
+    assert len(lines) == sum(r.risk == "membership" for r in report.rows)
+    for line in lines:
+        measured = line["counts"] and line["interval"] and re.search(r"\[.+, .+\]", line["value"])
+        assert measured or (line["value"] in ("not run", "not resolvable") and line["note"]), line
+    assert {line["value"] for line in lines if line["spelling"] == NASR} == {"not run"}
+
+
+def test_the_main_table_reads_the_lowest_rate_that_is_resolvable():
+    for line in main_table(made_report()):
+        assert line["TPR % at FPR"] == "20.0 [18.0, 22.0] at 5%"
+
+
+def test_the_points_of_the_leak_chart_are_the_reports_rows(specs):
+    report = made_report()
+    points = {p["model"]: p for p in named(specs["leak"], "points")}
+    for subject in KINDS:
+        rows = [r for r in report.rows if r.subject == subject and not r.versus]
+        auc = next(r for r in rows if r.metric == "auc")
+        test = next(r for r in rows if r.metric == "test accuracy")
+        point = points[subject]
+        assert (point["auc"], point["low"], point["high"]) == (auc.value, auc.low, auc.high)
+        assert point["test"] == test.value
+
+
+def test_curves_are_the_reports_series(specs):
+    by_kind = {}
+    for series in made_report().series:
+        by_kind.setdefault(series.kind, {})[series.subject] = series.columns
+    curve = named(specs["leak"], "curve")
+    for name, column in by_kind["early stopping"]["dense"].items():
+        assert [r[name] for r in curve] == list(column)
+    residuals = named(specs["convergence"], "convergence")
+    for name, column in by_kind["convergence"][PRUNED].items():
+        assert [r[name] for r in residuals] == list(column)
+    for subject in KINDS:
+        columns = by_kind["roc"][subject]
+        drawn = [r for r in named(specs["roc"], "roc") if r["model"] == subject]
+        for name in ("fpr", "tpr", "low", "high"):  # a log axis has no place for the point (0, 0)
+            assert [r[name] for r in drawn] == list(columns[name][1:])
+        bars = [r for r in named(specs["histograms"], "histograms") if r["model"] == subject]
+        for kind, name in (("members", "members"), ("non-members", "non_members")):
+            got = [r for r in bars if r["records"] == kind]
+            assert [r["density"] for r in got] == list(by_kind["histogram"][subject][name])
+            assert [r["left"] for r in got] == list(by_kind["histogram"][subject]["left"])
+
+
+def test_panels_stand_in_the_reports_order(specs):
+    assert specs["histograms"]["facet"]["sort"] == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ((-0.05, 0.02), "leaks less"),
+        ((0.05, 0.02), "leaks more"),
+        ((0.01, 0.02), "no detectable difference"),
+        ((0.02, 0.02), "no detectable difference"),
+        ((-0.02, 0.02), "no detectable difference"),
+    ],
+)
+def test_each_comparison_is_worded_by_its_own_interval(pair, said):
+    told = words.answer(made_report(against_dense=pair, against_stopped=(0.0, 0.01)))
+    against_dense = next(s for s in told if "trained to the end" in s)
+    against_stopped = next(s for s in told if "stopped at the nearest" in s)
+    assert said in against_dense
+    assert "shows no detectable difference" in against_stopped
+    told = words.answer(made_report(against_dense=(0.0, 0.01), against_stopped=pair))
+    assert said in next(s for s in told if "stopped at the nearest" in s)
+    assert "no detectable difference" in next(s for s in told if "trained to the end" in s)
+
+
+def test_the_answer_warns_of_the_naive_number_and_of_raised_controls():
+    told = " ".join(words.answer(made_report()))
+    assert "would have reported 0.550 [0.530, 0.570]" in told
+    assert "the controls gap are raised" in told
+    assert "lower bound" in told
+
+
+def test_no_word_promises_anything(page):
+    seen = " ".join(page.text)
+    template = resources.files("secateur.report").joinpath("templates/report.html.j2")
+    source = re.sub(r"\|\s*safe\b", "", template.read_text(encoding="utf-8"))  # jinja's filter
+    sentences = " ".join(words.answer(made_report()))
+    for text in (seen, source, sentences, render_text(made_report())):
+        assert not re.search(r"\b(private|safe|safely|protected|protects)\b", text, re.IGNORECASE)
+
+
+def test_the_text_has_every_subject_and_the_lower_bound():
+    text = render_text(made_report(), width=240)
+    for subject in KINDS:
+        assert subject in text
+    assert "An audit is an empirical lower bound on leakage, never a guarantee." in text
+    assert "controls raised: gap" in text and "of 2" in text
+
+
+def test_without_series_the_points_stand_alone_and_tables_still_sort():
+    report = made_report(series=False)
+    assert [name for name, _, _ in charts(report)] == ["leak"]
+    found = html.render(report)
+    assert 'id="chart-leak"' in found and 'id="chart-roc"' not in found
+    bare = made_report(series=False)
+    object.__setattr__(bare, "rows", tuple(r for r in bare.rows if r.metric != "test accuracy"))
+    found = html.render(bare)
+    assert "vegaEmbed" not in found and "<h2>Charts</h2>" not in found
+    assert "table.sortable" in found
+    assert STOPPED in found
