@@ -1,0 +1,163 @@
+"""Audits by hand: rows against the measures, what is left out and why; see also test_audit.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from secateur import measure
+from secateur.attack.learned import NasrAttack
+from secateur.attack.membership import LiRA, LossThreshold
+from secateur.auditing import audit, needed_signals
+from secateur.auditing.choices import matched_epochs, strongest
+from secateur.auditing.subjects import observe_subjects
+from secateur.compress import Magnitude
+from secateur.probe import SignalProbe
+from secateur.train import Snapshots, apply, train_fleet
+from small_world import small_membership, small_recipe, small_records
+
+PER_RECORD = LiRA(variance="per record")
+LEARNED = NasrAttack(epochs=1)
+ATTACKS = (LiRA(), LossThreshold(), LEARNED)
+METRICS = {"auc", "balanced accuracy", "accuracy", "tpr at 1% fpr"}
+
+
+def grown(who, attacks=ATTACKS):
+    """A dense fleet with snapshots and a pruned one, over the records of the small world."""
+    records = small_records()
+    dense = train_fleet(
+        small_recipe(),
+        records,
+        who,
+        seed=0,
+        engine="serial",
+        snapshots=Snapshots(epochs=(1, 3), probe=SignalProbe(signals=needed_signals(attacks))),
+    )
+    pruned = apply(
+        Magnitude(rate=4, retrain_epochs=1), dense, records, seed=0, engine="serial", name="small"
+    )
+    return records, dense, pruned
+
+
+@pytest.fixture(scope="module")
+def world():
+    return grown(small_membership(small_records(), targets=2, references=8))
+
+
+@pytest.fixture(scope="module")
+def report(world):
+    records, dense, pruned = world
+    return audit([dense, pruned], records, attacks=ATTACKS, seed=0)
+
+
+def rows_of(report, **wanted):
+    return [r for r in report.rows if all(getattr(r, k) == v for k, v in wanted.items())]
+
+
+def test_every_subject_has_every_metric_of_every_attack_that_can_run(report):
+    stopped = {m["view"] for m in report.facts["matched"]}
+    subjects = {r.subject for r in report.rows}
+    assert subjects == {"dense", "small"} | stopped
+    for subject in subjects:
+        for attack in ATTACKS:
+            rows = rows_of(report, subject=subject, method=repr(attack), versus="")
+            metrics = {r.metric for r in rows if r.threat == attack.threat}
+            if subject in stopped and attack is LEARNED:  # no posteriors are kept on the way
+                assert not metrics
+            else:
+                assert metrics >= METRICS, (subject, attack)
+
+
+def test_adaptive_and_naive_rows_are_what_the_measures_say(world, report):
+    records, dense, pruned = world
+    seen = [s.observations for s in observe_subjects([dense, pruned], records, ATTACKS, workers=0)]
+    who = dense.membership
+    mixed = {}
+    for key, values in seen[1].views["small"].items():
+        mixed[key] = np.array(seen[0].views["dense"][key])
+        mixed[key][who.targets] = values[who.targets]
+    naive = replace(seen[1], views={"small": mixed})
+    for attack in (LiRA(), LossThreshold()):
+        about = {"subject": "small", "method": repr(attack)}
+        for threat, observations in (("adaptive", seen[1]), ("naive", naive)):
+            wanted = measure.auc(attack(observations), who, threat=threat, **about)
+            kind = attack.threat if threat == "adaptive" else threat
+            found = rows_of(report, metric="auc", versus="", threat=kind, **about)
+            assert [r.value for r in found] == [wanted.value]
+            assert (found[0].low, found[0].high) == (wanted.low, wanted.high)
+    assert not rows_of(report, subject="dense", threat="naive")
+    assert not rows_of(report, method=repr(LEARNED), threat="naive")
+
+
+def test_differences_are_the_targets_own(report):
+    for row in report.rows:
+        if row.versus and row.metric == "auc":
+            about = {"method": row.method, "metric": "auc", "threat": row.threat, "versus": ""}
+            one = rows_of(report, subject=row.subject, **about)[0]
+            other = rows_of(report, subject=row.versus, **about)[0]
+            assert row.value == pytest.approx(one.value - other.value, abs=1e-12)
+            assert row.counts["targets"] == 2
+
+
+def test_the_whole_audit_keeps_its_choices_when_the_targets_change(world, report):
+    records, dense, pruned = world
+    swapped = []
+    for fleet in (dense, pruned):  # another model stands where each target stood
+        targets = fleet.membership.targets.tolist()
+        artifacts = list(fleet.artifacts)
+        for target, other in zip(targets, reversed(targets), strict=True):
+            artifacts[target] = fleet.artifacts[other]
+        swapped.append(replace(fleet, artifacts=artifacts))
+    found = audit(swapped, records, attacks=ATTACKS, seed=0)
+    assert found.facts["strongest"] == report.facts["strongest"]
+    assert found.facts["matched"] == report.facts["matched"]
+    about = {"subject": "dense", "method": repr(LiRA()), "metric": "auc"}
+    assert rows_of(found, **about)[0].value != rows_of(report, **about)[0].value
+
+
+def test_the_strongest_attack_has_the_largest_auc_on_pseudo_targets(world):
+    records, dense, _ = world
+    subject = observe_subjects([dense], records, ATTACKS, workers=0)[0]
+    chosen = strongest(subject, ATTACKS, seed=0)
+    assert chosen in {repr(a) for a in ATTACKS if not a.needs_posteriors}
+    for attack in (LiRA(), LossThreshold()):
+        assert strongest(subject, [attack], seed=0) == repr(attack)
+    assert strongest(subject, [LEARNED], seed=0) is None
+
+
+def test_of_equally_near_epochs_the_earliest_matches(world):
+    records, _, pruned = world
+    subject = observe_subjects([pruned], records, ATTACKS, workers=0)[0]
+    train, test = subject.accuracies()
+    points = [(1, train - 0.1, test - 0.1), (2, train + 0.1, test + 0.1), (5, train + 0.1, test)]
+    assert matched_epochs(points, subject) == {"train accuracy": 1, "test accuracy": 5}
+
+
+def test_an_attack_without_its_references_says_so_as_naive_too():
+    records = small_records()
+    who = small_membership(records, targets=2, references=8)
+    inside = who.inside.copy()
+    record = int(who.pools["audit"][0])
+    inside[who.references, record] = np.arange(len(who.references)) > 0  # one alone is without it
+    records, dense, pruned = grown(replace(who, inside=inside), (PER_RECORD, LossThreshold()))
+    report = audit([dense, pruned], records, attacks=(PER_RECORD, LossThreshold()), seed=0)
+    rows = rows_of(report, method=repr(PER_RECORD))
+    assert {(r.subject, r.threat) for r in rows} >= {("dense", "adaptive"), ("small", "naive")}
+    for row in rows:
+        assert row.status == "not run" and row.value is None
+        assert f"record {record} has 7 in and 1 out of 8 references" in row.why
+    assert set(report.facts["strongest"].values()) == {repr(LossThreshold())}
+
+
+def test_one_seed_gives_one_report(world, report):
+    records, dense, pruned = world
+    again = audit([dense, pruned], records, attacks=ATTACKS, seed=0)
+    first, second = report.to_dict(), again.to_dict()
+    assert first["provenance"].pop("context") == second["provenance"].pop("context")
+    assert first == second
+    other = audit([dense, pruned], records, attacks=ATTACKS, seed=1).to_dict()
+    assert other["rows"] != first["rows"]  # the learned attack alone has coins to toss
+    changed = {a["method"] for a, b in zip(first["rows"], other["rows"], strict=True) if a != b}
+    assert changed == {repr(LEARNED)}
