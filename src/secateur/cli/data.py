@@ -39,7 +39,7 @@ def list_(data_dir: Path | None) -> None:
         elif data_dir is None:
             state = "no folder named (--data-dir or SECATEUR_DATA)"
         else:
-            missing = [f for f in data_set.files if not (data_dir / f).is_file()]
+            missing = data_set.missing(data_dir)
             state = (
                 f"not at the usual place: {', '.join(missing)}"
                 if missing

@@ -15,7 +15,7 @@ import numpy as np
 
 from secateur import store
 from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
-from secateur.data import draw, load, restrict
+from secateur.data import data_set, draw, load, restrict
 from secateur.errors import InputError, NotEnoughReferencesError, StoreError
 from secateur.spelling import parse
 from secateur.types import AUDIT
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
-    "DEFAULT_SIZES",
     "check_fit",
     "default_recipe",
     "engine",
@@ -40,22 +39,6 @@ __all__ = [
     "refuse_without_references",
     "world",
 ]
-
-DEFAULT_RECIPES = {
-    "digits": "Recipe(build=MLP(widths=(64, 256, 128, 10)), optimiser=Adam(lr=0.002), epochs=80, "
-    "batch_size=32)",
-    "location30": "Recipe(build=MLP(widths=(446, 512, 256, 128, 30)), optimiser=Adam(lr=0.001), "
-    "epochs=30, batch_size=64)",
-    "mnist": "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25, batch_size=32)",
-    "fashion-mnist": "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25, batch_size=32)",
-}
-# members per model, population, utility
-DEFAULT_SIZES = {
-    "digits": (300, 400, 797),
-    "location30": (1000, 1000, 2010),
-    "mnist": (1000, 1000, 5000),
-    "fashion-mnist": (1000, 1000, 5000),
-}
 
 
 def _names(*kinds: str) -> dict[str, Callable[..., Any]]:
@@ -159,8 +142,18 @@ def check_fit(recipe: Recipe, records: Records) -> None:
 
 
 def default_recipe(data: str) -> str:
-    """Return the spelling of a data set's default recipe."""
-    return DEFAULT_RECIPES[data]
+    """Return the spelling of a data set's default recipe.
+
+    Raises:
+        InputError: it has none, because classes or shapes depend on the user's own files.
+    """
+    found = data_set(data)
+    if not found.recipe:
+        raise InputError(
+            f"{data} has no default recipe, since its classes are those of your own files; give "
+            'one, such as --recipe "Recipe(build=SmallCNN(channels=3, classes=10))"'
+        )
+    return found.recipe
 
 
 def log_spaced(epochs: int) -> tuple[int, ...]:

@@ -104,9 +104,9 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
 
 def _pools(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
     """Return records per pool; members, population, utility are by default the data set's."""
-    from secateur.cli.runs import DEFAULT_SIZES
+    from secateur.data import data_set
 
-    sizes = zip(asked, DEFAULT_SIZES[data], strict=True)
+    sizes = zip(asked, data_set(data).sizes, strict=True)
     members, population, utility = (default if n is None else n for n, default in sizes)
     return {"audit": 2 * members, "population": population, "utility": utility}
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from secateur.data.dataset import DataFile, DataSet
 from secateur.data.embedded import digits
+from secateur.data.idx import fashion_mnist, mnist
+from secateur.data.location import location30
 from secateur.data.membership import draw, given, restrict, select
-from secateur.data.named import DATA_SETS, DataSet, fashion_mnist, load, location30, mnist
+from secateur.data.named import DATA_SETS, data_set, load
 from secateur.data.planted import planted_records, planted_world
 
 __all__ = [
     "DATA_SETS",
+    "DataFile",
     "DataSet",
+    "data_set",
     "digits",
     "draw",
     "fashion_mnist",

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.data.bounded import PACKED, unpacked
+from secateur.data.bounded import PACKED, refuse_other_content, unpacked
+from secateur.data.dataset import DataFile, DataSet, find_file, mended_by, put_into
 from secateur.errors import DataFileError
+from secateur.types import Records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["location_text", "parse_location"]
+__all__ = ["LOCATION30", "location30", "location_text", "parse_location"]
 
 COLUMNS = 446
 CLASSES = 30
 MEMBER = "bangkok"
 MOST_BYTES = 2**24  # the text has 4.5 MB
+COUNTS = {MEMBER: 5_010}
+# SHA-256 of the canonical text
+SHA256 = {MEMBER: "2ca8f7fc231251e089823e44d39f2d1eed124574cc351c7f80368cfe631dd718"}
+ORIGIN = put_into("", "dataset_location.tgz (GitHub privacytrustlab/datasets)")
 
 
 def location_text(path: Path) -> bytes:
@@ -94,3 +100,50 @@ def _label(path: Path, number: int, cell: str) -> int:
             f"{path}, line {number}, column 1: label {cell[:20]!r} is not in 1 .. {CLASSES}"
         )
     return int(text) - 1
+
+
+def location30(folder: Path) -> Records:
+    """Read Location-30: check-ins of 5,010 people, 446 binary features, 30 classes.
+
+    Args:
+        folder: holds `dataset_location.tgz`, or the file `bangkok` out of it.
+
+    Returns:
+        Records with inputs `[5010, 446]` of 0 and 1, labels 0 .. 29 for the file's 1 .. 30.
+
+    Raises:
+        DataFileError: a file is missing, truncated, altered, or not of this format; the message
+            names line and column.
+
+    Reference: Shokri et al. 2017.
+    """
+    names = tuple(
+        f"{place}{file}"
+        for place in ("", "location30/")
+        for file in ("dataset_location.tgz", "bangkok")
+    )
+    with mended_by(ORIGIN):
+        path = find_file(Path(folder), names, what="location30 needs dataset_location.tgz")
+        text = location_text(path)
+        inputs, labels = parse_location(path, text)
+        if len(labels) != COUNTS[MEMBER]:
+            raise DataFileError(
+                f"{path} holds {len(labels)} records, the canonical file {COUNTS['bangkok']}"
+            )
+        refuse_other_content(path, text, sha256=SHA256[MEMBER], what="Location-30")
+    return Records.from_arrays(inputs, labels, n_classes=CLASSES, name="location30")
+
+
+LOCATION30 = DataSet(
+    name="location30",
+    about="check-ins of 5,010 people, 446 binary features, 30 classes",
+    files=(DataFile(path="dataset_location.tgz"),),
+    others=("bangkok", "location30/bangkok", "location30/dataset_location.tgz"),
+    origin=ORIGIN,
+    read=location30,
+    terms="its makers state none",
+    recipe="Recipe(build=MLP(widths=(446, 512, 256, 128, 30)), optimiser=Adam(lr=0.001), "
+    "epochs=30, batch_size=64)",
+    sizes=(1000, 1000, 2010),
+    n_records=5_010,
+)

@@ -16,7 +16,7 @@ from secateur.types.base import (
 from secateur.types.evidence import Observations, Outcomes, Scores, Signal
 from secateur.types.membership import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Role
 from secateur.types.models import Artifact, Fleet, Provenance
-from secateur.types.records import ArraySource, Records, Source
+from secateur.types.records import Records
 from secateur.types.report import (
     SCHEMA_VERSION,
     Control,
@@ -27,6 +27,7 @@ from secateur.types.report import (
     Series,
     Status,
 )
+from secateur.types.sources import ArraySource, ByteSource, Source
 
 __all__ = [
     "ATTACK",
@@ -37,6 +38,7 @@ __all__ = [
     "ArraySource",
     "Artifact",
     "BoolArray",
+    "ByteSource",
     "Control",
     "Estimand",
     "Fleet",

@@ -1,74 +1,20 @@
-"""Labelled records of persons, and where their inputs come from."""
+"""Labelled records of persons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secateur.errors import DataError
 from secateur.types.base import IntArray, digest_arrays, frozen, set_fields
+from secateur.types.sources import ArraySource, ByteSource, Source
 
-__all__ = ["ArraySource", "Records", "Source"]
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Where a record's input comes from: memory, a memory map, files read lazily."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape with the number of records first."""
-        ...
-
-    def gather(self, indices: IntArray) -> NDArray[np.float32]:
-        """Return the inputs at these indices, float32 `[len(indices), *shape[1:]]`."""
-        ...
-
-    def digest(self) -> str:
-        """Return a digest of the content of all records."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArraySource:
-    """Inputs in memory, float32 `[records, ...]`, all finite."""
-
-    values: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        values = np.asarray(self.values)
-        if values.ndim < 2:
-            raise DataError(
-                f"inputs need the shape [records, ...], got {values.shape}; add an axis"
-            )
-        values = np.ascontiguousarray(values, dtype=np.float32)
-        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-        bad = np.flatnonzero(~finite)
-        if bad.size:
-            raise DataError(
-                f"{bad.size} of {len(values)} records have inputs that are NaN or infinite, first"
-                f" at "
-                f"index {bad[0]}; remove or impute them before the audit"
-            )
-        set_fields(self, values=frozen(values))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape with the number of records first."""
-        return self.values.shape
-
-    def gather(self, indices: IntArray) -> NDArray[np.float32]:
-        """Return the inputs at these indices."""
-        return self.values[indices]
-
-    def digest(self) -> str:
-        """Return a digest of all inputs."""
-        return digest_arrays({"values": self.values})
+__all__ = ["Records"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -188,9 +134,12 @@ class Records:
     def take(self, indices: IntArray) -> Records:
         """Return the records at these indices, in this order, in memory; ids and units are kept."""
         indices = np.asarray(indices)
+        held = self.source
         assert self.ids is not None and self.units is not None  # set by __post_init__
         return Records(
-            source=ArraySource(values=self.gather(indices)),
+            source=held.take(indices)
+            if isinstance(held, ByteSource)
+            else ArraySource(values=held.gather(indices)),
             labels=self.labels[indices],
             n_classes=self.n_classes,
             name=self.name,

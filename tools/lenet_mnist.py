@@ -1,0 +1,174 @@
+"""ADMM on LeNets over all of MNIST, at rates of the literature, beside one-shot magnitude.
+
+    python -m tools.lenet_mnist --data-dir DATA --network LeNet5 --rate 15.78 --seeds 3
+    python -m tools.lenet_mnist --data-dir DATA --network LeNet20 --rate 71 --seeds 1
+
+All 60,000 training pictures are members, the 10,000 test pictures are never read in training.
+Both routes start from the same dense network and take the same number of epochs: ADMM, hard prune,
+masked retraining; or as many epochs of further dense training, one-shot magnitude, the same
+retraining.
+Models lie in `--work` and are found again: an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from secateur import store
+from secateur.compress import ADMM, Magnitude, convergence, count_kept
+from secateur.context import hardware
+from secateur.data import load
+from secateur.errors import SecateurError
+from secateur.models import LeNet5, LeNet20, logits_of, prunable, rebuild
+from secateur.train import Adam, Recipe, Serial, apply, train_fleet
+from secateur.types import AUDIT, Fleet, Membership, Records
+
+NETWORKS = {"LeNet5": LeNet5(), "LeNet20": LeNet20()}
+TRAIN, TEST = slice(0, 60_000), slice(60_000, 70_000)
+
+
+def everything_inside(records: Records, seeds: int) -> Membership:
+    """Return a membership in which every model trains on the canonical training pictures."""
+    inside = np.zeros((seeds, len(records)), dtype=np.bool_)
+    inside[:, TRAIN] = True
+    assert records.units is not None  # set by Records
+    return Membership(
+        inside=inside,
+        roles=("given",) * seeds,
+        pools={AUDIT: np.arange(len(records))},
+        units=records.units,
+        seed=0,
+        drawn=False,
+    )
+
+
+def steps(rate: float) -> dict[str, tuple[str, Any]]:
+    """Return each step's name, the step that it starts from, and its transform."""
+    retrain = Adam(lr=1e-3, schedule="cosine")
+    toward = ADMM(rate=rate, scope="global", retrain_epochs=0)
+    further = Magnitude(
+        sparsity=0.0,
+        retrain_epochs=toward.updates * toward.epochs_per_update,
+        optimiser=Adam(lr=2e-3),
+    )
+    once = Magnitude(rate=rate, scope="global", retrain_epochs=0)
+    last = Magnitude(rate=rate, scope="global", retrain_epochs=15, optimiser=retrain)
+    return {
+        "admm, hard pruned": ("dense", toward),
+        "admm, retrained": ("admm, hard pruned", last),
+        "dense, trained on": ("dense", further),
+        "magnitude, hard pruned": ("dense, trained on", once),
+        "magnitude, retrained": ("magnitude, hard pruned", last),
+    }
+
+
+def measured(fleet: Fleet, records: Records, name: str) -> list[dict[str, Any]]:
+    """Return one row per model: losses and accuracies on the two parts, weights kept, residuals."""
+    rows = []
+    for seed, artifact in enumerate(fleet.artifacts):
+        module = rebuild(artifact, fleet.recipe.build)
+        logits = logits_of(module, records).astype(np.float64)
+        loss = logsumexp(logits, axis=1) - logits[np.arange(len(records)), records.labels]
+        right = logits.argmax(axis=1) == records.labels
+        counts = count_kept(artifact.tensors, prunable(module), dict(module.named_parameters()))
+        rows.append(
+            {
+                "step": name,
+                "seed": seed,
+                "train_loss": float(loss[TRAIN].mean()),
+                "test_loss": float(loss[TEST].mean()),
+                "train_accuracy": float(right[TRAIN].mean()),
+                "test_accuracy": float(right[TEST].mean()),
+                **counts,
+                "residual": convergence(artifact),
+                "kept_per_layer": {
+                    layer: [
+                        int(np.count_nonzero(artifact.tensors[layer])),
+                        artifact.tensors[layer].size,
+                    ]
+                    for layer in prunable(module)
+                },
+            }
+        )
+        print(
+            f"{name}, seed {seed}: test accuracy {100 * rows[-1]['test_accuracy']:.2f} %, "
+            f"train loss {rows[-1]['train_loss']:.5f}, kept {counts['kept']} of {counts['prunable']}",
+            flush=True,
+        )
+    return rows
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train, prune and measure every step."""
+    records = load("mnist", arguments.data_dir)
+    membership = everything_inside(records, arguments.seeds)
+    recipe = Recipe(
+        build=NETWORKS[arguments.network],
+        optimiser=Adam(lr=1e-3, schedule="cosine"),
+        epochs=20,
+        batch_size=128,
+    )
+    work = arguments.work / f"{arguments.network}-{arguments.rate:g}"
+    fleets = {
+        "dense": train_fleet(
+            recipe, records, membership, seed=0, engine=Serial(), folder=work / "dense"
+        )
+    }
+    rows = measured(fleets["dense"], records, "dense")
+    for name, (start, transform) in steps(arguments.rate).items():
+        folder = work / name.replace(", ", "-").replace(" ", "-")
+        made = apply(
+            transform, fleets[start], records, seed=0, engine=Serial(), folder=folder, name=name
+        )
+        assert isinstance(made, Fleet)
+        made = store.open_fleet(folder, recipe=recipe)
+        fleets[name] = made
+        rows += measured(made, records, name)
+    return {
+        "experiment": "lenet-mnist",
+        "command": shlex.join(["python", "-m", "tools.lenet_mnist", *arguments.shown]),
+        "network": repr(recipe.build),
+        "rate": arguments.rate,
+        "seeds": arguments.seeds,
+        "records": records.digest,
+        "pipelines": {name: list(f.pipeline) for name, f in fleets.items()},
+        "cpu_seconds_per_model": {name: list(f.costs) for name, f in fleets.items()},
+        "machine": hardware(),
+        "rows": rows,
+    }
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="LeNet5")
+    parser.add_argument("--rate", type=float, default=15.78)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path("runs/lenet-mnist"))
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.shown = [
+        *("--data-dir", "DATA", "--network", arguments.network, "--rate", f"{arguments.rate:g}"),
+        *("--seeds", str(arguments.seeds), "--out", f"results/experiments/{arguments.out.name}"),
+    ]
+    try:
+        found = run(arguments)
+    except SecateurError as error:
+        print(f"lenet_mnist: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    store.write_document(arguments.out, {"format": "secateur-experiment-1", **found})
+    print(f"written: {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
