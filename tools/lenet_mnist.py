@@ -99,7 +99,8 @@ def measured(fleet: Fleet, records: Records, name: str) -> list[dict[str, Any]]:
         )
         print(
             f"{name}, seed {seed}: test accuracy {100 * rows[-1]['test_accuracy']:.2f} %, "
-            f"train loss {rows[-1]['train_loss']:.5f}, kept {counts['kept']} of {counts['prunable']}",
+            f"train loss {rows[-1]['train_loss']:.5f}, "
+            f"kept {counts['kept']} of {counts['prunable']}",
             flush=True,
         )
     return rows
