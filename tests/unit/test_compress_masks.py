@@ -285,3 +285,36 @@ def test_weights_are_counted_on_what_is_stored_and_buffers_are_left_out():
         "parameters": 6,
         "nonzero": 3,
     }
+
+
+OWN = (("a", 0.8), ("b", 0.25))
+
+
+def test_a_budget_of_its_own_for_each_layer_is_reached_to_the_weight():
+    budget = Budget(sparsities=OWN)
+    assert budget.layers(["b", "a"]) == ("a", "b")
+    assert budget.counts({"a": (5, 5), "b": (2, 4)}) == {"a": 5, "b": 6}
+    assert budget.counts({"a": (1, 1), "b": (2, 4)})["a"] == 1
+    scores = {"a": torch.rand(5, 5), "b": torch.rand(2, 4)}
+    assert {n: int(m.sum()) for n, m in choose_masks(scores, budget).items()} == {"a": 5, "b": 6}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sparsities": OWN, "rate": 2.0}, "give one of the three"),
+        ({"sparsities": (("a", 1.0),)}, r"sparsity 1.0 is not in \[0, 1\)"),
+        ({"sparsities": (("a", 0.5), ("a", 0.6))}, "name a layer more than once"),
+        ({"sparsities": ("a", "b")}, "must be pairs of a layer's name and a share"),
+        ({"sparsities": OWN, "scope": "global"}, "have no meaning; leave both out"),
+    ],
+)
+def test_a_budget_for_each_layer_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(MethodError, match=message):
+        Budget(**fields)
+
+
+def test_every_layer_needs_a_budget_of_its_own_or_an_exemption():
+    with pytest.raises(MethodError, match=r"name \['a', 'b'\], but the weights to prune are"):
+        Budget(sparsities=OWN).layers(["a", "b", "c"])
+    assert Budget(sparsities=OWN, exempt=("c",)).layers(["a", "b", "c"]) == ("a", "b")

@@ -298,3 +298,12 @@ def test_a_hook_lifted_over_three_models_equals_three_serial_runs(hook):
             assert many.keys() == one.keys()
             for name in one:
                 torch.testing.assert_close(many[name][i], one[name])
+
+
+def test_magnitude_in_rounds_reaches_each_layers_own_sparsity():
+    method = Magnitude(sparsities=(("a.weight", 0.75), ("b.weight", 0.0)), rounds=2)
+    early, final = method.budgets()
+    assert dict(early.sparsities) == {"a.weight": 0.5, "b.weight": 0.0}
+    assert final == method.budget
+    with pytest.raises(MethodError, match="there is no one rate"):
+        method.rates()

@@ -53,6 +53,8 @@ class ADMM:
         optimiser: of the ADMM part, kept over all updates.
         retrain_epochs: epochs with fixed masks afterwards.
         retrain_optimiser: of the retraining.
+        sparsities: pairs (name, share removed), a budget for each layer by itself, instead of
+            `rate` and `sparsity`.
 
     Raises:
         SparsityError: a rate, sparsity or floor that cannot be reached.
@@ -63,7 +65,8 @@ class ADMM:
     sorted order, that of the artifact's masks.
 
     Other schedules from the literature:
-        Zhang et al. 2018, LeNet: `ADMM(updates=30, rho=(1e-4, 1e-4))`.
+        Zhang et al. 2018, LeNet: `ADMM(updates=30, rho=(1e-4, 1e-4), sparsities=(("0.weight", 0.8),
+            ("2.weight", 0.92), ("5.weight", 0.991), ("7.weight", 0.93)))` on `LeNet20()`.
         Ye et al. 2019: `ADMM(updates=10, rho=(1e-3, 1e-3 * 1.3**9), epochs_per_update=20)`.
 
     Example:
@@ -92,13 +95,14 @@ class ADMM:
     optimiser: Optimiser = field(default_factory=lambda: Adam(lr=2e-3))
     retrain_epochs: int = 15
     retrain_optimiser: Optimiser = field(default_factory=lambda: Adam(lr=1e-3))
+    sparsities: tuple[tuple[str, float], ...] = ()
 
     fresh: ClassVar[bool] = False
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "wang2021against"
 
     def __post_init__(self) -> None:
-        if self.rate is None and self.sparsity is None:
+        if self.rate is None and self.sparsity is None and not self.sparsities:
             set_fields(self, rate=10.0)
         _ = self.budget
         if self.updates < 0 or self.epochs_per_update < 1 or self.retrain_epochs < 0:
@@ -122,6 +126,7 @@ class ADMM:
             scope=self.scope,
             floor=self.floor,
             exempt=self.exempt,
+            sparsities=self.sparsities,
         )
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:

@@ -32,6 +32,8 @@ class Budget:
             allocation `erk`); one weight per layer is always kept.
         exempt: names of weights that are left whole and not counted.
         allocation: how the scope `layer` spreads the budget.
+        sparsities: pairs (name, share removed in [0, 1)), a budget for each layer by itself,
+            instead of `rate` and `sparsity`; every layer that is not exempt is named.
 
     Raises:
         SparsityError: the rate, sparsity or floor is out of range, or both or none are given.
@@ -48,9 +50,10 @@ class Budget:
     floor: float = 0.01
     exempt: tuple[str, ...] = ()
     allocation: Allocation = "uniform"
+    sparsities: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        _check_amount(self.rate, self.sparsity)
+        _check_amount(self.rate, self.sparsity, self.sparsities)
         if not 0 <= self.floor < 1:
             raise SparsityError(
                 f"floor {self.floor} is not in [0, 1): it is the least share of a layer that is "
@@ -64,6 +67,11 @@ class Budget:
             raise MethodError(
                 f"allocation {self.allocation!r} has no meaning with scope 'global', where the "
                 "ranking decides each layer's share; use scope 'layer'"
+            )
+        if self.sparsities and (self.scope, self.allocation) != ("layer", "uniform"):
+            raise MethodError(
+                f"sparsities name a budget for each layer, so scope={self.scope!r} and "
+                f"allocation={self.allocation!r} have no meaning; leave both out"
             )
         if isinstance(self.exempt, str):
             raise MethodError(
@@ -91,6 +99,12 @@ class Budget:
                 f"nothing to prune: of the prunable weights {sorted(prunable)} all are exempt; "
                 "exempt fewer"
             )
+        named = {name for name, _ in self.sparsities}
+        if self.sparsities and named != set(left):
+            raise MethodError(
+                f"sparsities name {sorted(named)}, but the weights to prune are {list(left)}; name "
+                "each of them once, or exempt those that stay whole"
+            )
         return left
 
     def total(self, weights: int) -> int:
@@ -104,7 +118,15 @@ class Budget:
         return weights - round(weights * self.sparsity)
 
     def counts(self, shapes: Shapes) -> dict[str, int]:
-        """Return how many weights each layer keeps in the scope `layer`; they sum to `total`."""
+        """Return how many weights each layer keeps in the scope `layer`.
+
+        They sum to `total`; where each layer has a sparsity of its own, a layer of n weights keeps
+        n - round(n * sparsity), at least one.
+        """
+        if self.sparsities:
+            own = dict(self.sparsities)
+            sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+            return {name: max(1, n - round(n * own[name])) for name, n in sizes.items()}
         return keep_counts(
             shapes,
             total=self.total(sum(map(math.prod, shapes.values()))),
@@ -124,7 +146,24 @@ class Budget:
         return floors
 
 
-def _check_amount(rate: float | None, sparsity: float | None) -> None:
+def _check_amount(
+    rate: float | None, sparsity: float | None, sparsities: tuple[tuple[str, float], ...]
+) -> None:
+    if sparsities:
+        if rate is not None or sparsity is not None:
+            raise SparsityError(
+                f"rate={rate}, sparsity={sparsity} and sparsities of layers: give one of the three"
+            )
+        if any(len(pair) != 2 or not isinstance(pair[0], str) for pair in sparsities):
+            raise MethodError(
+                f"sparsities must be pairs of a layer's name and a share, got {sparsities!r}; "
+                "write sparsities=(('0.weight', 0.8), ('3.weight', 0.9))"
+            )
+        if len(dict(sparsities)) != len(sparsities):
+            raise MethodError(f"sparsities name a layer more than once: {sparsities!r}")
+        for _, share in sparsities:
+            _check_amount(None, share, ())
+        return
     if (rate is None) == (sparsity is None):
         raise SparsityError(
             f"rate={rate} and sparsity={sparsity}: give exactly one of them; "

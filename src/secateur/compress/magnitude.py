@@ -34,6 +34,8 @@ class Magnitude:
         rounds: 1 prunes at once.
         retrain_epochs: epochs after each round.
         optimiser: of the retraining, fresh in each round.
+        sparsities: pairs (name, share removed), a budget for each layer by itself, instead of
+            `rate` and `sparsity`.
 
     Raises:
         SparsityError: a rate, sparsity or floor that cannot be reached.
@@ -55,13 +57,14 @@ class Magnitude:
     rounds: int = 1
     retrain_epochs: int = 15
     optimiser: Optimiser = field(default_factory=Adam)
+    sparsities: tuple[tuple[str, float], ...] = ()
 
     fresh: ClassVar[bool] = False
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "han2015learning"
 
     def __post_init__(self) -> None:
-        if self.rate is None and self.sparsity is None:
+        if self.rate is None and self.sparsity is None and not self.sparsities:
             set_fields(self, rate=10.0)
         _ = self.budget
         if self.rounds < 1 or self.retrain_epochs < 0:
@@ -79,20 +82,28 @@ class Magnitude:
             scope=self.scope,
             floor=self.floor,
             exempt=self.exempt,
+            sparsities=self.sparsities,
         )
 
     def rates(self) -> tuple[float, ...]:
         """Return the compression rate after each round."""
+        if self.sparsities:
+            raise MethodError("with sparsities of layers there is no one rate; see `budgets`")
         final = 1.0 / (1.0 - self.sparsity) if self.sparsity is not None else float(self.rate or 1)
         steps = range(1, self.rounds)
         return (*(float(final ** (r / self.rounds)) for r in steps), final)
 
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return what may be kept after each round."""
+        if not self.sparsities:
+            early = [replace(self.budget, rate=r, sparsity=None) for r in self.rates()[:-1]]
+            return (*early, self.budget)
+        parts = [r / self.rounds for r in range(1, self.rounds)]
+        own = [tuple((name, 1 - (1 - s) ** part) for name, s in self.sparsities) for part in parts]
+        return (*(replace(self.budget, sparsities=pairs) for pairs in own), self.budget)
+
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return one phase per round, the recipe's hooks before the mask."""
-        early = [
-            replace(self.budget, rate=rate, sparsity=None)
-            for rate in self.rates()[: self.rounds - 1]
-        ]
         return tuple(
             Phase(
                 epochs=self.retrain_epochs,
@@ -100,5 +111,5 @@ class Magnitude:
                 optimiser=self.optimiser,
                 streams=recipe.streams,
             )
-            for budget in (*early, self.budget)
+            for budget in self.budgets()
         )
