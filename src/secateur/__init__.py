@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     )
     from secateur.auditing import audit, default_attacks
     from secateur.compress import ADMM, Magnitude, RandomMask
-    from secateur.data import digits, draw, given, load
+    from secateur.data import Queries, digits, draw, given, load
     from secateur.errors import SecateurError, SecateurWarning
-    from secateur.measure import auc, balanced_accuracy, difference, tpr_at_fpr
+    from secateur.measure import auc, balanced_accuracy, by_group, difference, tpr_at_fpr
     from secateur.models import MLP, LeNet5, LeNet20, SmallCNN, rebuild
     from secateur.probe import SignalProbe
     from secateur.probe.run import observe
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         Adam,
         Phase,
         Processes,
+        RandomCrop,
+        RandomFlip,
+        RandomShift,
         Recipe,
         Serial,
         Snapshots,
@@ -86,7 +89,11 @@ __all__ = [
     "Phase",
     "Processes",
     "Provenance",
+    "Queries",
+    "RandomCrop",
+    "RandomFlip",
     "RandomMask",
+    "RandomShift",
     "Recipe",
     "Records",
     "Report",
@@ -104,6 +111,7 @@ __all__ = [
     "auc",
     "audit",
     "balanced_accuracy",
+    "by_group",
     "default_attacks",
     "difference",
     "digits",
@@ -126,15 +134,16 @@ _ROOMS = {
     "ModifiedEntropyThreshold",
     "auditing": "audit default_attacks",
     "compress": "ADMM Magnitude RandomMask",
-    "data": "digits draw given load",
+    "data": "Queries digits draw given load",
     "errors": "SecateurError SecateurWarning",
-    "measure": "auc balanced_accuracy difference tpr_at_fpr",
+    "measure": "auc balanced_accuracy by_group difference tpr_at_fpr",
     "models": "MLP LeNet5 LeNet20 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",
     "report.table": "render_text",
     "store": "open_fleet read_report write_report",
-    "train": "SGD Adam Phase Processes Recipe Serial Snapshots apply train_fleet",
+    "train": "SGD Adam Phase Processes RandomCrop RandomFlip RandomShift Recipe Serial Snapshots "
+    "apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
     "Scores Series Signal",
 }

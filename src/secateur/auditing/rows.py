@@ -11,9 +11,12 @@ import numpy as np
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
 from secateur.measure import (
+    accuracy_by_group,
     accuracy_of_attack,
     auc,
     balanced_accuracy,
+    by_group,
+    column_of,
     difference,
     gap_attack,
     lowest_resolvable_fpr,
@@ -26,9 +29,16 @@ from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, IntArray, Membership
+    from secateur.types import FloatArray, IntArray, Membership, Records
 
-__all__ = ["Scored", "attack_rows", "convergence_series", "difference_rows", "subject_rows"]
+__all__ = [
+    "Scored",
+    "attack_rows",
+    "convergence_series",
+    "difference_rows",
+    "group_rows",
+    "subject_rows",
+]
 
 HEADLINE_FPR = 0.01
 
@@ -86,6 +96,21 @@ def non_members(scores: Scores, membership: Membership) -> int:
     return int((scores.evaluated & ~inside).sum())
 
 
+def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list[Measurement]:
+    """Return one attack's leak, and the targets' test accuracy, by groups of these columns."""
+    subject = scored.subject
+    membership = subject.observations.membership
+    rows: list[Measurement] = []
+    for name in columns:
+        column = column_of(records, name)
+        if isinstance(scored.scores, Scores):
+            about = (subject.name, scored.method, scored.threat)
+            rows += by_group(scored.scores, membership, column, name=name, about=about)
+        correct = subject.observations.plain(CORRECT)
+        rows += accuracy_by_group(correct, membership, column, name=name, subject=subject.name)
+    return rows
+
+
 def subject_rows(subject: Subject) -> list[Measurement]:
     """Return accuracy, gap attack, size and cost of one subject."""
     membership = subject.observations.membership
@@ -116,7 +141,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
                 better="higher",
             )
         )
-        held_out = subject.observations.signal(CORRECT)
+        held_out = subject.observations.plain(CORRECT)
         outside = np.array(
             [held_out[m, membership.non_members(m)].mean() for m in targets.tolist()]
         )

@@ -22,16 +22,18 @@ from secateur.auditing.rows import (
     convergence_series,
     difference_rows,
     early_stopping_series,
+    group_rows,
     subject_rows,
 )
 from secateur.auditing.scoring import score, train_and_score
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
-from secateur.measure import auc, histogram_series, roc_series
+from secateur.measure import auc, column_of, histogram_series, roc_series
 from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
+    from secateur.data import Queries
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import Measurement, Records, Series
 
@@ -77,11 +79,13 @@ class _Audit:
         return None
 
 
-def audit(
+def audit(  # noqa: PLR0913 - one argument per decision of an audit
     target: Fleet | Sequence[Fleet],
     records: Records,
     *,
     attacks: Sequence[MembershipAttack] | None = None,
+    queries: Queries | None = None,
+    groups: Sequence[str] = (),
     seed: int = 0,
     workers: int = 0,
     about: Mapping[str, Any] | None = None,
@@ -94,6 +98,10 @@ def audit(
             references.
         records: the fleets' records.
         attacks: default `default_attacks()`.
+        queries: the forms in which each record is asked about; by default as it is. The dense
+            fleet's early-stopping curve holds those of its snapshots: give the same.
+        groups: columns of the records' groups, or `class`; the strongest attack and the test
+            accuracy are also measured within each of their groups.
         seed: of learned attacks and controls.
         workers: worker processes for queries and learned attacks; 0 works in this process.
         about: further facts for the report: `title`, `command`, `data`, `labels` of subjects.
@@ -120,9 +128,16 @@ def audit(
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
     chosen = tuple(default_attacks() if attacks is None else attacks)
-    subjects = observe_subjects(fleets, records, chosen, workers=workers, progress=progress)
+    for name in groups:
+        column_of(records, name)  # refuses before any query
+    subjects = observe_subjects(
+        fleets, records, chosen, workers=workers, queries=queries, progress=progress
+    )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
     rows, adaptive_pairs = _rows(state)
+    for subject in subjects if groups else ():
+        best = state.best(subject.name)
+        rows += [] if best is None else group_rows(best, records, groups)
     about = dict(about or {})
     return Report(
         title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),
@@ -144,11 +159,17 @@ def audit(
                 "membership": fleets[0].membership.digest,
                 "fleets": {f.name: [a.provenance.digest for a in f.artifacts] for f in fleets},
                 "attacks": [repr(a) for a in chosen],
+                **({"queries": repr(queries)} if queries else {}),
                 "seed": seed,
             },
             context=hardware(),
         ),
-        facts={**_facts(state, records, seed), **about},
+        facts={
+            **_facts(state, records, seed),
+            **({"queries": repr(queries)} if queries else {}),
+            **({"groups": list(groups)} if groups else {}),
+            **about,
+        },
     )
 
 

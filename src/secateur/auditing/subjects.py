@@ -13,6 +13,7 @@ from secateur.probe.run import observe, snapshot_view
 from secateur.types import UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
+    from secateur.data import Queries
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
 
@@ -41,7 +42,7 @@ class Subject:
     def accuracies(self) -> tuple[FloatArray, FloatArray]:
         """Return (train, test) accuracy of every model, each `[models]`."""
         membership = self.observations.membership
-        correct = self.observations.signal(CORRECT)
+        correct = self.observations.plain(CORRECT)
         utility = membership.pool(UTILITY)
         train = np.array([correct[m, membership.members(m)].mean() for m in range(len(membership))])
         test = correct[:, utility].mean(axis=1) if utility.size else np.full(len(train), np.nan)
@@ -60,6 +61,7 @@ def observe_subjects(
     attacks: Sequence[MembershipAttack],
     *,
     workers: int,
+    queries: Queries | None = None,
     progress: Progress | None = None,
 ) -> list[Subject]:
     """Query every fleet; the first is the baseline."""
@@ -77,7 +79,13 @@ def observe_subjects(
     posteriors = any(a.needs_posteriors for a in attacks)
     seen = [
         observe(
-            f, records, signals=signals, posteriors=posteriors, workers=workers, progress=progress
+            f,
+            records,
+            signals=signals,
+            posteriors=posteriors,
+            queries=queries,
+            workers=workers,
+            progress=progress,
         )
         for f in fleets
     ]

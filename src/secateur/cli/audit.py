@@ -20,6 +20,16 @@ __all__ = ["command"]
     multiple=True,
     help="An attack of `secateur methods`; may be repeated. Default: all.",
 )
+@click.option(
+    "--queries",
+    help='How records are asked about, such as "Queries(flip=True)". Default: as in training.',
+)
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    help="Measure within each group of this column too, or of `class`; may be repeated.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option
 @seed_option
@@ -43,7 +53,7 @@ def command(**options: Any) -> None:
         click.echo(f"page: {options['html']}")
 
 
-def audit(
+def audit(  # noqa: PLR0913 - one argument per option of the verb
     *,
     fleets: tuple[Path, ...],
     attacks: tuple[str, ...],
@@ -53,6 +63,8 @@ def audit(
     workers: int,
     out: Path,
     command: str,
+    queries: str | None = None,
+    groups: tuple[str, ...] = (),
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
@@ -61,6 +73,7 @@ def audit(
     from secateur.cli.runs import (
         open_runs,
         parse_attack,
+        parse_queries,
         processes,
         refuse_unwritable,
         refuse_without_references,
@@ -68,6 +81,7 @@ def audit(
     from secateur.report import html as page
 
     chosen = [parse_attack(a) for a in attacks] or None
+    given = None if queries is None else parse_queries(queries)
     for file in (out, html):
         if file is not None:
             refuse_unwritable(file)
@@ -82,6 +96,8 @@ def audit(
             opened,
             records,
             attacks=chosen,
+            queries=given or parse_queries(str(records.origin.get("queries", "Queries()"))),
+            groups=groups,
             seed=seed,
             workers=processes(workers),
             about={"command": command},

@@ -95,7 +95,7 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     parts = [node, *_bases(node, classes)]
     calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
-    return decorated and bool(calls & {"__call__", "phases", "make"})
+    return decorated and bool(calls & {"__call__", "phases", "make", "batch"})
 
 
 def _entry(node: ast.ClassDef, kind: str, classes: dict[str, ast.ClassDef]) -> Entry:

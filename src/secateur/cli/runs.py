@@ -21,6 +21,7 @@ from secateur.spelling import parse
 from secateur.types import AUDIT
 
 if TYPE_CHECKING:
+    from secateur.data import Queries
     from secateur.protocols import MembershipAttack
     from secateur.train import Processes, Recipe, Serial, Transform
     from secateur.types import Fleet, Membership, Records
@@ -32,6 +33,7 @@ __all__ = [
     "log_spaced",
     "open_runs",
     "parse_attack",
+    "parse_queries",
     "parse_recipe",
     "parse_transform",
     "processes",
@@ -83,6 +85,14 @@ def parse_attack(text: str) -> MembershipAttack:
     return attack
 
 
+def parse_queries(text: str) -> Queries:
+    """Read how records are asked about, as its repr spells it."""
+    from secateur.data import Queries
+
+    found: Queries = parse(text, {"Queries": Queries}, what="way to ask")
+    return found
+
+
 def processes(workers: int) -> int:
     """Return how many worker processes an audit uses; 0 works in this process."""
     wanted = workers or len(os.sched_getaffinity(0))
@@ -129,8 +139,8 @@ def refuse_unwritable(path: Path) -> None:
         )
 
 
-def check_fit(recipe: Recipe, records: Records) -> None:
-    """Query a fresh network once, so that a wrong shape is said before any training.
+def check_fit(recipe: Recipe, records: Records, queries: Queries) -> None:
+    """Query a fresh network in every form, so that a wrong shape is said before any training.
 
     Raises:
         DataError: the network does not accept the records.
@@ -138,7 +148,9 @@ def check_fit(recipe: Recipe, records: Records) -> None:
     """
     from secateur.models import logits_of
 
-    logits_of(recipe.build(), records, indices=np.arange(min(2, len(records))))
+    network = recipe.build()
+    for change in queries.changes():
+        logits_of(network, records, indices=np.arange(min(2, len(records))), change=change)
 
 
 def default_recipe(data: str) -> str:

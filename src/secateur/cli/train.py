@@ -28,6 +28,12 @@ __all__ = ["command"]
     show_default=True,
     help='"log" (12 log-spaced epochs), "none", or epochs such as 1,2,5.',
 )
+@click.option(
+    "--queries",
+    default="Queries()",
+    show_default=True,
+    help='How records are asked about, such as "Queries(flip=True, shift=2)"; audits do the same.',
+)
 @seed_option
 @workers_option
 @out_option("Folder of the fleet; an unfinished one is resumed.")
@@ -66,15 +72,24 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     seed: int,
     workers: int,
     out: Path,
+    queries: str = "Queries()",
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import check_fit, default_recipe, engine, parse_recipe, world
+    from secateur.cli.runs import (
+        check_fit,
+        default_recipe,
+        engine,
+        parse_queries,
+        parse_recipe,
+        world,
+    )
     from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Snapshots, train_fleet
 
+    asked = parse_queries(queries)
     everything = load(data, data_dir)
     plan = parse_recipe(recipe or default_recipe(data))
     epochs = _epochs(snapshots, plan.epochs)
@@ -85,9 +100,10 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "share": 0.5,
         "seed": seed,
         "pools": _pools(data, (members, population, utility)),
+        **({"queries": repr(asked)} if len(asked) > 1 else {}),
     }
     records, membership = world(origin, everything)
-    check_fit(plan, records)
+    check_fit(plan, records, asked)
     probe = SignalProbe(signals=needed_signals(default_attacks()))
     with Bar("training dense models") as bar:
         return train_fleet(
@@ -96,7 +112,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             membership,
             seed=seed,
             engine=engine(workers),
-            snapshots=Snapshots(epochs=epochs, probe=probe) if epochs else None,
+            snapshots=Snapshots(epochs=epochs, probe=probe, queries=asked) if epochs else None,
             folder=out,
             progress=bar,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secateur.data.augment import Queries, joined_queries
 from secateur.data.dataset import DataFile, DataSet
 from secateur.data.embedded import digits
 from secateur.data.idx import fashion_mnist, mnist
@@ -14,11 +15,13 @@ __all__ = [
     "DATA_SETS",
     "DataFile",
     "DataSet",
+    "Queries",
     "data_set",
     "digits",
     "draw",
     "fashion_mnist",
     "given",
+    "joined_queries",
     "load",
     "location30",
     "mnist",

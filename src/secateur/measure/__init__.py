@@ -11,6 +11,7 @@ from secateur.measure.controls import (
     saturation_control,
     training_size_control,
 )
+from secateur.measure.groups import accuracy_by_group, by_group, column_of
 from secateur.measure.inputs import blind_baseline, near_duplicates_control
 from secateur.measure.interval import (
     clopper_pearson,
@@ -42,6 +43,7 @@ from secateur.measure.utility import gap_attack, over_targets, size_rows
 
 __all__ = [
     "Roc",
+    "accuracy_by_group",
     "accuracy_of_attack",
     "adaptive_control",
     "auc",
@@ -50,7 +52,9 @@ __all__ = [
     "balanced_accuracy_at",
     "best_balanced_accuracy",
     "blind_baseline",
+    "by_group",
     "clopper_pearson",
+    "column_of",
     "difference",
     "fpr_name",
     "gap_attack",

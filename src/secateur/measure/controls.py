@@ -183,9 +183,8 @@ def saturation_control(observations: Observations, *, subject: str) -> Control:
     status: Outcome = "not run"
     saw = "the true class's probability was not observed"
     if signal.key in observations.views[observations.primary]:
-        log_p = observations.signal(signal)
+        log_p = observations.plain(signal)
         inside = membership.inside[membership.targets]
-        log_p = log_p.reshape(len(membership), -1, inside.shape[1]).mean(axis=1)
         share = float((log_p[membership.targets][inside] > np.log(0.99)).mean())
         status = "raised" if share > 0.5 else "passed"
         saw = f"{100 * share:.0f} % of members have a true-class probability above 0.99"

@@ -10,9 +10,14 @@ import torch
 from secateur.errors import DataError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
     from torch import nn
 
     from secateur.types import IntArray, Records
+
+    Inputs = NDArray[np.float32]
 
 __all__ = ["logits_of"]
 
@@ -23,6 +28,7 @@ def logits_of(
     *,
     indices: IntArray | None = None,
     batch_size: int = 2048,
+    change: Callable[[Inputs], Inputs] | None = None,
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Return a network's logits on records, float32 `[records, classes]`, in eval mode.
 
@@ -31,6 +37,7 @@ def logits_of(
         records: what to query.
         indices: which records, default all.
         batch_size: records per forward pass.
+        change: makes other inputs `[n, ...]` of the same shape, such as mirrored ones.
 
     Raises:
         InputError: the output has another shape than `[batch, n_classes]`, or is not finite.
@@ -51,6 +58,8 @@ def logits_of(
         with torch.no_grad():
             for start in range(0, len(where), batch_size):
                 inputs = np.array(records.gather(where[start : start + batch_size]))
+                if change is not None:
+                    inputs = np.array(change(inputs))
                 blocks.append(
                     _forward(module, torch.from_numpy(inputs).to(device), records.n_classes)
                 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
+from secateur.data import Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import logits_of, rebuild
 from secateur.parallel import run_tasks
@@ -25,15 +26,25 @@ __all__ = ["join_views", "observe", "observe_model", "snapshot_view"]
 
 
 def observe_model(
-    records: Records, build: Builder, wanted: tuple[Signal, ...], task: tuple[Artifact | Path, bool]
+    records: Records,
+    build: Builder,
+    wanted: tuple[Signal, ...],
+    queries: Queries,
+    task: tuple[Artifact | Path, bool],
 ) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None]:
-    """Return one model's signals on all records, and its posteriors where asked."""
+    """Return one model's signals on all records, and where asked its posteriors on them as they
+    are.
+    """
     artifact, keep_posterior = task
     if isinstance(artifact, Path):
         artifact = store.read_artifact(artifact)
-    logits = logits_of(rebuild(artifact, build), records)
-    found = compute_signals(logits, records.labels, wanted)
-    return found, softmax(logits) if keep_posterior else None
+    module = rebuild(artifact, build)
+    logits = logits_of(module, records)
+    found = [compute_signals(logits, records.labels, wanted)]
+    for change in queries.changes()[1:]:
+        changed = logits_of(module, records, change=change)
+        found.append(compute_signals(changed, records.labels, wanted))
+    return joined_queries(found), softmax(logits) if keep_posterior else None
 
 
 def observe(
@@ -42,6 +53,7 @@ def observe(
     *,
     signals: Sequence[Signal],
     posteriors: bool = True,
+    queries: Queries | None = None,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Observations:
@@ -52,11 +64,13 @@ def observe(
         records: the fleet's records.
         signals: what to keep per (model, record); see `Signal`.
         posteriors: keep the targets' softmax outputs too, `[target, record, class]`.
+        queries: the forms in which each record is asked about; by default as it is, once.
         workers: worker processes; 0 works in this process.
         progress: called after each model.
 
     Returns:
-        Observations with one view, named as the fleet.
+        Observations with one view, named as the fleet; signals are `[model, record]`, or
+        `[model, query, record]` with several queries.
 
     Example:
         >>> from secateur.data import digits, draw
@@ -82,7 +96,7 @@ def observe(
         (locate(i) if locate else fleet.artifacts[i], posteriors and i in targets)
         for i in range(len(fleet))
     ]
-    shared = (records, fleet.recipe.build, tuple(signals))
+    shared = (records, fleet.recipe.build, tuple(signals), queries or Queries())
     results = run_tasks(observe_model, tasks, workers=workers, shared=shared, progress=progress)
     kept = [r.value[1] for r in results if r.value[1] is not None]
     return Observations(

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from secateur.errors import MissingExtraError
 from secateur.report.charts import charts
 from secateur.report.lookup import label, subjects
-from secateur.report.table import HEADERS, attack_table, main_table
+from secateur.report.table import GROUP_HEADERS, HEADERS, attack_table, group_table, main_table
 from secateur.report.words import answer
 from secateur.types import Report
 
@@ -76,6 +76,8 @@ def render(report: Report) -> str:
         quiet=[c for c in report.controls if c.status != "raised"],
         main=main_table(report),
         attacks=attack_table(report),
+        groups=group_table(report),
+        group_headers=GROUP_HEADERS,
         charts=found,
         bundle=bundle if found else "",
         glossary=GLOSSARY,

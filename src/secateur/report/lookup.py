@@ -37,6 +37,7 @@ def find(
     method: str | None = None,
     versus: str = "",
     naive: bool = False,
+    group: str = "all",
 ) -> Measurement | None:
     """Return the first row with these names; None when there is none."""
     for row in report.rows:
@@ -44,6 +45,7 @@ def find(
             row.subject == subject
             and row.metric == metric
             and row.versus == versus
+            and row.group == group
             and (row.threat == "naive") == naive
             and (method is None or row.method == method)
         ):
@@ -61,6 +63,7 @@ def tpr_row(
         if r.subject == subject
         and r.method == method
         and r.versus == versus
+        and r.group == "all"
         and r.metric.startswith("tpr at")
         and (r.threat == "naive") == naive
     ]
@@ -73,7 +76,11 @@ def strongest(report: Report, subject: str) -> str:
     chosen: dict[str, str] = dict(report.facts.get("strongest", {}))
     if subject in chosen:
         return chosen[subject]
-    methods = [r.method for r in report.rows if r.subject == subject and r.metric == "auc"]
+    methods = [
+        r.method
+        for r in report.rows
+        if r.subject == subject and r.metric == "auc" and r.group == "all"
+    ]
     return methods[0] if methods else ""
 
 

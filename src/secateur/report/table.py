@@ -8,10 +8,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from secateur.report.lookup import best_rows, label, short, strongest, subjects
+from secateur.report.lookup import best_rows, find, label, short, strongest, subjects
 from secateur.types import Measurement, Report
 
-__all__ = ["attack_table", "cell", "main_table", "render_text"]
+__all__ = ["attack_table", "cell", "group_table", "main_table", "render_text"]
 
 HEADERS = (
     "model",
@@ -69,7 +69,7 @@ def attack_table(report: Report) -> list[dict[str, str]]:
     """Return one row per measurement of membership risk, differences included, with its counts."""
     found = []
     for row in report.rows:
-        if row.risk != "membership":
+        if row.risk != "membership" or row.group != "all":
             continue
         subject = label(report, row.subject)
         counts = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in row.counts.items())
@@ -90,6 +90,32 @@ def attack_table(report: Report) -> list[dict[str, str]]:
     return found
 
 
+GROUP_HEADERS = ("model", "group", "test acc. %", "AUC", "TPR % at 1% FPR", "members", "note")
+
+
+def group_table(report: Report) -> list[dict[str, str]]:
+    """Return one row per model family and group; keys are `GROUP_HEADERS`. Empty without groups."""
+    found = []
+    pairs = dict.fromkeys((r.subject, r.group) for r in report.rows if r.group != "all")
+    for subject, group in pairs:
+        leak = find(report, subject, "auc", group=group)
+        tpr = find(report, subject, "tpr at 1% fpr", group=group)
+        test = find(report, subject, "test accuracy", group=group)
+        members = {} if leak is None else leak.counts
+        notes = [r.why for r in (leak, tpr, test) if r is not None and r.value is None]
+        values = (
+            label(report, subject),
+            group,
+            cell(test, percent=True, digits=1),
+            cell(leak),
+            cell(tpr, percent=True, digits=1),
+            f"{members['members']:g}" if "members" in members else "-",
+            "; ".join(dict.fromkeys(notes)),
+        )
+        found.append(dict(zip(GROUP_HEADERS, values, strict=True)))
+    return found
+
+
 def render_text(report: Report, width: int = 150) -> str:
     """Return the main table and its notes as plain text.
 
@@ -105,6 +131,9 @@ def render_text(report: Report, width: int = 150) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
     console.print(table)
+    by_group = group_table(report)
+    if by_group:
+        console.print(_group_text(by_group))
     models = dict(report.facts.get("models", {}))
     console.print(
         f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
@@ -129,3 +158,13 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
+
+
+def _group_text(lines: list[dict[str, str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="By group", title_justify="left")
+    shown = GROUP_HEADERS[:-1]
+    for i, header in enumerate(shown):
+        table.add_column(header, justify="left" if i < 2 else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*(line[h].replace("[", "\\[") for h in shown))
+    return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
 from secateur.train.engines import Processes, Serial
 from secateur.train.fleet import apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
@@ -17,6 +18,9 @@ __all__ = [
     "Moment",
     "Phase",
     "Processes",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
     "Recipe",
     "Serial",
     "Snapshots",

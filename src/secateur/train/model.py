@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from secateur import store
+from secateur.data import Queries, joined_queries
 from secateur.errors import MethodError
 from secateur.models import logits_of, prunable, rebuild, tensors_of
 from secateur.train.engines.serial import one_thread
@@ -39,10 +40,12 @@ class Snapshots:
     Args:
         epochs: increasing numbers of finished epochs, at most 12.
         probe: reduces logits to named arrays, one value per record.
+        queries: the forms in which each record is asked about.
     """
 
     epochs: tuple[int, ...]
     probe: Probe
+    queries: Queries = field(default_factory=Queries)
 
     def __post_init__(self) -> None:
         if (
@@ -83,8 +86,11 @@ def _snapshot_taker(
 ) -> AfterEpoch:
     def take(module: nn.Module, epoch: int) -> None:
         if epoch in snapshots.epochs:
-            logits = logits_of(module, records)
-            for name, values in snapshots.probe(logits, records.labels).items():
+            found = [
+                snapshots.probe(logits_of(module, records, change=change), records.labels)
+                for change in snapshots.queries.changes()
+            ]
+            for name, values in joined_queries(found).items():
                 kept.setdefault(name, []).append(values)
 
     return take

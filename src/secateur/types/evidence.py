@@ -49,7 +49,8 @@ class Observations:
     """What an attacker sees of a fleet: per view (`dense`, `pruned`, ...) named arrays `[model,
     record]`.
 
-    A further axis `query` stands between model and record when records are queried more than once.
+    A further axis `query` stands between model and record when records are queried more than once;
+    the first query is the record as it is.
     `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
     the order of `membership.targets`. `primary` names the view under audit.
     """
@@ -115,6 +116,16 @@ class Observations:
         if signal.key not in arrays:
             raise InputError(f"signal {signal.key!r} was not observed; there are {sorted(arrays)}")
         return np.asarray(arrays[signal.key], dtype=np.float64)
+
+    def plain(self, signal: Signal, *, view: str | None = None) -> NDArray[np.float64]:
+        """Return a signal of the records as they are, `[model, record]`: of several queries the
+        first.
+
+        Raises:
+            InputError: the view does not hold the signal.
+        """
+        found = self.signal(signal, view=view)
+        return found if found.ndim == 2 else found[:, 0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

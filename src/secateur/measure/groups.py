@@ -1,0 +1,198 @@
+"""Membership risk group by group: the mean over everyone hides who is exposed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.errors import InputError
+from secateur.measure.membership import auc, fpr_name, tpr_at_fpr
+from secateur.measure.utility import over_targets
+from secateur.types import UTILITY, Measurement, Membership, Records, Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from secateur.types import BoolArray
+
+__all__ = ["CLASS", "FEWEST_IN_GROUP", "accuracy_by_group", "by_group", "column_of"]
+
+CLASS = "class"
+"""The name under which the label itself is a column of groups."""
+
+FEWEST_IN_GROUP = 20
+"""Members, and non-members, that a group needs in every target to be measured."""
+
+MOST_GROUPS = 200
+
+
+def column_of(records: Records, name: str) -> NDArray[Any]:
+    """Return a column of groups, one value per record; `class` is the label.
+
+    Raises:
+        InputError: no such column, or one with more than 200 values; the message lists what there
+            is.
+
+    Example:
+        >>> r = Records.from_arrays(np.zeros((2, 2)), np.array([0, 1]), groups={"sex": ["f", "m"]})
+        >>> column_of(r, "sex").tolist()
+        ['f', 'm']
+    """
+    if name in records.groups:
+        column = np.asarray(records.groups[name])
+    elif name == CLASS:
+        column = np.asarray(records.labels)
+    else:
+        raise InputError(
+            f"the records have no column {name!r} to group by; there are "
+            f"{', '.join([*sorted(records.groups), CLASS])}"
+        )
+    if column.dtype.kind == "f" and np.isnan(column).any():
+        raise InputError(
+            f"the column {name!r} has {int(np.isnan(column).sum())} values that are NaN; give them "
+            "a group of their own, such as a text"
+        )
+    values = len(np.unique(column))
+    if values > MOST_GROUPS:
+        raise InputError(
+            f"the column {name!r} has {values} different values, at most {MOST_GROUPS} can be told "
+            "apart; put them into bands first"
+        )
+    return column
+
+
+def by_group(
+    scores: Scores,
+    membership: Membership,
+    column: NDArray[Any],
+    *,
+    name: str,
+    about: tuple[str, str, str],
+    fewest: int = FEWEST_IN_GROUP,
+) -> list[Measurement]:
+    """Measure one attack's AUC and TPR at 1 % FPR within each group.
+
+    Members of a group are told from non-members of the same group, so that groups which differ in
+    themselves are not confused with members.
+
+    Args:
+        scores: of one attack on all records.
+        membership: whose targets they are.
+        column: `[records]`, the group of each.
+        name: of the column; rows are named `name=value`.
+        about: (subject, attack's repr, what the attacker knows).
+        fewest: members, and non-members, that a group needs in every target.
+
+    Returns:
+        Two rows per group in sorted order. A group that is too small is "not resolvable", with its
+        counts; intervals are those of `auc` and `tpr_at_fpr`, uncorrected for the number of groups.
+
+    Raises:
+        InputError: the column has another length than the records.
+    """
+    column = np.asarray(column)
+    if column.shape != (membership.inside.shape[1],):
+        raise InputError(
+            f"the column {name!r} needs one value for each of {membership.inside.shape[1]} "
+            f"records, got the shape {column.shape}"
+        )
+    audited = scores.evaluated.any(axis=0)
+    subject, method, threat = about
+    rows: list[Measurement] = []
+    for value in np.unique(column[audited]).tolist():
+        part = replace(scores, evaluated=scores.evaluated & (column == value))
+        group = f"{name}={value}"
+        inside = membership.inside[membership.targets]
+        members = int((part.evaluated & inside).sum(axis=1).min())
+        others = int((part.evaluated & ~inside).sum(axis=1).min())
+        if min(members, others) < fewest:
+            rows += _too_small(about, group, members, others, fewest)
+            continue
+        found = (
+            auc(part, membership, subject=subject, method=method, threat=threat),
+            tpr_at_fpr(part, membership, subject=subject, method=method, threat=threat),
+        )
+        rows += [replace(row, group=group) for row in found]
+    return rows
+
+
+def _too_small(
+    about: tuple[str, str, str], group: str, members: int, others: int, fewest: int
+) -> list[Measurement]:
+    subject, method, threat = about
+    return [
+        Measurement(
+            subject=subject,
+            risk="membership",
+            method=method,
+            metric=metric,
+            value=None,
+            status="not resolvable",
+            threat=threat,
+            group=group,
+            counts={"members": float(members), "non_members": float(others)},
+            why=f"a target has only {members} members and {others} non-members of this group; "
+            f"{fewest} of each are needed",
+        )
+        for metric in ("auc", fpr_name(0.01))
+    ]
+
+
+def accuracy_by_group(
+    correct: NDArray[np.float64],
+    membership: Membership,
+    column: NDArray[Any],
+    *,
+    name: str,
+    subject: str,
+    fewest: int = FEWEST_IN_GROUP,
+) -> list[Measurement]:
+    """Measure the targets' test accuracy within each group of the utility pool.
+
+    Args:
+        correct: `[models, records]`, 1 where a model is right.
+        membership: whose targets are measured.
+        column: `[records]`, the group of each.
+        name: of the column.
+        subject: the model family.
+        fewest: records that a group needs in the utility pool.
+
+    Returns:
+        One row per group; a smaller one is "not resolvable".
+    """
+    pool = membership.pool(UTILITY)
+    rows = []
+    for value in np.unique(np.asarray(column)[pool]).tolist():
+        own: BoolArray = np.asarray(column)[pool] == value
+        counts = {"records": float(own.sum())}
+        group = f"{name}={value}"
+        if own.sum() < fewest:
+            rows.append(
+                Measurement(
+                    subject=subject,
+                    risk="utility",
+                    method="accuracy",
+                    metric="test accuracy",
+                    value=None,
+                    status="not resolvable",
+                    group=group,
+                    counts=counts,
+                    why=f"the utility pool holds {own.sum()} records of this group; {fewest} are "
+                    "needed",
+                )
+            )
+            continue
+        values = correct[np.ix_(membership.targets, pool[own])].mean(axis=1)
+        row = over_targets(
+            values,
+            subject=subject,
+            risk="utility",
+            method="accuracy",
+            metric="test accuracy",
+            counts=counts,
+            better="higher",
+        )
+        rows.append(replace(row, group=group))
+    return rows
