@@ -317,6 +317,162 @@ TYPED = (
         spoil=pickled_model,
     ),
     Typed(
+        kind="a hook that does not fit the records",
+        command="train --recipe "
+        "'Recipe(build=MLP(widths=(64,10)), hooks=(RandomCrop(padding=9),))' --out {}/new",
+        message=r"RandomCrop changes pictures .* larger than 9 pixels, but the records have the",
+    ),
+    Typed(
+        kind="a hook that does not exist",
+        command="train --recipe 'Recipe(build=MLP(widths=(64,10)), hooks=(RandomCropp(),))' "
+        "--out {}/new",
+        message=r"unknown network or training method 'RandomCropp'; did you mean 'RandomCrop'",
+    ),
+    Typed(
+        kind="a probability out of range",
+        command="train --recipe 'Recipe(build=MLP(widths=(64,10)), "
+        "hooks=(RandomFlip(probability=2),))' --out {}/new",
+        message=r"probability must be in \(0, 1\], got 2",
+    ),
+    Typed(
+        kind="queries that are none",
+        command="train --queries Queries(flip=3) --out {}/new",
+        message=r"flip must be True or False, got 3",
+    ),
+    Typed(
+        kind="queries of an unknown name",
+        command="audit {}/dense --queries Quries() --out {}/new.json",
+        message=r"unknown way to ask 'Quries'; did you mean 'Queries'",
+    ),
+    Typed(
+        kind="queries beyond the picture",
+        command="train --queries Queries(shift=8) --out {}/new",
+        message=r"need pictures .* larger than 8 pixels, .* have the shape \(1, 8, 8\)",
+    ),
+    Typed(
+        kind="a column that is not there",
+        command="audit {}/dense --group sex --out {}/new.json --workers 1",
+        message=r"no column 'sex' to group by; there are class",
+    ),
+    Typed(
+        kind="a layer that is not there",
+        command="prune {}/dense --method \"ADMM(exempt=('nowhere',))\" --out {}/new",
+        message=r"exempt names \['nowhere'\], which are no prunable weights; there are",
+    ),
+    Typed(
+        kind="a budget for one layer of two",
+        command="prune {}/dense --method \"ADMM(sparsities=(('1.weight',0.5),))\" --out {}/new",
+        message=r"sparsities name \['1\.weight'\], but the weights to prune are \['1\.weight', '3",
+    ),
+    Typed(
+        kind="two budgets at once",
+        command="prune {}/dense --method Magnitude(rate=2,sparsity=0.5) --out {}/new",
+        message=r"rate=2 and sparsity=0\.5: give exactly one",
+    ),
+    Typed(
+        kind="a budget below one weight a layer",
+        command="prune {}/dense --method Magnitude(rate=100000) --out {}/new",
+        message=r"is below one weight per layer, which would cut the network",
+    ),
+    Typed(
+        kind="a schedule out of range",
+        command="prune {}/dense --method ADMM(rho=(0.1,-1)) --out {}/new",
+        message=r"rho must be two positive finite numbers",
+    ),
+    Typed(
+        kind="a learning rate out of range",
+        command="train --recipe 'Recipe(build=MLP(widths=(64,10)), optimiser=Adam(lr=0))' "
+        "--out {}/new",
+        message=r"lr must be positive and finite, got 0",
+    ),
+    Typed(
+        kind="an argument without its name",
+        command="prune {}/dense --method ADMM(10) --out {}/new",
+        message=r"every argument needs its name, like ADMM\(rate=10\)",
+    ),
+    Typed(
+        kind="a spelling that is none",
+        command="prune {}/dense --method ADMM( --out {}/new",
+        message=r"'ADMM\(' is not the spelling of a pruning method",
+    ),
+    Typed(
+        kind="code instead of a value",
+        command="prune {}/dense --method \"ADMM(rate=open(file='x'))\" --out {}/new",
+        message=r"unknown pruning method 'open'",
+    ),
+    Typed(
+        kind="an option without its value",
+        command="audit {}/dense --out",
+        message=r"[Oo]ption '--out' requires an argument",
+    ),
+    Typed(
+        kind="a required option left out",
+        command="prune {}/dense",
+        message=r"[Mm]issing option '--out'",
+    ),
+    Typed(
+        kind="no fleet named",
+        command="audit --out {}/new.json",
+        message=r"[Mm]issing argument 'FLEETS\.\.\.'",
+    ),
+    Typed(
+        kind="the same fleet twice",
+        command="audit {}/dense {}/dense --out {}/new.json --workers 1",
+        message=r"fleets need different names, got \['dense', 'dense'\]",
+    ),
+    Typed(
+        kind="workers below none",
+        command="prune {}/dense --workers -1 --out {}/new",
+        message=r"-1 is not in the range x>=0",
+    ),
+    Typed(
+        kind="members below one",
+        command="train --members 0 --out {}/new",
+        message=r"0 is not in the range x>=1",
+    ),
+    Typed(
+        kind="an unfinished fleet",
+        command="audit {}/dense --out {}/new.json --workers 1",
+        message=r"1 of 6 models are missing \(\d\); run `secateur train`",
+        spoil=lambda here: first_model(here).unlink(),
+    ),
+    Typed(
+        kind="a manifest that is not JSON",
+        command="audit {}/dense --out {}/new.json --workers 1",
+        message=r"fleet\.json is not a whole secateur fleet manifest",
+        spoil=lambda here: (here / "dense" / "fleet.json").write_text("{"),
+    ),
+    Typed(
+        kind="a folder given as a report",
+        command="report {}/dense",
+        message=r"dense",
+    ),
+    Typed(
+        kind="a report given as a fleet",
+        command="prune {}/report.json --out {}/new",
+        message=r"cannot read .*report\.json/fleet\.json: Not a directory",
+    ),
+    Typed(
+        kind="a page over a folder",
+        command="report {}/report.json --html {}/dense",
+        message=r"dense is a folder|cannot write",
+    ),
+    Typed(
+        kind="an unknown way to spread",
+        command="prune {}/dense --method \"RandomMask(allocation='even')\" --out {}/new",
+        message=r"unknown allocation 'even'; there are 'uniform', 'erk'",
+    ),
+    Typed(
+        kind="a network that is no network",
+        command="train --recipe 'Recipe(build=Adam())' --out {}/new",
+        message=r"makes no network",
+    ),
+    Typed(
+        kind="an attack's parameter out of range",
+        command="audit {}/dense --attack RMIA(gamma=0) --out {}/new.json",
+        message=r"gamma must be positive and finite, got 0",
+    ),
+    Typed(
         kind="a pickle given as a report",
         command="report {}/report.json",
         message=r"is a Python pickle; pickled files are never loaded",

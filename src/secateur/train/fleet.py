@@ -12,7 +12,7 @@ from torch import nn
 from secateur import store
 from secateur.errors import InputError, InterruptedRunError
 from secateur.train.engines import Processes, Serial
-from secateur.train.model import Job, Snapshots, apply_to_module, make_model
+from secateur.train.model import Job, Snapshots, apply_to_module, make_model, rehearse
 from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
@@ -238,6 +238,7 @@ def _make_on_disk(
         engine="one model, one thread",
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
     )
+    rehearse(plan.recipe, plan.transform, records, membership)
     store.create_fleet(folder, fleet_plan)
     keys = fleet_plan.key_digests
     todo = [i for i, key in enumerate(keys) if not store.has_model(folder, key)]

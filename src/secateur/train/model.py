@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Probe
     from secateur.train.loop import AfterEpoch, Trained
 
-__all__ = ["Job", "Snapshots", "apply_to_module", "initial_module", "make_model"]
+__all__ = ["Job", "Snapshots", "apply_to_module", "initial_module", "make_model", "rehearse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,40 @@ def _snapshot_taker(
                 kept.setdefault(name, []).append(values)
 
     return take
+
+
+REHEARSED = 4
+"""Records of a rehearsal: enough for a batch that normalisation accepts."""
+
+
+def rehearse(
+    recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
+) -> None:
+    """Take one step of every phase on a few members of the first model, and forget it.
+
+    So that a network, hook or budget that does not fit is said before anything is written.
+
+    Raises:
+        SecateurError: whatever the training would raise in its first steps.
+    """
+    module = initial_module(recipe, 0)
+    planned = recipe.phases() if transform is None else transform.phases(recipe)
+    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
+    device = next(module.parameters()).device
+    pools = {pool for phase in phases for pool in phase.streams}
+    with one_thread():
+        run_phases(
+            module,
+            phases,
+            recipe,
+            TrainData.of(records, membership.members(0)[:REHEARSED], device),
+            streams={
+                pool: TrainData.of(records, membership.pool(pool)[:REHEARSED], device)
+                for pool in pools
+            },
+            context=(dict(module.named_parameters()), prunable(module)),
+            seed=0,
+        )
 
 
 def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
