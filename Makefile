@@ -43,7 +43,7 @@ slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests
 
 paper: $(STAMP) ## reproductions of published figures
-	$(BIN)/python -m pytest -q -m paper --timeout 0 tests || test $$? -eq 5 # 5: none written yet
+	$(BIN)/python -m pytest -q -m paper --timeout 0 tests
 
 bench: $(STAMP) ## speed, as ratios within one run
 	$(BIN)/python -m benchmarks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from secateur import store
 from secateur.report.table import HEADERS, cell, main_table
@@ -59,8 +60,60 @@ def page(name: str, report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def lenet_page(found: dict[str, Any]) -> str:
+    """Return the Markdown page of one LeNet experiment."""
+    machine = found["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    steps = list(dict.fromkeys(row["step"] for row in found["rows"]))
+    lines = [
+        "| step | test acc. % | train loss | kept weights | rate | CPU s per model |",
+        "|" + " --- |" * 6,
+    ]
+    for step in steps:
+        rows = [r for r in found["rows"] if r["step"] == step]
+        seconds = found["cpu_seconds_per_model"][step]
+        accuracies = ", ".join("{:.2f}".format(100 * r["test_accuracy"]) for r in rows)
+        losses = ", ".join("{:.4f}".format(r["train_loss"]) for r in rows)
+        lines.append(
+            f"| {step} | {accuracies} | {losses} "
+            f"| {rows[0]['kept']:,} of {rows[0]['prunable']:,} "
+            f"| {rows[0]['prunable'] / rows[0]['kept']:.2f} | {sum(seconds) / len(seconds):.0f} |"
+        )
+    after = {step: [r for r in found["rows"] if r["step"] == step] for step in steps}
+    drops = [
+        100 * (dense["test_accuracy"] - pruned["test_accuracy"])
+        for dense, pruned in zip(after["dense"], after["admm, retrained"], strict=True)
+    ]
+    worst = max(max(r["residual"].values()) for r in after["admm, hard pruned"])
+    layers = ", ".join(
+        f"{name} {kept} of {size}"
+        for name, (kept, size) in after["admm, retrained"][0]["kept_per_layer"].items()
+    )
+    parts = [
+        f"# ADMM on MNIST, {found['network'].partition('(')[0]}",
+        "Generated from `results/experiments/` by `make docs`; do not edit.",
+        f"All 60,000 training pictures, {found['seeds']} seed(s), one number each; test accuracy "
+        "on the 10,000 test pictures. Both routes start from the same dense network and take equally "
+        "many epochs.",
+        "\n".join(lines),
+        f"Dense minus ADMM, in points of test accuracy: {', '.join(f'{d:.2f}' for d in drops)}. "
+        f"Largest last residual of ADMM over layers and seeds: {worst:.3f}. Kept by layer (first "
+        f"seed): {layers}.",
+        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores, "
+        f"{', '.join(machine['flags'])}; {versions}.",
+        "## Pipelines",
+        "\n".join(f"- {n}: `{' -> '.join(p)}`" for n, p in found["pipelines"].items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
     """Write every page, and the table between the README's marks."""
+    for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
+        found = store.read_document(path, what="secateur experiment")
+        target = ROOT / "docs" / "results" / f"{path.stem}.md"
+        store.write_text(target, lenet_page(found))
+        print(target.relative_to(ROOT))
     for path in sorted((ROOT / "results").glob("*.json")):
         report = store.read_report(path)
         target = ROOT / "docs" / "results" / f"{path.stem}.md"

@@ -1,4 +1,4 @@
-"""ADMM on LeNets over all of MNIST, as `tools/lenet_mnist.py` runs it; minutes to half an hour each.
+"""ADMM on LeNets over all of MNIST, as `tools/lenet_mnist.py` runs it; up to half an hour each.
 
 SECATEUR_DATA=DATA make paper
 """
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.paper
 
 
 def rows_of(network: str, folder: Path) -> dict[str, dict[str, float]]:
-    """Run every step for one seed, in a folder that keeps models between calls where it is named."""
+    """Run every step for one seed; SECATEUR_WORK names a folder that keeps models."""
     data = os.environ.get("SECATEUR_DATA")
     assert data, "name the folder with MNIST/raw: SECATEUR_DATA=DATA make paper"
     work = Path(os.environ.get("SECATEUR_WORK", folder))
