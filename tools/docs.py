@@ -93,7 +93,7 @@ def lenet_page(found: dict[str, Any]) -> str:
         f"# ADMM on MNIST, {found['network'].partition('(')[0]}",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
         f"All 60,000 training pictures, {found['seeds']} seed(s), one number each; test accuracy "
-        "on the 10,000 test pictures. Both routes start from the same dense network and take equally "
+        "on the 10,000 test pictures. Both routes start from the same dense network and take as "
         "many epochs.",
         "\n".join(lines),
         f"Dense minus ADMM, in points of test accuracy: {', '.join(f'{d:.2f}' for d in drops)}. "
