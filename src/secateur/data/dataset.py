@@ -37,7 +37,8 @@ class DataSet:
     says how to get it, `terms` under which terms it is given. `recipe` spells the recipe that
     `secateur train` uses by default, empty where classes or shapes depend on the user's files;
     `sizes` are its default numbers of members per model, population and utility records;
-    `n_records` is how many it holds, 0 where that depends on the user's files.
+    `n_records` is how many it holds, 0 where that depends on the user's files; `parts` are the names
+    and sizes of the parts in which it is published, in the order of its records, empty where none.
     """
 
     name: str
@@ -50,6 +51,7 @@ class DataSet:
     recipe: str = ""
     sizes: tuple[int, int, int] = (1000, 1000, 1000)
     n_records: int = 0
+    parts: tuple[tuple[str, int], ...] = ()
 
     def missing(self, folder: Path) -> tuple[str, ...]:
         """Return the usual places at which a file is missing; empty when one form is there."""
