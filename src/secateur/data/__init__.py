@@ -5,11 +5,13 @@ from __future__ import annotations
 from secateur.data.augment import Queries, joined_queries
 from secateur.data.dataset import DataFile, DataSet
 from secateur.data.embedded import digits
+from secateur.data.folders import image_folder
 from secateur.data.idx import fashion_mnist, mnist
 from secateur.data.location import location30
 from secateur.data.membership import draw, given, restrict, select
 from secateur.data.named import DATA_SETS, data_set, load
 from secateur.data.planted import planted_records, planted_world
+from secateur.data.tiny_imagenet import tiny_imagenet10
 
 __all__ = [
     "DATA_SETS",
@@ -21,6 +23,7 @@ __all__ = [
     "draw",
     "fashion_mnist",
     "given",
+    "image_folder",
     "joined_queries",
     "load",
     "location30",
@@ -29,4 +32,5 @@ __all__ = [
     "planted_world",
     "restrict",
     "select",
+    "tiny_imagenet10",
 ]

@@ -37,8 +37,9 @@ class DataSet:
     says how to get it, `terms` under which terms it is given. `recipe` spells the recipe that
     `secateur train` uses by default, empty where classes or shapes depend on the user's files;
     `sizes` are its default numbers of members per model, population and utility records;
-    `n_records` is how many it holds, 0 where that depends on the user's files; `parts` are the names
-    and sizes of the parts in which it is published, in the order of its records, empty where none.
+    `n_records` is how many it holds, 0 where that depends on the user's files; `parts` are the
+    names and sizes of the parts in which it is published, in the order of its records, empty where
+    none; `needs_folder` says that it is read from a folder although no names of `files` are known.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataSet:
     sizes: tuple[int, int, int] = (1000, 1000, 1000)
     n_records: int = 0
     parts: tuple[tuple[str, int], ...] = ()
+    needs_folder: bool = False
 
     def missing(self, folder: Path) -> tuple[str, ...]:
         """Return the usual places at which a file is missing; empty when one form is there."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from secateur.data.dataset import DataSet
 from secateur.data.embedded import DIGITS
+from secateur.data.folders import IMAGE_FOLDER
 from secateur.data.idx import FASHION_MNIST, MNIST
 from secateur.data.location import LOCATION30
+from secateur.data.tiny_imagenet import TINY_IMAGENET10
 from secateur.errors import InputError
 from secateur.types import Records
 
@@ -19,6 +21,8 @@ DATA_SETS = (
     MNIST,
     FASHION_MNIST,
     LOCATION30,
+    TINY_IMAGENET10,
+    IMAGE_FOLDER,
 )
 
 
@@ -56,7 +60,7 @@ def load(name: str, folder: Path | None = None) -> Records:
         'digits'
     """
     found = data_set(name)
-    if folder is None and found.files:
+    if folder is None and (found.files or found.needs_folder):
         raise InputError(
             f"{name} is read from a folder, and none is named; give --data-dir or set "
             f"SECATEUR_DATA. {found.origin}"

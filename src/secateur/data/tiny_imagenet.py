@@ -130,4 +130,5 @@ TINY_IMAGENET10 = DataSet(
     "optimiser=Adam(lr=0.002), epochs=30, batch_size=64)",
     sizes=(1000, 500, 1000),
     n_records=5_500,
+    parts=tuple(COUNTS.items()),
 )
