@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.data.bits import Form, lines_of, read_bits
 from secateur.data.bounded import PACKED, refuse_other_content, unpacked
 from secateur.data.dataset import DataFile, DataSet, find_file, mended_by, put_into
 from secateur.errors import DataFileError
@@ -70,36 +71,12 @@ def parse_location(path: Path, text: bytes) -> tuple[NDArray[np.float32], NDArra
     """Return inputs `[records, 446]` of 0 and 1, and labels `[records]` in 0 .. 29.
 
     Raises:
-        DataFileError: a line or cell that is not of this form, named by line and column.
+        DataFileError: a line or cell that is not of this form, named by line and column, or
+            another number of records.
     """
-    labels: list[int] = []
-    rows: list[NDArray[np.float32]] = []
-    for number, line in enumerate(io.BytesIO(text), start=1):
-        cells = line.decode("ascii", errors="replace").rstrip("\r\n").split(",")
-        if len(cells) != COLUMNS + 1:
-            raise DataFileError(
-                f"{path}, line {number}: {len(cells)} columns, expected {COLUMNS + 1}; the file is "
-                "truncated or not Location-30"
-            )
-        labels.append(_label(path, number, cells[0]))
-        for column, cell in enumerate(cells[1:], start=2):
-            if cell not in ("0", "1"):
-                raise DataFileError(
-                    f"{path}, line {number}, column {column}: {cell[:20]!r} is not 0 or 1"
-                )
-        rows.append(np.array(cells[1:], dtype=np.float32))
-    if not rows:
-        raise DataFileError(f"{path} holds no records")
-    return np.stack(rows), np.array(labels)
-
-
-def _label(path: Path, number: int, cell: str) -> int:
-    text = cell.strip('"')
-    if len(text) > 2 or not text.isdecimal() or not 1 <= int(text) <= CLASSES:
-        raise DataFileError(
-            f"{path}, line {number}, column 1: label {cell[:20]!r} is not in 1 .. {CLASSES}"
-        )
-    return int(text) - 1
+    form = Form(what="Location-30", columns=COLUMNS, classes=CLASSES)
+    cells, labels = read_bits(path, lines_of(text), form, records=COUNTS[MEMBER])
+    return cells.astype(np.float32), labels
 
 
 def location30(folder: Path) -> Records:
@@ -126,10 +103,6 @@ def location30(folder: Path) -> Records:
         path = find_file(Path(folder), names, what="location30 needs dataset_location.tgz")
         text = location_text(path)
         inputs, labels = parse_location(path, text)
-        if len(labels) != COUNTS[MEMBER]:
-            raise DataFileError(
-                f"{path} holds {len(labels)} records, the canonical file {COUNTS['bangkok']}"
-            )
         refuse_other_content(path, text, sha256=SHA256[MEMBER], what="Location-30")
     return Records.from_arrays(inputs, labels, n_classes=CLASSES, name="location30")
 
@@ -137,7 +110,16 @@ def location30(folder: Path) -> Records:
 LOCATION30 = DataSet(
     name="location30",
     about="check-ins of 5,010 people, 446 binary features, 30 classes",
-    files=(DataFile(path="dataset_location.tgz"),),
+    files=(
+        DataFile(
+            path="dataset_location.tgz",
+            url="https://raw.githubusercontent.com/privacytrustlab/datasets/master/"
+            "dataset_location.tgz",
+            # its makers state none: of the file as their repository holds it
+            checksum="sha256:927203f85a868f8ee17a0ded1dc61699efe602167beabe34fbf45b4b1de94b33",
+            n_bytes=287_293,
+        ),
+    ),
     others=("bangkok", "location30/bangkok", "location30/dataset_location.tgz"),
     origin=ORIGIN,
     read=location30,

@@ -1,0 +1,236 @@
+"""Large files of strangers as bounded streams: lines of a text, rows of an array.
+
+Nothing is extracted to disk, and a few megabytes stand in memory whatever a file claims.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.data.bounded import PACKED
+from secateur.errors import DataFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["line_blocks", "row_blocks"]
+
+CHUNK = 2**22
+LONGEST = 2**16  # bytes of a line; those of the widest table read here, Texas-100, have 12,338
+MOST_UNPACKED = 2**33  # of a whole archive: what stands beside the wanted member is read over
+BLOCK = 512  # a tar archive is a row of blocks of this size
+FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+# Members of these kinds have no content, whatever size they claim
+EMPTY = (
+    *(tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE),
+    *(tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE),
+)
+# The head of a version 1 npy file as numpy.save writes it. Read by this pattern and not by numpy,
+# which evaluates the text as Python; the pattern has no place for pickled objects.
+NPY_MAGIC = b"\x93NUMPY\x01\x00"
+NPY_HEAD = re.compile(
+    r"\{'descr': '(\|[biu]1|[<>][iu][248]|[<>]f[248])', 'fortran_order': False, "
+    r"'shape': \((\d{1,12}(?:, \d{1,12})*),?\), *\} *\n"
+)
+
+
+def line_blocks(
+    path: Path, *, member: str, most: int, longest: int = LONGEST
+) -> Iterator[list[bytes]]:
+    r"""Yield the lines of a text without their `\n`, some megabytes of whole lines at a time.
+
+    A gzipped archive is read to its end, since only there its check sum tells damage.
+
+    Args:
+        path: the text itself, or a gzipped tar archive (`.tgz` or `.tar.gz`) with it inside.
+        member: the text's place in the archive, such as `texas/100/feats`; folders above it may
+            stand before.
+        most: bytes after which the text is refused.
+        longest: bytes without an end of line after which the text is refused.
+
+    Raises:
+        DataFileError: not readable, truncated, damaged, too long, or no such member.
+    """
+    number, rest = 0, b""
+    for chunk in _chunks(path, member, most):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        number += len(lines)
+        if len(rest) > longest:
+            raise DataFileError(
+                f"{path}, line {number + 1}: no end of line after {longest} bytes: it is another "
+                "file"
+            )
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def _chunks(path: Path, member: str, most: int) -> Iterator[bytes]:
+    try:
+        if path.suffix in PACKED:
+            with gzip.open(path) as packed:
+                yield from _Unpacked(path, packed).member(member, most)
+            return
+        total = 0
+        with path.open("rb") as plain:
+            while chunk := plain.read(CHUNK):
+                total += len(chunk)
+                if total > most:
+                    raise DataFileError(f"{path} holds more than {most} bytes: it is another file")
+                yield chunk
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise DataFileError(
+            f"{path} cannot be read ({error}): it is truncated, damaged or not what its name says"
+        ) from error
+
+
+class _Unpacked:
+    """A tar archive, read once from its beginning to its end."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path = path
+        self.stream = stream
+        self.total = 0
+
+    def member(self, wanted: str, most: int) -> Iterator[bytes]:
+        """Yield the content of a regular file in chunks, then read over the rest."""
+        found = False
+        while True:
+            block = self._read(BLOCK)
+            if len(block) < BLOCK or not any(block):  # blocks of zeros stand at the end
+                break
+            head = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if head.size < 0:
+                raise DataFileError(f"{self.path} is damaged: a size inside is {head.size}")
+            size = 0 if head.type in EMPTY else head.size
+            if not found and head.type in FILES and _stands_at(head.name, wanted):
+                found = True
+                if size > most:
+                    raise DataFileError(
+                        f"{self.path}: {wanted!r} inside claims {size} bytes, at most {most} are "
+                        "read: it is another file"
+                    )
+                yield from self._sized(wanted, size)
+                size = -size % BLOCK  # padding, still to come
+            else:
+                size += -size % BLOCK
+            for _ in self._sized(head.name[:80], size):
+                pass
+        while self._read(CHUNK):
+            pass
+        if not found:
+            raise DataFileError(
+                f"{self.path} has no file {wanted!r} inside (a link is none): it is another archive"
+            )
+
+    def _sized(self, name: str, size: int) -> Iterator[bytes]:
+        left = size
+        while left:
+            chunk = self._read(min(left, CHUNK))
+            if not chunk:
+                raise DataFileError(
+                    f"{self.path} is truncated: {name!r} inside has {size - left} of {size} bytes"
+                )
+            left -= len(chunk)
+            yield chunk
+
+    def _read(self, size: int) -> bytes:
+        data = self.stream.read(size)
+        self.total += len(data)
+        if self.total > MOST_UNPACKED:
+            raise DataFileError(
+                f"{self.path} unpacks to more than {MOST_UNPACKED} bytes: it is another archive"
+            )
+        return data
+
+
+def _stands_at(name: str, wanted: str) -> bool:
+    parts = PurePosixPath(wanted).parts
+    return PurePosixPath(name).parts[-len(parts) :] == parts
+
+
+def row_blocks(
+    path: Path, key: str, *, shapes: tuple[tuple[int, ...], ...]
+) -> Iterator[NDArray[Any]]:
+    """Yield an array of numbers out of an npz file, some megabytes of whole rows at a time.
+
+    Args:
+        path: the npz file.
+        key: the array's name in it.
+        shapes: the shapes that it may have; another is refused before its content is read.
+
+    Raises:
+        DataFileError: not readable, truncated, damaged, no such array, another shape, or an array
+            that is not of plain numbers in row order.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if f"{key}.npy" not in archive.namelist():
+                raise DataFileError(
+                    f"{path} has no array {key!r}; inside are {archive.namelist()[:5]}"
+                )
+            info = archive.getinfo(f"{key}.npy")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataFileError(
+                    f"{path}: {key!r} is packed in a way that numpy does not write (method "
+                    f"{info.compress_type}); save it again with numpy.savez_compressed"
+                )
+            with archive.open(info) as stream:
+                yield from _rows(path, key, stream, shapes)
+    except DataFileError:
+        raise
+    except (
+        *(OSError, EOFError, ValueError, IndexError, OverflowError, RuntimeError),
+        *(NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile),
+    ) as error:
+        raise DataFileError(
+            f"{path} cannot be read ({error}): it is truncated, damaged or not an npz file"
+        ) from error
+
+
+def _rows(
+    path: Path, key: str, stream: IO[bytes], shapes: tuple[tuple[int, ...], ...]
+) -> Iterator[NDArray[Any]]:
+    dtype, shape = _npy_head(path, key, stream)
+    if shape not in shapes:
+        raise DataFileError(
+            f"{path}: {key!r} has the shape {shape}, expected {' or '.join(map(str, shapes))}"
+        )
+    width = dtype.itemsize * int(np.prod(shape[1:]))
+    step = max(1, CHUNK // width)
+    for first in range(0, shape[0], step):
+        n = min(step, shape[0] - first)
+        data = stream.read(n * width)
+        if len(data) < n * width:
+            raise DataFileError(
+                f"{path} is truncated: {key!r} ends within record {first + len(data) // width} of "
+                f"{shape[0]}"
+            )
+        yield np.frombuffer(data, dtype).reshape(n, *shape[1:])
+    if stream.read(1):
+        raise DataFileError(f"{path}: {key!r} goes on after its {shape[0]} records: it is damaged")
+
+
+def _npy_head(path: Path, key: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    start = stream.read(10)
+    length = int.from_bytes(start[8:], "little")
+    text = stream.read(length).decode("latin-1")
+    match = NPY_HEAD.fullmatch(text)
+    if start[:8] != NPY_MAGIC or len(text) != length or match is None:
+        raise DataFileError(
+            f"{path}: {key!r} is not an array of plain numbers in row order, as numpy.savez writes "
+            f"it; its head is {text[:80]!r}"
+        )
+    return np.dtype(match[1]), tuple(int(n) for n in match[2].split(", "))
