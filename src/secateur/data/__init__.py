@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from secateur.data.augment import Queries, joined_queries
+from secateur.data.census import adult
 from secateur.data.dataset import DataFile, DataSet
-from secateur.data.embedded import digits
+from secateur.data.embedded import digits, mnist5000
 from secateur.data.folders import image_folder
 from secateur.data.idx import fashion_mnist, mnist
 from secateur.data.location import location30
 from secateur.data.membership import draw, given, restrict, select
 from secateur.data.named import DATA_SETS, data_set, load
 from secateur.data.planted import planted_records, planted_world
+from secateur.data.tables import purchase100, texas100
 from secateur.data.tiny_imagenet import tiny_imagenet10
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "DataFile",
     "DataSet",
     "Queries",
+    "adult",
     "data_set",
     "digits",
     "draw",
@@ -28,9 +31,12 @@ __all__ = [
     "load",
     "location30",
     "mnist",
+    "mnist5000",
     "planted_records",
     "planted_world",
+    "purchase100",
     "restrict",
     "select",
+    "texas100",
     "tiny_imagenet10",
 ]

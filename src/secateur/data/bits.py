@@ -73,7 +73,8 @@ def read_bits(
             number of lines.
 
     Example:
-        >>> read_bits("x", [[b"2,0,1"], [b"1,1,1"]], Form(what="x", columns=2, classes=2), records=2)
+        >>> form = Form(what="x", columns=2, classes=2)
+        >>> read_bits("x", [[b"2,0,1"], [b"1,1,1"]], form, records=2)
         (array([[0, 1],
                [1, 1]], dtype=uint8), array([1, 0]))
     """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from secateur.data.census import ADULT
 from secateur.data.dataset import DataSet
-from secateur.data.embedded import DIGITS
+from secateur.data.embedded import DIGITS, MNIST5000
 from secateur.data.folders import IMAGE_FOLDER
 from secateur.data.idx import FASHION_MNIST, MNIST
 from secateur.data.location import LOCATION30
+from secateur.data.tables import PURCHASE100, TEXAS100
 from secateur.data.tiny_imagenet import TINY_IMAGENET10
 from secateur.errors import InputError
 from secateur.types import Records
@@ -19,8 +21,12 @@ __all__ = ["DATA_SETS", "data_set", "load"]
 DATA_SETS = (
     DIGITS,
     MNIST,
+    MNIST5000,
     FASHION_MNIST,
     LOCATION30,
+    PURCHASE100,
+    TEXAS100,
+    ADULT,
     TINY_IMAGENET10,
     IMAGE_FOLDER,
 )

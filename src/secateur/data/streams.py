@@ -99,7 +99,7 @@ def _chunks(path: Path, member: str, most: int) -> Iterator[bytes]:
 class _Unpacked:
     """A tar archive, read once from its beginning to its end."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+    def __init__(self, path: Path, stream: gzip.GzipFile) -> None:
         self.path = path
         self.stream = stream
         self.total = 0
