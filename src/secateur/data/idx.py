@@ -146,28 +146,60 @@ def fashion_mnist(folder: Path) -> Records:
     return _pictures(Path(folder), "fashion-mnist", "FashionMNIST", FASHION_ORIGIN)
 
 
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the makers' own address is silent
+FASHION_URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
+# MD5 and bytes of the gzipped files as published, in the order of IDX_FILES
+MNIST_PUBLISHED = (
+    ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+)
+FASHION_PUBLISHED = (
+    ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+    ("25c81989df183df01b3e8a0aad5dffbe", 29_515),
+    ("bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+    ("bb300cfdad3c16e7a12a480ee83cd310", 5_148),
+)
+
+
+def _files(sub: str, address: str, published: tuple[tuple[str, int], ...]) -> tuple[DataFile, ...]:
+    return tuple(
+        DataFile(
+            path=f"{sub}/raw/{name}.gz",
+            url=f"{address}/{name}.gz",
+            checksum=f"md5:{md5}",
+            n_bytes=n_bytes,
+        )
+        for name, (md5, n_bytes) in zip(IDX_FILES, published, strict=True)
+    )
+
+
 RECIPE = "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25, batch_size=32)"
 SIZES = (1000, 1000, 5000)
+PARTS = (("train", 60_000), ("test", 10_000))
 
 MNIST = DataSet(
     name="mnist",
     about="70,000 handwritten digits, 28x28, 10 classes",
-    files=tuple(DataFile(path=f"MNIST/raw/{f}.gz") for f in IDX_FILES),
+    files=_files("MNIST", MNIST_URL, MNIST_PUBLISHED),
     origin=MNIST_ORIGIN,
     read=mnist,
     terms="widely given as CC BY-SA 3.0",
     recipe=RECIPE,
     sizes=SIZES,
     n_records=70_000,
+    parts=PARTS,
 )
 FASHION_MNIST = DataSet(
     name="fashion-mnist",
     about="70,000 pictures of clothes, 28x28, 10 classes",
-    files=tuple(DataFile(path=f"FashionMNIST/raw/{f}.gz") for f in IDX_FILES),
+    files=_files("FashionMNIST", FASHION_URL, FASHION_PUBLISHED),
     origin=FASHION_ORIGIN,
     read=fashion_mnist,
     terms="MIT licence, (c) 2017 Zalando SE",
     recipe=RECIPE,
     sizes=SIZES,
     n_records=70_000,
+    parts=PARTS,
 )

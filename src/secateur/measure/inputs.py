@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.twins import nearly_equal
 from secateur.measure.interval import t_interval, two_way_bootstrap
 from secateur.measure.roc import auc_value, weighted_auc
 from secateur.types import AUDIT, Control, Membership, Records, derive_seed
@@ -19,7 +20,6 @@ __all__ = ["blind_baseline", "near_duplicates_control"]
 
 FOLDS = 5
 COMPONENTS = 16
-NEAR = 1e-3
 
 
 def _features(records: Records, indices: IntArray) -> NDArray[np.float64]:
@@ -114,8 +114,7 @@ def near_duplicates_control(records: Records, membership: Membership) -> Control
     rows = np.arange(len(audit))
     other = np.where(neighbours[:, 0] == rows, 1, 0)  # an exact twin may stand before the record
     nearest, who = distances[rows, other], neighbours[rows, other]
-    typical = float(np.median(nearest))
-    pairs = (nearest <= NEAR * typical) & (units[who] != units)
+    pairs = nearly_equal(nearest) & (units[who] != units)
     share = float(pairs.mean())
     return Control(
         id="near-duplicates",
