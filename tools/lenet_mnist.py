@@ -42,14 +42,20 @@ class Plan:
     updates: int
     rho: tuple[float, float]
     retrain_epochs: int
-    retrain_lr: float = 1e-3
+    lr: float
+    retrain_lr: float
 
 
 # LeNet-5: the paper's rate, over all layers together, since its layers' rates are not published.
 # LeNet20: the layers' sparsities of Zhang et al. 2018, 71x in all; they train ADMM for 125 epochs.
 PLANS = {
     "LeNet5": Plan(
-        budget={"rate": 15.78, "scope": "global"}, updates=10, rho=(1e-2, 3.0), retrain_epochs=20
+        budget={"rate": 15.78, "scope": "global"},
+        updates=10,
+        rho=(1e-2, 3.0),
+        retrain_epochs=15,
+        lr=2e-3,
+        retrain_lr=1e-3,
     ),
     "LeNet20": Plan(
         budget={
@@ -63,6 +69,7 @@ PLANS = {
         updates=20,
         rho=(1e-3, 1.0),
         retrain_epochs=30,
+        lr=1e-3,
         retrain_lr=2e-3,
     ),
 }
@@ -86,7 +93,7 @@ def everything_inside(records: Records, seeds: int) -> Membership:
 
 def steps(plan: Plan) -> dict[str, tuple[str, Any]]:
     """Return each step's name, the step that it starts from, and its transform."""
-    optimiser = Adam(lr=1e-3)
+    optimiser = Adam(lr=plan.lr)
     toward = ADMM(
         **plan.budget, updates=plan.updates, rho=plan.rho, optimiser=optimiser, retrain_epochs=0
     )
