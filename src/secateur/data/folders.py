@@ -249,8 +249,7 @@ def _pictures(folder: Path) -> list[str]:
 IMAGE_FOLDER = DataSet(
     name="image-folder",
     about="your own pictures, one folder per class, scaled and cropped to 224x224",
-    origin="the folder named by --data-dir or SECATEUR_DATA is that of the class folders: "
-    f"{LAYOUT}",
+    origin=f"name the folder of your class folders: {LAYOUT}",
     read=image_folder,
     needs_folder=True,
     terms="those of your pictures",
