@@ -17,9 +17,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mutations_of_files import bounded_memory, mutated
-from secateur.data import fashion_mnist, idx, location, location30, mnist
+from secateur.data import (
+    adult,
+    census,
+    fashion_mnist,
+    idx,
+    image_folder,
+    location,
+    location30,
+    mnist,
+    purchase100,
+    tables,
+    texas100,
+    tiny_imagenet,
+    tiny_imagenet10,
+)
 from secateur.errors import DataFileError
 from secateur.types import Records
 
@@ -87,7 +102,160 @@ def prepare_location(folder: Path, patch: Patch) -> None:
     patch.setattr(location, "refuse_other_content", lambda *a, **k: None)
 
 
+def bits(columns: int, *, labels: bool, n: int = 6) -> bytes:
+    """Return lines of 0 and 1, on demand with the class in front."""
+    cells = np.random.default_rng(0).integers(0, 2, size=(n, columns)).tolist()
+    front = [f"{1 + i}," if labels else "" for i in range(n)]
+    rows = zip(front, cells, strict=True)
+    return "".join(f"{a}{','.join(map(str, row))}\n" for a, row in rows).encode()
+
+
+def texas_archive(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+        for name, content in (
+            ("texas/100/feats", data),
+            ("texas/100/labels", b"1\n2\n3\n4\n5\n6\n"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def prepare_tables(folder: Path, patch: Patch) -> None:
+    del folder
+    for name, columns in (("purchase100", 30), ("texas100", 40)):
+        patch.setitem(tables.COUNTS, name, 6)
+        patch.setitem(tables.COLUMNS, name, columns)
+
+
+def purchase_npz(data: bytes) -> bytes:
+    cells = np.frombuffer(data.ljust(180, b"\0")[:180], np.uint8).reshape(6, 30)
+    out = io.BytesIO()
+    np.savez_compressed(out, features=cells, labels=np.arange(6))
+    return out.getvalue()
+
+
+ADULT_ROWS = (
+    b"39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, "
+    b"Male, 2174, 0, 40, United-States, <=50K\n"
+    b"50, ?, 83311, HS-grad, 9, Divorced, ?, Husband, Black, Female, 0, 0, 13, Cuba, >50K\n"
+) * 4
+
+
+def prepare_adult(folder: Path, patch: Patch) -> None:
+    for name in census.COUNTS:
+        patch.setitem(census.COUNTS, name, 8)
+    patch.setattr(census, "refuse_other_content", lambda *a, **k: None)
+    text = b"|1x3 Cross validator\n" + ADULT_ROWS.replace(b"50K\n", b"50K.\n") + b"\n"
+    (folder / "adult.test").write_bytes(text)
+
+
+def picture(form: str, seed: int = 0) -> bytes:
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+    out = io.BytesIO()
+    small.resize((64, 64), Image.Resampling.BICUBIC).save(out, form)
+    return out.getvalue()
+
+
+JPEGS = [picture("JPEG", seed) for seed in range(4)]
+
+
+def tiny(data: bytes) -> bytes:
+    """Return the npz form around four pictures; the bytes are those of the pictures, joined."""
+    cuts = np.cumsum([0, *map(len, JPEGS)])
+    cuts = np.minimum(cuts, len(data))
+    cuts[-1] = len(data)
+    out = io.BytesIO()
+    np.savez(
+        out,
+        jpeg=np.frombuffer(data, np.uint8),
+        offsets=cuts.astype(np.int64),
+        labels=np.arange(4, dtype=np.uint8),
+        is_val=np.array([False, False, False, True]),
+        file_names=np.array([b"a"] * 4),
+        wnids=np.array(["n"] * 10),
+        class_names=np.array(["c"] * 10),
+    )
+    return out.getvalue()
+
+
+def prepare_tiny(folder: Path, patch: Patch) -> None:
+    del folder
+    patch.setattr(tiny_imagenet, "COUNTS", {"train": 3, "val": 1})
+    patch.setattr(tiny_imagenet, "refuse_other_content", lambda *a, **k: None)
+
+
+def prepare_folders(folder: Path, patch: Patch) -> None:
+    del patch
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "whole.png").write_bytes(picture("PNG"))
+
+
+def small_folder(folder: Path) -> Records:
+    return image_folder(folder, size=16, resize=20)
+
+
 CASES = (
+    Case(
+        name="Purchase-100 archive",
+        file="dataset_purchase.tgz",
+        content=bits(30, labels=True),
+        pack=archived("other", "dataset_purchase"),
+        read=purchase100,
+        prepare=prepare_tables,
+    ),
+    Case(
+        name="Purchase-100 text",
+        file="dataset_purchase",
+        content=bits(30, labels=True),
+        read=purchase100,
+        prepare=prepare_tables,
+    ),
+    Case(
+        name="Purchase-100 npz",
+        file="purchase100.npz",
+        content=bytes(i % 2 for i in range(180)),
+        pack=purchase_npz,
+        read=purchase100,
+        prepare=prepare_tables,
+    ),
+    Case(
+        name="Texas-100 archive",
+        file="dataset_texas.tgz",
+        content=bits(40, labels=False),
+        pack=texas_archive,
+        read=texas100,
+        prepare=prepare_tables,
+    ),
+    Case(
+        name="Adult",
+        file="adult.data",
+        content=ADULT_ROWS,
+        read=adult,
+        prepare=prepare_adult,
+    ),
+    Case(
+        name="Tiny-ImageNet npz",
+        file="tiny_imagenet10.npz",
+        content=b"".join(JPEGS),
+        pack=tiny,
+        read=tiny_imagenet10,
+        prepare=prepare_tiny,
+    ),
+    *(
+        Case(
+            name=f"a folder with a {form} picture",
+            file=f"a/changed.{form.lower()}",
+            content=picture(form),
+            read=small_folder,
+            prepare=prepare_folders,
+        )
+        for form in ("JPEG", "PNG", "WEBP")
+    ),
     Case(
         name="MNIST pictures",
         file="train-images-idx3-ubyte.gz",
