@@ -1,6 +1,6 @@
 """Large files of strangers as bounded streams: lines of a text, rows of an array.
 
-Nothing is extracted to disk, and a few megabytes stand in memory whatever a file claims.
+Nothing is extracted to disk, and some megabytes stand in memory whatever a file claims.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["line_blocks", "row_blocks"]
 
-CHUNK = 2**22
+CHUNK = 2**20
+LINES = 2**14  # of a block: many short lines take far more memory parsed than as text
 LONGEST = 2**16  # bytes of a line; those of the widest table read here, Texas-100, have 12,338
 MOST_UNPACKED = 2**33  # of a whole archive: what stands beside the wanted member is read over
 BLOCK = 512  # a tar archive is a row of blocks of this size
@@ -47,7 +48,7 @@ NPY_HEAD = re.compile(
 def line_blocks(
     path: Path, *, member: str, most: int, longest: int = LONGEST
 ) -> Iterator[list[bytes]]:
-    r"""Yield the lines of a text without their `\n`, some megabytes of whole lines at a time.
+    r"""Yield the lines of a text without their `\n`, about a megabyte of whole lines at a time.
 
     A gzipped archive is read to its end, since only there its check sum tells damage.
 
@@ -71,8 +72,8 @@ def line_blocks(
                 f"{path}, line {number + 1}: no end of line after {longest} bytes: it is another "
                 "file"
             )
-        if lines:
-            yield lines
+        for first in range(0, len(lines), LINES):
+            yield lines[first : first + LINES]
     if rest:
         yield [rest]
 
@@ -164,7 +165,7 @@ def _stands_at(name: str, wanted: str) -> bool:
 def row_blocks(
     path: Path, key: str, *, shapes: tuple[tuple[int, ...], ...]
 ) -> Iterator[NDArray[Any]]:
-    """Yield an array of numbers out of an npz file, some megabytes of whole rows at a time.
+    """Yield an array of numbers out of an npz file, about a megabyte of whole rows at a time.
 
     Args:
         path: the npz file.
@@ -178,9 +179,8 @@ def row_blocks(
     try:
         with zipfile.ZipFile(path) as archive:
             if f"{key}.npy" not in archive.namelist():
-                raise DataFileError(
-                    f"{path} has no array {key!r}; inside are {archive.namelist()[:5]}"
-                )
+                found = [name[:40] for name in archive.namelist()[:5]]
+                raise DataFileError(f"{path} has no array {key!r}; inside are {found}")
             info = archive.getinfo(f"{key}.npy")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataFileError(
