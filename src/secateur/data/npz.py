@@ -70,8 +70,8 @@ def npz_arrays(
         OverflowError,
     ) as error:
         raise DataFileError(
-            f"{path} cannot be read as an npz file ({type(error).__name__}: {str(error)[:200]}): it is "
-            "truncated, damaged or not what its name says"
+            f"{path} cannot be read as an npz file ({type(error).__name__}: {str(error)[:200]}): "
+            "it is truncated, damaged or not what its name says"
         ) from error
 
 

@@ -196,7 +196,7 @@ def row_blocks(
         *(NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile),
     ) as error:
         raise DataFileError(
-            f"{path} cannot be read ({error}): it is truncated, damaged or not an npz file"
+            f"{path} cannot be read ({str(error)[:200]}): it is truncated, damaged or no npz file"
         ) from error
 
 
