@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur.data.augment import Queries, joined_queries
 from secateur.data.census import adult
+from secateur.data.cifar import cifar10, cifar100
 from secateur.data.dataset import DataFile, DataSet
 from secateur.data.embedded import digits, mnist5000
 from secateur.data.folders import image_folder
@@ -21,6 +22,8 @@ __all__ = [
     "DataSet",
     "Queries",
     "adult",
+    "cifar10",
+    "cifar100",
     "data_set",
     "digits",
     "draw",

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from secateur.data.census import ADULT
+from secateur.data.cifar import CIFAR10, CIFAR100
 from secateur.data.dataset import DataSet
 from secateur.data.embedded import DIGITS, MNIST5000
 from secateur.data.folders import IMAGE_FOLDER
@@ -23,6 +24,8 @@ DATA_SETS = (
     MNIST,
     MNIST5000,
     FASHION_MNIST,
+    CIFAR10,
+    CIFAR100,
     LOCATION30,
     PURCHASE100,
     TEXAS100,

@@ -23,7 +23,7 @@ from secateur.errors import DataFileError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["line_blocks", "row_blocks"]
+__all__ = ["line_blocks", "row_blocks", "whole_member"]
 
 CHUNK = 2**20
 LINES = 2**14  # of a block: many short lines take far more memory parsed than as text
@@ -76,6 +76,20 @@ def line_blocks(
             yield lines[first : first + LINES]
     if rest:
         yield [rest]
+
+
+def whole_member(path: Path, *, member: str, most: int) -> bytes:
+    """Return the content of one file in a gzipped tar archive; nothing is extracted.
+
+    Args:
+        path: the archive.
+        member: the file's place in it; folders above it may stand before.
+        most: bytes after which it is refused.
+
+    Raises:
+        DataFileError: not readable, truncated, damaged, too long, or no such member.
+    """
+    return b"".join(_chunks(path, member, most))
 
 
 def _chunks(path: Path, member: str, most: int) -> Iterator[bytes]:
