@@ -28,7 +28,7 @@ PARTS = ("train", "val")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HIDDEN = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; elsewhere a dot says hidden
 MOST_BYTES = 2**28  # of one file
-MOST_PIXELS = 10**8  # of one picture: more than any of ImageNet; 300 MB while it is decoded
+MOST_PIXELS = 10**8  # of one picture; decoding that many takes 1 GB
 LAYOUT = "expected FOLDER/train/CLASS/PICTURE and FOLDER/val/CLASS/PICTURE, or FOLDER/CLASS/PICTURE"
 
 
@@ -116,7 +116,8 @@ def image_folder(folder: Path, *, size: int = 224, resize: int = 256) -> Records
     followed. Each picture is scaled so that its shorter side has `resize` pixels, and its centre of
     `size` x `size` is cut out: ImageNet's usual evaluation transform.
 
-    Listing takes about 200 bytes of memory a picture. `Records.take` and `restrict`, which
+    Listing takes about 200 bytes of memory a picture, decoding 10 bytes a pixel of one picture at a
+    time; pictures of more than 100 million pixels are refused. `Records.take` and `restrict`, which
     `secateur train` uses, bring what they keep into memory: 12 bytes a pixel, that is 0.6 MB a
     picture of 224 x 224, and 0.6 GB for 1,000.
 

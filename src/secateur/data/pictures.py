@@ -164,4 +164,4 @@ def _rgb(image: Image, data: bytes) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):  # 16 bits grey: Pillow's own conversion would cut off above 255
         grey = (np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535
         return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
