@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from secateur.data import Queries, digits, draw, given, load
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import auc, balanced_accuracy, by_group, difference, tpr_at_fpr
-    from secateur.models import MLP, LeNet5, LeNet20, SmallCNN, rebuild
+    from secateur.models import (
+        MLP,
+        VGG16,
+        LeNet5,
+        LeNet20,
+        MobileNetV2,
+        Normalised,
+        ResNet18,
+        SmallCNN,
+        rebuild,
+    )
     from secateur.probe import SignalProbe
     from secateur.probe.run import observe
     from secateur.report.table import render_text
@@ -70,6 +80,7 @@ __all__ = [
     "MLP",
     "RMIA",
     "SGD",
+    "VGG16",
     "Adam",
     "Artifact",
     "ConfidenceThreshold",
@@ -83,8 +94,10 @@ __all__ = [
     "Magnitude",
     "Measurement",
     "Membership",
+    "MobileNetV2",
     "ModifiedEntropyThreshold",
     "NasrAttack",
+    "Normalised",
     "Observations",
     "Phase",
     "Processes",
@@ -97,6 +110,7 @@ __all__ = [
     "Recipe",
     "Records",
     "Report",
+    "ResNet18",
     "Scores",
     "SecateurError",
     "SecateurWarning",
@@ -137,7 +151,7 @@ _ROOMS = {
     "data": "Queries digits draw given load",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference tpr_at_fpr",
-    "models": "MLP LeNet5 LeNet20 SmallCNN rebuild",
+    "models": "MLP VGG16 LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",
     "report.table": "render_text",

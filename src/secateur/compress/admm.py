@@ -51,7 +51,8 @@ class ADMM:
         rho: strength of the penalty in the first and in the last period, geometric in between. It
             must end large enough: with 0.1 small networks were seen not to converge.
         optimiser: of the ADMM part, kept over all updates.
-        retrain_epochs: epochs with fixed masks afterwards.
+        retrain_epochs: epochs with fixed masks afterwards, which also refresh the running
+            statistics of batch normalisation; with 0 those stay what they were before the prune.
         retrain_optimiser: of the retraining.
         sparsities: pairs (name, share removed), a budget for each layer by itself, instead of
             `rate` and `sparsity`.

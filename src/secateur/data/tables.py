@@ -155,7 +155,7 @@ def _records(name: str, cells: NDArray[np.uint8], labels: NDArray[np.int64]) -> 
 
 def _recipe(columns: int) -> str:
     return (
-        f"Recipe(build=MLP(widths=({columns}, 1024, 512, 256, 128, 100)), "
+        f"Recipe(build=MLP(widths=({columns}, 1024, 512, 256, 128, 100), activation='tanh'), "
         "optimiser=Adam(lr=0.001), epochs=20, batch_size=128)"
     )
 

@@ -6,12 +6,20 @@ from secateur.models.cnn import SmallCNN
 from secateur.models.forward import logits_of
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
+from secateur.models.mobilenet import MobileNetV2
+from secateur.models.normalised import Normalised
 from secateur.models.rebuild import prunable, rebuild, tensors_of
+from secateur.models.resnet import ResNet18
+from secateur.models.vgg import VGG16
 
 __all__ = [
     "MLP",
+    "VGG16",
     "LeNet5",
     "LeNet20",
+    "MobileNetV2",
+    "Normalised",
+    "ResNet18",
     "SmallCNN",
     "logits_of",
     "prunable",
