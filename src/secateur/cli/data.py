@@ -52,8 +52,10 @@ def list_(data_dir: Path | None) -> None:
 
 
 def _state(data_set: DataSet, data_dir: Path | None) -> str:
+    if data_set.needs_folder and not data_set.files:
+        return "your own files"
     if not data_set.files:
-        return "ready" if data_set.n_records else "your own files"
+        return "ready"
     if data_dir is None:
         return "missing: no folder named (--data-dir or SECATEUR_DATA)"
     missing = data_set.missing(data_dir)
@@ -98,6 +100,8 @@ def get(name: str, data_dir: Path | None, yes: bool) -> None:
     from secateur.errors import InputError
 
     found = data_set(name)
+    if not found.files and found.needs_folder:
+        raise InputError(f"{name} has no address to download from: {found.origin}")
     if not found.files:
         click.echo(f"{name}: {found.origin}")
         return

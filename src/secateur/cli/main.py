@@ -24,7 +24,7 @@ VERBS = {
     "audit": "Attack fleets of one membership and write a report.",
     "report": "Show a report as a table, or write it as one HTML page.",
     "methods": "List methods with threat model, parameters and reference.",
-    "data": "List data sets and whether their files are found.",
+    "data": "List data sets, download their files, and look into them.",
 }
 HEAVY = {"demo", "train", "prune", "audit"}
 BAD_INPUT, INTERRUPTED = 2, 130

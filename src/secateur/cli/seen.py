@@ -41,7 +41,7 @@ def published(data_set: DataSet, folder: Path | None) -> list[str]:
             continue
         same = is_published(path, file)
         kind = file.checksum.partition(":")[0].upper()
-        lines.append(f"{path}: {'as published' if same else 'packed anew'} ({kind})")
+        lines.append(f"{path}: {'as published' if same else 'not the published bytes'} ({kind})")
     return lines
 
 
@@ -50,7 +50,7 @@ def render_inspection(seen: Inspection, *, files: list[str]) -> str:
     low, high = seen.values
     majority = int(np.argmax(seen.classes))
     lines = [
-        *(_wrapped("file", line) for line in files),
+        *(f"file: {line}" for line in files),
         _wrapped("records", f"{seen.records:,}"),
         _wrapped("input", f"{' x '.join(map(str, seen.input_shape))}, values {low:g} .. {high:g}"),
         _wrapped("digest", seen.digest),

@@ -123,11 +123,11 @@ def download(
             ...
         secateur.errors.DataFileError: no address is known to download made/by/hand.gz from
     """
-    if not file.url:
-        raise DataFileError(f"no address is known to download {file.path} from")
     place = Path(folder) / file.path
     if place.exists():
         return _kept(place, file)
+    if not file.url:
+        raise DataFileError(f"no address is known to download {file.path} from")
     with _alone(place) as part:
         transfer = Transfer(file=file, part=part, progress=progress, proxies=proxies or {})
         try:
@@ -185,15 +185,17 @@ def _fill(transfer: Transfer, patience: Patience) -> None:
     Raises:
         DataFileError: a refusal, or a connection that broke too often.
     """
+    if transfer.is_complete():  # stopped between the last byte and the name
+        return
     tries = _Tries(left=patience.tries, pause=patience.pause, furthest=transfer.done)
-    while not transfer.is_complete():
+    while True:
         try:
             transfer.go_on(timeout=patience.timeout)
+            return
         except DroppedError as error:
             _count(tries, transfer, str(error))
-            if not transfer.is_complete():
-                sleep(min(tries.pause, LONGEST_PAUSE))
-                tries.pause *= 2
+            sleep(min(tries.pause, LONGEST_PAUSE))
+            tries.pause *= 2
 
 
 def _count(tries: _Tries, transfer: Transfer, reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.data.twins import Nearest, blocks_of, content_keys, nearly_equal
-from secateur.errors import InputError
+from secateur.errors import DataError, InputError
 from secateur.types import Records, derive_seed
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def inspect_records(
 
     Raises:
         InputError: a sample below 1 or beyond the records, or parts of another length.
+        DataError: an input is NaN or infinite.
 
     Example:
         >>> from secateur.data import digits
@@ -114,38 +115,66 @@ def inspect_records(
         >>> found.records, found.values, found.equal.records, found.near.sample
         (1797, (0.0, 1.0), 0, 50)
     """
-    n = len(records)
-    if sample is not None and not 1 <= sample <= n:
-        raise InputError(f"the sample must be in 1 .. {n} (all records), got {sample}")
-    labels = np.full(n, "all") if parts is None else np.asarray(parts).astype(str)
-    if labels.shape != (n,):
-        raise InputError(f"parts need the shape ({n},) of the records, got {labels.shape}")
-    rng = np.random.default_rng(derive_seed(seed, "inspection"))
-    chosen = np.sort(rng.choice(n, sample or _affordable(records), replace=False))
-    search = Nearest(records, chosen)
-    keys, low, high = [], np.inf, -np.inf
-    for start, block in blocks_of(records, beside=len(chosen)):
-        keys.append(content_keys(block))
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
-        search.add(start, block)
-        if progress is not None:
-            progress(start + len(block), n, "inspection")
+    labels = _parts(records, parts)
+    search = Nearest(records, _sampled(records, sample, seed))
+    keys, values = _scan(records, search, progress)
     per_unit = np.unique(_units(records), return_counts=True)[1]
     return Inspection(
         name=records.name,
-        records=n,
+        records=len(records),
         input_shape=records.input_shape,
         classes=tuple(np.bincount(records.labels, minlength=records.n_classes).tolist()),
         digest=records.digest,
-        values=(low, high),
+        values=values,
         groups={name: _counts(column) for name, column in records.groups.items()},
         parts={} if parts is None else _counts(labels),
         units=len(per_unit),
         shared_units=int((per_unit > 1).sum()),
         most_per_unit=int(per_unit.max()),
-        equal=_equal(np.concatenate(keys), records, labels),
+        equal=_equal(keys, records, labels),
         near=_near(search, records, labels),
     )
+
+
+def _parts(records: Records, parts: NDArray[Any] | None) -> NDArray[np.str_]:
+    found = np.full(len(records), "all") if parts is None else np.asarray(parts).astype(str)
+    if found.shape != (len(records),):
+        raise InputError(
+            f"parts need the shape ({len(records)},) of the records, got {found.shape}"
+        )
+    return found
+
+
+def _sampled(records: Records, sample: int | None, seed: int) -> IntArray:
+    n = len(records)
+    if sample is not None and not 1 <= sample <= n:
+        raise InputError(f"the sample must be in 1 .. {n} (all records), got {sample}")
+    rng = np.random.default_rng(derive_seed(seed, "inspection"))
+    return np.sort(rng.choice(n, sample or _affordable(records), replace=False))
+
+
+def _scan(
+    records: Records, search: Nearest, progress: Callable[[int, int, str], None] | None
+) -> tuple[NDArray[np.void], tuple[float, float]]:
+    """Read all records once: their content keys and the range of their values."""
+    keys, low, high = [], np.inf, -np.inf
+    for start, block in blocks_of(records, beside=len(search.sample)):
+        _refuse_not_finite(start, block)
+        keys.append(content_keys(block))
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        search.add(start, block)
+        if progress is not None:
+            progress(start + len(block), len(records), "inspection")
+    return np.concatenate(keys), (low, high)
+
+
+def _refuse_not_finite(start: int, block: NDArray[np.float32]) -> None:
+    bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+    if bad.size:
+        raise DataError(
+            f"the record at index {start + int(bad[0])} has an input that is NaN or infinite; "
+            "remove or impute such records"
+        )
 
 
 def _affordable(records: Records) -> int:
