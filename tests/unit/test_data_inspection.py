@@ -315,6 +315,16 @@ def test_check_shows_groups_units_parts_and_twins(known):
     assert "nearly equal records within train: 2" in text
 
 
+def test_a_column_that_names_parts_is_shown_as_parts(known):
+    inputs = np.random.default_rng(0).normal(size=(30, 4))
+    inputs[29] = inputs[0]
+    known(made(inputs, groups={"part": np.repeat(["train", "val"], [20, 10])}))
+    done = secateur("data", "check", "made")
+    assert done.code == 0, done.err
+    assert "parts: train=20, val=10\n" in done.out and "group part" not in done.out
+    assert "equal records of val with a twin in train: 1 of 10" in done.out
+
+
 def test_check_says_whether_the_files_are_the_published_ones(known, tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").write_bytes(b"abd")

@@ -201,7 +201,8 @@ def check(name: str, data_dir: Path | None, sample: int | None, seed: int) -> No
     """Read the data set NAME and show its classes, groups, values, digest and duplicates.
 
     Equal records are found among all. Nearly equal ones, by the criterion of the audit's control
-    of near duplicates, are searched for a sample of the records.
+    of near duplicates, are searched for a sample of the records; the same picture shifted, scaled
+    or compressed anew is farther away than that and is not counted.
 
     \b
     Examples:

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["parts_of", "published", "render_inspection"]
 
 WIDTH = 96
+PART = "part"  # the group in which readers say where a record is published
 MOST_VALUES = 20  # of one column are listed, the largest first
 
 
 def parts_of(data_set: DataSet, records: Records) -> NDArray[np.str_] | None:
-    """Return the part in which each record is published, where they are those of the data set."""
+    """Return the part in which each record is published: a column of the records says so, or the
+    data set does, if the records are all that it holds.
+    """
+    if PART in records.groups:
+        return np.asarray(records.groups[PART]).astype(str)
     sizes = [size for _, size in data_set.parts]
     if not sizes or sum(sizes) != len(records):
         return None
@@ -58,7 +63,7 @@ def render_inspection(seen: Inspection, *, files: list[str]) -> str:
             "classes", f"{len(seen.classes)}; {_listed(dict(enumerate(seen.classes)), all_=True)}"
         ),
         _wrapped("largest class", f"{majority}, {seen.majority:.1%} of the records"),
-        *(_wrapped(f"group {name}", _listed(counts)) for name, counts in seen.groups.items()),
+        *(_wrapped(f"group {n}", _listed(c)) for n, c in seen.groups.items() if n != PART),
         *([_wrapped("parts", _listed(seen.parts))] if seen.parts else []),
         _wrapped("units", _units(seen)),
         *_equal(seen),

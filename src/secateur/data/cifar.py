@@ -340,6 +340,7 @@ CIFAR10 = DataSet(
     recipe=CNN.format(classes=10) + TRAINING,
     sizes=(2500, 1000, 5000),
     n_records=60_000,
+    parts=(("train", 50_000), ("test", 10_000)),
 )
 CIFAR100 = DataSet(
     name="cifar100",
@@ -359,4 +360,5 @@ CIFAR100 = DataSet(
     recipe=CNN.format(classes=100) + TRAINING,
     sizes=(5000, 2000, 10000),
     n_records=60_000,
+    parts=(("train", 50_000), ("test", 10_000)),
 )
