@@ -66,11 +66,11 @@ PLANS = {
                 ("7.weight", 0.93),
             )
         },
-        updates=20,
-        rho=(1e-3, 1.0),
-        retrain_epochs=30,
+        updates=10,
+        rho=(1e-2, 3.0),
+        retrain_epochs=20,
         lr=1e-3,
-        retrain_lr=2e-3,
+        retrain_lr=1e-3,
     ),
 }
 TRAIN, TEST = slice(0, 60_000), slice(60_000, 70_000)

@@ -62,9 +62,7 @@ class PickledArray:
         whole = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
         size = int(np.prod(shape, dtype=object)) if whole else -1
         if self.code not in ("u1", "|u1") or self.fortran or not isinstance(self.content, bytes):
-            raise DataFileError(
-                f"{what} is not an array of bytes in C order, but {self.code!r:.40}"
-            )
+            raise DataFileError(f"{what} is no array of bytes in C order, but {self.code[:20]!r}")
         if size != len(self.content):
             raise DataFileError(
                 f"{what} has the shape {str(shape)[:60]}, but {len(self.content)} bytes"
@@ -89,7 +87,8 @@ class _Reader:
 
     def above_mark(self) -> list[Any]:
         start = self.marks.pop()
-        found, self.stack = self.stack[start:], self.stack[:start]
+        found = self.stack[start:]
+        del self.stack[start:]
         return found
 
     def named(self, name: str) -> None:
