@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.data import adult, data_set, load, mnist5000, purchase100, texas100
+from secateur.data import archives as archives_module
 from secateur.data import census as census_module
 from secateur.data import embedded as embedded_module
 from secateur.data import streams as streams_module
@@ -251,7 +252,10 @@ def test_texas_of_another_form_is_refused(tmp_path, text, marks, message, packed
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (archive(("purchase", PURCHASE)), "no file 'dataset_purchase' inside .* another archive"),
+        (
+            archive(("purchase", PURCHASE)),
+            "no file 'dataset_purchase' inside: it is another archive",
+        ),
         (archive(("dataset_purchase/x", PURCHASE)), "has no file 'dataset_purchase' inside"),
         (archive(("dataset_purchase", b""), kind=tarfile.SYMTYPE), "inside \\(a link is none\\)"),
         (archive(("dataset_purchase", b""), kind=tarfile.LNKTYPE), "inside \\(a link is none\\)"),
@@ -303,7 +307,7 @@ def test_a_check_sum_that_disagrees_is_refused_although_every_cell_is_0_or_1(tmp
 
 def test_what_unpacks_to_too_much_is_refused_wherever_it_stands(tmp_path, monkeypatch):
     member = ("dataset_purchase", PURCHASE)
-    monkeypatch.setattr(streams_module, "MOST_UNPACKED", 2**20)
+    monkeypatch.setattr(archives_module, "MOST_UNPACKED", 2**20)
     for members in ((("zeros", bytes(2**21)), member), (member, ("zeros", bytes(2**21)))):
         put(tmp_path, "dataset_purchase.tgz", archive(*members))
         with pytest.raises(DataFileError, match="unpacks to more than 1048576 bytes: it is anothe"):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.archives import archived_files
 from secateur.data.bounded import unpacked
 from secateur.data.dataset import DataFile, DataSet, mended_by, put_into
 from secateur.data.npz import npz_arrays
 from secateur.data.pickled import PickledArray, plain_values
 from secateur.data.pictures import decode_rgb
-from secateur.data.streams import whole_member
 from secateur.errors import DataFileError
 from secateur.types import ByteSource, Records
 
@@ -220,7 +220,7 @@ def _batches(which: _Set, form: _Form, place: Path) -> Found:
 def _content(form: _Form, place: Path, file: str) -> tuple[Path, bytes]:
     if place.is_file():
         member = f"{form.folder}/{file}"
-        return place / member, whole_member(place, member=member, most=MOST_BYTES)
+        return place / member, archived_files(place, members=(member,), most=MOST_BYTES)[member]
     path = place / file
     if not path.is_file():
         raise DataFileError(f"{place} is incomplete: there is no {file} in it")

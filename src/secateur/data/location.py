@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.data.archives import archived_files
 from secateur.data.bits import Form, lines_of, read_bits
 from secateur.data.bounded import PACKED, refuse_other_content, unpacked
 from secateur.data.dataset import DataFile, DataSet, find_file, mended_by, put_into
-from secateur.errors import DataFileError
 from secateur.types import Records
 
 if TYPE_CHECKING:
@@ -36,35 +34,9 @@ def location_text(path: Path) -> bytes:
     Raises:
         DataFileError: no such member, a damaged archive, or more than a bounded number of bytes.
     """
-    data = unpacked(path, most=MOST_BYTES)
-    if path.suffix not in PACKED:
-        return data
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                if member.isfile() and Path(member.name).name == MEMBER:
-                    return _member(path, archive, member)
-    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
-        if isinstance(error, DataFileError):
-            raise
-        raise DataFileError(
-            f"{path} is truncated, damaged or not a gzipped tar archive ({error})"
-        ) from error
-    raise DataFileError(f"{path} has no file {MEMBER!r} inside: it is another archive")
-
-
-def _member(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = archive.extractfile(member)
-    if stream is None or member.size > MOST_BYTES:
-        raise DataFileError(
-            f"{path}: {MEMBER!r} inside claims {member.size} bytes: it is another file"
-        )
-    text = stream.read(MOST_BYTES + 1)
-    if len(text) != member.size:
-        raise DataFileError(
-            f"{path} is truncated: {MEMBER!r} inside has {len(text)} of {member.size} bytes"
-        )
-    return text
+    if path.suffix in PACKED:
+        return archived_files(path, members=(MEMBER,), most=MOST_BYTES)[MEMBER]
+    return unpacked(path, most=MOST_BYTES)
 
 
 def parse_location(path: Path, text: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

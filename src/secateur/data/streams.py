@@ -5,37 +5,27 @@ Nothing is extracted to disk, and some megabytes stand in memory whatever a file
 
 from __future__ import annotations
 
-import gzip
 import re
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.archives import CHUNK, archived_chunks
 from secateur.data.bounded import PACKED
 from secateur.errors import DataFileError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["line_blocks", "row_blocks", "whole_member"]
+__all__ = ["line_blocks", "row_blocks"]
 
-CHUNK = 2**20
 LINES = 2**14  # of a block: many short lines take far more memory parsed than as text
 LONGEST = 2**16  # bytes of a line; those of the widest table read here, Texas-100, have 12,338
-MOST_UNPACKED = 2**33  # of a whole archive: what stands beside the wanted member is read over
-BLOCK = 512  # a tar archive is a row of blocks of this size
-FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-# Members of these kinds have no content, whatever size they claim
-EMPTY = (
-    *(tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE),
-    *(tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE),
-)
 # The head of a version 1 npy file as numpy.save writes it. Read by this pattern and not by numpy,
 # which evaluates the text as Python; the pattern has no place for pickled objects.
 NPY_MAGIC = b"\x93NUMPY\x01\x00"
@@ -78,25 +68,11 @@ def line_blocks(
         yield [rest]
 
 
-def whole_member(path: Path, *, member: str, most: int) -> bytes:
-    """Return the content of one file in a gzipped tar archive; nothing is extracted.
-
-    Args:
-        path: the archive.
-        member: the file's place in it; folders above it may stand before.
-        most: bytes after which it is refused.
-
-    Raises:
-        DataFileError: not readable, truncated, damaged, too long, or no such member.
-    """
-    return b"".join(_chunks(path, member, most))
-
-
 def _chunks(path: Path, member: str, most: int) -> Iterator[bytes]:
     try:
         if path.suffix in PACKED:
-            with gzip.open(path) as packed:
-                yield from _Unpacked(path, packed).member(member, most)
+            for _, chunk in archived_chunks(path, members=(member,), most=most):
+                yield chunk
             return
         total = 0
         with path.open("rb") as plain:
@@ -105,75 +81,8 @@ def _chunks(path: Path, member: str, most: int) -> Iterator[bytes]:
                 if total > most:
                     raise DataFileError(f"{path} holds more than {most} bytes: it is another file")
                 yield chunk
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise DataFileError(
-            f"{path} cannot be read ({error}): it is truncated, damaged or not what its name says"
-        ) from error
-
-
-class _Unpacked:
-    """A tar archive, read once from its beginning to its end."""
-
-    def __init__(self, path: Path, stream: gzip.GzipFile) -> None:
-        self.path = path
-        self.stream = stream
-        self.total = 0
-
-    def member(self, wanted: str, most: int) -> Iterator[bytes]:
-        """Yield the content of a regular file in chunks, then read over the rest."""
-        found = False
-        while True:
-            block = self._read(BLOCK)
-            if len(block) < BLOCK or not any(block):  # blocks of zeros stand at the end
-                break
-            head = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            if head.size < 0:
-                raise DataFileError(f"{self.path} is damaged: a size inside is {head.size}")
-            size = 0 if head.type in EMPTY else head.size
-            if not found and head.type in FILES and _stands_at(head.name, wanted):
-                found = True
-                if size > most:
-                    raise DataFileError(
-                        f"{self.path}: {wanted!r} inside claims {size} bytes, at most {most} are "
-                        "read: it is another file"
-                    )
-                yield from self._sized(wanted, size)
-                size = -size % BLOCK  # padding, still to come
-            else:
-                size += -size % BLOCK
-            for _ in self._sized(head.name[:80], size):
-                pass
-        while self._read(CHUNK):
-            pass
-        if not found:
-            raise DataFileError(
-                f"{self.path} has no file {wanted!r} inside (a link is none): it is another archive"
-            )
-
-    def _sized(self, name: str, size: int) -> Iterator[bytes]:
-        left = size
-        while left:
-            chunk = self._read(min(left, CHUNK))
-            if not chunk:
-                raise DataFileError(
-                    f"{self.path} is truncated: {name!r} inside has {size - left} of {size} bytes"
-                )
-            left -= len(chunk)
-            yield chunk
-
-    def _read(self, size: int) -> bytes:
-        data = self.stream.read(size)
-        self.total += len(data)
-        if self.total > MOST_UNPACKED:
-            raise DataFileError(
-                f"{self.path} unpacks to more than {MOST_UNPACKED} bytes: it is another archive"
-            )
-        return data
-
-
-def _stands_at(name: str, wanted: str) -> bool:
-    parts = PurePosixPath(wanted).parts
-    return PurePosixPath(name).parts[-len(parts) :] == parts
+    except OSError as error:
+        raise DataFileError(f"{path} cannot be read ({error})") from error
 
 
 def row_blocks(
@@ -210,7 +119,8 @@ def row_blocks(
         *(NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile),
     ) as error:
         raise DataFileError(
-            f"{path} cannot be read ({str(error)[:200]}): it is truncated, damaged or no npz file"
+            f"{path} cannot be read ({str(error)[:200]}): it is truncated, damaged or not an npz "
+            "file"
         ) from error
 
 
