@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,8 +59,8 @@ class Normalised:
     """
 
     build: Builder
-    mean: tuple[float, ...] = field(default=(0.5,))
-    std: tuple[float, ...] = field(default=(0.5,))
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
         numbers = (*self.mean, *self.std)
