@@ -2,7 +2,7 @@
 
 The opcodes are walked one by one with the standard library's disassembler, which runs nothing.
 Those that build plain values are interpreted here; the few globals that arrays of numpy need are
-names, compared with a list, and stay names.
+names, compared with a list, and stay names. Every step costs a bounded amount of time and memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ __all__ = ["PickledArray", "plain_values"]
 RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 NDARRAY, DTYPE, ENCODE = "numpy ndarray", "numpy dtype", "_codecs encode"
 GLOBALS = (*RECONSTRUCT, NDARRAY, DTYPE, ENCODE)
+LATIN = ("latin1", "latin-1")
 MOST_OPCODES = 2_000_000  # a batch of CIFAR-100 has some 400,000
+SHOWN = 80  # characters of a name in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,48 +38,59 @@ class _Name:
     name: str
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Type:
     """A dtype by its code."""
 
     code: str
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class PickledArray:
-    """An array of bytes as the batch describes it; `values` looks at whether it can be."""
+    """An array as the batch describes it; `values` looks at whether it can be one of bytes."""
 
     shape: Any = ()
     code: str = ""
     fortran: Any = False
     content: Any = b""
 
-    def values(self, what: str) -> NDArray[np.uint8]:
+    def values(self, what: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return the array.
 
+        Args:
+            what: names it in errors.
+            shape: the shape that it must have.
+
         Raises:
-            DataFileError: not of the type uint8, or its content has another length than its shape.
+            DataFileError: not of the type uint8 in C order, of another shape, or its content has
+                another length.
         """
-        shape = self.shape
-        whole = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
-        size = int(np.prod(shape, dtype=object)) if whole else -1
-        if self.code not in ("u1", "|u1") or self.fortran or not isinstance(self.content, bytes):
-            raise DataFileError(f"{what} is no array of bytes in C order, but {self.code[:20]!r}")
-        if size != len(self.content):
-            raise DataFileError(
-                f"{what} has the shape {str(shape)[:60]}, but {len(self.content)} bytes"
-            )
-        return np.frombuffer(self.content, np.uint8).reshape(shape)
+        code = self.code
+        if code not in ("u1", "|u1") or self.fortran or not isinstance(self.content, bytes):
+            raise DataFileError(f"{what} is not an array of bytes in C order, but {code[:20]!r}")
+        if self.shape != shape:
+            raise DataFileError(f"{what} has the shape {_shown(self.shape)}, expected {shape}")
+        found = np.frombuffer(self.content, np.uint8)
+        if found.size != np.prod(shape):
+            raise DataFileError(f"{what} has the shape {shape}, but {found.size} bytes")
+        return found.reshape(shape)
+
+
+def _shown(shape: Any) -> str:
+    """Return a shape in words; what is none may be huge, nested or hold itself."""
+    plain = isinstance(shape, tuple) and len(shape) < 9 and all(type(n) is int for n in shape)
+    return str(shape) if plain and all(abs(n) < 2**63 for n in shape) else "of no array"
 
 
 class _Reader:
     """A stack and a memo of plain values."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_encoded: int) -> None:
         self.path = path
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.encodable = most_encoded
 
     def refuse(self, why: str) -> DataFileError:
         return DataFileError(
@@ -85,42 +98,63 @@ class _Reader:
             "one holds more than the plain values of a batch"
         )
 
-    def above_mark(self) -> list[Any]:
-        start = self.marks.pop()
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def above(self, start: int) -> list[Any]:
+        """Take what stands above a place off the stack."""
+        if start < 0:
+            raise IndexError("the stack is too short")
         found = self.stack[start:]
         del self.stack[start:]
         return found
 
-    def named(self, name: str) -> None:
-        if name not in GLOBALS:
-            raise self.refuse(f"it names {name[:80]!r}")
-        self.stack.append(_Name(name=name))
+    def above_mark(self) -> list[Any]:
+        return self.above(self.marks.pop())
 
     def tuple_of(self, n: int) -> None:
-        if len(self.stack) < n:
-            raise IndexError("the stack is too short")
-        found = tuple(self.stack[len(self.stack) - n :])
-        del self.stack[len(self.stack) - n :]
-        self.stack.append(found)
+        self.push(tuple(self.above(len(self.stack) - n)))
+
+    def named(self, name: str) -> None:
+        if name not in GLOBALS:
+            raise self.refuse(f"it names {name[:SHOWN]!r}")
+        self.push(_Name(name=name))
 
     def put_all(self, pairs: list[Any]) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise self.refuse("it sets an item of what is no dict")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if not isinstance(key, bytes | str):
-                raise self.refuse(f"a key is {type(key).__name__}")
+                raise self.refuse(f"a key is of the type {type(key).__name__}")
             self.stack[-1][key] = value
 
+    def add_all(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise self.refuse("it appends to what is no list")
+        self.stack[-1].extend(values)
+
     def reduce(self) -> None:
+        """Stand in for the three calls that a pickled array needs."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
             raise self.refuse("it calls what is no name")
-        if function.name in RECONSTRUCT and arguments[:1] == (_Name(name=NDARRAY),):
-            self.stack.append(PickledArray())
-        elif function.name == DTYPE and arguments and isinstance(arguments[0], bytes | str):
-            self.stack.append(_Type(code=_text(arguments[0])))
-        elif function.name == ENCODE and len(arguments) == 2 and isinstance(arguments[0], str):
-            self.stack.append(arguments[0].encode("latin1"))
+        first = arguments[0] if arguments else None
+        if function.name in RECONSTRUCT and first == _Name(name=NDARRAY):
+            self.push(PickledArray())
+        elif function.name == DTYPE and isinstance(first, bytes | str):
+            self.push(_Type(code=_text(first)))
+        elif function.name == ENCODE and len(arguments) == 2 and isinstance(first, str):
+            self.push(self.encoded(first, arguments[1]))
         else:
-            raise self.refuse(f"it calls {function.name!r} with {str(arguments)[:60]}")
+            raise self.refuse(f"it calls {function.name!r} with other arguments than an array's")
+
+    def encoded(self, text: str, encoding: Any) -> bytes:
+        if encoding not in LATIN:
+            raise self.refuse("it encodes bytes in another way than latin1")
+        self.encodable -= len(text)
+        if self.encodable < 0:  # one text, remembered and encoded again and again
+            raise self.refuse("it encodes more bytes than the file has")
+        return text.encode("latin1")
 
     def build(self) -> None:
         state, value = self.stack.pop(), self.stack[-1]
@@ -131,31 +165,28 @@ class _Reader:
         _, value.shape, kind, value.fortran, value.content = state
         value.code = kind.code if isinstance(kind, _Type) else ""
 
+    def put(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
+
 
 def _text(value: bytes | str) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-def _put(reader: _Reader, argument: Any) -> None:
-    reader.memo[int(argument)] = reader.stack[-1]
-
-
 def _stack_global(reader: _Reader) -> None:
     name, module = reader.stack.pop(), reader.stack.pop()
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise reader.refuse("it names something by what is no text")
     reader.named(f"{module} {name}")
 
 
-def _value(reader: _Reader, argument: Any) -> None:
-    reader.stack.append(argument)
-
-
 def _bytes(reader: _Reader, argument: Any) -> None:
-    reader.stack.append(argument.encode("latin1") if isinstance(argument, str) else argument)
+    reader.push(argument.encode("latin1") if isinstance(argument, str) else argument)
 
 
 def _dict(reader: _Reader) -> None:
     pairs = reader.above_mark()
-    reader.stack.append({})
+    reader.push({})
     reader.put_all(pairs)
 
 
@@ -164,39 +195,34 @@ def _set_item(reader: _Reader) -> None:
     reader.put_all([key, value])
 
 
-def _append(reader: _Reader, values: list[Any]) -> None:
-    if not isinstance(reader.stack[-1], list):
-        raise reader.refuse("it appends to what is no list")
-    reader.stack[-1].extend(values)
-
-
 Step = Callable[[_Reader, Any], None]
+# What each opcode does, given its argument. One that is not here is refused: all that import, make
+# objects, call in other ways, or refer to things outside the file.
 STEPS: dict[str, Step] = {
-    "PROTO": lambda r, a: None,
-    "FRAME": lambda r, a: None,
+    **dict.fromkeys(("PROTO", "FRAME"), lambda r, a: None),
     "MARK": lambda r, a: r.marks.append(len(r.stack)),
-    "NONE": lambda r, a: r.stack.append(None),
-    "NEWTRUE": lambda r, a: r.stack.append(True),
-    "NEWFALSE": lambda r, a: r.stack.append(False),
-    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"), _value),
-    **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "UNICODE"), _value),
+    "NONE": lambda r, a: r.push(None),
+    "NEWTRUE": lambda r, a: r.push(True),
+    "NEWFALSE": lambda r, a: r.push(False),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"), _Reader.push),
+    **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE"), _Reader.push),
     **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES"), _bytes),
-    "EMPTY_DICT": lambda r, a: r.stack.append({}),
-    "EMPTY_LIST": lambda r, a: r.stack.append([]),
-    "EMPTY_TUPLE": lambda r, a: r.stack.append(()),
-    "TUPLE": lambda r, a: r.stack.append(tuple(r.above_mark())),
+    "EMPTY_DICT": lambda r, a: r.push({}),
+    "EMPTY_LIST": lambda r, a: r.push([]),
+    "EMPTY_TUPLE": lambda r, a: r.push(()),
+    "TUPLE": lambda r, a: r.push(tuple(r.above_mark())),
     "TUPLE1": lambda r, a: r.tuple_of(1),
     "TUPLE2": lambda r, a: r.tuple_of(2),
     "TUPLE3": lambda r, a: r.tuple_of(3),
-    "LIST": lambda r, a: r.stack.append(r.above_mark()),
+    "LIST": lambda r, a: r.push(r.above_mark()),
     "DICT": lambda r, a: _dict(r),
     "SETITEM": lambda r, a: _set_item(r),
     "SETITEMS": lambda r, a: r.put_all(r.above_mark()),
-    "APPEND": lambda r, a: _append(r, [r.stack.pop()]),
-    "APPENDS": lambda r, a: _append(r, r.above_mark()),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
-    "MEMOIZE": lambda r, a: _put(r, len(r.memo)),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda r, a: r.stack.append(r.memo[int(a)])),
+    "APPEND": lambda r, a: r.add_all([r.stack.pop()]),
+    "APPENDS": lambda r, a: r.add_all(r.above_mark()),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda r, a: r.put(int(a))),
+    "MEMOIZE": lambda r, a: r.put(len(r.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda r, a: r.push(r.memo[int(a)])),
     "GLOBAL": lambda r, a: r.named(str(a)),
     "STACK_GLOBAL": lambda r, a: _stack_global(r),
     "REDUCE": lambda r, a: r.reduce(),
@@ -205,7 +231,7 @@ STEPS: dict[str, Step] = {
 
 
 def plain_values(path: Path, data: bytes) -> dict[str, Any]:
-    """Return the mapping that a pickled batch holds: texts, numbers, lists and byte arrays.
+    r"""Return the mapping that a pickled batch holds: texts, numbers, lists and byte arrays.
 
     Args:
         path: named in errors.
@@ -219,10 +245,10 @@ def plain_values(path: Path, data: bytes) -> dict[str, Any]:
             opcode, another global, another call.
 
     Example:
-        >>> plain_values(Path("batch"), b"\\x80\\x02}U\\x05labels"[:3] + b"}U\\x06labels]K\\x07as.")
+        >>> plain_values(Path("batch"), b"}U\x06labels]K\x07as.")
         {'labels': [7]}
     """
-    reader = _Reader(path)
+    reader = _Reader(path, len(data))
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if opcode.name == "STOP":
@@ -233,20 +259,15 @@ def plain_values(path: Path, data: bytes) -> dict[str, Any]:
                 raise reader.refuse(f"it asks for {opcode.name}")
             STEPS[opcode.name](reader, argument)
         (found,) = reader.stack
-    except DataFileError:
-        raise
-    except (
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        struct.error,
-    ) as error:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
+        if isinstance(error, DataFileError):
+            raise
         raise DataFileError(
             f"{path} is truncated or damaged: it is no pickled batch ({str(error)[:120]})"
         ) from error
     if not isinstance(found, dict):
         raise reader.refuse(f"it holds a {type(found).__name__}")
-    return {_text(key): value for key, value in found.items()}
+    named = {_text(key): value for key, value in found.items()}
+    if len(named) != len(found):
+        raise reader.refuse("it holds a key both as text and as bytes")
+    return named
