@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secateur.errors import DataError
 from secateur.types.base import IntArray, digest_arrays, frozen, set_fields
-from secateur.types.sources import ArraySource, ByteSource, Source
+from secateur.types.sources import ArraySource, CompactSource, Source
 
 __all__ = ["Records"]
 
@@ -138,7 +138,7 @@ class Records:
         assert self.ids is not None and self.units is not None  # set by __post_init__
         return Records(
             source=held.take(indices)
-            if isinstance(held, ByteSource)
+            if isinstance(held, CompactSource)
             else ArraySource(values=held.gather(indices)),
             labels=self.labels[indices],
             n_classes=self.n_classes,

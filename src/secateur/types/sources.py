@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from secateur.errors import DataError
 from secateur.types.base import IntArray, digest_arrays, frozen, set_fields
 
-__all__ = ["ArraySource", "ByteSource", "Source"]
+__all__ = ["ArraySource", "ByteSource", "CompactSource", "Source"]
 
 
 @runtime_checkable
@@ -29,6 +29,15 @@ class Source(Protocol):
 
     def digest(self) -> str:
         """Return a digest of the content of all records."""
+        ...
+
+
+@runtime_checkable
+class CompactSource(Source, Protocol):
+    """A source that can give some of its records as a smaller source in memory."""
+
+    def take(self, indices: IntArray) -> Source:
+        """Return a source of these records alone, in this order."""
         ...
 
 
