@@ -6,6 +6,7 @@ import hashlib
 import io
 import struct
 import tarfile
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -128,9 +129,14 @@ def pages(x: np.ndarray) -> list[bytes]:
     return found
 
 
+@cache
+def all_pages() -> list[bytes]:
+    return pages(pixels())
+
+
 def npz(name: str, **changes: np.ndarray) -> bytes:
     """Return the npz form, with some arrays replaced."""
-    files = pages(pixels())
+    files = all_pages()
     arrays = {
         "webp": np.frombuffer(b"".join(files), np.uint8),
         "offsets": np.cumsum([0, *map(len, files)]).astype(np.int64),

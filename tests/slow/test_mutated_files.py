@@ -19,10 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cifar_files
 from mutations_of_files import bounded_memory, mutated
 from secateur.data import (
     adult,
     census,
+    cifar,
+    cifar10,
+    cifar100,
+    cifar_forms,
     fashion_mnist,
     idx,
     image_folder,
@@ -199,7 +204,91 @@ def small_folder(folder: Path) -> Records:
     return image_folder(folder, size=16, resize=20)
 
 
+TEN = cifar_files.batches("cifar10")
+PAGES = cifar_files.all_pages()
+
+
+def cifar10_archive(data: bytes) -> bytes:
+    """Return the binary archive, its last batch changed."""
+    files = {f"{file}.bin": cifar_files.plain(batch) for file, batch in TEN.items()}
+    files["test_batch.bin"] = data
+    return cifar_files.archive({f"cifar-10-batches-bin/{f}": d for f, d in files.items()})
+
+
+def cifar100_archive(data: bytes) -> bytes:
+    """Return the pickled archive, its training batch changed."""
+    test = cifar_files.python2_pickle(cifar_files.batches("cifar100")["test"])
+    return cifar_files.archive({"cifar-100-python/train": data, "cifar-100-python/test": test})
+
+
+def cifar_npz(data: bytes) -> bytes:
+    """Return the npz form around four pages; the bytes are those of the pages, joined."""
+    cuts = np.minimum(np.cumsum([0, *map(len, PAGES)]), len(data))
+    cuts[-1] = len(data)
+    webp = np.frombuffer(data, np.uint8)
+    return cifar_files.npz("cifar10", webp=webp, offsets=cuts.astype(np.int64))
+
+
+def prepare_cifar(folder: Path, patch: Patch) -> None:
+    del folder
+    cifar_files.make_small(patch)
+    patch.setattr(cifar_forms, "_refuse_other_batch", lambda *a: None)
+    patch.setattr(cifar, "_refuse_other_pictures", lambda *a: None)
+
+
+def prepare_cifar_batches(folder: Path, patch: Patch) -> None:
+    prepare_cifar(folder, patch)
+    (folder / "cifar-10-batches-py").mkdir()
+    for file, batch in TEN.items():
+        (folder / "cifar-10-batches-py" / file).write_bytes(cifar_files.python2_pickle(batch))
+
+
+def without_pixels(batch: dict[bytes, object]) -> bytes:
+    """Return the head of a pickled batch up to its pixels, where nearly every byte matters."""
+    whole = cifar_files.python2_pickle(batch)
+    return whole[: whole.index(batch[b"data"].tobytes()[:64])]
+
+
+def whole_batch(head: bytes) -> bytes:
+    """Return a batch out of what stands before its pixels."""
+    pixels = TEN["data_batch_1"][b"data"].tobytes()
+    whole = cifar_files.python2_pickle(TEN["data_batch_1"])
+    return head + whole[whole.index(pixels[:64]) :]
+
+
 CASES = (
+    Case(
+        name="CIFAR-10 binary archive",
+        file="cifar-10-binary.tar.gz",
+        content=cifar_files.plain(TEN["test_batch"]),
+        pack=cifar10_archive,
+        read=cifar10,
+        prepare=prepare_cifar,
+    ),
+    Case(
+        name="CIFAR-10 pickled batch",
+        file="cifar-10-batches-py/data_batch_1",
+        content=without_pixels(TEN["data_batch_1"]),
+        pack=whole_batch,
+        read=cifar10,
+        prepare=prepare_cifar_batches,
+    ),
+    Case(
+        name="CIFAR-100 pickled archive",
+        file="cifar-100-python.tar.gz",
+        content=cifar_files.python2_pickle(cifar_files.batches("cifar100")["train"]),
+        pack=cifar100_archive,
+        read=cifar100,
+        prepare=prepare_cifar,
+    ),
+    Case(
+        name="CIFAR-10 npz",
+        file="cifar10.npz",
+        content=b"".join(PAGES),
+        pack=cifar_npz,
+        read=cifar10,
+        prepare=prepare_cifar,
+    ),
     Case(
         name="Purchase-100 archive",
         file="dataset_purchase.tgz",

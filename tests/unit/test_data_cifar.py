@@ -12,6 +12,7 @@ import pickletools
 import struct
 import tarfile
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from cifar_files import (
     COPIES,
     TEN,
     N,
+    all_pages,
     archive,
     batches,
     coarse,
@@ -619,6 +621,13 @@ def test_one_text_encoded_again_and_again_does_not_fill_the_memory():
     assert peak < 5 * len(data)
 
 
+def test_an_argument_that_the_disassembler_warns_of_is_refused_in_words():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataFileError, match="it asks for STRING"):
+            plain_values(PATH, b"S'\\H'\n.")
+
+
 def test_the_number_of_steps_is_bounded(monkeypatch):
     monkeypatch.setattr(pickled_module, "MOST_OPCODES", 5)
     assert plain_values(PATH, b"}U\x01aNs.") == {"a": None}
@@ -793,7 +802,7 @@ def test_archives_of_every_tar_format_are_read_alike(tmp_path):
 
 # -- the npz form ------------------------------------------------------------------------------
 
-FILES = pages(pixels())
+FILES = all_pages()
 CUTS = np.cumsum([0, *map(len, FILES)]).astype(np.int64)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,17 @@ class _Reader:
             f"{self.path} is not a batch of CIFAR: {why}; pickled files are never loaded, and this "
             "one holds more than the plain values of a batch"
         )
+
+    def walk(self, data: bytes) -> None:
+        """Do what each opcode asks for, up to the end of the pickle."""
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if opcode.name == "STOP":
+                return
+            if number >= MOST_OPCODES:
+                raise self.refuse(f"it has more than {MOST_OPCODES} steps")
+            if opcode.name not in STEPS:
+                raise self.refuse(f"it asks for {opcode.name}")
+            STEPS[opcode.name](self, argument)
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -250,14 +262,9 @@ def plain_values(path: Path, data: bytes) -> dict[str, Any]:
     """
     reader = _Reader(path, len(data))
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if opcode.name == "STOP":
-                break
-            if number >= MOST_OPCODES:
-                raise reader.refuse(f"it has more than {MOST_OPCODES} steps")
-            if opcode.name not in STEPS:
-                raise reader.refuse(f"it asks for {opcode.name}")
-            STEPS[opcode.name](reader, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in the arguments of what is refused
+            reader.walk(data)
         (found,) = reader.stack
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
         if isinstance(error, DataFileError):
