@@ -789,5 +789,5 @@ def test_without_mlxtend_the_extra_is_named(monkeypatch):
 def test_the_default_network_fits_the_table(name, width, classes):
     known = data_set(name)
     assert f"MLP(widths=({width}, " in known.recipe
-    assert f", {classes}))" in known.recipe
+    assert f", {classes})" in known.recipe
     assert sum(known.sizes) <= known.n_records
