@@ -184,7 +184,7 @@ def test_the_word_for_what_is_spelled_is_in_the_message():
 def test_a_signature_holds_name_parameters_defaults_and_first_line():
     found = signature_of(MLP)
     assert found.name == "MLP"
-    assert found.parameters == (("widths", ""), ("dropout", "0.0"))
+    assert found.parameters == (("widths", ""), ("dropout", "0.0"), ("activation", "'relu'"))
     assert found.about == "Fully connected ReLU network; inputs of any shape are flattened."
     assert signature_of(Fraction).name == "Fraction"
 
