@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ModifiedEntropyThreshold,
     )
     from secateur.auditing import audit, default_attacks
-    from secateur.compress import ADMM, Magnitude, RandomMask
+    from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
     from secateur.data import Queries, digits, draw, given, load
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import auc, balanced_accuracy, by_group, difference, tpr_at_fpr
@@ -109,6 +109,7 @@ __all__ = [
     "RandomShift",
     "Recipe",
     "Records",
+    "RefreshStatistics",
     "Report",
     "ResNet18",
     "Scores",
@@ -147,7 +148,7 @@ _ROOMS = {
     "attack.membership": "RMIA ConfidenceThreshold EntropyThreshold LiRA LossThreshold "
     "ModifiedEntropyThreshold",
     "auditing": "audit default_attacks",
-    "compress": "ADMM Magnitude RandomMask",
+    "compress": "ADMM Magnitude RandomMask RefreshStatistics",
     "data": "Queries digits draw given load",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference tpr_at_fpr",

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from secateur import compress, store
-from secateur.compress import ADMM, Magnitude, RandomMask, count_kept
+from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics, count_kept
 from secateur.models import logits_of, prunable, rebuild
 from secateur.train import SGD, Adam, Transform, apply, train_fleet
 from secateur.types import Records
@@ -19,12 +19,15 @@ SHORT = {
     "ADMM": ADMM(rate=4.0, updates=2, epochs_per_update=1, retrain_epochs=1),
     "Magnitude": Magnitude(rate=4.0, retrain_epochs=1),
     "RandomMask": RandomMask(rate=4.0, epochs=1),
+    "RefreshStatistics": RefreshStatistics(epochs=1),
 }
 IDLE = {
     "ADMM": ADMM(sparsity=0.0, updates=0, retrain_epochs=0),
     "Magnitude": Magnitude(sparsity=0.0, retrain_epochs=0),
     "RandomMask": RandomMask(sparsity=0.0, epochs=0),
+    "RefreshStatistics": RefreshStatistics(epochs=0),
 }
+RATES = {"ADMM": 4, "Magnitude": 4, "RandomMask": 4, "RefreshStatistics": 1}
 LISTED = [
     name
     for name in compress.__all__
@@ -94,7 +97,7 @@ class TestTransform:
         names = {n for n, _ in module.named_parameters()}
         for artifact in made.artifacts:
             counts = count_kept(artifact.tensors, prunable(module), names)
-            assert counts["kept"] == round(counts["prunable"] / 4)
+            assert counts["kept"] == round(counts["prunable"] / RATES[name])
             assert sum(int(m.sum()) for m in artifact.masks.values()) == counts["kept"]
             assert list(artifact.masks) == sorted(artifact.masks)
             for layer, mask in artifact.masks.items():

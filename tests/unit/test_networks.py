@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from secateur import store
-from secateur.compress import ADMM, Magnitude, count_kept
+from secateur.compress import ADMM, Magnitude, RefreshStatistics, count_kept
 from secateur.errors import DataError, MethodError
 from secateur.models import (
     MLP,
@@ -24,7 +25,8 @@ from secateur.models import (
     prunable,
     rebuild,
 )
-from secateur.train import SGD, Adam, Recipe, apply, train_fleet
+from secateur.train import Adam, Recipe, apply, train_fleet
+from secateur.train.statistics import FreshStatistics
 from secateur.types import ByteSource, Records
 from small_world import small_membership
 
@@ -81,6 +83,8 @@ def test_outputs_have_one_logit_per_class_at_several_sizes(kind, stem):
         ({"width": 0}, r"width must be in \(0, 4\], got 0"),
         ({"stem": "mnist"}, "stem must be 'cifar' or 'imagenet', got 'mnist'"),
         ({"classes": 1}, "at least 1 channel and 2 classes, got channels=3, classes=1"),
+        ({"classes": 2.5}, "got channels=3, classes=2.5"),
+        ({"width": True}, r"width must be in \(0, 4\], got True"),
     ],
 )
 def test_fields_that_make_no_network_are_refused(kind, fields, message):
@@ -171,22 +175,11 @@ def distance(artifact, exact):
     return float(np.mean(gaps))
 
 
-@pytest.mark.parametrize(
-    "retraining",
-    [
-        {"retrain_epochs": 12, "optimiser": Adam(lr=1e-4)},
-        {"retrain_epochs": 12, "optimiser": SGD(lr=1e-9, momentum=0.0, weight_decay=0.0)},
-    ],
-    ids=["trained", "weights left"],
-)
-def test_retraining_refreshes_the_statistics_that_a_hard_prune_made_stale(retraining, pictures):
-    build = SmallCNN(widths=(8, 16, 16))
-    who = small_membership(pictures, targets=1, references=0)
-    recipe = Recipe(build=build, optimiser=Adam(lr=3e-3), epochs=8, batch_size=12)
-    dense = train_fleet(recipe, pictures, who, seed=0, engine="serial")
-    stale = apply(Magnitude(rate=8, retrain_epochs=0), dense, pictures, seed=0).artifacts[0]
-    fresh = apply(Magnitude(rate=8, **retraining), dense, pictures, seed=0).artifacts[0]
-    members = torch.from_numpy(pictures.gather(who.members(0)))
+def test_retraining_refreshes_the_statistics_that_a_hard_prune_made_stale(pictures):
+    build, dense, stale = pruned_and_left(pictures)
+    method = Magnitude(rate=8, retrain_epochs=12, optimiser=Adam(lr=1e-4))
+    fresh = apply(method, dense, pictures, seed=0).artifacts[0]
+    members = torch.from_numpy(pictures.gather(dense.membership.members(0)))
     before = distance(stale, exact_statistics(rebuild(stale, build), members))
     after = distance(fresh, exact_statistics(rebuild(fresh, build), members))
     assert before > 0.2
@@ -194,9 +187,73 @@ def test_retraining_refreshes_the_statistics_that_a_hard_prune_made_stale(retrai
     for name in dense.artifacts[0].tensors:
         if name.endswith("running_mean"):
             np.testing.assert_array_equal(stale.tensors[name], dense.artifacts[0].tensors[name])
-    if isinstance(retraining["optimiser"], SGD):
-        for name in stale.masks:
-            np.testing.assert_allclose(fresh.tensors[name], stale.tensors[name], atol=1e-6)
+
+
+def pruned_and_left(pictures):
+    """Return a plan, its dense fleet, and the model pruned from it whose statistics are stale."""
+    build = SmallCNN(widths=(8, 16, 16))
+    who = small_membership(pictures, targets=1, references=0)
+    recipe = Recipe(build=build, optimiser=Adam(lr=3e-3), epochs=8, batch_size=12)
+    dense = train_fleet(recipe, pictures, who, seed=0, engine="serial")
+    stale = apply(Magnitude(rate=8, retrain_epochs=0), dense, pictures, seed=0)
+    return build, dense, stale.artifacts[0]
+
+
+def by_hand(module, batches):
+    """Return the running statistics of Algorithm 2 of Ioffe & Szegedy, one layer after another."""
+    sums = {}
+    for batch in batches:
+        for name, (mean, var) in exact_statistics(module, batch).items():
+            before = sums.get(name, (0.0, 0.0))
+            sums[name] = (before[0] + len(batch) * mean, before[1] + len(batch) * var)
+    n = sum(len(batch) for batch in batches)
+    return {name: (mean / n, var / n) for name, (mean, var) in sums.items()}
+
+
+def test_refreshed_statistics_are_the_averages_over_the_batches_and_no_weight_changes(pictures):
+    build, dense, stale = pruned_and_left(pictures)
+    pruned = replace(dense, artifacts=(stale,))
+    whole = replace(pruned, recipe=replace(dense.recipe, batch_size=len(pictures)))
+    members = torch.from_numpy(pictures.gather(dense.membership.members(0)))
+    expected = by_hand(rebuild(stale, build), [members])
+    fresh = apply(RefreshStatistics(epochs=3), whole, pictures, seed=0).artifacts[0]
+    for name, (mean, var) in expected.items():
+        np.testing.assert_allclose(fresh.tensors[f"{name}.running_mean"], mean, atol=1e-5)
+        np.testing.assert_allclose(fresh.tensors[f"{name}.running_var"], var, rtol=1e-4)
+    unchanged = [n for n in stale.tensors if "running" not in n and "num_batches" not in n]
+    assert unchanged
+    for name in unchanged:
+        np.testing.assert_array_equal(fresh.tensors[name], stale.tensors[name])
+    assert fresh.masks.keys() == stale.masks.keys()
+    # in batches the first layer, whose inputs depend on no statistics, averages to the same mean
+    parts = apply(RefreshStatistics(), pruned, pictures, seed=0).artifacts[0]
+    first = next(iter(expected))
+    np.testing.assert_allclose(
+        parts.tensors[f"{first}.running_mean"], expected[first][0], atol=1e-5
+    )
+    assert rebuild(parts, build).get_submodule(first).momentum == 0.1
+
+
+def test_statistics_follow_the_weights_of_batches_of_unequal_size():
+    layer = torch.nn.BatchNorm1d(2)
+    batches = [torch.randn(n, 2) * 3 + 1 for n in (7, 5, 2)]
+    taken = FreshStatistics(layer)
+    for batch in batches:
+        taken.show(batch)
+        layer(torch.full((4, 2), 50.0))  # as a hook may: it leaves no trace
+    taken.finish()
+    sizes = np.array([7, 5, 2]) / 14
+    means = sum(w * b.mean(0) for w, b in zip(sizes, batches, strict=True))
+    variances = sum(w * b.var(0) for w, b in zip(sizes, batches, strict=True))
+    torch.testing.assert_close(layer.running_mean, means.float())
+    torch.testing.assert_close(layer.running_var, variances.float())
+    assert layer.momentum == 0.1
+
+
+@pytest.mark.parametrize("epochs", [-1, 1.5, True])
+def test_a_number_of_passes_that_cannot_be_is_refused(epochs):
+    with pytest.raises(MethodError, match="epochs must be a whole number of at least 0"):
+        RefreshStatistics(epochs=epochs)
 
 
 def test_statistics_are_each_models_own(pictures):

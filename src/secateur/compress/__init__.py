@@ -7,6 +7,7 @@ from secateur.compress.budgets import Budget, keep_counts
 from secateur.compress.magnitude import Magnitude
 from secateur.compress.masks import count_kept
 from secateur.compress.random import RandomMask
+from secateur.compress.statistics import RefreshStatistics
 
 __all__ = [
     "ADMM",
@@ -14,6 +15,7 @@ __all__ = [
     "Budget",
     "Magnitude",
     "RandomMask",
+    "RefreshStatistics",
     "convergence",
     "count_kept",
     "keep_counts",

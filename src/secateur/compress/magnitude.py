@@ -33,8 +33,8 @@ class Magnitude:
         exempt: names of prunable weights to leave whole.
         rounds: 1 prunes at once.
         retrain_epochs: epochs after each round. With 0 the running statistics of batch
-            normalisation stay those of the unpruned network; one epoch at a tiny learning rate,
-            `SGD(lr=1e-9, momentum=0.0, weight_decay=0.0)`, refreshes them and leaves the weights.
+            normalisation stay those of the unpruned network; `RefreshStatistics` takes them afresh
+            and leaves the weights.
         optimiser: of the retraining, fresh in each round.
         sparsities: pairs (name, share removed), a budget for each layer by itself, instead of
             `rate` and `sparsity`.

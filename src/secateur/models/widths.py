@@ -20,13 +20,14 @@ def check_network(channels: int, classes: int, width: float, stem: str) -> None:
     Raises:
         MethodError: the message shows the values.
     """
-    if channels < 1 or classes < 2:
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (channels, classes))
+    if not whole or channels < 1 or classes < 2:
         raise MethodError(
             f"a classifier of pictures needs at least 1 channel and 2 classes, got "
-            f"channels={channels}, classes={classes}"
+            f"channels={channels!r}, classes={classes!r}"
         )
-    if not 0 < width <= 4:
-        raise MethodError(f"width must be in (0, 4], got {width}; 1 is the published network")
+    if not isinstance(width, int | float) or isinstance(width, bool) or not 0 < width <= 4:
+        raise MethodError(f"width must be in (0, 4], got {width!r}; 1 is the published network")
     if stem not in ("cifar", "imagenet"):
         raise MethodError(f"stem must be 'cifar' or 'imagenet', got {stem!r}")
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from secateur.errors import MethodError
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
+from secateur.train.statistics import FreshStatistics
 from secateur.types import Records, derive_seed
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class _Run:
         self.data = data
         self.streams = streams
         self.seed = seed
+        self.statistics: FreshStatistics | None = None
         self.params: Tensors = dict(module.named_parameters())
         self.buffers: Tensors = dict(module.named_buffers())
         self.now = Moment(
@@ -121,7 +123,7 @@ class _Run:
         return logits
 
     def _take_over(self, new: Mapping[str, Tensor]) -> None:
-        if new is self.params:
+        if new is self.params or self.statistics is not None:
             return
         with torch.no_grad():
             for name, value in new.items():
@@ -134,6 +136,7 @@ class _Run:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "noise", number))
         optimiser_plan = phase.optimiser or self.recipe.optimiser
         self.now = replace(self.now, epoch=0, step=0, epochs=phase.epochs)
+        self.statistics = None if phase.trains else FreshStatistics(self.module)
         states = self._begin(phase.hooks, generator)
         optimiser = optimiser_plan.make(self.params.values())
         self.module.train()
@@ -144,15 +147,16 @@ class _Run:
             loss = torch.zeros(())
             for rows in batches(len(self.data), self.recipe.batch_size, rng):
                 self.now = replace(self.now, epoch=epoch)
-                loss = self._step(
-                    phase, states, self._batch(phase, rows, rng), optimiser, generator
-                )
+                batch = self._batch(phase, rows, rng)
+                loss = self._step(phase, states, batch, optimiser, generator)
                 self.now = replace(self.now, step=self.now.step + 1)
             self._check_finite(loss, epoch)
             self._after_epoch(phase.hooks, states)
             if after_epoch is not None:
                 after_epoch(self.module, epoch + 1)
                 self.module.train()
+        if self.statistics is not None:
+            self.statistics.finish()
         return self._finish(phase.hooks, states)
 
     def _batch(self, phase: Phase, rows: Tensor, rng: np.random.Generator) -> Batch:
@@ -184,6 +188,9 @@ class _Run:
             if overrides(hook, "batch"):
                 noise = hook.noise(generator, self.now, len(batch.indices))
                 states[i], batch = hook.batch(states[i], self.now, batch, noise)
+        if self.statistics is not None:
+            self.statistics.show(batch.inputs)
+            return torch.zeros(())
         logits = self._forward(self.params, self.buffers, batch.inputs)
         loss = functional.cross_entropy(
             logits, batch.labels, label_smoothing=self.recipe.label_smoothing

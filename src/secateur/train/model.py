@@ -136,6 +136,7 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
     module = initial_module(recipe, job.seed)
     initial = {k: v.detach().clone() for k, v in module.named_parameters()}
     step = "train" if job.transform is None else "transform"
+    parent: Artifact | None = None
     if job.transform is not None and not job.transform.fresh:
         parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
         assert parent is not None  # every such job has one
@@ -157,6 +158,10 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
         else _snapshot_taker(job.snapshots, records, kept),
     )
     artifact = _artifact(module, trained, builder=repr(recipe.build), key=job.key, kept=kept)
+    if parent is not None and not any(phase.trains for phase in phases):
+        # the weights are the parent's, so its masks and curves still hold
+        history = {**parent.history, **artifact.history}
+        artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
     if job.path is None:
         return artifact
     store.write_artifact(job.path, artifact)

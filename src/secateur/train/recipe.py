@@ -109,13 +109,16 @@ class Phase:
 
     `streams` maps a pool's name to the size of the extra batch that hooks get from it at each step.
     A phase of 0 epochs still runs `begin` and `finish`, so that a mask can be applied without
-    training.
+    training. Where `trains` is false, batches only pass through: the running statistics of
+    normalisation layers are taken afresh, averaged over all records, and no parameter changes,
+    whatever a hook returns; of the calls within a step only `batch` is made.
     """
 
     epochs: int
     hooks: tuple[Hook, ...] = ()
     optimiser: Optimiser | None = None
     streams: Mapping[str, int] = field(default_factory=dict)
+    trains: bool = True
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
