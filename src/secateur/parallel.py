@@ -62,7 +62,8 @@ def run_tasks(
         workers: number of processes, >= 0; 0 runs the tasks one by one in this process, where an
             exception travels unchanged.
         shared: first arguments of every call, sent once to every worker.
-        progress: called with (tasks done, tasks in all, function's name) after each task.
+        progress: called with (tasks done, tasks in all, function's name) at the start and after
+            each task.
         on_result: called in this process with (index of the task, result) as soon as it is there.
 
     Returns:
@@ -89,6 +90,8 @@ def run_tasks(
         if progress is not None:
             progress(sum(r is not None for r in results), len(tasks), name)
 
+    if progress is not None and tasks:
+        progress(0, len(tasks), name)
     if workers == 0 or not tasks:
         call = resolve(function)
         for index, task in enumerate(tasks):

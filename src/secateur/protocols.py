@@ -19,7 +19,9 @@ half of the members.
 """
 
 Progress = Callable[[int, int, str], None]
-"""Called with (tasks done, tasks in all, what) whenever a task ends."""
+"""Called with (tasks done, tasks in all, what) at the start of a run and whenever a task ends; what
+an earlier run finished counts as done.
+"""
 
 
 @runtime_checkable

@@ -105,7 +105,7 @@ def test_progress_ends_with_all_records(monkeypatch):
     monkeypatch.setattr(twins_module, "BLOCK_BYTES", 4 * 10 * 50)
     told = []
     inspect_records(planted_records(120, seed=0), progress=lambda *now: told.append(now))
-    assert told == [(n, 120, "inspection") for n in (50, 100, 120)]
+    assert told == [(n, 120, "inspection") for n in (0, 50, 100, 120)]
 
 
 # -- equal records ----------------------------------------------------------------------------

@@ -237,7 +237,7 @@ def test_a_fleet_on_disk_is_seen_as_the_one_in_memory(fleet, records, seen, tmp_
 def test_progress_is_told_of_every_model(fleet, records):
     calls = []
     observe(fleet, records, signals=[MARGIN], progress=lambda *a: calls.append(a[:2]))
-    assert calls == [(i + 1, len(fleet)) for i in range(len(fleet))]
+    assert calls == [(i, len(fleet)) for i in range(len(fleet) + 1)]
 
 
 def test_a_fleet_without_recipe_or_with_other_records_is_refused(fleet, records):

@@ -64,7 +64,7 @@ class Bar:
         self.last = done
         if begins:  # what a resumed run finds finished took no time of this one
             self.begun, self.shown = time.monotonic(), -1
-            self.first = done if done > 1 else 0
+            self.first = done
         if self.bar is not None:
             self._draw(done, total, begins=begins)
         else:

@@ -158,6 +158,8 @@ def _scan(
 ) -> tuple[NDArray[np.void], tuple[float, float]]:
     """Read all records once: their content keys and the range of their values."""
     keys, low, high = [], np.inf, -np.inf
+    if progress is not None:
+        progress(0, len(records), "inspection")
     for start, block in blocks_of(records, beside=len(search.sample)):
         _refuse_not_finite(start, block)
         keys.append(content_keys(block))

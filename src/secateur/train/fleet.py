@@ -252,7 +252,7 @@ def _make_on_disk(
         if place.progress is not None:
             place.progress(done, len(jobs), plan.name)
 
-    if place.progress is not None and done:
+    if place.progress is not None:
         place.progress(done, len(jobs), plan.name)
     try:
         engine.run(make_model, work, shared=shared, on_result=note)
