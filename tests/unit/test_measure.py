@@ -349,6 +349,25 @@ def test_near_duplicates_of_other_persons_are_counted():
     assert "40 of 100" in control.saw
 
 
+def test_a_twin_of_another_unit_is_found_behind_one_of_the_same_unit():
+    inputs = np.array(planted_records(60, seed=0).gather(np.arange(60)))
+    inputs[1:8] = inputs[0]  # eight equal records of two units
+    units = np.arange(60)
+    units[:7] = 0
+    records = Records.from_arrays(inputs, np.arange(60) % 2, n_classes=2)
+    who = Membership(
+        inside=(units >= 30)[None],
+        roles=("given",),
+        pools={"audit": np.arange(60)},
+        units=units,
+        seed=0,
+        drawn=False,
+    )
+    assert near_duplicates_control(records, who).saw.startswith("8 of 60 records")
+    alone = replace(who, units=units * (units > 7))
+    assert near_duplicates_control(records, alone).saw.startswith("0 of 60 records")
+
+
 def test_counts_of_references_and_their_training_sizes_are_checked():
     few = planted_world(records=80, targets=2, references=4, shift=0, seed=0).membership
     many = planted_world(records=80, targets=2, references=16, shift=0, seed=0).membership

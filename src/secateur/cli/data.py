@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,8 @@ def list_(data_dir: Path | None) -> None:
 def _state(data_set: DataSet, data_dir: Path | None) -> str:
     if data_set.needs_folder and not data_set.files:
         return "your own files"
+    if data_set.package and find_spec(data_set.package) is None:
+        return f"missing: pip install 'secateur[{data_set.package}]'"
     if not data_set.files:
         return "ready"
     if data_dir is None:

@@ -39,7 +39,8 @@ class DataSet:
     `sizes` are its default numbers of members per model, population and utility records;
     `n_records` is how many it holds, 0 where that depends on the user's files; `parts` are the
     names and sizes of the parts in which it is published, in the order of its records, empty where
-    none; `needs_folder` says that it is read from a folder although no names of `files` are known.
+    none; `needs_folder` says that it is read from a folder although no names of `files` are known;
+    `package` is the importable package of an extra inside which it lies.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DataSet:
     n_records: int = 0
     parts: tuple[tuple[str, int], ...] = ()
     needs_folder: bool = False
+    package: str = ""
 
     def missing(self, folder: Path) -> tuple[str, ...]:
         """Return the usual places at which a file is missing; empty when one form is there."""

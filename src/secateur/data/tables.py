@@ -10,7 +10,8 @@ import numpy as np
 from secateur.data.bits import Form, read_bits, zero_or_one
 from secateur.data.bounded import PACKED
 from secateur.data.dataset import DataFile, DataSet, find_file, mended_by, put_into
-from secateur.data.streams import line_blocks, row_blocks
+from secateur.data.npz import row_blocks
+from secateur.data.streams import line_blocks
 from secateur.errors import DataFileError
 from secateur.types import ByteSource, Records
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.data.twins import nearly_equal
+from secateur.data.twins import content_keys, nearly_equal
 from secateur.measure.interval import t_interval, two_way_bootstrap
 from secateur.measure.roc import auc_value, weighted_auc
 from secateur.types import AUDIT, Control, Membership, Records, derive_seed
@@ -14,7 +14,7 @@ from secateur.types import AUDIT, Control, Membership, Records, derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import IntArray
+    from secateur.types import BoolArray, IntArray
 
 __all__ = ["blind_baseline", "near_duplicates_control"]
 
@@ -100,10 +100,20 @@ def _blind_scores(
     return total
 
 
-def near_duplicates_control(records: Records, membership: Membership) -> Control:
-    """Count records of the audit pool whose nearest other one, of another unit, is (nearly) equal.
+def _equal_to_another_unit(keys: NDArray[np.void], units: IntArray) -> BoolArray:
+    which = np.unique(keys, return_inverse=True)[1].reshape(-1)
+    first, last = np.full(len(keys), units.max()), np.full(len(keys), units.min())
+    np.minimum.at(first, which, units)
+    np.maximum.at(last, which, units)
+    found: BoolArray = first[which] != last[which]
+    return found
 
-    Nearly: a distance below a thousandth of the median distance to the nearest neighbour.
+
+def near_duplicates_control(records: Records, membership: Membership) -> Control:
+    """Count records of the audit pool with an equal, or nearly equal, one of another unit.
+
+    All equal ones are looked at, of those that are nearly equal the nearest. Nearly: a distance
+    below a thousandth of the median distance to the nearest neighbour.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -115,6 +125,7 @@ def near_duplicates_control(records: Records, membership: Membership) -> Control
     other = np.where(neighbours[:, 0] == rows, 1, 0)  # an exact twin may stand before the record
     nearest, who = distances[rows, other], neighbours[rows, other]
     pairs = nearly_equal(nearest) & (units[who] != units)
+    pairs |= _equal_to_another_unit(content_keys(x), units)  # of several equal ones, any may do
     share = float(pairs.mean())
     return Control(
         id="near-duplicates",
