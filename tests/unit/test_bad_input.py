@@ -132,7 +132,7 @@ TYPED = (
     Typed(
         kind="missing file",
         command="train --data location30 --data-dir {}/dense --out {}/new",
-        message=r"location30 needs dataset_location\.tgz: no file at any of .*; get dataset_loc",
+        message=r"location30 needs dataset_location\.tgz: no file at any of .*; put dataset_loc",
     ),
     Typed(
         kind="missing file",

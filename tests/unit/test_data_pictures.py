@@ -767,7 +767,7 @@ def test_another_file_of_the_same_form_is_refused(tiny):
 
 
 def test_a_missing_tiny_imagenet_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(DataFileError, match=r"no file at any of \S*tiny_imagenet10\.npz; get"):
+    with pytest.raises(DataFileError, match=r"no file at any of \S*tiny_imagenet10\.npz; put"):
         load("tiny-imagenet10", tmp_path)
 
 

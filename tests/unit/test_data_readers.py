@@ -156,7 +156,7 @@ def test_the_files_of_one_data_set_are_not_read_as_the_other(pictures, tmp_path)
 
 def test_small_files_of_the_right_form_are_not_the_real_data_set(tmp_path):
     put(tmp_path, fake_pictures())
-    with pytest.raises(DataFileError, match="holds 12 records, the canonical file 60000; get the"):
+    with pytest.raises(DataFileError, match="holds 12 records, the canonical file 60000; put the"):
         mnist(tmp_path)
 
 

@@ -157,7 +157,7 @@ def test_a_missing_table_says_which_where_and_whence(tmp_path):
         for place in (f"{file}.tgz", f"{name}/{file}.tgz", f"{name}.npz"):
             assert str(tmp_path / place) in str(caught.value)
         assert str(caught.value).endswith(
-            f"get {file}.tgz (GitHub privacytrustlab/datasets) and put it into the folder named by "
+            f"put {file}.tgz (GitHub privacytrustlab/datasets) into the folder named by "
             "--data-dir or SECATEUR_DATA"
         )
         assert data_set(name).missing(tmp_path) == (f"{file}.tgz",)

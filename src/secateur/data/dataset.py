@@ -76,7 +76,7 @@ def mended_by(origin: str) -> Iterator[None]:
 def put_into(where: str, what: str) -> str:
     """Return the words for getting files by hand."""
     place = f"{where} below the folder" if where else "the folder"
-    return f"get {what} and put it into {place} named by --data-dir or SECATEUR_DATA"
+    return f"put {what} into {place} named by --data-dir or SECATEUR_DATA"
 
 
 def find_file(folder: Path, names: tuple[str, ...], *, what: str) -> Path:
