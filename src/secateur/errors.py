@@ -44,6 +44,14 @@ class MethodError(InputError):
     """A method's parameters do not fit together, or do not fit what it is applied to."""
 
 
+class NotFiniteError(InputError):
+    """A network gave outputs that are NaN or infinite."""
+
+
+class DivergedError(MethodError):
+    """A training whose loss is no longer finite."""
+
+
 class SparsityError(MethodError):
     """A sparsity, compression rate or budget that cannot be reached."""
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from secateur.errors import MethodError, UnknownMethodError
+from secateur.errors import MethodError, SecateurError, UnknownMethodError
+from secateur.kinds import fits, hints, in_words
 
 __all__ = ["Signature", "did_you_mean", "parse", "signature_of"]
 
@@ -55,7 +56,13 @@ def signature_of(method: Callable[..., Any]) -> Signature:
     )
 
 
-def parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str = "method") -> Any:
+def parse(
+    text: str,
+    names: Mapping[str, Callable[..., Any]],
+    *,
+    what: str = "method",
+    kinds: Mapping[str, Any] | None = None,
+) -> Any:
     """Return the object that a spelling stands for.
 
     Args:
@@ -63,6 +70,7 @@ def parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str = "me
             or further listed names, such as `Recipe(build=MLP(widths=(64, 10)), epochs=5)`.
         names: what may be named.
         what: what is spelled, for the messages.
+        kinds: what annotations name beyond their own modules, such as protocols.
 
     Raises:
         UnknownMethodError: an unknown name or parameter (with the nearest known one), or a text
@@ -74,17 +82,17 @@ def parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str = "me
         >>> parse("Fraction(numerator=3)", {"Fraction": Fraction})
         Fraction(3, 1)
     """
-    reader = _Reader(text=text.strip(), names=names, what=what)
+    reader = _Reader(text=text.strip(), names=names, what=what, kinds=kinds or {})
     if len(text) > LONGEST:
         raise UnknownMethodError(
-            f"the spelling of a {what} has at most {LONGEST} characters, got {len(text)}"
+            f"a {what} is spelled with at most {LONGEST} characters, got {len(text)}"
         )
     try:
         tree = ast.parse(reader.text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         why = error.msg if isinstance(error, SyntaxError) else error or "nested too deep"
         raise UnknownMethodError(
-            f"{reader.shown} is not the spelling of a {what} ({why}); write a name, or a name with "
+            f"{reader.shown} spells no {what} ({why}); write a name, or a name with "
             "named parameters, like LiRA(mode='offline')"
         ) from error
     if not isinstance(tree, ast.Name | ast.Call):
@@ -99,6 +107,7 @@ class _Reader:
     text: str
     names: Mapping[str, Callable[..., Any]]
     what: str
+    kinds: Mapping[str, Any]
 
     @property
     def shown(self) -> str:
@@ -178,9 +187,18 @@ class _Reader:
                 f"{name} needs {', '.join(p.name for p in missing)}: write "
                 f"{name}({', '.join(f'{p.name}=...' for p in missing)})"
             )
+        allowed = hints(maker, self.kinds)
+        for argument, value in arguments.items():
+            if argument in allowed and not fits(value, allowed[argument]):
+                raise MethodError(
+                    f"{name}: {argument} must be {in_words(allowed[argument])}, got {value!r}; see "
+                    f"`secateur methods {name}`"
+                )
         try:
             return maker(**arguments)
-        except (TypeError, AttributeError) as error:
+        except SecateurError:
+            raise
+        except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
             shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
             raise MethodError(
                 f"{name}({shown}) cannot be made: {error}; see `secateur methods {name}` for what "

@@ -12,8 +12,8 @@ import re
 import shlex
 import shutil
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,31 @@ def train_without_references(here: Path) -> None:
     assert train(here / "alone", "--references", "0").code == 0
 
 
+def pickle_in_npz(here: Path) -> None:
+    labels = np.array([{}] * 3, dtype=object)
+    np.savez(here / "texas100.npz", features=np.zeros((3, 2)), labels=labels)
+
+
+def half_a_table(here: Path) -> None:
+    (here / "adult.data").write_text("39, State-gov, 77516\n")
+    (here / "adult.test").write_text("|1x3 Cross validator\n")
+
+
+def pictures(here: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for name in ("cat", "dog"):
+        (here / name).mkdir(parents=True)
+        for k in range(3):
+            image.new("RGB", (8, 8), (k, k, k)).save(here / name / f"{k}.png")
+
+
+def corrupt_picture(here: Path) -> None:
+    shutil.rmtree(here / "dense")
+    (here / "report.json").unlink()
+    pictures(here)
+    (here / "cat" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Typed:
     """A command: `{}` stands for the folder; `spoil` makes the input bad first."""
@@ -115,7 +140,8 @@ class Typed:
     kind: str
     command: str
     message: str
-    spoil: Callable[[Path], None] = nothing
+    spoil: Callable[[Path], object] = nothing
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 TYPED = (
@@ -210,7 +236,7 @@ TYPED = (
     Typed(
         kind="unknown method",
         command="train --recipe Recipe(build=3) --out {}/new",
-        message=r"build=3 makes no network",
+        message=r"build must be a network, such as MLP\(.*got 3",
     ),
     Typed(
         kind="unknown name",
@@ -245,7 +271,7 @@ TYPED = (
     Typed(
         kind="out of range",
         command="train --members 1000 --out {}/new",
-        message=r"records in all, but there are 1797; ask for fewer",
+        message=r"--members 1000 .*need 3197 records, but digits has 1797; ask for fewer",
     ),
     Typed(
         kind="out of range",
@@ -393,7 +419,7 @@ TYPED = (
     Typed(
         kind="a spelling that is none",
         command="prune {}/dense --method ADMM( --out {}/new",
-        message=r"'ADMM\(' is not the spelling of a pruning method",
+        message=r"'ADMM\(' spells no pruning method",
     ),
     Typed(
         kind="code instead of a value",
@@ -460,12 +486,12 @@ TYPED = (
     Typed(
         kind="an unknown way to spread",
         command="prune {}/dense --method \"RandomMask(allocation='even')\" --out {}/new",
-        message=r"unknown allocation 'even'; there are 'uniform', 'erk'",
+        message=r"allocation must be 'uniform' or 'erk', got 'even'",
     ),
     Typed(
         kind="a network that is no network",
         command="train --recipe 'Recipe(build=Adam())' --out {}/new",
-        message=r"makes no network",
+        message=r"build must be a network, such as MLP\(.*got Adam\(",
     ),
     Typed(
         kind="an attack's parameter out of range",
@@ -478,12 +504,202 @@ TYPED = (
         message=r"is a Python pickle; pickled files are never loaded",
         spoil=pickled_report,
     ),
+    Typed(
+        kind="an output inside its input",
+        command="audit {}/dense --attack LossThreshold --out {}/dense/fleet.json",
+        message=r"is inside, the input .*dense, which would be overwritten",
+    ),
+    Typed(
+        kind="an output that is its input",
+        command="report {}/report.json --html {}/report.json",
+        message=r"is, or is inside, the input .*which would be overwritten",
+    ),
+    Typed(
+        kind="two outputs in one place",
+        command="audit {}/dense --out {}/both --html {}/both",
+        message=r"both would be written twice; give each output its own path",
+    ),
+    Typed(
+        kind="an output that is a device",
+        command="audit {}/dense --out /dev/null",
+        message=r"/dev/null is no plain file",
+    ),
+    Typed(
+        kind="an output without a name",
+        command="report {}/report.json --html ''",
+        message=r"is a folder; give the path of a file to write",
+    ),
+    Typed(
+        kind="a name that is too long",
+        command="train --members 40 --population 1 --utility 1 --out {}/" + "x" * 300,
+        message=r"File name too long",
+    ),
+    Typed(
+        kind="a name that is too long",
+        command="data check mnist --data-dir {}/" + "x" * 300,
+        message=r"File name too long",
+    ),
+    Typed(
+        kind="a width that is no whole number",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 10.5, 10)))' --out {}/new",
+        message=r"MLP: widths must be a tuple of whole numbers, got \(64, 10\.5, 10\)",
+    ),
+    Typed(
+        kind="epochs that are no whole number",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 10)), epochs=2.5)' --out {}/new",
+        message=r"Recipe: epochs must be a whole number, got 2\.5",
+    ),
+    Typed(
+        kind="a truth value for a number",
+        command="prune {}/dense --method 'ADMM(rate=True)' --out {}/new",
+        message=r"ADMM: rate must be a number or None, got True",
+    ),
+    Typed(
+        kind="an optimiser that is none",
+        command="prune {}/dense --method 'ADMM(optimiser=3)' --out {}/new",
+        message=r"ADMM: optimiser must be an optimiser, such as Adam\(lr=0\.001\), got 3",
+    ),
+    Typed(
+        kind="a hook outside a tuple",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 10)), hooks=RandomFlip())' --out {}/",
+        message=r"Recipe: hooks must be a tuple of Hooks, got RandomFlip",
+    ),
+    Typed(
+        kind="streams that are no dictionary",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 10)), streams=3)' --out {}/new",
+        message=r"streams must be a dictionary of texts and whole numbers, got 3",
+    ),
+    Typed(
+        kind="a schedule that does not exist",
+        command='train --recipe "Recipe(build=MLP(widths=(64, 10)), '
+        "optimiser=Adam(schedule='cosin'))\" --out {}/new",
+        message=r"Adam: schedule must be 'constant' or 'cosine', got 'cosin'",
+    ),
+    Typed(
+        kind="an optimiser whose parts contradict",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 10)), "
+        "optimiser=SGD(momentum=0.0, nesterov=True))' --out {}/new",
+        message=r"nesterov needs a momentum above 0",
+    ),
+    Typed(
+        kind="a network beyond memory",
+        command="train --recipe 'Recipe(build=MLP(widths=(64, 1000000000000, 10)))' --out {}/new",
+        message=r"MLP\(.*makes no network",
+    ),
+    Typed(
+        kind="a world beyond memory",
+        command="train --targets 99999999999 --members 40 --population 1 --utility 1 --out {}/new",
+        message=r"not enough memory .*; ask for fewer models",
+    ),
+    Typed(
+        kind="a training that diverges",
+        command="train --members 40 --population 1 --utility 1 --targets 1 --references 0 "
+        "--workers 1 --out {}/new --recipe 'Recipe(build=MLP(widths=(64, 10)), "
+        "optimiser=SGD(lr=1e30), epochs=2)'",
+        message=r"training diverged: .* after epoch 2; lower the learning rate",
+    ),
+    Typed(
+        kind="an empty recipe",
+        command="train --recipe '' --out {}/new",
+        message=r"'' spells no network or training method",
+    ),
+    Typed(
+        kind="an empty name",
+        command="prune {}/dense --name '' --out {}/new",
+        message=r"a name needs at least one letter",
+    ),
+    Typed(
+        kind="an unknown data set",
+        command="data check cifar11 --data-dir {}",
+        message=r"unknown data set 'cifar11'; did you mean 'cifar10'\?",
+    ),
+    Typed(
+        kind="data by hand, fetched",
+        command="data get image-folder --data-dir {}",
+        message=r"image-folder has no address to download from",
+    ),
+    Typed(
+        kind="nobody to ask",
+        command="data get location30 --data-dir {}",
+        message=r"nobody can be asked whether to download.*; give --yes",
+    ),
+    Typed(
+        kind="no folder for data",
+        command="data get location30 --yes",
+        message=r"lie in a folder, and none is named; give --data-dir",
+    ),
+    Typed(
+        kind="a proxy that is no address",
+        command="data get location30 --data-dir {} --yes",
+        message=r"names the proxy 'http://127\.0\.0\.1:notaport' for http.*correct http.*_proxy",
+        environment={
+            "https_proxy": "http://127.0.0.1:notaport",
+            "http_proxy": "http://127.0.0.1:notaport",
+        },
+    ),
+    Typed(
+        kind="a sample of none",
+        command="data check digits --sample 0",
+        message=r"0 is not in the range x>=1",
+    ),
+    Typed(
+        kind="a text in an archive's place",
+        command="data check cifar10 --data-dir {}",
+        message=r"cifar-10-binary\.tar\.gz cannot be read .*truncated, damaged or not",
+        spoil=lambda here: (here / "cifar-10-binary.tar.gz").write_text("not found"),
+    ),
+    Typed(
+        kind="a text in an archive's place",
+        command="data check purchase100 --data-dir {}",
+        message=r"dataset_purchase\.tgz cannot be read .*truncated, damaged or not",
+        spoil=lambda here: (here / "dataset_purchase.tgz").write_text("not found"),
+    ),
+    Typed(
+        kind="a pickle inside an npz",
+        command="data check texas100 --data-dir {}",
+        message=r"'labels' is not an array of plain values",
+        spoil=pickle_in_npz,
+    ),
+    Typed(
+        kind="an npz with other arrays",
+        command="data check tiny-imagenet10 --data-dir {}",
+        message=r"tiny_imagenet10\.npz has no array",
+        spoil=lambda here: np.savez(here / "tiny_imagenet10.npz", other=np.zeros(3)),
+    ),
+    Typed(
+        kind="a table with a missing column",
+        command="data check adult --data-dir {}",
+        message=r"adult\.data, line 1",
+        spoil=half_a_table,
+    ),
+    Typed(
+        kind="a corrupt picture",
+        command="data check image-folder --data-dir {}",
+        message=r"cat/1\.png",
+        spoil=corrupt_picture,
+    ),
+    Typed(
+        kind="an empty folder of pictures",
+        command="data check image-folder --data-dir {}/empty",
+        message=r"empty",
+        spoil=lambda here: (here / "empty").mkdir(),
+    ),
+    Typed(
+        kind="no default recipe",
+        command="train --data image-folder --data-dir {}/pictures --out {}/new",
+        message=r"image-folder has no default recipe.*SmallCNN\(channels=3, classes=2\)",
+        spoil=lambda here: pictures(here / "pictures"),
+    ),
 )
 
 
 @pytest.mark.parametrize("row", TYPED, ids=lambda row: f"{row.kind}: {row.command[:40]}")
-def test_a_bad_command_ends_with_2_and_a_message_and_leaves_the_folder_as_it_was(row, here):
+def test_a_bad_command_ends_with_2_and_a_message_and_leaves_the_folder_as_it_was(
+    row, here, monkeypatch
+):
     row.spoil(here)
+    for name, value in row.environment.items():
+        monkeypatch.setenv(name, value)
     before = listing(here)
     done = secateur(*(a.replace("{}", str(here)) for a in shlex.split(row.command)))
     assert done.code == 2, done.err
@@ -687,3 +903,4 @@ def test_the_table_has_every_kind():
         "a pickle given as a model",
         "interrupted run",
     }
+    assert len({row.kind for row in TYPED}) >= 50, "kinds over the command line"

@@ -729,7 +729,7 @@ def test_what_claims_or_unpacks_to_too_much_is_refused(small, tmp_path, monkeypa
     path = tmp_path / "cifar-10-binary.tar.gz"
     for size in (2**28 + 1, 2**33, 2**62):
         path.write_bytes(gzip.compress(member("cifar-10-batches-bin/data_batch_1.bin", size)))
-        with pytest.raises(DataFileError, match=f"inside claims {size} bytes, at most 268435456"):
+        with pytest.raises(DataFileError, match=f"inside claims {size} bytes, at most"):
             cifar10(tmp_path)
     monkeypatch.setattr(archives_module, "MOST_UNPACKED", 2**22)
     files = {f"cifar-10-batches-bin/{f}": d for f, d in files_of("cifar10", "binary").items()}

@@ -58,7 +58,7 @@ def test_a_group_below_the_least_number_is_named_with_its_counts_and_not_measure
     assert [r.status for r in few] == ["not resolvable"] * 2
     least = who.inside[:, :30].sum(axis=1).min()
     assert few[0].counts["members"] == least
-    assert f"only {least} members" in few[0].why and "20 of each are needed" in few[0].why
+    assert f"as few as {least} members" in few[0].why and "20 of each are needed" in few[0].why
     kept = by_group(scores_of(who, 1.0), who, column, name="g", about=ABOUT, fewest=5)
     assert kept[0].status == "measured"
 

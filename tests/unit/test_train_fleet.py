@@ -10,13 +10,21 @@ import torch
 
 from secateur import store
 from secateur.compress import Magnitude, RandomMask
-from secateur.errors import InputError, InterruptedRunError, MethodError, StoreError
-from secateur.models import rebuild
+from secateur.errors import (
+    DivergedError,
+    InputError,
+    InterruptedRunError,
+    MethodError,
+    SecateurWarning,
+    StoreError,
+)
+from secateur.models import MLP, rebuild
+from secateur.probe.run import observe
 from secateur.probe.signals import SignalProbe
-from secateur.train import Snapshots, apply, train_fleet
+from secateur.train import SGD, RandomFlip, Snapshots, apply, train_fleet
 from secateur.train.model import initial_module
 from secateur.train.plan import Plan
-from secateur.types import Signal, derive_seed
+from secateur.types import Records, Signal, derive_seed
 from small_world import SmallNet, small_membership, small_recipe, small_records
 
 PROBE = SignalProbe(signals=(Signal(name="margin"), Signal(name="correct")))
@@ -210,3 +218,60 @@ def test_records_of_another_length_are_refused(world):
 def test_an_unknown_engine_is_named(world):
     with pytest.raises(InputError, match="unknown engine 'gpu'"):
         train_fleet(small_recipe(), *world, seed=0, engine="gpu")
+
+
+def test_a_run_that_fails_before_its_first_model_leaves_no_folder(world, tmp_path):
+    wild = replace(small_recipe(), optimiser=SGD(lr=1e30, momentum=0.0), epochs=3)
+    with pytest.raises(DivergedError, match=r"training diverged: .* lower the learning rate"):
+        train_fleet(wild, *world, seed=0, engine="serial", folder=tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_run_that_fails_later_keeps_what_it_finished(world, tmp_path, monkeypatch):
+    train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "f")
+    before = store.fleet_digest(tmp_path / "f")
+    some = sorted((tmp_path / "f" / "models").iterdir())[:3]
+    for file in some:
+        file.unlink()
+
+    def fails(records, membership, job):
+        raise DivergedError("training diverged")
+
+    monkeypatch.setattr("secateur.train.fleet.make_model", fails)
+    with pytest.raises(DivergedError):
+        train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "f")
+    monkeypatch.undo()
+    train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "f")
+    assert store.fleet_digest(tmp_path / "f") == before
+
+
+def test_other_records_or_another_seed_than_the_fleets_are_refused(world):
+    fleet = train_fleet(small_recipe(), *world, seed=0, engine="serial")
+    records = world[0]
+    turned = Records.from_arrays(
+        records.gather(np.arange(len(records)))[::-1].copy(), records.labels[::-1]
+    )
+    method = Magnitude(rate=2, retrain_epochs=0)
+    with pytest.raises(InputError, match="was trained on records with the digest"):
+        apply(method, fleet, turned, seed=0)
+    with pytest.warns(SecateurWarning, match="was trained with another seed than 1"):
+        apply(method, fleet, records, seed=1)
+    with pytest.raises(InputError, match="was trained on records with the digest"):
+        observe(fleet, turned, signals=[Signal(name="loss")])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"build": MLP}, "build must make a network"),
+        ({"optimiser": 3}, "optimiser must be one"),
+        ({"optimiser": SGD}, "optimiser must be one"),
+        ({"hooks": RandomFlip()}, r"hooks must be a tuple of hooks, such as \(RandomFlip\(\),\)"),
+        ({"hooks": (RandomFlip,)}, "hooks must be a tuple of hooks"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"batch_size": True}, "batch_size must be a whole number, got True"),
+    ],
+)
+def test_a_recipe_of_other_kinds_is_refused(fields, message):
+    with pytest.raises(MethodError, match=message):
+        replace(small_recipe(), **fields)

@@ -127,6 +127,9 @@ def test_inputs_without_a_record_axis_or_not_finite_are_refused(values, match):
         ({"ids": np.array([1, 1, 2, 3, 4, 5])}, r"6 records have 5 different ids"),
         ({"ids": np.arange(5)}, r"ids need the shape \(6,\), got \(5,\)"),
         ({"units": np.arange(7)}, r"units need the shape \(6,\), got \(7,\)"),
+        ({"units": np.arange(6) / 2}, r"units must be whole numbers or texts.*float64"),
+        ({"groups": ["a"] * 6}, r"groups must be columns by name.*got list"),
+        ({"groups": {"class": ["a"] * 6}}, r"named 'class', which stands for the label"),
         ({"groups": {"age": np.arange(2)}}, r"age need the shape \(6,\), got \(2,\)"),
     ],
 )
@@ -564,3 +567,12 @@ def test_a_report_does_not_take_a_row_that_a_measurement_refuses():
     plain["rows"][0]["value"] = 2.0
     with pytest.raises(InputError, match=r"a rate must be in \[0, 1\], got 2\.0"):
         Report.from_dict(plain)
+
+
+def test_units_may_be_texts_and_labels_that_begin_at_1_are_refused():
+    names = np.array(["eva", "ada", "eva", "bob", "ada", "eva"])
+    assert Records.from_arrays(INPUTS, LABELS, units=names).units.tolist() == [2, 0, 2, 1, 0, 2]
+    objects = names.astype(object)
+    assert Records.from_arrays(INPUTS, LABELS, units=objects).units.tolist() == [2, 0, 2, 1, 0, 2]
+    with pytest.raises(DataError, match=r"labels begin at 1 \(1 \.\. 2\).*subtract 1"):
+        Records.from_arrays(INPUTS, LABELS % 2 + 1)

@@ -23,6 +23,7 @@ from secateur.measure import (
     saturation_control,
     training_size_control,
 )
+from secateur.train import RandomCrop, RandomFlip
 from secateur.types import Control, Scores, derive_seed
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def controls(
     records: Records | None,
     strongest: dict[str, str],
     seed: int,
+    queries: int = 1,
 ) -> list[Control]:
     """Return every control of an audit.
 
@@ -51,6 +53,7 @@ def controls(
             at hand.
         strongest: the attack chosen per subject.
         seed: of permutations and folds.
+        queries: in how many forms each record was asked about.
     """
     baseline = subjects[0]
     membership = baseline.observations.membership
@@ -90,7 +93,8 @@ def controls(
             found.append(converged)
     found += [adaptive_control(weak, strong) for weak, strong in naive]
     found.append(_curve_control(subjects))
-    return found
+    asked = queries_control(subjects[0], queries)
+    return found if asked is None else [*found, asked]
 
 
 def _find(scored: Sequence[Scored], subject: str, method: str | None) -> Scored | None:
@@ -130,6 +134,38 @@ def convergence_control(subject: Subject) -> Control | None:
         ),
         mend="raise the final rho or the number of updates, or give the layer a larger budget",
         value=worst[layer],
+    )
+
+
+def queries_control(baseline: Subject, queries: int) -> Control | None:
+    """Return whether the attacker asks as models were trained and as snapshots were asked.
+
+    None where neither augmentation nor several queries are in sight.
+    """
+    fleet = baseline.fleet
+    hooks = [] if fleet.recipe is None else fleet.recipe.hooks
+    augmented = [repr(h) for h in hooks if isinstance(h, RandomCrop | RandomFlip)]
+    kept = fleet.artifacts[0].snapshots if fleet.snapshot_epochs else {}
+    several = {v.shape[1] if v.ndim == 3 else 1 for v in kept.values()} - {queries}
+    if not augmented and not several and queries == 1:
+        return None
+    plain = bool(augmented) and queries == 1
+    saw = f"{queries} forms of each record asked about"
+    saw += f"; training augments with {', '.join(augmented)}" if augmented else ""
+    saw += f"; the snapshots were asked in {sorted(several)[0]} forms" if several else ""
+    return Control(
+        id="augmented-queries",
+        status="raised" if plain or several else "passed",
+        subject=baseline.name,
+        saw=saw,
+        why=(
+            "a model that was trained on changed records is asked only about unchanged ones: the "
+            "attack is understated"
+            if plain
+            else "the early-stopping curve stands against another attacker than the rest"
+        ),
+        mend="train and audit with the same --queries, such as Queries(flip=True, shift=2)",
+        value=float(queries),
     )
 
 

@@ -29,11 +29,12 @@ from secateur.auditing.scoring import score, train_and_score
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
+from secateur.data import Queries
+from secateur.errors import InputError
 from secateur.measure import auc, column_of, histogram_series, roc_series
 from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
-    from secateur.data import Queries
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import Measurement, Records, Series
 
@@ -127,6 +128,12 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         ['cost', 'membership', 'size', 'utility']
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
+    if attacks is not None and (not isinstance(attacks, Sequence) or any(map(_no_attack, attacks))):
+        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
+    if isinstance(groups, str):
+        raise InputError(f"groups must be a list of columns, such as [{groups!r}], got a text")
+    if queries is not None and not isinstance(queries, Queries):
+        raise InputError(f"queries must be such as Queries(flip=True), got {queries!r}")
     chosen = tuple(default_attacks() if attacks is None else attacks)
     for name in groups:
         column_of(records, name)  # refuses before any query
@@ -151,6 +158,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
                 records=records,
                 strongest=state.strongest,
                 seed=seed,
+                queries=len(queries) if queries else 1,
             )
         ),
         provenance=Provenance(
@@ -171,6 +179,10 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
             **about,
         },
     )
+
+
+def _no_attack(value: object) -> bool:
+    return isinstance(value, type) or not callable(value)
 
 
 def _attack(

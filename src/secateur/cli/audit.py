@@ -75,16 +75,14 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
         parse_attack,
         parse_queries,
         processes,
-        refuse_unwritable,
+        refuse_outputs,
         refuse_without_references,
     )
     from secateur.report import html as page
 
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
-    for file in (out, html):
-        if file is not None:
-            refuse_unwritable(file)
+    refuse_outputs(out, html, inputs=fleets)
     opened, records, _ = open_runs(fleets, data_dir)
     refuse_without_references(chosen or (), opened[0].membership)
     with Bar(

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import secateur
 
-__all__ = ["ATTACK", "LEARNED", "NETWORK", "PRUNING", "TRAINING", "Entry", "catalogue"]
+__all__ = ["ASKING", "ATTACK", "LEARNED", "NETWORK", "PRUNING", "TRAINING", "Entry", "catalogue"]
 
 PRUNING = "pruning"
 ATTACK = "attack"
 LEARNED = "attack that trains networks"
 NETWORK = "network"
 TRAINING = "training"
+ASKING = "way to ask"
 ROOMS = {
     "compress": PRUNING,
     "attack/membership": ATTACK,
     "attack/learned": LEARNED,
     "models": NETWORK,
     "train": TRAINING,
+    "data": ASKING,
 }
 
 
@@ -95,7 +97,7 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     parts = [node, *_bases(node, classes)]
     calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
-    return decorated and bool(calls & {"__call__", "phases", "make", "batch"})
+    return decorated and bool(calls & {"__call__", "phases", "make", "batch", "changes"})
 
 
 def _entry(node: ast.ClassDef, kind: str, classes: dict[str, ast.ClassDef]) -> Entry:

@@ -40,7 +40,12 @@ def list_(data_dir: Path | None) -> None:
       secateur data list --data-dir DATA
     """
     from secateur.data import DATA_SETS
+    from secateur.errors import DataFileError
 
+    if data_dir is not None and not data_dir.is_dir():
+        raise DataFileError(
+            f"{data_dir} is no folder; name the one that holds the data sets' files"
+        )
     for data_set in DATA_SETS:
         lines = [
             f"{data_set.name}: {data_set.about}",
@@ -156,13 +161,29 @@ def _agreed(data_set: DataSet, folder: Path, yes: bool) -> bool:
 
 
 def _proxy(url: str) -> str:
-    """Return the host of the proxy that the environment names for an address, if any."""
+    """Return the host of the proxy that the environment names for an address, if any.
+
+    Raises:
+        InputError: what it names is no address.
+    """
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
+    from secateur.errors import InputError
+
     address = urlsplit(url)
     named = getproxies().get(address.scheme)
-    return "" if not named or proxy_bypass(address.netloc) else urlsplit(named).hostname or named
+    if not named or proxy_bypass(address.netloc):
+        return ""
+    try:
+        parts = urlsplit(named)
+        _ = parts.port
+    except ValueError as error:
+        raise InputError(
+            f"the environment names the proxy {named!r} for {address.scheme}, which is no address "
+            f"({error}); correct {address.scheme}_proxy, or unset it"
+        ) from error
+    return parts.hostname or named
 
 
 def _download(data_set: DataSet, folder: Path) -> None:

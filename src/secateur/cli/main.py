@@ -148,3 +148,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _fail(f"{what}\nresume with: {typed}", INTERRUPTED)
         except SecateurError as error:
             _fail(f"error: {error}", BAD_INPUT)
+        except BrokenPipeError:  # whoever read the output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(
+                f"error: {where[:300]}{error.strerror or error}; check the path, and that you may "
+                "read and write there",
+                BAD_INPUT,
+            )
+        except MemoryError as error:
+            _fail(
+                f"error: not enough memory ({str(error) or 'no more said'}); ask for fewer models, "
+                "records or weights",
+                BAD_INPUT,
+            )

@@ -59,7 +59,9 @@ def prune(
 
     transform = parse_transform(method)
     (dense,), records, seed = open_runs((fleet,), data_dir)
-    label = name or type(transform).__name__.lower()
+    label = type(transform).__name__.lower() if name is None else name
+    if not label.strip():
+        raise click.BadParameter("a name needs at least one letter", param_hint="--name")
     with Bar(f"pruning with {type(transform).__name__}") as bar:
         return apply(
             transform,

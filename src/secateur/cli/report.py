@@ -22,8 +22,10 @@ def command(report: Path, html: Path | None, as_table: bool) -> None:
       secateur report report.json --html report.html --table
     """
     from secateur import store
+    from secateur.cli.runs import refuse_outputs
     from secateur.report import table
 
+    refuse_outputs(html, inputs=(report,))
     found = store.read_report(report)
     if as_table or html is None:
         click.echo(table.render_text(found))

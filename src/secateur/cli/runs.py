@@ -37,6 +37,7 @@ __all__ = [
     "parse_recipe",
     "parse_transform",
     "processes",
+    "refuse_outputs",
     "refuse_unwritable",
     "refuse_without_references",
     "world",
@@ -52,11 +53,22 @@ def _names(*kinds: str) -> dict[str, Callable[..., Any]]:
     }
 
 
+def _parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str) -> Any:
+    """Read a spelling whose parameters are checked against their annotations."""
+    from torch import nn
+
+    from secateur import protocols
+    from secateur.train import hooks, recipe
+
+    kinds = {**vars(protocols), **vars(hooks), **vars(recipe), "nn": nn}
+    return parse(text, names, what=what, kinds=kinds)
+
+
 def parse_recipe(text: str) -> Recipe:
     """Read a recipe as its repr spells it."""
     from secateur.train import Recipe
 
-    found = parse(text, _names(NETWORK, TRAINING), what="network or training method")
+    found = _parse(text, _names(NETWORK, TRAINING), what="network or training method")
     if not isinstance(found, Recipe):
         raise InputError(
             f"{text!r} is a {type(found).__name__}, not a recipe; write Recipe(build=...)"
@@ -74,14 +86,14 @@ def parse_transform(text: str) -> Transform:
     name = text.partition("(")[0].strip()
     # an optimiser may stand inside a pruning method, but is none
     known = pruning if name not in pruning else {**pruning, **_names(TRAINING)}
-    found = parse(text, known, what="pruning method")
+    found = _parse(text, known, what="pruning method")
     assert isinstance(found, Transform)  # the catalogue lists nothing else as pruning
     return found
 
 
 def parse_attack(text: str) -> MembershipAttack:
     """Read an attack as its repr spells it."""
-    attack: MembershipAttack = parse(text, _names(ATTACK, LEARNED), what="attack")
+    attack: MembershipAttack = _parse(text, _names(ATTACK, LEARNED), what="attack")
     return attack
 
 
@@ -89,7 +101,7 @@ def parse_queries(text: str) -> Queries:
     """Read how records are asked about, as its repr spells it."""
     from secateur.data import Queries
 
-    found: Queries = parse(text, {"Queries": Queries}, what="way to ask")
+    found: Queries = _parse(text, {"Queries": Queries}, what="way to ask")
     return found
 
 
@@ -124,14 +136,41 @@ def refuse_without_references(attacks: Sequence[MembershipAttack], membership: M
         )
 
 
+def refuse_outputs(*files: Path | None, inputs: Sequence[Path]) -> None:
+    """Say before long work which files could not, or should not, be written after it.
+
+    Args:
+        files: what will be written; None is left out.
+        inputs: files and folders that the work reads.
+
+    Raises:
+        StoreError: a file that cannot be written, that is written twice, or that is one of the
+            inputs or inside one of them.
+    """
+    seen: list[Path] = []
+    for file in files:
+        if file is None:
+            continue
+        refuse_unwritable(file)
+        place = file.resolve()
+        if place in seen:
+            raise StoreError(f"{file} would be written twice; give each output its own path")
+        for source in inputs:
+            if place == source.resolve() or source.resolve() in place.parents:
+                raise StoreError(
+                    f"{file} is, or is inside, the input {source}, which would be overwritten; "
+                    "choose another path"
+                )
+        seen.append(place)
+
+
 def refuse_unwritable(path: Path) -> None:
     """Say before long work that a file could not be written after it.
 
     Raises:
-        StoreError: the path is a folder, or below something that is no writable folder.
+        StoreError: the path is no plain file, or below something that is no writable folder.
     """
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder; give the path of a file to write")
+    store.refuse_no_file(path)
     parent = next(p for p in path.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise StoreError(
@@ -148,22 +187,30 @@ def check_fit(recipe: Recipe, records: Records, queries: Queries) -> None:
     """
     from secateur.models import logits_of
 
-    network = recipe.build()
+    try:
+        network = recipe.build()
+    except (RuntimeError, MemoryError, TypeError, ValueError) as error:
+        raise InputError(f"{recipe.build!r} makes no network: {str(error)[:300]}") from error
     for change in queries.changes():
         logits_of(network, records, indices=np.arange(min(2, len(records))), change=change)
 
 
-def default_recipe(data: str) -> str:
+def default_recipe(data: str, records: Records | None = None) -> str:
     """Return the spelling of a data set's default recipe.
+
+    Args:
+        data: the data set's name.
+        records: for the advice where there is none.
 
     Raises:
         InputError: it has none, because classes or shapes depend on the user's own files.
     """
     found = data_set(data)
     if not found.recipe:
+        classes = 10 if records is None else records.n_classes
         raise InputError(
             f"{data} has no default recipe, since its classes are those of your own files; give "
-            'one, such as --recipe "Recipe(build=SmallCNN(channels=3, classes=10))"'
+            f'one, such as --recipe "Recipe(build=SmallCNN(channels=3, classes={classes}))"'
         )
     return found.recipe
 
@@ -187,6 +234,14 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
         origin: data, targets, references, share, seed, pools.
         records: the whole data set.
     """
+    wanted = origin["pools"]
+    if sum(map(int, wanted.values())) > len(records):
+        raise InputError(
+            f"--members {wanted['audit'] // 2} (the audit pool holds twice as many), --population "
+            f"{wanted['population']} and --utility {wanted['utility']} need "
+            f"{sum(wanted.values())} records, but {origin['data']} has {len(records)}; ask for "
+            "fewer"
+        )
     membership = draw(
         records,
         targets=int(origin["targets"]),
@@ -210,7 +265,7 @@ def open_runs(folders: Sequence[Path], data_dir: Path | None) -> tuple[list[Flee
     plans = [store.read_fleet_plan(folder) for folder in folders]
     fleets = []
     for folder, plan in zip(folders, plans, strict=True):
-        if "data" not in plan.data:
+        if not set(plan.data) >= {"data", "targets", "references", "share", "seed", "pools"}:
             raise StoreError(
                 f"{folder} was not made by `secateur train`: its manifest does not say how to read "
                 "its records; open it with secateur.open_fleet(folder, recipe=...)"

@@ -52,9 +52,12 @@ def command(**options: Any) -> None:
     """
     fleet = train(**options)
     click.echo(f"{len(fleet)} models in {options['out']}")
+    source = click.get_current_context().get_parameter_source("data_dir")
+    typed = source == click.core.ParameterSource.COMMANDLINE
+    where = f"--data-dir {shlex.quote(str(options['data_dir']))} " if typed else ""
     click.echo(
         f"next: secateur prune {shlex.quote(str(options['out']))} "
-        f'--method "ADMM(rate=10)" --out NEW_FOLDER'
+        f'--method "ADMM(rate=10)" {where}--out NEW_FOLDER'
     )
 
 
@@ -91,7 +94,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
 
     asked = parse_queries(queries)
     everything = load(data, data_dir)
-    plan = parse_recipe(recipe or default_recipe(data))
+    plan = parse_recipe(default_recipe(data, everything) if recipe is None else recipe)
     epochs = _epochs(snapshots, plan.epochs)
     origin = {
         "data": data,

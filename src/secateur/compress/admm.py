@@ -166,6 +166,8 @@ class AdmmHook(Hook):
     epochs_per_update: int
     rho: tuple[float, float]
 
+    elementwise: ClassVar[frozenset[str]] = frozenset({"grads"})
+
     def rho_at(self, update: int) -> float:
         """Return the penalty's strength in the period before this update, counted from 0."""
         first, last = self.rho

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -126,6 +126,8 @@ class FixedMask(Hook):
     """
 
     budget: Budget
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"grads", "after_step", "after_epoch"})
 
     def choose(self, now: Moment, noise: Tensors) -> Tensors:
         """Return the masks to hold, sorted by name."""

@@ -26,7 +26,7 @@ SIDE = 32
 PIXELS = 3 * SIDE * SIDE
 PAGE = 100  # pictures in one WebP of the npz form, one below the other
 COUNTS = {"train": 50_000, "test": 10_000}
-MOST_BYTES = 2**28  # the largest file, CIFAR-100's pickled training part, has 155 MB
+MOST_BYTES = 2**28  # of the npz form
 # MD5 of the batches as published: the pickled ones are stated by torchvision, those of bytes by
 # GitHub rai-project/dldataset (CIFAR-10's also by others)
 MD5 = {
@@ -58,6 +58,14 @@ class Batches:
     train: tuple[str, ...]
     test: tuple[str, ...]
     pickled: bool
+
+    @property
+    def most(self) -> int:
+        """Bytes after which any one batch is refused: its pictures, and as much again for the rest.
+
+        The published ones hold 30 or 31 MB of CIFAR-10, up to 155 MB of CIFAR-100.
+        """
+        return 2**20 + 2 * PIXELS * COUNTS["train"] // len(self.train)
 
     @property
     def places(self) -> tuple[str, str]:
@@ -104,11 +112,11 @@ def read_batches(batches: Batches, place: Path, *, labels: tuple[str, ...]) -> P
 
 
 def _contents(batches: Batches, place: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield the content of each batch, in canonical order; no more of them is kept than needed."""
+    """Yield the content of each batch, in canonical order; an archive is read once, as a whole."""
     files = (*batches.train, *batches.test)
     if place.is_file():
         members = tuple(f"{batches.folder}/{file}" for file in files)
-        found = archived_files(place, members=members, most=MOST_BYTES)
+        found = archived_files(place, members=members, most=batches.most)
         for member in members:
             yield place / member, found.pop(member)
         return
@@ -116,7 +124,7 @@ def _contents(batches: Batches, place: Path) -> Iterator[tuple[Path, bytes]]:
         path = place / file
         if not path.is_file():
             raise DataFileError(f"{place} is incomplete: there is no {file} in it")
-        yield path, unpacked(path, most=MOST_BYTES)
+        yield path, unpacked(path, most=batches.most)
 
 
 def _refuse_other_batch(where: Path, data: bytes) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGE_FOLDER", "FolderSource", "image_folder"]
 
-PARTS = ("train", "val")
+PARTS = ("train", "val", "test")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HIDDEN = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; elsewhere a dot says hidden
 MOST_BYTES = 2**28  # of one file
@@ -115,9 +115,9 @@ def image_folder(folder: Path, *, size: int = 224, resize: int = 256) -> Records
     """List pictures in one folder per class; each is decoded when it is asked for.
 
     Reads `FOLDER/train/CLASS/PICTURE` and `FOLDER/val/CLASS/PICTURE`, the layout of ImageNet (`val`
-    may be absent; what lies beside these two is not read), or `FOLDER/CLASS/PICTURE`. A folder
-    `train` that holds pictures itself is a class of that name. Label i is the i-th of the class
-    folders sorted by name; records are sorted by part, class and file name.
+    may be absent; `test` is read too where it holds class folders), or `FOLDER/CLASS/PICTURE`. A
+    folder `train` that holds pictures itself is a class of that name. Label i is the i-th of the
+    class folders sorted by name; records are sorted by part, class and file name.
 
     Pictures are files ending in .jpg, .jpeg, .png, .webp or .bmp, in any case. Hidden files (a
     leading dot, Thumbs.db, desktop.ini) are passed over; anything else inside a class folder is
@@ -131,18 +131,18 @@ def image_folder(folder: Path, *, size: int = 224, resize: int = 256) -> Records
     picture of 224 x 224, and 0.15 GB for 1,000.
 
     Args:
-        folder: of the class folders, or of `train` and `val`.
+        folder: of the class folders, or of `train`, `val` and `test`.
         size: pixels of the square inputs.
         resize: pixels of the shorter side before cropping, at least `size`.
 
     Returns:
         Records with inputs `[records, 3, size, size]` in [0, 1], and the group column `part`
-        (`train` or `val`) where there are parts.
+        (`train`, `val` or `test`) where there are parts.
 
     Raises:
         DataFileError: no such folder or layout, fewer than two classes, an empty class, a class of
-            `val` that is not in `train`, or a file that is not a picture. A corrupt picture is
-            named when it is gathered.
+            `val` or `test` that is not in `train`, or a file that is not a picture. A corrupt
+            picture is named when it is gathered.
         InputError: size or resize is out of range.
 
     Reference: the layout of Russakovsky et al. 2015 (ImageNet), as it is commonly unpacked.
@@ -197,12 +197,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _parts(root: Path) -> tuple[str, ...]:
-    """Return those of `train` and `val` that hold folders; empty where classes lie at the top."""
+    """Return the parts that hold folders; empty where classes lie at the top."""
     top = {e.name for e in _entries(root) if e.name in PARTS and _is_folder(e)}
-    if not any(_is_folder(e) for part in sorted(top) for e in _entries(root / part)):
+    classed = {part for part in top if any(map(_is_folder, _entries(root / part)))}
+    top -= {"test"} - classed  # ImageNet's holds pictures without labels
+    if not classed:
         return ()
     if PARTS[0] not in top:
-        raise DataFileError(f"{root} has a folder val but no folder train; {LAYOUT}")
+        raise DataFileError(f"{root} has a folder {sorted(top)[0]} but no folder train; {LAYOUT}")
     return tuple(part for part in PARTS if part in top)
 
 

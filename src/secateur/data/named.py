@@ -47,7 +47,7 @@ def data_set(name: str) -> DataSet:
     """
     known = {d.name: d for d in DATA_SETS}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(f"unknown data set {name!r}; {hint}there are {', '.join(known)}")
     return known[name]
@@ -72,6 +72,6 @@ def load(name: str, folder: Path | None = None) -> Records:
     if folder is None and (found.files or found.needs_folder):
         raise InputError(
             f"{name} is read from a folder, and none is named; give --data-dir or set "
-            f"SECATEUR_DATA. {found.origin}"
+            f"SECATEUR_DATA (in Python: load({name!r}, FOLDER)). {found.origin}"
         )
     return found.read(folder or Path())

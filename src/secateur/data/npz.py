@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["npz_arrays", "row_blocks"]
 
+MOST_BYTES = 2**32
+MOST_ENTRIES = 1_000
+END = struct.Struct("<4s4H2LH")  # the end of a zip archive's list of contents
 MAGIC = b"\x93NUMPY\x01\x00"
 # The head of a plain array as numpy writes it. Read by this pattern and not by numpy, which
 # evaluates the text as Python; the pattern has no place for pickled objects and structured types.
@@ -50,17 +53,12 @@ def npz_arrays(
             of another type or shape.
     """
     with _reading(path):
-        size = path.stat().st_size
-        if size > most:
-            raise DataFileError(
-                f"{path} has {size} bytes, at most {most} are expected: it is another file"
-            )
         found = {name: _whole(path, name, form, most) for name, form in wanted.items()}
     return found
 
 
 def row_blocks(
-    path: Path, key: str, *, shapes: tuple[tuple[int, ...], ...]
+    path: Path, key: str, *, shapes: tuple[tuple[int, ...], ...], most: int = MOST_BYTES
 ) -> Iterator[NDArray[Any]]:
     """Yield an array of numbers out of an npz file, about a megabyte of whole rows at a time.
 
@@ -68,12 +66,13 @@ def row_blocks(
         path: the npz file.
         key: the array's name in it.
         shapes: the shapes that it may have; another is refused before its content is read.
+        most: bytes after which the file itself is refused.
 
     Raises:
         DataFileError: not readable, truncated, damaged, no such array, another shape, or an array
             that is not of plain numbers in row order.
     """
-    with _reading(path), _opened(path, key) as held:
+    with _reading(path), _opened(path, key, most=most) as held:
         if held.dtype.kind == "S" or held.shape not in shapes:
             expected = " or ".join(map(str, shapes))
             raise DataFileError(f"{held.what} has {held.form}, expected numbers of {expected}")
@@ -132,9 +131,15 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path, name: str, *, most: int | None = None) -> Iterator[_Held]:
+def _opened(path: Path, name: str, *, most: int) -> Iterator[_Held]:
     """Open one array of the file, its head read; more than `most` bytes are refused."""
     what = f"{path}, array {name!r}"
+    size = path.stat().st_size
+    if size > most:
+        raise DataFileError(
+            f"{path} has {size} bytes, at most {most} are expected: it is another file"
+        )
+    _refuse_many_entries(path)
     with zipfile.ZipFile(path) as archive:
         if f"{name}.npy" not in archive.namelist():
             held = ", ".join(n.removesuffix(".npy")[:40] for n in archive.namelist()[:8])
@@ -145,7 +150,7 @@ def _opened(path: Path, name: str, *, most: int | None = None) -> Iterator[_Held
                 f"{what}: packed by method {info.compress_type}, which numpy does not write; save "
                 "it again with numpy.savez_compressed"
             )
-        if most is not None and info.file_size > most:
+        if info.file_size > most:
             raise DataFileError(
                 f"{what} claims {info.file_size} bytes, at most {most} are expected: it is another "
                 "file"
@@ -153,6 +158,24 @@ def _opened(path: Path, name: str, *, most: int | None = None) -> Iterator[_Held
         with archive.open(info) as stream:
             dtype, shape = _head(what, stream)
             yield _Held(what, dtype, shape, stream, info.file_size)
+
+
+def _refuse_many_entries(path: Path) -> None:
+    """Refuse a list of contents that alone would fill memory; zipfile reads all of it."""
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        start = max(0, length - END.size - 2**16)
+        file.seek(start)
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < END.size:
+        return  # no archive: zipfile says so
+    _, _, _, _, entries, size, _, _ = END.unpack_from(tail, at)
+    if entries > MOST_ENTRIES or size > 2**20:
+        raise DataFileError(
+            f"{path} lists {entries} arrays in {size} bytes, at most {MOST_ENTRIES} are expected: "
+            "it is another file"
+        )
 
 
 def _head(what: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -15,7 +15,7 @@ from secateur.types import UTILITY, Measurement, Membership, Records, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import BoolArray
+    from secateur.types import BoolArray, IntArray
 
 __all__ = ["CLASS", "FEWEST_IN_GROUP", "accuracy_by_group", "by_group", "column_of"]
 
@@ -83,15 +83,17 @@ def by_group(
         column: `[records]`, the group of each.
         name: of the column; rows are named `name=value`.
         about: (subject, attack's repr, what the attacker knows).
-        fewest: members, and non-members, that a group needs in every target.
+        fewest: members, and non-members, that a group needs in every target; a person who owns
+            several records counts once.
 
     Returns:
         Two rows per group in sorted order. A group that is too small is "not resolvable", with its
         counts; intervals are those of `auc` and `tpr_at_fpr`, uncorrected for the number of groups.
 
     Raises:
-        InputError: the column has another length than the records.
+        InputError: the column has another length than the records, or `fewest` is below 2.
     """
+    _check_fewest(fewest)
     column = np.asarray(column)
     if column.shape != (membership.inside.shape[1],):
         raise InputError(
@@ -105,8 +107,8 @@ def by_group(
         part = replace(scores, evaluated=scores.evaluated & (column == value))
         group = f"{name}={value}"
         inside = membership.inside[membership.targets]
-        members = int((part.evaluated & inside).sum(axis=1).min())
-        others = int((part.evaluated & ~inside).sum(axis=1).min())
+        members = _fewest_units(part.evaluated & inside, membership.units)
+        others = _fewest_units(part.evaluated & ~inside, membership.units)
         if min(members, others) < fewest:
             rows += _too_small(about, group, members, others, fewest)
             continue
@@ -116,6 +118,16 @@ def by_group(
         )
         rows += [replace(row, group=group) for row in found]
     return rows
+
+
+def _check_fewest(fewest: int) -> None:
+    if fewest < 2:
+        raise InputError(f"fewest must be at least 2 units, got {fewest}; the default is 20")
+
+
+def _fewest_units(chosen: BoolArray, units: IntArray) -> int:
+    """Return the smallest number of units, over models, among the chosen records."""
+    return min((len(np.unique(units[row])) for row in chosen), default=0)
 
 
 def _too_small(
@@ -133,8 +145,8 @@ def _too_small(
             threat=threat,
             group=group,
             counts={"members": float(members), "non_members": float(others)},
-            why=f"a target has only {members} members and {others} non-members of this group; "
-            f"{fewest} of each are needed",
+            why=f"over the targets as few as {members} members and {others} non-members of this "
+            f"group (units, not records); {fewest} of each are needed",
         )
         for metric in ("auc", fpr_name(0.01))
     ]
@@ -157,18 +169,20 @@ def accuracy_by_group(
         column: `[records]`, the group of each.
         name: of the column.
         subject: the model family.
-        fewest: records that a group needs in the utility pool.
+        fewest: units that a group needs in the utility pool.
 
     Returns:
         One row per group; a smaller one is "not resolvable".
     """
+    _check_fewest(fewest)
     pool = membership.pool(UTILITY)
     rows = []
     for value in np.unique(np.asarray(column)[pool]).tolist():
         own: BoolArray = np.asarray(column)[pool] == value
+        people = len(np.unique(membership.units[pool[own]]))
         counts = {"records": float(own.sum())}
         group = f"{name}={value}"
-        if own.sum() < fewest:
+        if people < fewest:
             rows.append(
                 Measurement(
                     subject=subject,
@@ -179,8 +193,7 @@ def accuracy_by_group(
                     status="not resolvable",
                     group=group,
                     counts=counts,
-                    why=f"the utility pool holds {own.sum()} records of this group; {fewest} are "
-                    "needed",
+                    why=f"the utility pool holds {people} units of this group; {fewest} are needed",
                 )
             )
             continue

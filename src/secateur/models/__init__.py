@@ -7,7 +7,7 @@ from secateur.models.forward import logits_of
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
 from secateur.models.mobilenet import MobileNetV2
-from secateur.models.normalised import Normalised
+from secateur.models.normalised import Normalise, Normalised
 from secateur.models.rebuild import prunable, rebuild, tensors_of
 from secateur.models.resnet import ResNet18
 from secateur.models.vgg import VGG16
@@ -18,6 +18,7 @@ __all__ = [
     "LeNet5",
     "LeNet20",
     "MobileNetV2",
+    "Normalise",
     "Normalised",
     "ResNet18",
     "SmallCNN",

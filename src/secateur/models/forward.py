@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from secateur.errors import DataError, InputError
+from secateur.errors import DataError, InputError, NotFiniteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,8 @@ def logits_of(
         change: makes other inputs `[n, ...]` of the same shape, such as mirrored ones.
 
     Raises:
-        InputError: the output has another shape than `[batch, n_classes]`, or is not finite.
+        InputError: the output has another shape than `[batch, n_classes]`.
+        NotFiniteError: the output is NaN or infinite.
         DataError: the network does not accept the records' shape.
 
     Example:
@@ -84,7 +85,7 @@ def _forward(
             f"{n_classes} classes; expected ({len(inputs)}, {n_classes}) logits"
         )
     if not bool(torch.isfinite(out).all()):
-        raise InputError(
+        raise NotFiniteError(
             "the network gave logits that are NaN or infinite; it has diverged, or is damaged"
         )
     values: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = out.float().cpu().numpy()

@@ -14,10 +14,10 @@ from secateur.errors import DataError, MethodError
 if TYPE_CHECKING:
     from secateur.protocols import Builder
 
-__all__ = ["Normalised"]
+__all__ = ["Normalise", "Normalised"]
 
 
-class _Normalise(nn.Module):
+class Normalise(nn.Module):
     """Subtract a mean and divide by a deviation, per channel; both are buffers."""
 
     mean: Tensor
@@ -78,4 +78,4 @@ class Normalised:
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
-        return nn.Sequential(_Normalise(tuple(self.mean), tuple(self.std)), self.build())
+        return nn.Sequential(Normalise(tuple(self.mean), tuple(self.std)), self.build())

@@ -85,11 +85,7 @@ def observe(
     """
     if fleet.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
-    if len(records) != fleet.membership.inside.shape[1]:
-        raise InputError(
-            f"{len(records)} records, but the fleet's membership is over "
-            f"{fleet.membership.inside.shape[1]}"
-        )
+    fleet.check_records(records)
     targets = set(fleet.membership.targets.tolist())
     locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
     tasks = [

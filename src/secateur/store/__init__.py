@@ -21,7 +21,7 @@ from secateur.store.documents import (
     write_report,
     write_text,
 )
-from secateur.store.files import clean_temporaries
+from secateur.store.files import clean_temporaries, refuse_no_file
 from secateur.store.finished import (
     StoredArtifacts,
     finish_fleet,
@@ -36,6 +36,7 @@ from secateur.store.fleets import (
     has_model,
     model_path,
     read_fleet_plan,
+    remove_unstarted_fleet,
 )
 from secateur.store.tensors import read_artifact, write_artifact
 
@@ -58,6 +59,8 @@ __all__ = [
     "read_observations",
     "read_report",
     "read_scores",
+    "refuse_no_file",
+    "remove_unstarted_fleet",
     "write_artifact",
     "write_document",
     "write_membership",

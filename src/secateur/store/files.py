@@ -7,13 +7,22 @@ import io
 import itertools
 import os
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Literal
 
 from secateur.errors import StoreError
 
-__all__ = ["Kind", "altered", "clean_temporaries", "damaged", "read_bytes", "write_bytes"]
+__all__ = [
+    "Kind",
+    "altered",
+    "clean_temporaries",
+    "damaged",
+    "read_bytes",
+    "refuse_no_file",
+    "write_bytes",
+]
 
 Kind = Literal["safetensors", "npz", "json", "npy", "pickle", "torch", "zip", "hdf5", "unknown"]
 
@@ -44,6 +53,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         StoreError: the folder cannot be written; nothing is left behind.
     """
     path = Path(path)
+    refuse_no_file(path)
     temporary = path.with_name(f".{path.name}.secateur-{os.getpid()}-{next(_SERIAL)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +71,26 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # moved away already, or its folder never existed
             temporary.unlink()
+
+
+def refuse_no_file(path: Path) -> None:
+    """Refuse a place to write that has no name, or is there and is no plain file.
+
+    Raises:
+        StoreError: a folder, a device, a pipe; a name that the file system refuses.
+    """
+    try:
+        found: int | None = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"cannot write {str(path)[:200]!r}: {getattr(error, 'strerror', None) or error}; "
+            "choose another path"
+        ) from error
+    if not path.name or (found is not None and not stat.S_ISREG(found)):
+        kind = "a folder" if not path.name or stat.S_ISDIR(found or 0) else "no plain file"
+        raise StoreError(f"{path} is {kind}; give the path of a file to write")
 
 
 def clean_temporaries(folder: str | Path) -> tuple[Path, ...]:

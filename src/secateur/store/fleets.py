@@ -7,6 +7,7 @@ interrupted and resumed leaves the same bytes as one that was not. Times and har
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ __all__ = [
     "model_path",
     "read_fleet_plan",
     "read_manifest",
+    "remove_unstarted_fleet",
     "write_manifest",
 ]
 
@@ -132,6 +134,22 @@ def create_fleet(path: str | Path, plan: FleetPlan) -> FleetFolder:
     write_membership(folder.membership, plan.membership)
     write_manifest(folder, plan=fields, artifacts=[None] * len(plan.keys))
     return folder
+
+
+def remove_unstarted_fleet(path: str | Path) -> None:
+    """Remove a fleet's folder in which no model was finished; anything else in it is left.
+
+    For a run that fails before its first model, so that a mended one can use the folder.
+    """
+    folder = FleetFolder(Path(path))
+    models = folder.path / "models"
+    if models.is_dir() and any(models.iterdir()):
+        return
+    for file in (folder.manifest, folder.membership, folder.context):
+        file.unlink(missing_ok=True)
+    for place in (models, folder.path):
+        with contextlib.suppress(OSError):  # not empty, or never made
+            place.rmdir()
 
 
 def _fields(plan: FleetPlan) -> dict[str, Any]:

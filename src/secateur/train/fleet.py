@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import nn
 
 from secateur import store
-from secateur.errors import InputError, InterruptedRunError
+from secateur.errors import InputError, InterruptedRunError, SecateurError, SecateurWarning
 from secateur.train.engines import Processes, Serial
 from secateur.train.model import Job, Snapshots, apply_to_module, make_model, rehearse
 from secateur.train.plan import Plan
@@ -118,7 +119,7 @@ def apply(
         model: a fleet, whose membership and seeds carry over, or one trained module, all of whose
             `records` are members.
         records: the fleet's records.
-        seed: the fleet's seed, so that before and after are paired.
+        seed: the fleet's seed, so that before and after are paired; another one is warned of.
         engine: as in `train_fleet`.
         folder: where a fleet's models are written.
         progress: called after each model.
@@ -128,7 +129,7 @@ def apply(
         A fleet with the same membership, or for a module one artifact.
 
     Raises:
-        InputError: a fleet that was loaded without its recipe.
+        InputError: a fleet that was loaded without its recipe, or of other records.
 
     Example:
         >>> from secateur.data import digits
@@ -143,6 +144,15 @@ def apply(
         return apply_to_module(transform, model, records, seed)
     if model.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
+    model.check_records(records)
+    key = model.artifacts[0].provenance.key
+    if key.get("seed", derive_seed(seed, "model", 0)) != derive_seed(seed, "model", 0):
+        warnings.warn(
+            f"the fleet was trained with another seed than {seed}; before and after are paired "
+            "only with the same one",
+            SecateurWarning,
+            stacklevel=2,
+        )
     plan = Plan(
         recipe=model.recipe,
         transform=transform,
@@ -256,6 +266,10 @@ def _make_on_disk(
         place.progress(done, len(jobs), plan.name)
     try:
         engine.run(make_model, work, shared=shared, on_result=note)
+    except SecateurError:
+        if not any(store.has_model(folder, key) for key in keys):
+            store.remove_unstarted_fleet(folder)
+        raise
     except KeyboardInterrupt as error:
         raise InterruptedRunError(
             f"stopped with {done} of {len(jobs)} models of {plan.name!r} finished, in {folder}; "

@@ -74,6 +74,9 @@ class Hook:
     """
 
     moves_params: ClassVar[bool] = True
+    elementwise: ClassVar[frozenset[str]] = frozenset()
+    """Methods that do the same to each element of a tensor, whatever its shape, and read nothing
+    else: they may be called on the tensors of many models at once."""
 
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Start a phase; return (state, parameters to start from)."""

@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from secateur.errors import MethodError
+from secateur.errors import DivergedError, MethodError, NotFiniteError
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
 from secateur.train.statistics import FreshStatistics
 from secateur.types import Records, derive_seed
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from secateur.train.recipe import Phase, Recipe
     from secateur.types import IntArray
 
-__all__ = ["TrainData", "Trained", "run_phases"]
+__all__ = [
+    "TrainData",
+    "Trained",
+    "batches",
+    "check_streams",
+    "diverged",
+    "learning_rate",
+    "run_phases",
+]
 
 AfterEpoch = Callable[[nn.Module, int], None]
 
@@ -76,8 +84,27 @@ def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
         yield order[start : starts[i + 1] if i + 1 < len(starts) else n]
 
 
-def _learning_rate(base: float, schedule: str, progress: float) -> float:
+def learning_rate(base: float, schedule: str, progress: float) -> float:
+    """Return the rate after this share of a phase."""
     return base * 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else base
+
+
+def check_streams(phase: Phase, sizes: Mapping[str, int]) -> None:
+    """Refuse a phase that reads a pool without records."""
+    for pool in phase.streams:
+        if not sizes.get(pool):
+            raise MethodError(
+                f"this method reads the pool {pool!r}, which holds no records; "
+                f"there are {sorted(sizes)}: draw a membership with that pool"
+            )
+
+
+def diverged(what: str, epoch: int) -> DivergedError:
+    """Return the error for a training that left the finite numbers."""
+    return DivergedError(
+        f"training diverged: {what} after epoch {epoch + 1}; lower the learning rate or the "
+        "strength of an added loss term"
+    )
 
 
 class _Run:
@@ -141,7 +168,7 @@ class _Run:
         optimiser = optimiser_plan.make(self.params.values())
         self.module.train()
         for epoch in range(phase.epochs):
-            lr = _learning_rate(optimiser_plan.lr, optimiser_plan.schedule, epoch / phase.epochs)
+            lr = learning_rate(optimiser_plan.lr, optimiser_plan.schedule, epoch / phase.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = lr
             loss = torch.zeros(())
@@ -153,7 +180,10 @@ class _Run:
             self._check_finite(loss, epoch)
             self._after_epoch(phase.hooks, states)
             if after_epoch is not None:
-                after_epoch(self.module, epoch + 1)
+                try:
+                    after_epoch(self.module, epoch + 1)
+                except NotFiniteError as error:
+                    raise diverged("outputs are no longer finite", epoch) from error
                 self.module.train()
         if self.statistics is not None:
             self.statistics.finish()
@@ -238,10 +268,7 @@ class _Run:
 
     def _check_finite(self, loss: Tensor, epoch: int) -> None:
         if not bool(torch.isfinite(loss)):
-            raise MethodError(
-                f"training diverged: the loss is {float(loss)} after epoch {epoch + 1}; "
-                "lower the learning rate or the strength of an added loss term"
-            )
+            raise diverged(f"the loss is {float(loss)}", epoch)
 
 
 def run_phases(
@@ -268,16 +295,12 @@ def run_phases(
         after_epoch: called in the first phase with the module and the number of epochs done.
 
     Raises:
-        MethodError: the loss is not finite, or a declared pool is missing or empty.
+        DivergedError: the loss or the outputs are not finite.
+        MethodError: a declared pool is missing or empty.
     """
     initial, prunable = context
     for phase in phases:
-        for pool in phase.streams:
-            if pool not in streams or not len(streams[pool]):
-                raise MethodError(
-                    f"this method reads the pool {pool!r}, which holds no records; "
-                    f"there are {sorted(streams)}: draw a membership with that pool"
-                )
+        check_streams(phase, {pool: len(part) for pool, part in streams.items()})
     run = _Run(module, recipe, data, streams, initial=initial, prunable=prunable, seed=seed)
     masks: Tensors = {}
     history: Tensors = {}

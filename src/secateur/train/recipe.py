@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from secateur.errors import MethodError
+from secateur.kinds import fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +88,8 @@ class SGD:
         _check_lr(self.lr, self.weight_decay)
         if not 0 <= self.momentum < 1:
             raise MethodError(f"momentum must be in [0, 1), got {self.momentum}")
+        if self.nesterov and not self.momentum:
+            raise MethodError("nesterov needs a momentum above 0, got momentum=0; leave it out")
 
     def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """Return a fresh fused SGD."""
@@ -153,6 +156,23 @@ class Recipe:
     revision: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        if not callable(self.build) or isinstance(self.build, type):
+            raise MethodError(
+                f"build must make a network, such as MLP(widths=(64, 10)), got {self.build!r}"
+            )
+        if not isinstance(self.optimiser, Optimiser) or isinstance(self.optimiser, type):
+            raise MethodError(
+                f"optimiser must be one, such as Adam(lr=0.001), got {self.optimiser!r}"
+            )
+        if not isinstance(self.hooks, tuple) or not all(
+            callable(getattr(h, "begin", None)) and not isinstance(h, type) for h in self.hooks
+        ):
+            raise MethodError(
+                f"hooks must be a tuple of hooks, such as (RandomFlip(),), got {self.hooks!r}"
+            )
+        for what in ("epochs", "batch_size"):
+            if not fits(getattr(self, what), int):
+                raise MethodError(f"{what} must be a whole number, got {getattr(self, what)!r}")
         if self.epochs < 0:
             raise MethodError(f"epochs must be at least 0, got {self.epochs}")
         if self.batch_size < 1:

@@ -10,7 +10,19 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FreshStatistics"]
+__all__ = ["FreshStatistics", "normalisations"]
+
+# BatchNorm of all dimensions, and InstanceNorm where it keeps statistics
+Normalisation = nn.modules.batchnorm._BatchNorm | nn.modules.instancenorm._InstanceNorm
+
+
+def normalisations(module: nn.Module) -> list[Normalisation]:
+    """Return the layers that keep running statistics."""
+    return [
+        part
+        for part in module.modules()
+        if isinstance(part, Normalisation) and part.running_mean is not None
+    ]
 
 
 class FreshStatistics:
@@ -24,13 +36,7 @@ class FreshStatistics:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.seen = 0
-        # BatchNorm of all dimensions, and InstanceNorm where it keeps statistics
-        kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
-        self.layers = [
-            part
-            for part in module.modules()
-            if isinstance(part, kinds) and part.running_mean is not None
-        ]
+        self.layers = normalisations(module)
         self.momenta = [layer.momentum for layer in self.layers]
 
     def show(self, inputs: Tensor) -> None:

@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from secateur.errors import InputError
 from secateur.types.base import BoolArray, canonical_json, digest_arrays, frozen, set_fields
 from secateur.types.membership import Membership
+
+if TYPE_CHECKING:
+    from secateur.types.records import Records
 
 __all__ = ["Artifact", "Fleet", "Provenance"]
 
@@ -96,3 +99,19 @@ class Fleet:
 
     def __len__(self) -> int:
         return len(self.artifacts)
+
+    def check_records(self, records: Records) -> None:
+        """Refuse records that are not those of the fleet, as far as its models say.
+
+        Raises:
+            InputError: another number of records, or others than the first model was trained on.
+        """
+        n = self.membership.inside.shape[1]
+        if len(records) != n:
+            raise InputError(f"{len(records)} records, but the fleet's membership is over {n}")
+        stated = self.artifacts[0].provenance.key.get("records")
+        if stated is not None and stated != records.digest:
+            raise InputError(
+                f"the fleet {self.name!r} was trained on records with the digest {stated}, these "
+                f"have {records.digest}; give the same records, in the same order"
+            )

@@ -17,6 +17,20 @@ from secateur.types.sources import ArraySource, CompactSource, Source
 __all__ = ["Records"]
 
 
+def _numbered(units: NDArray[Any]) -> NDArray[Any]:
+    """Return units as whole numbers; texts are numbered in sorted order."""
+    if units.dtype.kind in "iu":
+        return units
+    if units.dtype.kind in "US" or (
+        units.dtype.kind == "O" and all(isinstance(u, str) for u in units.flat)
+    ):
+        return np.unique(units.astype(str), return_inverse=True)[1].reshape(units.shape)
+    raise DataError(
+        f"units must be whole numbers or texts, one per record, got dtype {units.dtype}; a number "
+        "with a fraction names nobody"
+    )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Records:
     """Labelled records of persons.
@@ -63,6 +77,16 @@ class Records:
             )
         ids = np.arange(n) if self.ids is None else np.asarray(self.ids)
         units = ids if self.units is None else np.asarray(self.units)
+        if not isinstance(self.groups, Mapping):
+            raise DataError(
+                f"groups must be columns by name, such as {{'site': [...]}}, got "
+                f"{type(self.groups).__name__}"
+            )
+        if "class" in self.groups:
+            raise DataError(
+                "a column of groups is named 'class', which stands for the label; rename it"
+            )
+        units = _numbered(units)
         for what, column in {"ids": ids, "units": units, **self.groups}.items():
             if np.shape(column) != (n,):
                 raise DataError(f"{what} need the shape ({n},), got {np.shape(column)}")
@@ -96,8 +120,8 @@ class Records:
             labels: `[records]`, whole numbers 0 .. n_classes - 1.
             n_classes: number of classes; by default the largest label + 1.
             name: what the report calls this data set.
-            units: `[records]`, whose record each is.
-            groups: named columns, one value per record.
+            units: `[records]`, whose record each is: whole numbers, or texts.
+            groups: named columns, one value per record; `class` is taken, it stands for the label.
 
         Raises:
             DataError: lengths disagree, a value is not finite, a label is out of range.
@@ -110,6 +134,11 @@ class Records:
         labels = np.asarray(labels)
         if n_classes is None:
             n_classes = int(labels.max()) + 1 if labels.size and labels.dtype.kind in "iu" else 2
+            if labels.size and labels.dtype.kind in "iu" and labels.min() == 1:
+                raise DataError(
+                    f"labels begin at 1 (1 .. {int(labels.max())}), so that class 0 would be "
+                    "empty; subtract 1, or state n_classes"
+                )
         return cls(
             source=ArraySource(values=np.asarray(inputs)),
             labels=labels,
