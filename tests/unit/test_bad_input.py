@@ -685,6 +685,18 @@ TYPED = (
         spoil=lambda here: (here / "empty").mkdir(),
     ),
     Typed(
+        kind="columns for other records",
+        command="train --columns {}/c.csv --out {}/new",
+        message=r"c\.csv has 2 rows below its names, but digits has 1797 records",
+        spoil=lambda here: (here / "c.csv").write_text("unit,site\n1,a\n2,b\n"),
+    ),
+    Typed(
+        kind="a torn row of columns",
+        command="train --columns {}/c.csv --out {}/new",
+        message=r"c\.csv, line 3: 1 values for 2 columns",
+        spoil=lambda here: (here / "c.csv").write_text("unit,site\n1,a\n2\n"),
+    ),
+    Typed(
         kind="no default recipe",
         command="train --data image-folder --data-dir {}/pictures --out {}/new",
         message=r"image-folder has no default recipe.*SmallCNN\(channels=3, classes=2\)",

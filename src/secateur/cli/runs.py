@@ -15,7 +15,7 @@ import numpy as np
 
 from secateur import store
 from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
-from secateur.data import data_set, draw, load, restrict
+from secateur.data import data_set, draw, load, restrict, with_columns
 from secateur.errors import InputError, NotEnoughReferencesError, StoreError
 from secateur.spelling import parse
 from secateur.types import AUDIT
@@ -231,9 +231,11 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     """Draw from a data set as `origin` says; the same origin gives the same world.
 
     Args:
-        origin: data, targets, references, share, seed, pools.
+        origin: data, targets, references, share, seed, pools, and perhaps a file of columns.
         records: the whole data set.
     """
+    if "columns" in origin:
+        records = with_columns(records, Path(origin["columns"]))
     wanted = origin["pools"]
     if sum(map(int, wanted.values())) > len(records):
         raise InputError(

@@ -34,6 +34,11 @@ __all__ = ["command"]
     show_default=True,
     help='How records are asked about, such as "Queries(flip=True, shift=2)"; audits do the same.',
 )
+@click.option(
+    "--columns",
+    type=click.Path(path_type=Path),
+    help="CSV with one row per record: `unit` says whose it is, the others are groups for audits.",
+)
 @seed_option
 @workers_option
 @out_option("Folder of the fleet; an unfinished one is resumed.")
@@ -47,6 +52,8 @@ def command(**options: Any) -> None:
     Examples:
       secateur train --out runs/digits
       secateur train --data location30 --data-dir DATA --members 1000 --out runs/location
+      secateur train --data image-folder --data-dir SCANS --columns patients.csv --out runs/scans \\
+        --recipe "Recipe(build=SmallCNN(classes=2))"
       secateur train --data fashion-mnist --data-dir DATA \\
         --recipe "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25)" --out runs/fashion
     """
@@ -76,6 +83,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     workers: int,
     out: Path,
     queries: str = "Queries()",
+    columns: Path | None = None,
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
@@ -104,6 +112,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "seed": seed,
         "pools": _pools(data, (members, population, utility)),
         **({"queries": repr(asked)} if len(asked) > 1 else {}),
+        **({} if columns is None else {"columns": str(columns.absolute())}),
     }
     records, membership = world(origin, everything)
     check_fit(plan, records, asked)

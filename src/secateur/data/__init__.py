@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur.data.augment import Queries, joined_queries
 from secateur.data.census import adult
 from secateur.data.cifar import cifar10, cifar100
+from secateur.data.columns import with_columns
 from secateur.data.dataset import DataFile, DataSet
 from secateur.data.embedded import digits, mnist5000
 from secateur.data.folders import image_folder
@@ -42,4 +43,5 @@ __all__ = [
     "select",
     "texas100",
     "tiny_imagenet10",
+    "with_columns",
 ]
