@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Recipe,
         Serial,
         Snapshots,
+        Stacked,
         apply,
         train_fleet,
     )
@@ -121,6 +122,7 @@ __all__ = [
     "SignalProbe",
     "SmallCNN",
     "Snapshots",
+    "Stacked",
     "__version__",
     "apply",
     "auc",
@@ -158,7 +160,7 @@ _ROOMS = {
     "report.table": "render_text",
     "store": "open_fleet read_report write_report",
     "train": "SGD Adam Phase Processes RandomCrop RandomFlip RandomShift Recipe Serial Snapshots "
-    "apply train_fleet",
+    "Stacked apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
     "Scores Series Signal",
 }

@@ -234,10 +234,10 @@ def test_a_run_that_fails_later_keeps_what_it_finished(world, tmp_path, monkeypa
     for file in some:
         file.unlink()
 
-    def fails(records, membership, job):
+    def fails(records, membership, shard):
         raise DivergedError("training diverged")
 
-    monkeypatch.setattr("secateur.train.fleet.make_model", fails)
+    monkeypatch.setattr("secateur.train.fleet.make_shard", fails)
     with pytest.raises(DivergedError):
         train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "f")
     monkeypatch.undo()

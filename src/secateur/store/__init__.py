@@ -32,6 +32,7 @@ from secateur.store.finished import (
 from secateur.store.fleets import (
     FleetFolder,
     FleetPlan,
+    begun_engine,
     create_fleet,
     has_model,
     model_path,
@@ -44,6 +45,7 @@ __all__ = [
     "FleetFolder",
     "FleetPlan",
     "StoredArtifacts",
+    "begun_engine",
     "clean_temporaries",
     "create_fleet",
     "finish_fleet",

@@ -178,6 +178,7 @@ def open_fleet(path: str | Path, *, recipe: Any = None) -> Fleet:
         costs=_costs(_context(folder).get("costs", {}), keys),
         recipe=recipe,
         snapshot_epochs=tuple(plan["snapshot_epochs"]),
+        engine=str(plan["engine"]),
     )
 
 

@@ -24,6 +24,7 @@ from secateur.types import Artifact, Membership, Provenance
 __all__ = [
     "FleetFolder",
     "FleetPlan",
+    "begun_engine",
     "checked_artifact",
     "checked_membership",
     "create_fleet",
@@ -260,6 +261,14 @@ def read_fleet_plan(path: str | Path) -> FleetPlan:
         engine=fields["engine"],
         snapshot_epochs=tuple(fields["snapshot_epochs"]),
     )
+
+
+def begun_engine(path: str | Path) -> str | None:
+    """Return the engine's plan of a fleet that was begun in this folder; None where none was."""
+    folder = FleetFolder(Path(path))
+    if not folder.manifest.exists():
+        return None
+    return str(read_manifest(folder)["plan"]["engine"])
 
 
 def model_path(path: str | Path, key_digest: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
-from secateur.train.engines import Processes, Serial
+from secateur.train.engines import Processes, Serial, Stacked
 from secateur.train.fleet import apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.model import Snapshots
@@ -24,6 +24,7 @@ __all__ = [
     "Recipe",
     "Serial",
     "Snapshots",
+    "Stacked",
     "Transform",
     "apply",
     "train_fleet",

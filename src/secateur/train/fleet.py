@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
 
 from secateur import store
-from secateur.errors import InputError, InterruptedRunError, SecateurError, SecateurWarning
-from secateur.train.engines import Processes, Serial
-from secateur.train.model import Job, Snapshots, apply_to_module, make_model, rehearse
+from secateur.errors import (
+    InputError,
+    InterruptedRunError,
+    MethodError,
+    SecateurError,
+    SecateurWarning,
+)
+from secateur.train.engines import Processes, Serial, Stacked
+from secateur.train.engines.auto import choose, engine_of_route
+from secateur.train.engines.cut import cut
+from secateur.train.loop import steps_of
+from secateur.train.model import Job, Shard, Snapshots, apply_to_module, make_shard, rehearse
 from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
-from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
+from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
     from secateur.parallel import TaskResult
@@ -24,20 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Snapshots", "apply", "train_fleet"]
 
-Engine = Serial | Processes | Literal["auto", "serial", "processes"]
+Engine = Serial | Processes | Stacked | Literal["auto", "serial", "processes", "stacked"]
 
-
-def pick_engine(engine: Engine, models: int) -> Serial | Processes:
-    """Resolve an engine's name; both give the same bytes, so `auto` looks at the size alone."""
-    if engine == "auto":
-        return Processes() if models >= 4 else Serial()
-    if engine == "serial":
-        return Serial()
-    if engine == "processes":
-        return Processes()
-    if isinstance(engine, Serial | Processes):
-        return engine
-    raise InputError(f"unknown engine {engine!r}; there are 'auto', 'serial', 'processes'")
+_NAMED: Mapping[str, Callable[[], Serial | Processes | Stacked]] = {
+    "serial": Serial,
+    "processes": Processes,
+    "stacked": Stacked,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,26 @@ class _Place:
     engine: Engine
     folder: Path | None
     progress: Progress | None
+
+    def resolved(
+        self, plan: Plan, records: Records, membership: Membership
+    ) -> Serial | Processes | Stacked:
+        """Return the engine itself; `auto` keeps what an unfinished folder was begun with.
+
+        Raises:
+            InputError: an unknown engine.
+        """
+        engine = self.engine
+        if not isinstance(engine, str):
+            return engine
+        if engine in _NAMED:
+            return _NAMED[engine]()
+        if engine != "auto":
+            raise InputError(f"unknown engine {engine!r}; there are 'auto', {', '.join(_NAMED)}")
+        begun = None if self.folder is None else store.begun_engine(self.folder)
+        if begun is not None:
+            return engine_of_route(begun)
+        return choose(plan.recipe, plan.transform, records, membership).engine
 
 
 def train_fleet(
@@ -67,10 +90,12 @@ def train_fleet(
         records: all records; a model reads its members alone.
         membership: who trains on what.
         seed: model i uses a sub-seed of its own.
-        engine: `auto`, `serial`, `processes`, or an engine with its parameters.
+        engine: `serial`, `processes` and `stacked`, or one with its parameters, such as
+            `Stacked(models=8)`; `auto` times a few steps of each and takes the fastest. Models
+            made one by one have the same bytes on every engine, stacked ones other last bits.
         snapshots: what to keep of each model while it trains.
         folder: where models are written as they end; an interrupted run resumes there.
-        progress: called after each model.
+        progress: called at the start and after each model, or stack of models.
 
     Returns:
         A fleet named `dense`; its artifacts load lazily when there is a folder.
@@ -208,34 +233,80 @@ def _make(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
     jobs = _jobs(plan, records, membership, parent, seed)
-    engine = pick_engine(place.engine, len(jobs))
-    shared = (records, membership)
-    if place.folder is None:
-        results = engine.run(make_model, jobs, shared=shared, progress=place.progress)
-        return Fleet(
-            artifacts=[r.value for r in results],
-            membership=membership,
-            name=plan.name,
-            pipeline=plan.pipeline,
-            costs=tuple(r.cpu_seconds for r in results),
-            recipe=plan.recipe,
-            snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
-        )
-    return _make_on_disk(plan, jobs, shared, seed=seed, engine=engine, place=place)
+    engine = place.resolved(plan, records, membership)
+    shards = _shards(jobs, membership, engine)
+    if place.folder is not None:
+        return _make_on_disk(plan, shards, (records, membership), seed, engine, place)
+    made: dict[int, tuple[Artifact | str, float]] = {}
+
+    def note(index: int, result: TaskResult) -> None:
+        models = (job.model for job in shards[index].jobs)
+        made.update(zip(models, result.value, strict=True))
+        if place.progress is not None:
+            place.progress(len(made), len(jobs), plan.name)
+
+    if place.progress is not None:
+        place.progress(0, len(jobs), plan.name)
+    engine.run(make_shard, shards, shared=(records, membership), on_result=note)
+    return Fleet(
+        artifacts=[cast("Artifact", made[i][0]) for i in range(len(jobs))],
+        membership=membership,
+        name=plan.name,
+        pipeline=plan.pipeline,
+        costs=tuple(made[i][1] for i in range(len(jobs))),
+        recipe=plan.recipe,
+        snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
+        engine=engine.route,
+    )
+
+
+def _shards(
+    jobs: Sequence[Job], membership: Membership, engine: Serial | Processes | Stacked
+) -> list[Shard]:
+    """Cut the jobs; those of a stack get its models into their keys."""
+    if not isinstance(engine, Stacked):
+        return [Shard(jobs=(job,)) for job in jobs]
+    recipe = jobs[0].recipe
+    _refuse_unstackable(jobs[0])
+    steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
+    shards = []
+    for models in cut(steps, engine.models):
+        mates = [Provenance(key=jobs[i].key).digest for i in models]
+        together = hashlib.sha256("".join(mates).encode()).hexdigest()
+        own = [
+            replace(
+                jobs[i],
+                key={**jobs[i].key, "route": f"{engine.route}, place {place} of stack {together}"},
+            )
+            for place, i in enumerate(models)
+        ]
+        shards.append(Shard(jobs=tuple(own), stacked=True, device=engine.device))
+    return shards
+
+
+def _refuse_unstackable(job: Job) -> None:
+    phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
+    for phase in phases:
+        optimiser = phase.optimiser or job.recipe.optimiser
+        if not getattr(optimiser, "elementwise", False):
+            raise MethodError(
+                f"{optimiser!r} does not say that it changes each weight by itself "
+                "(`elementwise`), so models cannot be stacked; train them with engine='processes'"
+            )
 
 
 def _make_on_disk(
     plan: Plan,
-    jobs: Sequence[Job],
+    shards: Sequence[Shard],
     shared: tuple[Records, Membership],
-    *,
     seed: int,
-    engine: Serial | Processes,
+    engine: Serial | Processes | Stacked,
     place: _Place,
 ) -> Fleet:
     folder = place.folder
     assert folder is not None  # the caller looked
     records, membership = shared
+    jobs = sorted((job for shard in shards for job in shard.jobs), key=lambda job: job.model)
     fleet_plan = store.FleetPlan(
         name=plan.name,
         pipeline=plan.pipeline,
@@ -245,35 +316,44 @@ def _make_on_disk(
         data=records.origin,
         keys=tuple(job.key for job in jobs),
         seed=seed,
-        engine="one model, one thread",
+        engine=engine.route,
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
     )
-    rehearse(plan.recipe, plan.transform, records, membership)
+    stacked = isinstance(engine, Stacked)
+    rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
     store.create_fleet(folder, fleet_plan)
     keys = fleet_plan.key_digests
-    todo = [i for i, key in enumerate(keys) if not store.has_model(folder, key)]
-    work = [replace(jobs[i], path=store.model_path(folder, keys[i])) for i in todo]
-    done = len(jobs) - len(todo)
+    there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
+    work = [
+        replace(
+            shard,
+            jobs=tuple(
+                replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs
+            ),
+        )
+        for shard in shards
+        if not {job.model for job in shard.jobs} <= there
+    ]
 
     def note(index: int, result: TaskResult) -> None:
-        nonlocal done
-        done += 1
-        store.note_cost(folder, keys[todo[index]], cpu_seconds=result.cpu_seconds)
+        for job, (_, seconds) in zip(work[index].jobs, result.value, strict=True):
+            there.add(job.model)
+            store.note_cost(folder, keys[job.model], cpu_seconds=seconds)
         if place.progress is not None:
-            place.progress(done, len(jobs), plan.name)
+            place.progress(len(there), len(jobs), plan.name)
 
     if place.progress is not None:
-        place.progress(done, len(jobs), plan.name)
+        place.progress(len(there), len(jobs), plan.name)
     try:
-        engine.run(make_model, work, shared=shared, on_result=note)
+        engine.run(make_shard, work, shared=shared, on_result=note)
     except SecateurError:
         if not any(store.has_model(folder, key) for key in keys):
             store.remove_unstarted_fleet(folder)
         raise
     except KeyboardInterrupt as error:
         raise InterruptedRunError(
-            f"stopped with {done} of {len(jobs)} models of {plan.name!r} finished, in {folder}; "
-            "the same call, or the same command, goes on from there to the same result"
+            f"stopped with {len(there)} of {len(jobs)} models of {plan.name!r} finished, in "
+            f"{folder}; the same call, or the same command, goes on from there to the same result"
         ) from error
     digests = [store.read_artifact(store.model_path(folder, key)).digest for key in keys]
     store.finish_fleet(folder, digests=digests)

@@ -32,6 +32,7 @@ __all__ = [
     "diverged",
     "learning_rate",
     "run_phases",
+    "steps_of",
 ]
 
 AfterEpoch = Callable[[nn.Module, int], None]
@@ -87,6 +88,17 @@ def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
 def learning_rate(base: float, schedule: str, progress: float) -> float:
     """Return the rate after this share of a phase."""
     return base * 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else base
+
+
+def steps_of(n: int, size: int) -> int:
+    """Return the number of batches in an epoch over n records.
+
+    Example:
+        >>> steps_of(64, 32), steps_of(65, 32), steps_of(66, 32)
+        (2, 2, 3)
+    """
+    steps = -(-n // size)
+    return steps - 1 if steps > 1 and n % size == 1 else steps
 
 
 def check_streams(phase: Phase, sizes: Mapping[str, int]) -> None:

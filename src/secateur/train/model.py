@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +23,25 @@ from secateur.errors import MethodError
 from secateur.models import logits_of, prunable, rebuild, tensors_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.loop import TrainData, as_arrays, run_phases
-from secateur.train.recipe import Recipe, Transform
+from secateur.train.recipe import Phase, Recipe, Transform
+from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed, digest_arrays
 
 if TYPE_CHECKING:
     from secateur.protocols import Probe
+    from secateur.train.hooks import Tensors
     from secateur.train.loop import AfterEpoch, Trained
 
-__all__ = ["Job", "Snapshots", "apply_to_module", "initial_module", "make_model", "rehearse"]
+__all__ = [
+    "Job",
+    "Shard",
+    "Snapshots",
+    "apply_to_module",
+    "initial_module",
+    "make_model",
+    "make_shard",
+    "rehearse",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +113,17 @@ REHEARSED = 4
 
 
 def rehearse(
-    recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
+    recipe: Recipe,
+    transform: Transform | None,
+    records: Records,
+    membership: Membership,
+    *,
+    stacked: bool = False,
 ) -> None:
     """Take one step of every phase on a few members of the first model, and forget it.
 
-    So that a network, hook or budget that does not fit is said before anything is written.
+    So that a network, hook or budget that does not fit is said before anything is written. Where
+    models will be stacked, two of them are.
 
     Raises:
         SecateurError: whatever the training would raise in its first steps.
@@ -128,37 +146,93 @@ def rehearse(
             context=(dict(module.named_parameters()), prunable(module)),
             seed=0,
         )
+        if stacked:
+            pair = [initial_module(recipe, seed) for seed in (0, 1)]
+            few = {pool: membership.pool(pool)[:REHEARSED] for pool in pools}
+            run_stack(
+                pair,
+                phases,
+                recipe,
+                StackData.of(records, [membership.members(0)[:REHEARSED]] * 2, device),
+                streams={p: StackData.of(records, [rows] * 2, device) for p, rows in few.items()},
+                context=([dict(one.named_parameters()) for one in pair], prunable(module)),
+                seeds=(0, 1),
+            )
 
 
-def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
-    """Make one model; return it, or its digest when it was written to `job.path`."""
-    recipe = job.recipe
-    module = initial_module(recipe, job.seed)
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Models that are made in one task: one by one, or stacked, as one batched computation.
+
+    `device` is where a stack is trained, such as `cpu` or `cuda:0`.
+    """
+
+    jobs: tuple[Job, ...]
+    stacked: bool = False
+    device: str = "cpu"
+
+
+def make_shard(
+    records: Records, membership: Membership, shard: Shard
+) -> list[tuple[Artifact | str, float]]:
+    """Make the models of a shard.
+
+    Returns:
+        For each job its model, or the model's digest when it was written to `job.path`, and its
+        CPU seconds (of a stack, an equal share).
+    """
+    if not shard.stacked:
+        return [_timed(records, membership, job) for job in shard.jobs]
+    begun = time.process_time()
+    made = _make_stack(records, membership, shard)
+    seconds = (time.process_time() - begun) / len(shard.jobs)
+    return [(one, seconds) for one in made]
+
+
+def _timed(records: Records, membership: Membership, job: Job) -> tuple[Artifact | str, float]:
+    begun = time.process_time()
+    made = make_model(records, membership, job)
+    return made, time.process_time() - begun
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """A model before its first step."""
+
+    module: nn.Module
+    initial: Tensors
+    parent: Artifact | None
+    seed: int
+
+
+def _start(job: Job) -> _Start:
+    module = initial_module(job.recipe, job.seed)
     initial = {k: v.detach().clone() for k, v in module.named_parameters()}
     step = "train" if job.transform is None else "transform"
     parent: Artifact | None = None
     if job.transform is not None and not job.transform.fresh:
         parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
         assert parent is not None  # every such job has one
-        module.load_state_dict(rebuild(parent, recipe.build).state_dict())
-    phases = recipe.phases() if job.transform is None else job.transform.phases(recipe)
-    device = next(module.parameters()).device
-    pools = {pool for phase in phases for pool in phase.streams}
-    kept: dict[str, list[np.ndarray[Any, Any]]] = {}
-    trained = run_phases(
-        module,
-        phases,
-        recipe,
-        TrainData.of(records, membership.members(job.model), device),
-        streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
-        context=(initial, prunable(module)),
-        seed=derive_seed(job.seed, step),
-        after_epoch=None
-        if job.snapshots is None
-        else _snapshot_taker(job.snapshots, records, kept),
+        module.load_state_dict(rebuild(parent, job.recipe.build).state_dict())
+    return _Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
+
+
+def _phases(job: Job) -> tuple[Phase, ...]:
+    return job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
+
+
+def _ended(
+    job: Job,
+    start: _Start,
+    trained: Trained,
+    kept: Mapping[str, list[np.ndarray[Any, Any]]],
+) -> Artifact | str:
+    """Return the finished model, or write it and return its digest."""
+    artifact = _artifact(
+        start.module, trained, builder=repr(job.recipe.build), key=job.key, kept=kept
     )
-    artifact = _artifact(module, trained, builder=repr(recipe.build), key=job.key, kept=kept)
-    if parent is not None and not any(phase.trains for phase in phases):
+    parent = start.parent
+    if parent is not None and not any(phase.trains for phase in _phases(job)):
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
         artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
@@ -166,6 +240,68 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
         return artifact
     store.write_artifact(job.path, artifact)
     return artifact.digest
+
+
+def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
+    """Make one model; return it, or its digest when it was written to `job.path`."""
+    start = _start(job)
+    phases = _phases(job)
+    device = next(start.module.parameters()).device
+    pools = {pool for phase in phases for pool in phase.streams}
+    kept: dict[str, list[np.ndarray[Any, Any]]] = {}
+    trained = run_phases(
+        start.module,
+        phases,
+        job.recipe,
+        TrainData.of(records, membership.members(job.model), device),
+        streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
+        context=(start.initial, prunable(start.module)),
+        seed=start.seed,
+        after_epoch=None
+        if job.snapshots is None
+        else _snapshot_taker(job.snapshots, records, kept),
+    )
+    return _ended(job, start, trained, kept)
+
+
+def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[Artifact | str]:
+    """Make all models of a shard at once."""
+    device = torch.device(shard.device)
+    first = shard.jobs[0]
+    starts = [_start(job) for job in shard.jobs]
+    for start in starts:
+        start.module.to(device)
+    phases = _phases(first)
+    kept: list[dict[str, list[np.ndarray[Any, Any]]]] = [{} for _ in shard.jobs]
+
+    def take(modules: Sequence[nn.Module], epoch: int) -> None:
+        for module, into in zip(modules, kept, strict=True):
+            assert first.snapshots is not None  # see below
+            _snapshot_taker(first.snapshots, records, into)(module, epoch)
+
+    pools = {pool for phase in phases for pool in phase.streams}
+    members = [membership.members(job.model) for job in shard.jobs]
+    trained = run_stack(
+        [start.module for start in starts],
+        phases,
+        first.recipe,
+        StackData.of(records, members, device),
+        streams={
+            pool: StackData.of(records, [membership.pool(pool)] * len(starts), device)
+            for pool in pools
+        },
+        context=([_on(start.initial, device) for start in starts], prunable(starts[0].module)),
+        seeds=[start.seed for start in starts],
+        after_epoch=None if first.snapshots is None else take,
+    )
+    return [
+        _ended(job, start, one, into)
+        for job, start, one, into in zip(shard.jobs, starts, trained, kept, strict=True)
+    ]
+
+
+def _on(tensors: Tensors, device: torch.device) -> Tensors:
+    return {name: value.to(device) for name, value in tensors.items()}
 
 
 def _artifact(

@@ -32,7 +32,11 @@ def _check_lr(lr: float, weight_decay: float) -> None:
 
 @runtime_checkable
 class Optimiser(Protocol):
-    """Makes a torch optimiser; `schedule` scales its learning rate over a phase."""
+    """Makes a torch optimiser; `schedule` scales its learning rate over a phase.
+
+    A class constant `elementwise = True` says that it changes each weight by itself, so that the
+    weights of many models may stand in one tensor.
+    """
 
     @property
     def lr(self) -> float:
@@ -63,6 +67,8 @@ class Adam:
     schedule: Schedule = "constant"
     decoupled: bool = False
 
+    elementwise: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         _check_lr(self.lr, self.weight_decay)
 
@@ -83,6 +89,8 @@ class SGD:
     weight_decay: float = 5e-4
     nesterov: bool = False
     schedule: Schedule = "cosine"
+
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_lr(self.lr, self.weight_decay)

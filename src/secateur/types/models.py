@@ -90,6 +90,7 @@ class Fleet:
     costs: tuple[float, ...] = ()
     recipe: Any = None  # what trained it, given by the caller: its `build` makes the empty network
     snapshot_epochs: tuple[int, ...] = ()
+    engine: str = ""  # the route that made it, which decides its last bits
 
     def __post_init__(self) -> None:
         if len(self.artifacts) != len(self.membership):

@@ -1,8 +1,9 @@
-"""Where models are trained: in this process, or in worker processes; the bytes are the same."""
+"""Where models are trained: here, in worker processes, or stacked, many as one computation."""
 
 from __future__ import annotations
 
 from secateur.train.engines.processes import Processes
-from secateur.train.engines.serial import Serial
+from secateur.train.engines.serial import ONE_BY_ONE, Serial
+from secateur.train.engines.stacked import Stacked
 
-__all__ = ["Processes", "Serial"]
+__all__ = ["ONE_BY_ONE", "Processes", "Serial", "Stacked"]

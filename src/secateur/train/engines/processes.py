@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
 from secateur.parallel import TaskResult, run_tasks
+from secateur.train.engines.serial import ONE_BY_ONE
 
 if TYPE_CHECKING:
     from secateur.protocols import Progress
@@ -29,6 +30,11 @@ class Processes:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise InputError(f"workers must be at least 0 (0: one per core), got {self.workers}")
+
+    @property
+    def route(self) -> str:
+        """What of this engine can change a byte of a model."""
+        return ONE_BY_ONE
 
     def run(
         self,

@@ -14,7 +14,10 @@ from secateur.parallel import TaskResult, run_tasks
 if TYPE_CHECKING:
     from secateur.protocols import Progress
 
-__all__ = ["Serial"]
+__all__ = ["ONE_BY_ONE", "Serial"]
+
+ONE_BY_ONE = "one model, one thread"
+"""The route of every engine that makes models one by one: they give the same bytes."""
 
 
 @contextmanager
@@ -31,6 +34,11 @@ def one_thread() -> Iterator[None]:
 @dataclass(frozen=True, kw_only=True)
 class Serial:
     """Run every task here; needed for code that lives in a notebook or in `__main__`."""
+
+    @property
+    def route(self) -> str:
+        """What of this engine can change a byte of a model."""
+        return ONE_BY_ONE
 
     def run(
         self,

@@ -1,0 +1,8 @@
+"""Many models as one batched computation: every tensor gains a leading axis, the model."""
+
+from __future__ import annotations
+
+from secateur.train.stack.forward import Lowered, Unsupported, Vmapped, lower
+from secateur.train.stack.run import StackData, run_stack
+
+__all__ = ["Lowered", "StackData", "Unsupported", "Vmapped", "lower", "run_stack"]

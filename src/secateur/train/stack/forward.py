@@ -1,0 +1,203 @@
+"""The forward pass of many models: lowered layer by layer, or lifted by vmap where it cannot be."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import fx, nn
+from torch.func import functional_call, vmap
+
+from secateur.train.stack.layers import FUNCTIONS, LAYERS, METHODS, Activation, Context, stacked
+from secateur.train.statistics import normalisations
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.hooks import Tensors
+
+__all__ = ["Forward", "Lowered", "Unsupported", "Vmapped", "forward_of", "lower"]
+
+
+class Unsupported(Exception):  # noqa: N818 - caught here, never shown
+    """A module holds something that has no stacked form; the message says what."""
+
+
+class Forward(Protocol):
+    """Maps inputs `[models, records, ...]` to logits `[models, records, classes]`."""
+
+    exact: bool
+    """Whether each model sees the random numbers that it sees alone."""
+
+    def __call__(self, c: Context, inputs: Tensor) -> Tensor:
+        """Return the logits; beyond a model's own records they mean nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One node of the graph: what to call with the context and earlier results."""
+
+    call: Callable[..., Activation]
+    takes: tuple[int, ...]
+    extra: tuple[Any, ...] = ()
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network as a list of stacked layers."""
+
+    steps: tuple[_Step, ...]
+    exact: bool = True
+
+    def __call__(self, c: Context, inputs: Tensor) -> Tensor:
+        """Run the layers in order; the last one's output are the logits."""
+        found = [Activation(inputs)]
+        for step in self.steps:
+            found.append(step.call(c, *(found[i] for i in step.takes), *step.extra))
+        return stacked(c, found[-1])
+
+
+@dataclass(frozen=True)
+class Vmapped:
+    """A network that torch lifts by itself; slower, but for any module.
+
+    Batches of several sizes are run model by model. Its dropout agrees with that of one model in
+    distribution.
+    """
+
+    module: nn.Module
+    exact: bool = False
+
+    def __call__(self, c: Context, inputs: Tensor) -> Tensor:
+        """Return the logits."""
+        module = self.module.train(c.training)
+
+        def one(params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+            logits: Tensor = functional_call(module, {**params, **buffers}, (inputs,))
+            return logits
+
+        same = c.momentum is None or len(set(c.momentum)) == 1
+        if c.sizes is None and same:
+            if c.momentum is not None:
+                set_momentum(module, c.momentum[0])
+            lifted = vmap(one, randomness="different")
+            logits: Tensor = lifted(c.params, c.buffers, inputs)
+            return logits
+        rows = []
+        for k, size in enumerate(c.sizes or (inputs.shape[1],) * c.models):
+            if c.momentum is not None:
+                set_momentum(module, c.momentum[k])
+            params = {name: value[k] for name, value in c.params.items()}
+            buffers = {name: value[k] for name, value in c.buffers.items()}
+            found = one(params, buffers, inputs[k, :size])
+            rows.append(nn.functional.pad(found, (0, 0, 0, inputs.shape[1] - size)))
+        return torch.stack(rows)
+
+
+def set_momentum(module: nn.Module, momentum: float) -> None:
+    """Give all normalisation layers that keep statistics this momentum."""
+    for part in normalisations(module):
+        part.momentum = momentum
+
+
+def forward_of(module: nn.Module) -> Lowered | Vmapped:
+    """Return the lowered form of a module, else the lifted one."""
+    try:
+        return lower(module)
+    except Unsupported:
+        return Vmapped(module)
+
+
+def lower(module: nn.Module) -> Lowered:
+    """Return a module's layers in stacked form.
+
+    Args:
+        module: whose forward pass takes one tensor and is a fixed graph of known layers.
+
+    Raises:
+        Unsupported: anything else.
+
+    Example:
+        >>> len(lower(nn.Sequential(nn.Flatten(), nn.Linear(4, 2))).steps)
+        2
+    """
+    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        raise Unsupported("hooks on modules")
+    names = {name for name, _ in module.named_parameters()}
+    names |= {name for name, _ in module.named_buffers()}
+    if type(module) in LAYERS:
+        raise Unsupported("a single layer")
+    try:
+        graph = _Tracer().trace(module)
+    except Exception as error:  # whatever a stranger's forward pass raises on a symbol
+        raise Unsupported(f"no fixed graph: {error}") from error
+    where: dict[fx.Node, int] = {}
+    steps: list[_Step] = []
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            if where:
+                raise Unsupported("more than one input")
+            where[node] = 0
+        elif node.op == "output":
+            (last,) = node.args
+            if not isinstance(last, fx.Node) or where.get(last) != len(steps):
+                raise Unsupported("an output that is not the last layer's")
+        else:
+            steps.append(_step(module, node, where, names))
+            where[node] = len(steps)
+    return Lowered(tuple(steps))
+
+
+def _step(module: nn.Module, node: fx.Node, where: dict[fx.Node, int], names: set[str]) -> _Step:
+    takes = tuple(where[a] for a in node.args if isinstance(a, fx.Node))
+    extra = tuple(a for a in node.args if not isinstance(a, fx.Node))
+    if dict(node.kwargs) not in ({}, {"inplace": False}) or len(takes) + len(extra) != len(
+        node.args
+    ):
+        raise Unsupported(f"{node.target} with keywords")
+    if node.op == "call_module":
+        name = str(node.target)
+        part = module.get_submodule(name)
+        _check_part(name, part, names)
+        layer = LAYERS[type(part)]
+
+        def call(c: Context, x: Activation) -> Activation:
+            return layer(c, name, part, x)
+
+        return _Step(call, takes)
+    table: Any = {"call_function": FUNCTIONS, "call_method": METHODS}.get(node.op, {})
+    found = table.get(node.target)
+    if found is None:
+        raise Unsupported(f"{node.op} {node.target}")
+    wanted = len(inspect.signature(found).parameters) - 1  # without the context
+    if len(node.args) != wanted or (extra and extra != (1,)):
+        raise Unsupported(f"{node.target} with {node.args}")
+    if extra and found is not FUNCTIONS[torch.flatten]:
+        raise Unsupported(f"{node.target} with a number")
+    return _Step(found, takes, extra)
+
+
+def _check_part(name: str, part: nn.Module, names: set[str]) -> None:
+    if type(part) not in LAYERS:
+        raise Unsupported(type(part).__name__)
+    own = {f"{name}.{n}" for n, _ in [*part.named_parameters(), *part.named_buffers()]}
+    if own - names:
+        raise Unsupported(f"{name} shares tensors with another layer")
+    if isinstance(part, nn.Conv2d) and part.padding_mode != "zeros":
+        raise Unsupported(f"{name} pads with {part.padding_mode}")
+    norm = isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)
+    if norm and part.track_running_stats and part.momentum is None:
+        raise Unsupported(f"{name} averages its statistics cumulatively")
+    if isinstance(part, nn.Flatten) and (part.start_dim, part.end_dim) != (1, -1):
+        raise Unsupported(f"{name} flattens other axes")
+    if getattr(part, "return_indices", False):
+        raise Unsupported(f"{name} returns indices")
