@@ -147,7 +147,7 @@ def test_every_network_follows_the_one_trained_alone_in_double_precision(name):
         optimiser=SGD(lr=0.002),  # larger steps of so narrow networks amplify the last bit
     )
     assert type(forward_of(build())).__name__ == "Lowered"
-    assert_same(*both(recipe, noise_records(shape)), tolerance=1e-7)
+    assert_same(*both(recipe, noise_records(shape)), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("name", ["MLP dropout", "LeNet5", "SmallCNN without norm"])

@@ -12,6 +12,7 @@ from secateur.cli.options import seed_option, workers_option
 
 __all__ = ["command"]
 
+ENGINE = "processes"  # named, so that its numbers are the same everywhere
 METHODS = {
     # a start of rho below the default and half again as many updates: with so few steps per epoch
     # the last layer converges only then
@@ -67,6 +68,7 @@ def command(out: Path, seed: int, workers: int) -> None:
         snapshots="1,2,3,5,8,12,16,20,30,40,60,80",
         seed=seed,
         workers=workers,
+        engine=ENGINE,
         out=out / "dense",
     )
     for name, method in METHODS.items():
@@ -77,6 +79,7 @@ def command(out: Path, seed: int, workers: int) -> None:
                 name=name,
                 data_dir=None,
                 workers=workers,
+                engine=ENGINE,
                 out=out / name,
             )
         )

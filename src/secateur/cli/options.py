@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["data_dir_option", "out_option", "seed_option", "workers_option"]
+__all__ = ["data_dir_option", "engine_option", "out_option", "seed_option", "workers_option"]
 
 data_dir_option = click.option(
     "--data-dir",
@@ -26,6 +26,14 @@ workers_option = click.option(
     default=0,
     show_default="one per core",
     help="Worker processes, one thread each; 1 works in this process.",
+)
+
+
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    help="serial, processes, stacked, or one with its parameters: Stacked(models=8).",
 )
 
 

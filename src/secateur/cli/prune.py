@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from secateur.cli.options import data_dir_option, out_option, workers_option
+from secateur.cli.options import data_dir_option, engine_option, out_option, workers_option
 
 __all__ = ["command"]
 
@@ -22,6 +22,7 @@ __all__ = ["command"]
 )
 @click.option("--name", help="What the report calls it; default the method's name.")
 @data_dir_option
+@engine_option
 @workers_option
 @out_option("Folder of the pruned fleet; an unfinished one is resumed.")
 def command(**options: Any) -> None:
@@ -40,6 +41,7 @@ def command(**options: Any) -> None:
     kept = sum(int(m.sum()) for m in first.masks.values())
     total = sum(m.size for m in first.masks.values())
     click.echo(f"{len(pruned)} models in {options['out']}, {kept} of {total} weights kept in each")
+    click.echo(f"made by: {pruned.engine}")
     warn_of_convergence(pruned)
 
 
@@ -51,10 +53,12 @@ def prune(
     data_dir: Path | None,
     workers: int,
     out: Path,
+    engine: str = "auto",
 ) -> Any:
     """Open a fleet, prune it into another folder."""
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import engine, open_runs, parse_transform
+    from secateur.cli.runs import engine as engine_of
+    from secateur.cli.runs import open_runs, parse_transform
     from secateur.train import apply
 
     transform = parse_transform(method)
@@ -68,7 +72,7 @@ def prune(
             dense,
             records,
             seed=seed,
-            engine=engine(workers),
+            engine=engine_of(engine, workers),
             folder=out,
             progress=bar,
             name=label,

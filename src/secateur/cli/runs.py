@@ -23,7 +23,7 @@ from secateur.types import AUDIT
 if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.protocols import MembershipAttack
-    from secateur.train import Processes, Recipe, Serial, Transform
+    from secateur.train import Engine, Recipe, Transform
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -111,11 +111,21 @@ def processes(workers: int) -> int:
     return 0 if wanted == 1 else wanted
 
 
-def engine(workers: int) -> Processes | Serial:
-    """Return the engine for so many workers; all engines make the same bytes."""
-    from secateur.train import Processes, Serial
+def engine(text: str, workers: int) -> Engine:
+    """Return the engine that a spelling stands for, with so many workers (0: one per core)."""
+    from secateur.train import Auto, Processes, Serial, Stacked
 
-    return Serial() if workers == 1 else Processes(workers=workers)
+    if text == "serial" or (text == "processes" and workers == 1):
+        return Serial()
+    kinds = (Auto, Processes, Stacked)
+    for kind in kinds:
+        if text == kind.__name__.lower():
+            return kind(workers=workers)
+    names = {kind.__name__: kind for kind in (Serial, *kinds)}
+    found: Serial | Auto | Processes | Stacked = _parse(text, names, what="engine")
+    if isinstance(found, Serial) or not workers:
+        return found
+    return replace(found, workers=workers)
 
 
 def refuse_without_references(attacks: Sequence[MembershipAttack], membership: Membership) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from secateur.cli.options import data_dir_option, out_option, seed_option, workers_option
+from secateur.cli.options import (
+    data_dir_option,
+    engine_option,
+    out_option,
+    seed_option,
+    workers_option,
+)
 
 __all__ = ["command"]
 
@@ -40,6 +46,7 @@ __all__ = ["command"]
     help="CSV with one row per record: `unit` says whose it is, the others are groups for audits.",
 )
 @seed_option
+@engine_option
 @workers_option
 @out_option("Folder of the fleet; an unfinished one is resumed.")
 def command(**options: Any) -> None:
@@ -58,7 +65,7 @@ def command(**options: Any) -> None:
         --recipe "Recipe(build=LeNet5(), optimiser=Adam(lr=0.003), epochs=25)" --out runs/fashion
     """
     fleet = train(**options)
-    click.echo(f"{len(fleet)} models in {options['out']}")
+    click.echo(f"{len(fleet)} models in {options['out']}, made by: {fleet.engine}")
     source = click.get_current_context().get_parameter_source("data_dir")
     typed = source == click.core.ParameterSource.COMMANDLINE
     where = f"--data-dir {shlex.quote(str(options['data_dir']))} " if typed else ""
@@ -82,6 +89,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     seed: int,
     workers: int,
     out: Path,
+    engine: str = "auto",
     queries: str = "Queries()",
     columns: Path | None = None,
 ) -> Any:
@@ -91,10 +99,12 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.runs import (
         check_fit,
         default_recipe,
-        engine,
         parse_queries,
         parse_recipe,
         world,
+    )
+    from secateur.cli.runs import (
+        engine as engine_of,
     )
     from secateur.data import load
     from secateur.probe import SignalProbe
@@ -123,7 +133,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             records,
             membership,
             seed=seed,
-            engine=engine(workers),
+            engine=engine_of(engine, workers),
             snapshots=Snapshots(epochs=epochs, probe=probe, queries=asked) if epochs else None,
             folder=out,
             progress=bar,

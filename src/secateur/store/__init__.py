@@ -26,6 +26,7 @@ from secateur.store.finished import (
     StoredArtifacts,
     finish_fleet,
     fleet_digest,
+    note_choice,
     note_cost,
     open_fleet,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "fleet_digest",
     "has_model",
     "model_path",
+    "note_choice",
     "note_cost",
     "open_fleet",
     "read_artifact",

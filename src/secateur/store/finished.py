@@ -20,7 +20,14 @@ from secateur.store.fleets import (
 )
 from secateur.types import Artifact, Fleet
 
-__all__ = ["StoredArtifacts", "finish_fleet", "fleet_digest", "note_cost", "open_fleet"]
+__all__ = [
+    "StoredArtifacts",
+    "finish_fleet",
+    "fleet_digest",
+    "note_choice",
+    "note_cost",
+    "open_fleet",
+]
 
 _CONTEXT_FORMAT = "secateur-fleet-context-1"
 _RECENT = 2  # models kept in memory: a walk over a fleet needs one, a comparison two
@@ -84,6 +91,23 @@ def note_cost(path: str | Path, key_digest: str, *, cpu_seconds: float) -> None:
     write_document(folder.context, {**content, "format": _CONTEXT_FORMAT, "costs": costs})
 
 
+def note_choice(path: str | Path, *, engine: str, rates: Mapping[str, float]) -> None:
+    """Remember which engine was chosen, and the rates on which the choice was made.
+
+    Args:
+        path: the fleet's folder.
+        engine: the chosen route.
+        rates: models x records per second of each way, on one core.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    folder = FleetFolder(Path(path))
+    chosen = {"engine": engine, "rates": {k: float(v) for k, v in rates.items()}}
+    content = {**_context(folder), "format": _CONTEXT_FORMAT, "chosen": chosen}
+    write_document(folder.context, content)
+
+
 def _context(folder: FleetFolder) -> dict[str, Any]:
     if not folder.context.exists():
         return {}
@@ -125,6 +149,7 @@ def finish_fleet(
     noted = _context(folder)
     paid = dict(zip(keys, map(float, costs), strict=True)) if costs else {}
     context = {
+        **noted,
         "format": _CONTEXT_FORMAT,
         "costs": {**noted.get("costs", {}), **paid},
         "hardware": hardware(),

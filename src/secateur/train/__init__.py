@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
-from secateur.train.engines import Processes, Serial, Stacked
-from secateur.train.fleet import apply, train_fleet
+from secateur.train.engines import Auto, Processes, Serial, Stacked
+from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.model import Snapshots
 from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
@@ -12,7 +12,9 @@ from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
 __all__ = [
     "SGD",
     "Adam",
+    "Auto",
     "Batch",
+    "Engine",
     "Hook",
     "Left",
     "Moment",

@@ -20,7 +20,7 @@ from secateur.errors import (
     SecateurWarning,
 )
 from secateur.train.engines import Processes, Serial, Stacked
-from secateur.train.engines.auto import choose, engine_of_route
+from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
 from secateur.train.engines.cut import cut
 from secateur.train.loop import steps_of
 from secateur.train.model import Job, Shard, Snapshots, apply_to_module, make_shard, rehearse
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Snapshots", "apply", "train_fleet"]
 
-Engine = Serial | Processes | Stacked | Literal["auto", "serial", "processes", "stacked"]
+Engine = Serial | Processes | Stacked | Auto | Literal["auto", "serial", "processes", "stacked"]
 
-_NAMED: Mapping[str, Callable[[], Serial | Processes | Stacked]] = {
+_NAMED: Mapping[str, Callable[[], Serial | Processes | Stacked | Auto]] = {
+    "auto": Auto,
     "serial": Serial,
     "processes": Processes,
     "stacked": Stacked,
@@ -51,25 +52,25 @@ class _Place:
     folder: Path | None
     progress: Progress | None
 
-    def resolved(
-        self, plan: Plan, records: Records, membership: Membership
-    ) -> Serial | Processes | Stacked:
+    def resolved(self, plan: Plan, records: Records, membership: Membership) -> Choice:
         """Return the engine itself; `auto` keeps what an unfinished folder was begun with.
 
         Raises:
             InputError: an unknown engine.
         """
         engine = self.engine
-        if not isinstance(engine, str):
-            return engine
-        if engine in _NAMED:
-            return _NAMED[engine]()
-        if engine != "auto":
-            raise InputError(f"unknown engine {engine!r}; there are 'auto', {', '.join(_NAMED)}")
+        if isinstance(engine, str):
+            if engine not in _NAMED:
+                raise InputError(
+                    f"unknown engine {engine!r}; there are {', '.join(map(repr, _NAMED))}"
+                )
+            engine = _NAMED[engine]()
+        if not isinstance(engine, Auto):
+            return Choice(engine=engine, rates={})
         begun = None if self.folder is None else store.begun_engine(self.folder)
         if begun is not None:
-            return engine_of_route(begun)
-        return choose(plan.recipe, plan.transform, records, membership).engine
+            return Choice(engine=engine_of_route(begun, engine.workers), rates={})
+        return choose(plan.recipe, plan.transform, records, membership, workers=engine.workers)
 
 
 def train_fleet(
@@ -233,10 +234,11 @@ def _make(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
     jobs = _jobs(plan, records, membership, parent, seed)
-    engine = place.resolved(plan, records, membership)
+    choice = place.resolved(plan, records, membership)
+    engine = choice.engine
     shards = _shards(jobs, membership, engine)
     if place.folder is not None:
-        return _make_on_disk(plan, shards, (records, membership), seed, engine, place)
+        return _make_on_disk(plan, shards, (records, membership), seed, choice, place)
     made: dict[int, tuple[Artifact | str, float]] = {}
 
     def note(index: int, result: TaskResult) -> None:
@@ -300,9 +302,10 @@ def _make_on_disk(
     shards: Sequence[Shard],
     shared: tuple[Records, Membership],
     seed: int,
-    engine: Serial | Processes | Stacked,
+    choice: Choice,
     place: _Place,
 ) -> Fleet:
+    engine = choice.engine
     folder = place.folder
     assert folder is not None  # the caller looked
     records, membership = shared
@@ -322,6 +325,8 @@ def _make_on_disk(
     stacked = isinstance(engine, Stacked)
     rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
     store.create_fleet(folder, fleet_plan)
+    if choice.rates:
+        store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
     there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
     work = [

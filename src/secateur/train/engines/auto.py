@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secateur.train.recipe import Recipe, Transform
     from secateur.types import Membership, Records
 
-__all__ = ["Choice", "choose", "engine_of_route"]
+__all__ = ["Auto", "Choice", "choose", "engine_of_route"]
 
 STEPS = 4
 SIZES = (4, 16, 32)
@@ -36,6 +36,21 @@ MARGIN = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
+class Auto:
+    """Time a few steps of each way to make models, and keep the fastest.
+
+    The choice is part of the fleet's plan: an interrupted run keeps it. Which way is the fastest
+    may differ between machines and, where two are close, between runs; name an engine where the
+    last bits matter.
+
+    Args:
+        workers: worker processes of the chosen engine; 0 means one per core.
+    """
+
+    workers: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """What was chosen, and the models x records per second of each way on one core."""
 
@@ -43,16 +58,20 @@ class Choice:
     rates: Mapping[str, float]
 
 
-def engine_of_route(route: str) -> Serial | Processes | Stacked:
+def engine_of_route(route: str, workers: int = 0) -> Serial | Processes | Stacked:
     """Return an engine that makes models by this route.
+
+    Args:
+        route: as an engine's `route` says it.
+        workers: worker processes; 0 means one per core.
 
     Raises:
         StoreError: an unknown route.
     """
     if route == ONE_BY_ONE:
-        return Processes()
+        return Serial() if workers == 1 else Processes(workers=workers)
     for size in range(2, 1025):
-        engine = Stacked(models=size)
+        engine = Stacked(models=size, workers=workers)
         if engine.route == route:
             return engine
     raise StoreError(
@@ -62,7 +81,12 @@ def engine_of_route(route: str) -> Serial | Processes | Stacked:
 
 
 def choose(
-    recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
+    recipe: Recipe,
+    transform: Transform | None,
+    records: Records,
+    membership: Membership,
+    *,
+    workers: int = 0,
 ) -> Choice:
     """Return the fastest engine for this fleet on this machine.
 
@@ -71,9 +95,11 @@ def choose(
         transform: what is applied to them; None for their training.
         records: all records.
         membership: who trains on what; its number of models bounds a stack.
+        workers: worker processes; 0 means one per core.
     """
     models = len(membership)
-    one_by_one = Serial() if models < 4 or _cores() == 1 else Processes()
+    cores = workers or len(os.sched_getaffinity(0))
+    one_by_one = Serial() if models < 4 or cores == 1 else Processes(workers=workers)
     trial = _Trial(recipe, transform, records, membership)
     with one_thread():
         alone = trial.alone()
@@ -91,17 +117,14 @@ def choose(
                 best, fastest = size, rate
     if not best:
         return Choice(engine=one_by_one, rates=rates)
-    return Choice(engine=Stacked(models=_even(models, best)), rates=rates)
+    engine = Stacked(models=_even(models, best, cores), workers=workers)
+    return Choice(engine=engine, rates=rates)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _even(models: int, size: int) -> int:
+def _even(models: int, size: int, cores: int) -> int:
     """Return a size near this one that gives every core the same number of stacks."""
-    rounds = max(1, round(models / (size * _cores())))
-    return max(2, -(-models // (rounds * _cores())))
+    rounds = max(1, round(models / (size * cores)))
+    return max(2, -(-models // (rounds * cores)))
 
 
 class _Trial:
