@@ -39,6 +39,7 @@ from secateur.data import (
     texas100,
     tiny_imagenet,
     tiny_imagenet10,
+    with_columns,
 )
 from secateur.errors import DataFileError
 from secateur.types import Records
@@ -149,12 +150,16 @@ ADULT_ROWS = (
 ) * 4
 
 
+ADULT_TEST = b"|1x3 Cross validator\n" + ADULT_ROWS.replace(b"50K\n", b"50K.\n") + b"\n"
+SIX = Records.from_arrays(np.eye(6), np.arange(6) % 2)
+
+
 def prepare_adult(folder: Path, patch: Patch) -> None:
     for name in census.COUNTS:
         patch.setitem(census.COUNTS, name, 8)
     patch.setattr(census, "refuse_other_content", lambda *a, **k: None)
-    text = b"|1x3 Cross validator\n" + ADULT_ROWS.replace(b"50K\n", b"50K.\n") + b"\n"
-    (folder / "adult.test").write_bytes(text)
+    (folder / "adult.data").write_bytes(ADULT_ROWS)
+    (folder / "adult.test").write_bytes(ADULT_TEST)
 
 
 def picture(form: str, seed: int = 0) -> bytes:
@@ -243,6 +248,13 @@ def prepare_cifar_batches(folder: Path, patch: Patch) -> None:
         (folder / "cifar-10-batches-py" / file).write_bytes(cifar_files.python2_pickle(batch))
 
 
+def prepare_cifar100_batches(folder: Path, patch: Patch) -> None:
+    prepare_cifar(folder, patch)
+    (folder / "cifar-100-binary").mkdir()
+    test = cifar_files.plain(cifar_files.batches("cifar100")["test"])
+    (folder / "cifar-100-binary" / "test.bin").write_bytes(test)
+
+
 def without_pixels(batch: dict[bytes, object]) -> bytes:
     """Return the head of a pickled batch up to its pixels, where nearly every byte matters."""
     whole = cifar_files.python2_pickle(batch)
@@ -280,6 +292,13 @@ CASES = (
         pack=cifar100_archive,
         read=cifar100,
         prepare=prepare_cifar,
+    ),
+    Case(
+        name="CIFAR-100 binary batch",
+        file="cifar-100-binary/train.bin",
+        content=cifar_files.plain(cifar_files.batches("cifar100")["train"]),
+        read=cifar100,
+        prepare=prepare_cifar100_batches,
     ),
     Case(
         name="CIFAR-10 npz",
@@ -328,6 +347,19 @@ CASES = (
         prepare=prepare_adult,
     ),
     Case(
+        name="Adult, test part",
+        file="adult.test",
+        content=ADULT_TEST,
+        read=adult,
+        prepare=prepare_adult,
+    ),
+    Case(
+        name="columns of a user's own",
+        file="columns.csv",
+        content=b"unit,site\n" + b"".join(b'p%d,"a %d"\n' % (i // 2, i) for i in range(6)),
+        read=lambda folder: with_columns(SIX, folder / "columns.csv"),
+    ),
+    Case(
         name="Tiny-ImageNet npz",
         file="tiny_imagenet10.npz",
         content=b"".join(JPEGS),
@@ -343,7 +375,7 @@ CASES = (
             read=small_folder,
             prepare=prepare_folders,
         )
-        for form in ("JPEG", "PNG", "WEBP")
+        for form in ("JPEG", "PNG", "WEBP", "BMP")
     ),
     Case(
         name="MNIST pictures",
