@@ -63,14 +63,39 @@ def grouped(x: Activation) -> Tensor:
     return x.value if x.grouped else x.value.transpose(0, 1).flatten(1, 2)
 
 
+class _Products(torch.autograd.Function):
+    """Linear layers side by side: inputs `[models, n, in]`, weights `[models, out, in]`.
+
+    Written out, because autograd returns the weights' gradient transposed, and copies it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return `[models, n, out]`."""
+        ctx.save_for_backward(x, weight)
+        if bias is None:
+            return torch.bmm(x, weight.transpose(1, 2))
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return the gradients that are asked for."""
+        x, weight = ctx.saved_tensors
+        asked = ctx.needs_input_grad
+        return (
+            torch.bmm(grad, weight) if asked[0] else None,
+            torch.bmm(grad.transpose(1, 2), x) if asked[1] else None,
+            grad.sum(1) if asked[2] else None,
+        )
+
+
 def _linear(c: Context, name: str, part: nn.Linear, x: Activation) -> Activation:
     value = stacked(c, x)
-    weight = c.params[f"{name}.weight"].transpose(1, 2)
+    weight = c.params[f"{name}.weight"]
     flat = value if value.dim() == 3 else value.flatten(1, -2)
-    if part.bias is None:
-        out = torch.bmm(flat, weight)
-    else:
-        out = torch.baddbmm(c.params[f"{name}.bias"].unsqueeze(1), flat, weight)
+    bias = None if part.bias is None else c.params[f"{name}.bias"]
+    out: Tensor = _Products.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
     return Activation(out if value.dim() == 3 else out.view(*value.shape[:-1], -1))
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from secateur.errors import NotFiniteError
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
-from secateur.train.loop import Trained, batches, check_streams, diverged, learning_rate
+from secateur.train.loop import Trained, check_streams, diverged, learning_rate, steps_of
 from secateur.train.stack import lift
 from secateur.train.stack.forward import forward_of, set_momentum
 from secateur.train.stack.layers import Context
@@ -61,6 +61,18 @@ class StackData:
     def batch(self, where: Tensor, streams: Mapping[str, Batch]) -> Batch:
         """Return the records at positions of any shape."""
         return Batch(self.inputs[where], self.labels[where], self.indices[where], streams)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Positions `[models, records]` of a step's records; `sizes` where models have fewer."""
+
+    where: Tensor
+    sizes: tuple[int, ...] | None = None
+
+    def each(self, models: int) -> tuple[int, ...]:
+        """Return the number of records of each model."""
+        return self.sizes or (self.where.shape[1],) * models
 
 
 class _Stack:
@@ -144,9 +156,9 @@ class _Stack:
             for group in optimiser.param_groups:
                 group["lr"] = rate
             losses = torch.zeros(self.models)
-            for rows in self._epoch():
+            for step in self._epoch():
                 self.now = replace(self.now, epoch=epoch)
-                losses = self._step(phase, states, rows, optimiser)
+                losses = self._step(phase, states, step, optimiser)
                 self.now = replace(self.now, step=self.now.step + 1)
             self._check_finite(losses, epoch)
             with torch.no_grad():
@@ -187,14 +199,20 @@ class _Stack:
             elif name.endswith(("running_mean", "num_batches_tracked")):
                 value.zero_()
 
-    def _epoch(self) -> list[tuple[Tensor, ...]]:
-        """Return for each step the positions of every model's records."""
+    def _epoch(self) -> list[_Step]:
+        """Return for each step where every model's records stand."""
+        lengths = [len(rows) for rows in self.data.rows]
+        where = self.data.rows[0].new_zeros(self.models, max(lengths))
+        for k, (rows, rng) in enumerate(zip(self.data.rows, self.orders, strict=True)):
+            order = torch.from_numpy(rng.permutation(len(rows)))
+            where[k, : len(rows)] = rows[order.to(rows.device)]
         size = self.recipe.batch_size
-        each = [
-            [rows[part] for part in batches(len(rows), size, rng)]
-            for rows, rng in zip(self.data.rows, self.orders, strict=True)
-        ]
-        return list(zip(*each, strict=True))
+        steps = steps_of(lengths[0], size)
+        found = [_Step(where[:, s * size : (s + 1) * size]) for s in range(steps - 1)]
+        first = (steps - 1) * size  # the last batch takes the rest, which may differ
+        rest = tuple(length - first for length in lengths)
+        same = len(set(rest)) == 1
+        return [*found, _Step(where[:, first:], None if same else rest)]
 
     # -- a step --------------------------------------------------------------------------------
 
@@ -202,15 +220,14 @@ class _Stack:
         self,
         phase: Phase,
         states: list[Tensors],
-        rows: tuple[Tensor, ...],
+        step: _Step,
         optimiser: torch.optim.Optimizer,
     ) -> Tensor:
-        ragged = len({len(part) for part in rows}) > 1
-        sizes = tuple(len(part) for part in rows) if ragged else None
-        each, batch = self._batch(phase, states, rows, ragged=ragged)
+        sizes = step.sizes
+        each, batch = self._batch(phase, states, step)
         context = replace(self.context, sizes=sizes)
         if not phase.trains:
-            self._show(context, batch.inputs, [len(part) for part in rows])
+            self._show(context, batch.inputs, step.each(self.models))
             return torch.zeros(self.models)
         logits = self.network(context, batch.inputs)
         losses = self._losses(batch, logits, sizes)
@@ -234,9 +251,7 @@ class _Stack:
                     self._take_over(params, phase)
         return losses.detach()
 
-    def _batch(
-        self, phase: Phase, states: list[Tensors], rows: tuple[Tensor, ...], *, ragged: bool
-    ) -> tuple[list[Batch], Batch]:
+    def _batch(self, phase: Phase, states: list[Tensors], step: _Step) -> tuple[list[Batch], Batch]:
         """Return the batch after all hooks: per model where sizes differ, and stacked."""
         drawn = {
             pool: torch.stack(
@@ -248,20 +263,27 @@ class _Stack:
             for pool, size in phase.streams.items()
         }
         hooks = [(i, hook) for i, hook in enumerate(phase.hooks) if overrides(hook, "batch")]
-        if not ragged:
+        sizes = step.each(self.models)
+        if step.sizes is None:
             streams = {p: self.streams[p].batch(where, {}) for p, where in drawn.items()}
-            batch = self.data.batch(torch.stack(rows), streams)
+            batch = self.data.batch(step.where, streams)
             for i, hook in hooks:
-                noises = lift.stack(self._noises(hook, [len(part) for part in rows]))
+                noises = lift.stack(self._noises(hook, sizes))
                 states[i], batch = lift.lifted(hook, "batch", states[i], self.now, batch, noises)
             return [], batch
+        if not hooks and not any(overrides(hook, "loss") for hook in phase.hooks):
+            return [], self.data.batch(step.where, {})
         each = [
-            self.data.batch(part, {p: self.streams[p].batch(w[k], {}) for p, w in drawn.items()})
-            for k, part in enumerate(rows)
+            self.data.batch(
+                step.where[k, :size],
+                {p: self.streams[p].batch(w[k], {}) for p, w in drawn.items()},
+            )
+            for k, size in enumerate(sizes)
         ]
         for i, hook in hooks:
-            noises_each = self._noises(hook, [len(part) for part in rows])
-            states[i], each = lift.lifted_batch(hook, states[i], self.now, each, noises_each)
+            states[i], each = lift.lifted_batch(
+                hook, states[i], self.now, each, self._noises(hook, sizes)
+            )
         joined = lift.stack([{"x": b.inputs, "y": b.labels, "i": b.indices} for b in each])
         return each, Batch(joined["x"], joined["y"], joined["i"])
 
