@@ -14,3 +14,11 @@ for folder in (HERE, HERE / "unit"):
 
 settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("house")
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Name bytes by their length: archives made at import hold the time, and names must be alike
+    in all worker processes.
+    """
+    del config
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
