@@ -41,7 +41,7 @@ def train(out: Path, *more: str) -> Done:
     """Train a fleet of six small networks on digits in this process."""
     return secateur(
         *("train", "--data", "digits", *SMALL, "--recipe", RECIPE, "--snapshots", "1,3"),
-        *("--workers", "1", "--out", out, *more),
+        *("--engine", "serial", "--workers", "1", "--out", out, *more),
     )
 
 
