@@ -233,33 +233,45 @@ def _make(
         raise InputError(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
-    jobs = _jobs(plan, records, membership, parent, seed)
     choice = place.resolved(plan, records, membership)
     engine = choice.engine
-    shards = _shards(jobs, membership, engine)
+    shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.folder is not None:
         return _make_on_disk(plan, shards, (records, membership), seed, choice, place)
+    models = len(membership)
     made: dict[int, tuple[Artifact | str, float]] = {}
 
     def note(index: int, result: TaskResult) -> None:
-        models = (job.model for job in shards[index].jobs)
-        made.update(zip(models, result.value, strict=True))
+        made.update(zip((job.model for job in shards[index].jobs), result.value, strict=True))
         if place.progress is not None:
-            place.progress(len(made), len(jobs), plan.name)
+            place.progress(len(made), models, plan.name)
 
     if place.progress is not None:
-        place.progress(0, len(jobs), plan.name)
+        place.progress(0, models, plan.name)
     engine.run(make_shard, shards, shared=(records, membership), on_result=note)
     return Fleet(
-        artifacts=[cast("Artifact", made[i][0]) for i in range(len(jobs))],
+        artifacts=[cast("Artifact", made[i][0]) for i in range(models)],
         membership=membership,
         name=plan.name,
         pipeline=plan.pipeline,
-        costs=tuple(made[i][1] for i in range(len(jobs))),
+        costs=tuple(made[i][1] for i in range(models)),
         recipe=plan.recipe,
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
         engine=engine.route,
     )
+
+
+def shards_of(
+    plan: Plan,
+    records: Records,
+    membership: Membership,
+    parent: Fleet | None,
+    *,
+    seed: int,
+    engine: Serial | Processes | Stacked,
+) -> list[Shard]:
+    """Return what an engine would make for this plan, cut as it cuts it."""
+    return _shards(_jobs(plan, records, membership, parent, seed), membership, engine)
 
 
 def _shards(

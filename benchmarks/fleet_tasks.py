@@ -1,0 +1,82 @@
+"""What the workers of `benchmarks.fleet` run: the routes, and the plain loop beside them."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from secateur.train.model import Shard, initial_module, make_shard
+from secateur.train.recipe import Recipe
+from secateur.types import Membership, Records
+
+__all__ = ["Plain", "peak", "plain", "shard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    """Models to train one after another, as people write it."""
+
+    recipe: Recipe
+    models: tuple[int, ...]
+    threads: int
+
+
+def megabytes() -> float:
+    """Return the largest memory that this process held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def plain(records: Records, membership: Membership, task: Plain) -> dict[str, float]:
+    """Train with a DataLoader without workers, torch's own Adam, and `threads` threads."""
+    torch.set_num_threads(task.threads)
+    recipe = task.recipe
+    samples = 0
+    begun = time.perf_counter()
+    for model in task.models:
+        members = membership.members(model)
+        inputs = torch.from_numpy(np.array(records.gather(members)))
+        labels = torch.from_numpy(np.array(records.labels[members]))
+        loader = DataLoader(
+            TensorDataset(inputs, labels), batch_size=recipe.batch_size, shuffle=True
+        )
+        network = initial_module(recipe, model)
+        network.train()
+        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.optimiser.lr)
+        for _ in range(recipe.epochs):
+            for x, y in loader:
+                optimiser.zero_grad()
+                functional.cross_entropy(network(x), y).backward()
+                optimiser.step()
+                samples += len(y)
+    seconds = time.perf_counter() - begun
+    return {"samples": float(samples), "seconds": seconds, "megabytes": megabytes()}
+
+
+def shard(records: Records, membership: Membership, task: Shard) -> dict[str, float]:
+    """Make the models of a shard and forget them."""
+    begun = time.perf_counter()
+    made = make_shard(records, membership, task)
+    seconds = time.perf_counter() - begun
+    members = sum(len(membership.members(job.model)) for job in task.jobs)
+    assert len(made) == len(task.jobs)
+    samples = float(members * task.jobs[0].recipe.epochs)
+    return {"samples": samples, "seconds": seconds, "megabytes": megabytes()}
+
+
+def peak(task: Any) -> float:
+    """Return the machine's matrix-product peak on one thread, in GFLOP/s, best of many."""
+    del task
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    best = float("inf")
+    for _ in range(30):
+        begun = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * 1024**3 / best / 1e9
