@@ -29,6 +29,7 @@ from secateur.models import (
 from secateur.probe.signals import SignalProbe
 from secateur.train import (
     SGD,
+    Adam,
     RandomCrop,
     RandomFlip,
     RandomShift,
@@ -50,6 +51,7 @@ from small_world import SmallNet, small_membership, small_recipe, small_records
 CPU = torch.device("cpu")
 SEEDS = (11, 22, 33)
 SIZES = (70, 75, 72)  # the last batch of 16 has 6, 11 and 8 records
+UNEVEN = (60, 75, 93)  # 4, 5 and 6 steps, the last with 12, 11 and 13 records
 
 
 def noise_records(shape, n=100, seed=0):
@@ -241,6 +243,30 @@ def test_models_of_one_size_and_a_last_batch_of_one_take_the_same_steps():
     assert_same(*both(recipe, noise_records((12,)), sizes=(65, 64)), tolerance=1e-12)
 
 
+@pytest.mark.parametrize("sizes", [UNEVEN, (30, 31, 93), (64, 80, 80), (17, 33, 49)])
+@pytest.mark.parametrize("name", ["ADMM", "RefreshStatistics", "everything"])
+def test_models_with_fewer_steps_wait_for_the_others(sizes, name):
+    build, shape = NETWORKS["MLP dropout" if name == "everything" else "SmallCNN"]
+    everything = name == "everything"
+    recipe = Recipe(
+        build=build,
+        epochs=2,
+        batch_size=16,
+        optimiser=Adam(lr=1e-3) if everything else SGD(lr=0.002),
+        hooks=(Everything(),) if everything else (RandomFlip(),),
+        streams={"population": 7} if everything else {},
+    )
+    transform = None if everything else TRANSFORMS[name]
+    found = both(
+        recipe,
+        noise_records(shape),
+        transform=transform,
+        sizes=sizes,
+        pools=("population",) if everything else (),
+    )
+    assert_same(*found, tolerance=1e-5)
+
+
 @pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 34, 64, 65, 66, 97])
 def test_steps_are_counted_as_batches_are_made(n):
     assert steps_of(n, 32) == len(list(batches(n, 32, np.random.default_rng(0))))
@@ -354,7 +380,8 @@ FEW = Stacked(models=3, workers=1)
 
 def test_shards_are_cut_by_steps_and_evenly():
     assert cut([9] * 7, 3) == [(0, 1, 2), (3, 4), (5, 6)]
-    assert cut([9, 8, 9, 8], 16) == [(1, 3), (0, 2)]
+    assert cut([9, 8, 9, 8], 16) == [(1, 3, 0, 2)]
+    assert cut([9, 8, 9, 8], 2) == [(1, 3), (0, 2)]
     assert cut([3], 2) == [(0,)]
 
 

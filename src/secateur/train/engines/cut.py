@@ -11,21 +11,21 @@ def cut(steps: Sequence[int], models: int) -> list[tuple[int, ...]]:
     """Return the indices of models in shards of nearly equal size.
 
     Args:
-        steps: of each model in an epoch; models of one shard take the same number.
+        steps: of each model in an epoch; models of a shard are sorted by them, and shards hold
+            neighbours.
         models: at most so many in one shard.
 
     Example:
         >>> cut([9, 9, 8, 9, 9, 9], 4)
-        [(2,), (0, 1, 3), (4, 5)]
+        [(2, 0, 1), (3, 4, 5)]
     """
+    order = sorted(range(len(steps)), key=lambda i: steps[i])
+    parts = -(-len(order) // models)
+    share, more = divmod(len(order), parts)
     shards: list[tuple[int, ...]] = []
-    for number in sorted(set(steps)):
-        alike = [i for i, own in enumerate(steps) if own == number]
-        parts = -(-len(alike) // models)
-        share, more = divmod(len(alike), parts)
-        start = 0
-        for part in range(parts):
-            end = start + share + (part < more)
-            shards.append(tuple(alike[start:end]))
-            start = end
+    start = 0
+    for part in range(parts):
+        end = start + share + (part < more)
+        shards.append(tuple(order[start:end]))
+        start = end
     return shards

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from secateur.train.stack.data import StackData
 from secateur.train.stack.forward import Lowered, Unsupported, Vmapped, lower
-from secateur.train.stack.run import StackData, run_stack
+from secateur.train.stack.run import run_stack
 
 __all__ = ["Lowered", "StackData", "Unsupported", "Vmapped", "lower", "run_stack"]

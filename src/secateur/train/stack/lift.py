@@ -52,22 +52,23 @@ def moment_of(now: Moment, model: int) -> Moment:
     )
 
 
-def begin(hook: Hook, now: Moment, noises: Sequence[Tensors]) -> tuple[Tensors, Tensors]:
+def begin(
+    hook: Hook, moments: Sequence[Moment], noises: Sequence[Tensors]
+) -> tuple[Tensors, Tensors]:
     """Start a phase for every model; return the stacked state and parameters."""
     states, params = [], []
-    for model, noise in enumerate(noises):
-        here = moment_of(now, model)
-        state, found = hook.begin(here, noise)
+    for now, noise in zip(moments, noises, strict=True):
+        state, found = hook.begin(now, noise)
         states.append(state)
         params.append(found)
     return stack(states), stack(params)
 
 
-def finish(hook: Hook, state: Tensors, now: Moment, models: int) -> tuple[Tensors, list[Left]]:
+def finish(hook: Hook, state: Tensors, moments: Sequence[Moment]) -> tuple[Tensors, list[Left]]:
     """End a phase for every model; return the stacked parameters and what each leaves."""
     params, left = [], []
-    for model in range(models):
-        found, leaves = hook.finish(of_model(state, model), moment_of(now, model))
+    for model, now in enumerate(moments):
+        found, leaves = hook.finish(of_model(state, model), now)
         params.append(found)
         left.append(leaves)
     return stack(params), left

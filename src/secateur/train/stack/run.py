@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ from secateur.errors import NotFiniteError
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
 from secateur.train.loop import Trained, check_streams, diverged, learning_rate, steps_of
 from secateur.train.stack import lift
+from secateur.train.stack.data import StackData, Step, steps_of_epoch
 from secateur.train.stack.forward import forward_of, set_momentum
 from secateur.train.stack.layers import Context
+from secateur.train.stack.optimisers import Optimisers, from_model
 from secateur.train.statistics import normalisations
 from secateur.types import derive_seed
 
@@ -27,52 +29,21 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
     from secateur.train.recipe import Phase, Recipe
-    from secateur.types import IntArray, Records
 
-__all__ = ["StackData", "run_stack"]
+__all__ = ["run_stack"]
 
 AfterEpoch = Callable[[Sequence[nn.Module], int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackData:
-    """The records that a stack of models reads, once, and which of them each model may read.
+class _Active:
+    """The models that take part in a step: all, or those that have more steps than the others.
 
-    `rows[k]` are positions in `inputs` of the records of model k, in the order of their indices.
+    Its tensors share their memory with those of the whole stack.
     """
 
-    inputs: Tensor
-    labels: Tensor
-    indices: Tensor
-    rows: tuple[Tensor, ...]
-
-    @classmethod
-    def of(cls, records: Records, indices: Sequence[IntArray], device: torch.device) -> StackData:
-        """Gather the union of these records, one array of indices per model."""
-        union = np.unique(np.concatenate(list(indices)))
-        rows = tuple(torch.from_numpy(np.searchsorted(union, part)).to(device) for part in indices)
-        return cls(
-            inputs=torch.from_numpy(np.array(records.gather(union))).to(device),
-            labels=torch.from_numpy(np.array(records.labels[union])).to(device),
-            indices=torch.from_numpy(np.array(union, dtype=np.int64)).to(device),
-            rows=rows,
-        )
-
-    def batch(self, where: Tensor, streams: Mapping[str, Batch]) -> Batch:
-        """Return the records at positions of any shape."""
-        return Batch(self.inputs[where], self.labels[where], self.indices[where], streams)
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Positions `[models, records]` of a step's records; `sizes` where models have fewer."""
-
-    where: Tensor
-    sizes: tuple[int, ...] | None = None
-
-    def each(self, models: int) -> tuple[int, ...]:
-        """Return the number of records of each model."""
-        return self.sizes or (self.where.shape[1],) * models
+    now: Moment
+    context: Context
 
 
 class _Stack:
@@ -95,17 +66,14 @@ class _Stack:
         self.data = data
         self.streams = streams
         self.seeds = seeds
+        self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
+        assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
         self.network = forward_of(self.module)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
-        self.params: Tensors = {
-            name: value.requires_grad_(needs[name])
-            for name, value in lift.stack(
-                [_detached(m.named_parameters()) for m in modules]
-            ).items()
-        }
+        stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
+        self.params = {n: value.requires_grad_(needs[n]) for n, value in stacked.items()}
         self.buffers: Tensors = lift.stack([_detached(m.named_buffers()) for m in modules])
-        self.context = Context(models=self.models, params=self.params, buffers=self.buffers)
         self.now = Moment(
             params=self.params,
             buffers=self.buffers,
@@ -116,9 +84,12 @@ class _Stack:
             step=0,
             epochs=0,
         )
+        context = Context(models=self.models, params=self.params, buffers=self.buffers)
+        self.active = {0: _Active(now=self.now, context=context)}
         self.orders: list[np.random.Generator] = []
         self.noise: list[torch.Generator] = []
-        self.counts: list[int] = []  # records seen, where statistics are taken afresh
+        self.dropout: list[torch.Generator] = []
+        self.counts = [0] * self.models  # records seen, where statistics are taken afresh
 
     def _forward_one(
         self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
@@ -126,46 +97,46 @@ class _Stack:
         logits: Tensor = functional_call(self.module, {**params, **buffers}, (inputs,))
         return logits
 
-    def _take_over(self, new: Mapping[str, Tensor], phase: Phase) -> None:
-        if new is self.params or not phase.trains:
-            return
-        with torch.no_grad():
-            for name, value in new.items():
-                if value is not self.params[name]:
-                    self.params[name].copy_(value)
+    def _from(self, first: int) -> _Active:
+        """Return the models from this one on, at this moment."""
+        if first not in self.active:
+            params = {
+                n: p.detach()[first:].requires_grad_(p.requires_grad)
+                for n, p in self.params.items()
+            }
+            buffers = from_model(self.buffers, first)
+            initial = from_model(self.now.initial, first)
+            self.active[first] = _Active(
+                now=replace(self.now, params=params, buffers=buffers, initial=initial),
+                context=Context(models=self.models - first, params=params, buffers=buffers),
+            )
+        held = self.active[first]
+        now = replace(held.now, epoch=self.now.epoch, step=self.now.step, epochs=self.now.epochs)
+        return replace(held, now=now, context=replace(held.context, dropout=self.dropout[first:]))
 
     # -- a phase -------------------------------------------------------------------------------
 
     def run(self, phase: Phase, number: int, after_epoch: AfterEpoch | None) -> list[Left]:
         """Run one phase and return what its hooks leave behind, per model."""
-        self._seed(number)
+        self.orders = [np.random.default_rng(derive_seed(s, "order", number)) for s in self.seeds]
+        self.noise = self._generators("noise", number)
+        self.dropout = self._generators("dropout", number)
         plan = phase.optimiser or self.recipe.optimiser
         self.now = replace(self.now, epoch=0, step=0, epochs=phase.epochs)
-        states = []
-        with torch.no_grad():
-            for hook in phase.hooks:
-                noises = [hook.noise(g, lift.moment_of(self.now, k), 0) for k, g in self._noise()]
-                state, params = lift.begin(hook, self.now, noises)
-                self._take_over(params, phase)
-                states.append(state)
-        optimiser = plan.make(self.params.values())
+        states = self._begin(phase)
+        optimisers = Optimisers(plan, self.params, self.steps)
         if not phase.trains:
             self._forget_statistics(phase)
         for epoch in range(phase.epochs):
-            rate = learning_rate(plan.lr, plan.schedule, epoch / phase.epochs)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            losses = torch.zeros(self.models)
-            for step in self._epoch():
-                self.now = replace(self.now, epoch=epoch)
-                losses = self._step(phase, states, step, optimiser)
-                self.now = replace(self.now, step=self.now.step + 1)
+            self.now = replace(self.now, epoch=epoch)
+            optimisers.set_rate(learning_rate(plan.lr, plan.schedule, epoch / phase.epochs))
+            losses = self._one_epoch(phase, states, optimisers)
             self._check_finite(losses, epoch)
             with torch.no_grad():
                 for i, hook in enumerate(phase.hooks):
                     if overrides(hook, "after_epoch"):
-                        states[i], params = lift.lifted(hook, "after_epoch", states[i], self.now)
-                        self._take_over(params, phase)
+                        states[i], new = lift.lifted(hook, "after_epoch", states[i], self.now)
+                        _take_over(self.params, new, phase)
             if after_epoch is not None:
                 self.put_back()
                 try:
@@ -174,18 +145,19 @@ class _Stack:
                     raise diverged("outputs are no longer finite", epoch) from error
         return self._finish(phase, states)
 
-    def _seed(self, number: int) -> None:
-        self.orders = [np.random.default_rng(derive_seed(s, "order", number)) for s in self.seeds]
-        self.noise = [
-            torch.Generator().manual_seed(derive_seed(s, "noise", number)) for s in self.seeds
-        ]
-        dropout = [
-            torch.Generator().manual_seed(derive_seed(s, "dropout", number)) for s in self.seeds
-        ]
-        self.context = replace(self.context, dropout=dropout)
+    def _generators(self, what: str, number: int) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(derive_seed(s, what, number)) for s in self.seeds]
 
-    def _noise(self) -> enumerate[torch.Generator]:
-        return enumerate(self.noise)
+    def _begin(self, phase: Phase) -> list[Tensors]:
+        states = []
+        with torch.no_grad():
+            for hook in phase.hooks:
+                moments = [lift.moment_of(self.now, k) for k in range(self.models)]
+                noises = [hook.noise(g, now, 0) for g, now in zip(self.noise, moments, strict=True)]
+                state, params = lift.begin(hook, moments, noises)
+                _take_over(self.params, params, phase)
+                states.append(state)
+        return states
 
     def _forget_statistics(self, phase: Phase) -> None:
         """Let running statistics begin anew, and no pass of a hook's own count."""
@@ -199,20 +171,18 @@ class _Stack:
             elif name.endswith(("running_mean", "num_batches_tracked")):
                 value.zero_()
 
-    def _epoch(self) -> list[_Step]:
-        """Return for each step where every model's records stand."""
-        lengths = [len(rows) for rows in self.data.rows]
-        where = self.data.rows[0].new_zeros(self.models, max(lengths))
-        for k, (rows, rng) in enumerate(zip(self.data.rows, self.orders, strict=True)):
-            order = torch.from_numpy(rng.permutation(len(rows)))
-            where[k, : len(rows)] = rows[order.to(rows.device)]
-        size = self.recipe.batch_size
-        steps = steps_of(lengths[0], size)
-        found = [_Step(where[:, s * size : (s + 1) * size]) for s in range(steps - 1)]
-        first = (steps - 1) * size  # the last batch takes the rest, which may differ
-        rest = tuple(length - first for length in lengths)
-        same = len(set(rest)) == 1
-        return [*found, _Step(where[:, first:], None if same else rest)]
+    def _one_epoch(self, phase: Phase, states: list[Tensors], optimisers: Optimisers) -> Tensor:
+        """Take every model through its records once; return each one's last loss."""
+        losses = torch.zeros(self.models)
+        for step in steps_of_epoch(self.data.rows, self.recipe.batch_size, self.orders):
+            active = self._from(step.first)
+            own = [from_model(state, step.first) for state in states]
+            found = self._step(phase, own, active, step, optimisers)
+            losses[step.first :] = found.to(losses)
+            for i, state in enumerate(own):
+                states[i] = _joined(states[i], state, step.first)
+            self.now = replace(self.now, step=self.now.step + 1)
+        return losses
 
     # -- a step --------------------------------------------------------------------------------
 
@@ -220,56 +190,62 @@ class _Stack:
         self,
         phase: Phase,
         states: list[Tensors],
-        step: _Step,
-        optimiser: torch.optim.Optimizer,
+        active: _Active,
+        step: Step,
+        optimisers: Optimisers,
     ) -> Tensor:
-        sizes = step.sizes
-        each, batch = self._batch(phase, states, step)
-        context = replace(self.context, sizes=sizes)
+        """Take one step of the active models; `states` are theirs, and are replaced in the list."""
+        each, batch = self._batch(phase, states, active, step)
+        context = replace(active.context, sizes=step.sizes)
         if not phase.trains:
-            self._show(context, batch.inputs, step.each(self.models))
-            return torch.zeros(self.models)
+            self._show(context, batch.inputs, step)
+            return torch.zeros(len(step.where))
         logits = self.network(context, batch.inputs)
-        losses = self._losses(batch, logits, sizes)
+        losses = self._losses(batch, logits, step.sizes)
         for state, hook in zip(states, phase.hooks, strict=True):
             if overrides(hook, "loss"):
-                losses = self._hook_losses(hook, state, (batch, each), logits, losses)
-        optimiser.zero_grad(set_to_none=True)
+                losses = _hook_losses(hook, state, active.now, (batch, each), logits, losses)
+        params = active.now.params
         torch.autograd.backward([losses.sum()])
+        grads = {n: p.grad for n, p in params.items() if p.grad is not None}
         with torch.no_grad():
             for i, hook in enumerate(phase.hooks):
                 if overrides(hook, "grads"):
-                    grads = {n: p.grad for n, p in self.params.items() if p.grad is not None}
-                    states[i], changed = lift.lifted(hook, "grads", states[i], self.now, grads)
-                    for name, grad in changed.items():
-                        self.params[name].grad = grad
-        optimiser.step()
+                    states[i], grads = lift.lifted(hook, "grads", states[i], active.now, grads)
+        optimisers.step(grads, step.first)
+        for value in params.values():
+            value.grad = None
         with torch.no_grad():
             for i, hook in enumerate(phase.hooks):
                 if overrides(hook, "after_step"):
-                    states[i], params = lift.lifted(hook, "after_step", states[i], self.now)
-                    self._take_over(params, phase)
+                    states[i], new = lift.lifted(hook, "after_step", states[i], active.now)
+                    _take_over(params, new, phase)
         return losses.detach()
 
-    def _batch(self, phase: Phase, states: list[Tensors], step: _Step) -> tuple[list[Batch], Batch]:
+    def _batch(
+        self, phase: Phase, states: list[Tensors], active: _Active, step: Step
+    ) -> tuple[list[Batch], Batch]:
         """Return the batch after all hooks: per model where sizes differ, and stacked."""
         drawn = {
             pool: torch.stack(
                 [
-                    part[torch.from_numpy(rng.integers(len(part), size=size))]
-                    for part, rng in zip(self.streams[pool].rows, self.orders, strict=True)
+                    rows[torch.from_numpy(rng.integers(len(rows), size=size)).to(rows.device)]
+                    for rows, rng in zip(
+                        self.streams[pool].rows[step.first :],
+                        self.orders[step.first :],
+                        strict=True,
+                    )
                 ]
             )
             for pool, size in phase.streams.items()
         }
         hooks = [(i, hook) for i, hook in enumerate(phase.hooks) if overrides(hook, "batch")]
-        sizes = step.each(self.models)
         if step.sizes is None:
             streams = {p: self.streams[p].batch(where, {}) for p, where in drawn.items()}
             batch = self.data.batch(step.where, streams)
             for i, hook in hooks:
-                noises = lift.stack(self._noises(hook, sizes))
-                states[i], batch = lift.lifted(hook, "batch", states[i], self.now, batch, noises)
+                noises = lift.stack(self._noises(hook, active, step))
+                states[i], batch = lift.lifted(hook, "batch", states[i], active.now, batch, noises)
             return [], batch
         if not hooks and not any(overrides(hook, "loss") for hook in phase.hooks):
             return [], self.data.batch(step.where, {})
@@ -278,18 +254,19 @@ class _Stack:
                 step.where[k, :size],
                 {p: self.streams[p].batch(w[k], {}) for p, w in drawn.items()},
             )
-            for k, size in enumerate(sizes)
+            for k, size in enumerate(step.each)
         ]
         for i, hook in hooks:
-            states[i], each = lift.lifted_batch(
-                hook, states[i], self.now, each, self._noises(hook, sizes)
-            )
+            noises_each = self._noises(hook, active, step)
+            states[i], each = lift.lifted_batch(hook, states[i], active.now, each, noises_each)
         joined = lift.stack([{"x": b.inputs, "y": b.labels, "i": b.indices} for b in each])
         return each, Batch(joined["x"], joined["y"], joined["i"])
 
-    def _noises(self, hook: Hook, sizes: Sequence[int]) -> list[Tensors]:
-        now = self.now
-        return [hook.noise(g, now, size) for g, size in zip(self.noise, sizes, strict=True)]
+    def _noises(self, hook: Hook, active: _Active, step: Step) -> list[Tensors]:
+        generators = self.noise[step.first :]
+        return [
+            hook.noise(g, active.now, size) for g, size in zip(generators, step.each, strict=True)
+        ]
 
     def _losses(self, batch: Batch, logits: Tensor, sizes: tuple[int, ...] | None) -> Tensor:
         """Return each model's mean cross entropy over its own records."""
@@ -298,59 +275,38 @@ class _Stack:
             batch.labels.flatten(0, 1),
             reduction="none",
             label_smoothing=self.recipe.label_smoothing,
-        ).view(self.models, -1)
+        ).view(len(logits), -1)
         if sizes is None:
             return each.mean(1)
         count = torch.tensor(sizes, device=each.device)
         valid = torch.arange(each.shape[1], device=each.device) < count[:, None]
         return (each * valid).sum(1) / count
 
-    def _hook_losses(
-        self,
-        hook: Hook,
-        state: Tensors,
-        seen: tuple[Batch, list[Batch]],
-        logits: Tensor,
-        losses: Tensor,
-    ) -> Tensor:
-        batch, each = seen
-        if not each:
-            found: Tensor = lift.lifted(hook, "loss", state, self.now, batch, logits, losses)
-            return found
-        return torch.stack(
-            [
-                hook.loss(
-                    lift.of_model(state, k),
-                    lift.moment_of(self.now, k),
-                    one,
-                    logits[k, : len(one.labels)],
-                    losses[k],
-                )
-                for k, one in enumerate(each)
-            ]
-        )
-
-    def _show(self, context: Context, inputs: Tensor, sizes: Sequence[int]) -> None:
+    def _show(self, context: Context, inputs: Tensor, step: Step) -> None:
         """Pass a batch through for its statistics; each batch counts by its records."""
-        self.counts = [seen + size for seen, size in zip(self.counts, sizes, strict=True)]
-        momentum = tuple(size / seen for seen, size in zip(self.counts, sizes, strict=True))
+        for k, size in enumerate(step.each):
+            self.counts[step.first + k] += size
+        seen = self.counts[step.first :]
+        momentum = tuple(size / n for n, size in zip(seen, step.each, strict=True))
         with torch.no_grad():
             self.network(replace(context, momentum=momentum), inputs)
         set_momentum(self.module, 0.0)
+
+    # -- the end -------------------------------------------------------------------------------
 
     def _finish(self, phase: Phase, states: list[Tensors]) -> list[Left]:
         masks: list[Tensors] = [{} for _ in self.modules]
         history: list[Tensors] = [{} for _ in self.modules]
         with torch.no_grad():
             for state, hook in zip(states, phase.hooks, strict=True):
-                params, left = lift.finish(hook, state, self.now, self.models)
-                self._take_over(params, phase)
+                moments = [lift.moment_of(self.now, k) for k in range(self.models)]
+                params, left = lift.finish(hook, state, moments)
+                _take_over(self.params, params, phase)
                 for k, one in enumerate(left):
                     masks[k].update(one.masks)
                     history[k].update(one.history)
-        for part, own in zip(
-            normalisations(self.module), normalisations(self.modules[0]), strict=True
-        ):
+        parts = zip(normalisations(self.module), normalisations(self.modules[0]), strict=True)
+        for part, own in parts:
             part.momentum = own.momentum
         return [Left(masks=m, history=h) for m, h in zip(masks, history, strict=True)]
 
@@ -369,8 +325,51 @@ class _Stack:
                     buffer.copy_(self.buffers[name][k])
 
 
-def _detached(named: object) -> Tensors:
-    return {name: value.detach() for name, value in named}  # type: ignore[attr-defined]
+def _detached(named: Iterable[tuple[str, Tensor]]) -> Tensors:
+    return {name: value.detach() for name, value in named}
+
+
+def _take_over(params: Tensors, new: Mapping[str, Tensor], phase: Phase) -> None:
+    """Write what a hook returned into the parameters; where nothing is trained, nothing."""
+    if new is params or not phase.trains:
+        return
+    with torch.no_grad():
+        for name, value in new.items():
+            if value is not params[name]:
+                params[name].copy_(value)
+
+
+def _joined(state: Tensors, own: Tensors, first: int) -> Tensors:
+    """Return a state whose models from `first` on are replaced."""
+    if not first:
+        return own
+    return {n: torch.cat([state[n][:first], value]) for n, value in own.items()}
+
+
+def _hook_losses(
+    hook: Hook,
+    state: Tensors,
+    now: Moment,
+    seen: tuple[Batch, list[Batch]],
+    logits: Tensor,
+    losses: Tensor,
+) -> Tensor:
+    batch, each = seen
+    if not each:
+        found: Tensor = lift.lifted(hook, "loss", state, now, batch, logits, losses)
+        return found
+    return torch.stack(
+        [
+            hook.loss(
+                lift.of_model(state, k),
+                lift.moment_of(now, k),
+                one,
+                logits[k, : len(one.labels)],
+                losses[k],
+            )
+            for k, one in enumerate(each)
+        ]
+    )
 
 
 def run_stack(
@@ -387,10 +386,10 @@ def run_stack(
     """Train modules of one architecture in place, all at once, each with its own data and seed.
 
     Args:
-        modules: their parameters are the start.
+        modules: their parameters are the start; sorted by the number of their steps in an epoch.
         phases: what happens, in order, to every model.
         recipe: loss, batch size and default optimiser.
-        data: the members; all models take the same number of steps in an epoch.
+        data: the members.
         streams: further pools that phases declare, by name.
         context: the parameters of each model as initialised, and the names of prunable weights.
         seeds: one per model, of batch orders, noise and dropout.

@@ -1,0 +1,95 @@
+"""The records of a stack of models, and which of them each model sees at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from secateur.train.hooks import Batch
+from secateur.train.loop import steps_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.types import IntArray, Records
+
+__all__ = ["StackData", "Step", "steps_of_epoch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackData:
+    """The records that a stack of models reads, once, and which of them each model may read.
+
+    `rows[k]` are positions in `inputs` of the records of model k, in the order of their indices.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    indices: Tensor
+    rows: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, records: Records, indices: Sequence[IntArray], device: torch.device) -> StackData:
+        """Gather the union of these records, one array of indices per model."""
+        union = np.unique(np.concatenate(list(indices)))
+        rows = tuple(torch.from_numpy(np.searchsorted(union, part)).to(device) for part in indices)
+        return cls(
+            inputs=torch.from_numpy(np.array(records.gather(union))).to(device),
+            labels=torch.from_numpy(np.array(records.labels[union])).to(device),
+            indices=torch.from_numpy(np.array(union, dtype=np.int64)).to(device),
+            rows=rows,
+        )
+
+    def batch(self, where: Tensor, streams: Mapping[str, Batch]) -> Batch:
+        """Return the records at positions of any shape."""
+        return Batch(self.inputs[where], self.labels[where], self.indices[where], streams)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Positions `[models, records]` of the records of one step.
+
+    Models before `first` have ended their epoch and take no part. `sizes` are given where models
+    have fewer records than the widest one: what lies beyond is padding.
+    """
+
+    first: int
+    where: Tensor
+    sizes: tuple[int, ...] | None = None
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """The number of records of each model that takes part."""
+        return self.sizes or (self.where.shape[1],) * len(self.where)
+
+
+def steps_of_epoch(
+    rows: Sequence[Tensor], size: int, orders: Sequence[np.random.Generator]
+) -> Iterator[Step]:
+    """Yield the steps of an epoch, every model in an order of its own, as if it were alone.
+
+    Args:
+        rows: each model's positions; models are sorted by their number of steps.
+        size: records per batch.
+        orders: one generator per model, from which its order is drawn.
+    """
+    lengths = [len(part) for part in rows]
+    where = rows[0].new_zeros(len(rows), max(lengths))
+    for k, (part, rng) in enumerate(zip(rows, orders, strict=True)):
+        order = torch.from_numpy(rng.permutation(len(part)))
+        where[k, : len(part)] = part[order.to(part.device)]
+    steps = [steps_of(n, size) for n in lengths]
+    for s in range(steps[-1]):
+        first = next(k for k, own in enumerate(steps) if own > s)
+        start = s * size
+        # the last batch takes the rest, which may hold one record more than the others
+        sizes = tuple(
+            n - start if own == s + 1 else size
+            for n, own in zip(lengths[first:], steps[first:], strict=True)
+        )
+        same = len(set(sizes)) == 1
+        yield Step(first, where[first:, start : start + max(sizes)], None if same else sizes)
