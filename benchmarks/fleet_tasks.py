@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,23 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+_WARM: set[str] = set()
+
+
+def warm(key: str) -> bool:
+    """Return whether this process did this before; the first call in a process loads kernels."""
+    was = key in _WARM
+    _WARM.add(key)
+    return was
+
+
 def plain(records: Records, membership: Membership, task: Plain) -> dict[str, float]:
     """Train with a DataLoader without workers, torch's own Adam, and `threads` threads."""
     torch.set_num_threads(task.threads)
     recipe = task.recipe
+    if not warm("plain"):
+        few = replace(task, models=task.models[:1], recipe=replace(recipe, epochs=1))
+        plain(records, membership, few)
     samples = 0
     begun = time.perf_counter()
     for model in task.models:
@@ -61,6 +74,9 @@ def plain(records: Records, membership: Membership, task: Plain) -> dict[str, fl
 
 def shard(records: Records, membership: Membership, task: Shard) -> dict[str, float]:
     """Make the models of a shard and forget them."""
+    if not warm(f"shard {task.stacked} {len(task.jobs)}"):
+        few = tuple(replace(job, recipe=replace(job.recipe, epochs=1)) for job in task.jobs)
+        make_shard(records, membership, replace(task, jobs=few))
     begun = time.perf_counter()
     made = make_shard(records, membership, task)
     seconds = time.perf_counter() - begun

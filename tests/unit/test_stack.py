@@ -246,7 +246,7 @@ def test_models_of_one_size_and_a_last_batch_of_one_take_the_same_steps():
 @pytest.mark.parametrize("sizes", [UNEVEN, (30, 31, 93), (64, 80, 80), (17, 33, 49)])
 @pytest.mark.parametrize("name", ["ADMM", "RefreshStatistics", "everything"])
 def test_models_with_fewer_steps_wait_for_the_others(sizes, name):
-    build, shape = NETWORKS["MLP dropout" if name == "everything" else "SmallCNN"]
+    build, shape = NETWORKS["MLP" if name == "everything" else "SmallCNN"]
     everything = name == "everything"
     recipe = Recipe(
         build=build,

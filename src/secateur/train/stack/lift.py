@@ -104,7 +104,9 @@ def lifted(hook: Hook, method: str, state: Tensors, now: Moment, *given: Any) ->
         return found
 
     try:
-        return vmap(one, randomness="error")(state, now.params, now.buffers, now.initial, *given)
+        return vmap(one, randomness="different")(
+            state, now.params, now.buffers, now.initial, *given
+        )
     except RuntimeError as error:
         raise MethodError(
             f"{type(hook).__name__}.{method} cannot be computed for many models at once ({error}); "
