@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         RandomCrop,
         RandomFlip,
         RandomShift,
+        Ray,
         Recipe,
         Serial,
         Snapshots,
@@ -108,6 +109,7 @@ __all__ = [
     "RandomFlip",
     "RandomMask",
     "RandomShift",
+    "Ray",
     "Recipe",
     "Records",
     "RefreshStatistics",
@@ -159,8 +161,8 @@ _ROOMS = {
     "probe.run": "observe",
     "report.table": "render_text",
     "store": "open_fleet read_report write_report",
-    "train": "SGD Adam Phase Processes RandomCrop RandomFlip RandomShift Recipe Serial Snapshots "
-    "Stacked apply train_fleet",
+    "train": "SGD Adam Phase Processes RandomCrop RandomFlip RandomShift Ray Recipe Serial "
+    "Snapshots Stacked apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
     "Scores Series Signal",
 }

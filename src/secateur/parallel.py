@@ -30,7 +30,7 @@ _PATIENCE = 5.0  # seconds that a worker has to end by itself
 
 # One thread each, because small networks are slower with more on a shared machine; the allocator
 # keeps its memory instead of giving it back to the system after every batch.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -216,7 +216,7 @@ class _Worker:
     def __init__(self) -> None:
         path = [entry or str(Path.cwd()) for entry in sys.path]
         # the child inherits the parent's environment, as any child does, with ours on top
-        environment = {**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
+        environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from secateur.worker import serve; serve()"],
             stdin=subprocess.PIPE,

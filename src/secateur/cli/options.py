@@ -33,7 +33,7 @@ engine_option = click.option(
     "--engine",
     default="auto",
     show_default=True,
-    help="serial, processes, stacked, or one with its parameters: Stacked(models=8).",
+    help="serial, processes, stacked, ray, or one with its parameters: Stacked(models=8).",
 )
 
 

@@ -113,16 +113,16 @@ def processes(workers: int) -> int:
 
 def engine(text: str, workers: int) -> Engine:
     """Return the engine that a spelling stands for, with so many workers (0: one per core)."""
-    from secateur.train import Auto, Processes, Serial, Stacked
+    from secateur.train import Auto, Processes, Ray, Serial, Stacked
 
     if text == "serial" or (text == "processes" and workers == 1):
         return Serial()
-    kinds = (Auto, Processes, Stacked)
+    kinds = (Auto, Processes, Ray, Stacked)
     for kind in kinds:
         if text == kind.__name__.lower():
             return kind(workers=workers)
     names = {kind.__name__: kind for kind in (Serial, *kinds)}
-    found: Serial | Auto | Processes | Stacked = _parse(text, names, what="engine")
+    found: Serial | Auto | Processes | Ray | Stacked = _parse(text, names, what="engine")
     if isinstance(found, Serial) or not workers:
         return found
     return replace(found, workers=workers)

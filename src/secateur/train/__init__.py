@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
-from secateur.train.engines import Auto, Processes, Serial, Stacked
+from secateur.train.engines import Auto, Processes, Ray, Serial, Stacked
 from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.model import Snapshots
@@ -23,6 +23,7 @@ __all__ = [
     "RandomCrop",
     "RandomFlip",
     "RandomShift",
+    "Ray",
     "Recipe",
     "Serial",
     "Snapshots",

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from torch import nn
 
@@ -19,7 +19,7 @@ from secateur.errors import (
     SecateurError,
     SecateurWarning,
 )
-from secateur.train.engines import Processes, Serial, Stacked
+from secateur.train.engines import Processes, Ray, Serial, Stacked
 from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
 from secateur.train.engines.cut import cut
 from secateur.train.loop import steps_of
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Snapshots", "apply", "train_fleet"]
 
-Engine = Serial | Processes | Stacked | Auto | Literal["auto", "serial", "processes", "stacked"]
+AnyEngine = Serial | Processes | Stacked | Ray
+Engine = AnyEngine | Auto | Literal["auto", "serial", "processes", "stacked", "ray"]
 
-_NAMED: Mapping[str, Callable[[], Serial | Processes | Stacked | Auto]] = {
+_NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
     "auto": Auto,
     "serial": Serial,
     "processes": Processes,
     "stacked": Stacked,
+    "ray": Ray,
 }
 
 
@@ -268,33 +270,32 @@ def shards_of(
     parent: Fleet | None,
     *,
     seed: int,
-    engine: Serial | Processes | Stacked,
+    engine: AnyEngine,
 ) -> list[Shard]:
     """Return what an engine would make for this plan, cut as it cuts it."""
     return _shards(_jobs(plan, records, membership, parent, seed), membership, engine)
 
 
-def _shards(
-    jobs: Sequence[Job], membership: Membership, engine: Serial | Processes | Stacked
-) -> list[Shard]:
+def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> list[Shard]:
     """Cut the jobs; those of a stack get its models into their keys."""
-    if not isinstance(engine, Stacked):
+    stack = engine.stack if isinstance(engine, Ray) else engine
+    if not isinstance(stack, Stacked):
         return [Shard(jobs=(job,)) for job in jobs]
     recipe = jobs[0].recipe
     _refuse_unstackable(jobs[0])
     steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
     shards = []
-    for models in cut(steps, engine.models):
+    for models in cut(steps, stack.models):
         mates = [Provenance(key=jobs[i].key).digest for i in models]
         together = hashlib.sha256("".join(mates).encode()).hexdigest()
         own = [
             replace(
                 jobs[i],
-                key={**jobs[i].key, "route": f"{engine.route}, place {place} of stack {together}"},
+                key={**jobs[i].key, "route": f"{stack.route}, place {place} of stack {together}"},
             )
             for place, i in enumerate(models)
         ]
-        shards.append(Shard(jobs=tuple(own), stacked=True, device=engine.device))
+        shards.append(Shard(jobs=tuple(own), stacked=True, device=stack.device))
     return shards
 
 
@@ -307,6 +308,38 @@ def _refuse_unstackable(job: Job) -> None:
                 f"{optimiser!r} does not say that it changes each weight by itself "
                 "(`elementwise`), so models cannot be stacked; train them with engine='processes'"
             )
+
+
+def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
+    """Return a shard whose worker writes its models."""
+    jobs = (replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs)
+    return replace(shard, jobs=tuple(jobs))
+
+
+@dataclass(frozen=True)
+class _Sent(Sequence[Shard]):
+    """Shards for workers without our disks: parents are read when a shard is given out."""
+
+    shards: Sequence[Shard]
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    @overload
+    def __getitem__(self, index: int) -> Shard: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Shard]: ...
+    def __getitem__(self, index: int | slice) -> Shard | Sequence[Shard]:
+        if isinstance(index, slice):
+            return _Sent(self.shards[index])
+        shard = self.shards[index]
+        jobs = (
+            replace(job, parent=store.read_artifact(job.parent))
+            if isinstance(job.parent, Path)
+            else job
+            for job in shard.jobs
+        )
+        return replace(shard, jobs=tuple(jobs))
 
 
 def _make_on_disk(
@@ -334,26 +367,23 @@ def _make_on_disk(
         engine=engine.route,
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
     )
-    stacked = isinstance(engine, Stacked)
+    stacked = isinstance(engine, Stacked) or (isinstance(engine, Ray) and engine.models > 1)
     rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
     store.create_fleet(folder, fleet_plan)
     if choice.rates:
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
     there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
-    work = [
-        replace(
-            shard,
-            jobs=tuple(
-                replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs
-            ),
-        )
-        for shard in shards
-        if not {job.model for job in shard.jobs} <= there
-    ]
+    todo = [shard for shard in shards if not {job.model for job in shard.jobs} <= there]
+    remote = isinstance(engine, Ray)  # its workers may see none of our disks
+    work: Sequence[Shard] = (
+        _Sent(todo) if remote else [_with_paths(shard, folder, keys) for shard in todo]
+    )
 
     def note(index: int, result: TaskResult) -> None:
-        for job, (_, seconds) in zip(work[index].jobs, result.value, strict=True):
+        for job, (made, seconds) in zip(todo[index].jobs, result.value, strict=True):
+            if isinstance(made, Artifact):
+                store.write_artifact(store.model_path(folder, keys[job.model]), made)
             there.add(job.model)
             store.note_cost(folder, keys[job.model], cpu_seconds=seconds)
         if place.progress is not None:

@@ -12,6 +12,7 @@ import torch
 
 from secateur.errors import SecateurError, StoreError
 from secateur.models import prunable
+from secateur.train.engines.cluster import Ray
 from secateur.train.engines.processes import Processes
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
@@ -54,7 +55,7 @@ class Auto:
 class Choice:
     """What was chosen, and the models x records per second of each way on one core."""
 
-    engine: Serial | Processes | Stacked
+    engine: Serial | Processes | Stacked | Ray
     rates: Mapping[str, float]
 
 
