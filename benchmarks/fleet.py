@@ -30,7 +30,7 @@ from secateur.parallel import run_tasks
 from secateur.protocols import Builder
 from secateur.train import Adam, Processes, Recipe, Serial, Stacked
 from secateur.train.engines.auto import choose
-from secateur.train.fleet import shards_of
+from secateur.train.make import shards_of
 from secateur.train.plan import Plan
 from secateur.types import ArraySource, Membership, Records
 

@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from secateur.train.model import Shard, initial_module, make_shard
+from secateur.train.model import initial_module
 from secateur.train.recipe import Recipe
+from secateur.train.shard import Shard, make_shard
 from secateur.types import Membership, Records
 
 __all__ = ["Plain", "peak", "plain", "shard"]

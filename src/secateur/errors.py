@@ -7,6 +7,7 @@ each of them into one paragraph and exit code 2; programs catch `SecateurError`.
 from __future__ import annotations
 
 __all__ = [
+    "BudgetSpentError",
     "ConvergenceWarning",
     "DataError",
     "DataFileError",
@@ -74,6 +75,10 @@ class WorkerError(SecateurError):
 
 class InterruptedRunError(SecateurError):
     """A run was stopped by its user; what was finished is on disk and is found again."""
+
+
+class BudgetSpentError(InterruptedRunError):
+    """A run used up its budget; what was finished is on disk, and the same call goes on."""
 
 
 class MissingExtraError(SecateurError, ImportError):

@@ -237,7 +237,7 @@ def test_a_run_that_fails_later_keeps_what_it_finished(world, tmp_path, monkeypa
     def fails(records, membership, shard):
         raise DivergedError("training diverged")
 
-    monkeypatch.setattr("secateur.train.fleet.make_shard", fails)
+    monkeypatch.setattr("secateur.train.make.make_shard", fails)
     with pytest.raises(DivergedError):
         train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / "f")
     monkeypatch.undo()

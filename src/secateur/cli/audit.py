@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from secateur.cli.options import data_dir_option, out_option, seed_option, workers_option
+from secateur.cli.options import (
+    data_dir_option,
+    out_option,
+    partial_option,
+    seed_option,
+    workers_option,
+)
 
 __all__ = ["command"]
 
@@ -31,6 +37,7 @@ __all__ = ["command"]
     help="Measure within each group of this column too, or of `class`; may be repeated.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
+@partial_option
 @data_dir_option
 @seed_option
 @workers_option
@@ -65,12 +72,14 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     command: str,
     queries: str | None = None,
     groups: tuple[str, ...] = (),
+    partial: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
     from secateur.cli.progress import Bar
     from secateur.cli.runs import (
+        common_part,
         open_runs,
         parse_attack,
         parse_queries,
@@ -83,7 +92,9 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
     refuse_outputs(out, html, inputs=fleets)
-    opened, records, _ = open_runs(fleets, data_dir)
+    opened, records, _ = open_runs(fleets, data_dir, partial=partial)
+    if partial:
+        opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
     with Bar(
         "querying models",

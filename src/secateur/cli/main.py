@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from secateur.errors import InterruptedRunError, SecateurError, SecateurWarning
+from secateur.errors import BudgetSpentError, InterruptedRunError, SecateurError, SecateurWarning
 from secateur.spelling import did_you_mean
 
 __all__ = ["group", "main"]
@@ -143,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(done.exit_code)
         except click.ClickException as error:
             _bad_usage(error)
+        except BudgetSpentError as stop:
+            print(f"{stop}\ngo on with: {typed}")
         except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:
             what = str(stop) or "stopped; what was finished stays where it is"
             _fail(f"{what}\nresume with: {typed}", INTERRUPTED)

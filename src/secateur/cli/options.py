@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-__all__ = ["data_dir_option", "engine_option", "out_option", "seed_option", "workers_option"]
+__all__ = [
+    "budget_option",
+    "data_dir_option",
+    "engine_option",
+    "out_option",
+    "partial_option",
+    "seed_option",
+    "workers_option",
+]
 
 data_dir_option = click.option(
     "--data-dir",
@@ -34,6 +42,15 @@ engine_option = click.option(
     default="auto",
     show_default=True,
     help="serial, processes, stacked, ray, or one with its parameters: Stacked(models=8).",
+)
+
+
+budget_option = click.option(
+    "--budget",
+    help="Stop after 600s, 20m, 2h or '12 models'; the same command goes on another time.",
+)
+partial_option = click.option(
+    "--partial", is_flag=True, help="Take the models that are there of an unfinished fleet."
 )
 
 

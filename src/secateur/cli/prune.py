@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from secateur.cli.options import data_dir_option, engine_option, out_option, workers_option
+from secateur.cli.options import (
+    budget_option,
+    data_dir_option,
+    engine_option,
+    out_option,
+    partial_option,
+    workers_option,
+)
 
 __all__ = ["command"]
 
@@ -23,6 +30,8 @@ __all__ = ["command"]
 @click.option("--name", help="What the report calls it; default the method's name.")
 @data_dir_option
 @engine_option
+@budget_option
+@partial_option
 @workers_option
 @out_option("Folder of the pruned fleet; an unfinished one is resumed.")
 def command(**options: Any) -> None:
@@ -36,7 +45,10 @@ def command(**options: Any) -> None:
       secateur prune runs/dense --method "Magnitude(sparsity=0.9, scope='global')" --out runs/mag
       secateur prune runs/dense --method "RandomMask(rate=10)" --name random --out runs/random
     """
+    from secateur.cli.runs import made_part
+
     pruned = prune(**options)
+    pruned = made_part(pruned)
     first = pruned.artifacts[0]
     kept = sum(int(m.sum()) for m in first.masks.values())
     total = sum(m.size for m in first.masks.values())
@@ -45,7 +57,7 @@ def command(**options: Any) -> None:
     warn_of_convergence(pruned)
 
 
-def prune(
+def prune(  # noqa: PLR0913 - one argument per option of the verb
     *,
     fleet: Path,
     method: str,
@@ -54,15 +66,17 @@ def prune(
     workers: int,
     out: Path,
     engine: str = "auto",
+    budget: str | None = None,
+    partial: bool = False,
 ) -> Any:
     """Open a fleet, prune it into another folder."""
     from secateur.cli.progress import Bar
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import open_runs, parse_transform
-    from secateur.train import apply
+    from secateur.train import Limit, apply
 
     transform = parse_transform(method)
-    (dense,), records, seed = open_runs((fleet,), data_dir)
+    (dense,), records, seed = open_runs((fleet,), data_dir, partial=partial)
     label = type(transform).__name__.lower() if name is None else name
     if not label.strip():
         raise click.BadParameter("a name needs at least one letter", param_hint="--name")
@@ -75,6 +89,7 @@ def prune(
             engine=engine_of(engine, workers),
             folder=out,
             progress=bar,
+            limit=None if budget is None else Limit.of(budget),
             name=label,
         )
 

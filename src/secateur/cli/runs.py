@@ -5,6 +5,7 @@ recipe.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -16,7 +17,12 @@ import numpy as np
 from secateur import store
 from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
 from secateur.data import data_set, draw, load, restrict, with_columns
-from secateur.errors import InputError, NotEnoughReferencesError, StoreError
+from secateur.errors import (
+    InputError,
+    NotEnoughReferencesError,
+    SecateurWarning,
+    StoreError,
+)
 from secateur.spelling import parse
 from secateur.types import AUDIT
 
@@ -28,9 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_fit",
+    "common_part",
     "default_recipe",
     "engine",
     "log_spaced",
+    "made_part",
     "open_runs",
     "parse_attack",
     "parse_queries",
@@ -266,8 +274,47 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     return replace(records, origin=dict(origin)), membership
 
 
-def open_runs(folders: Sequence[Path], data_dir: Path | None) -> tuple[list[Fleet], Records, int]:
+def made_part(fleet: Fleet) -> Fleet:
+    """Return the models of a fleet that are there."""
+    missing = set(getattr(fleet.artifacts, "missing", tuple)())
+    return fleet.part([i for i in range(len(fleet)) if i not in missing]) if missing else fleet
+
+
+def common_part(fleets: Sequence[Fleet]) -> list[Fleet]:
+    """Return of each fleet the models that all of them have, and say how many those are.
+
+    Raises:
+        InputError: there is no target among them.
+    """
+    absent = {i for f in fleets for i in getattr(f.artifacts, "missing", tuple)()}
+    if not absent:
+        return list(fleets)
+    rows = [i for i in range(len(fleets[0])) if i not in absent]
+    roles = [fleets[0].membership.roles[i] for i in rows]
+    targets = roles.count("target")
+    if not targets:
+        raise InputError(
+            f"of {len(fleets[0])} models {len(rows)} are in every fleet, and no target is among "
+            "them; make more of them first"
+        )
+    warnings.warn(
+        f"of {len(fleets[0])} models {len(rows)} are in every fleet: {targets} targets and "
+        f"{len(rows) - targets} references; the rest was not made",
+        SecateurWarning,
+        stacklevel=2,
+    )
+    return [fleet.part(rows) for fleet in fleets]
+
+
+def open_runs(
+    folders: Sequence[Path], data_dir: Path | None, *, partial: bool = False
+) -> tuple[list[Fleet], Records, int]:
     """Open fleets of one draw with their recipes, their records and the first one's seed.
+
+    Args:
+        folders: of the fleets.
+        data_dir: where their data set's files lie.
+        partial: unfinished fleets too.
 
     Raises:
         StoreError: no fleet, an unfinished or damaged one, or data that are not those it was
@@ -287,7 +334,8 @@ def open_runs(folders: Sequence[Path], data_dir: Path | None) -> tuple[list[Flee
                 f"{folders[0]} and {folder} were trained on different records; before and after "
                 "must be one draw: prune the first fleet instead of training another"
             )
-        fleets.append(store.open_fleet(folder, recipe=parse_recipe(plan.pipeline[0])))
+        recipe = parse_recipe(plan.pipeline[0])
+        fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
     first = plans[0]
     records, _ = world(first.data, load(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from secateur.cli.options import (
+    budget_option,
     data_dir_option,
     engine_option,
     out_option,
@@ -47,6 +48,7 @@ __all__ = ["command"]
 )
 @seed_option
 @engine_option
+@budget_option
 @workers_option
 @out_option("Folder of the fleet; an unfinished one is resumed.")
 def command(**options: Any) -> None:
@@ -90,6 +92,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     workers: int,
     out: Path,
     engine: str = "auto",
+    budget: str | None = None,
     queries: str = "Queries()",
     columns: Path | None = None,
 ) -> Any:
@@ -108,7 +111,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     )
     from secateur.data import load
     from secateur.probe import SignalProbe
-    from secateur.train import Snapshots, train_fleet
+    from secateur.train import Limit, Snapshots, train_fleet
 
     asked = parse_queries(queries)
     everything = load(data, data_dir)
@@ -137,6 +140,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             snapshots=Snapshots(epochs=epochs, probe=probe, queries=asked) if epochs else None,
             folder=out,
             progress=bar,
+            limit=None if budget is None else Limit.of(budget),
         )
 
 

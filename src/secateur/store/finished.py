@@ -39,8 +39,8 @@ class StoredArtifacts(Sequence[Artifact]):
     Only the two models asked for last stay in memory.
     """
 
-    def __init__(self, entries: Sequence[tuple[Path, str, str]]) -> None:
-        """Hold (file, provenance digest, artifact digest) of each model."""
+    def __init__(self, entries: Sequence[tuple[Path, str, str | None]]) -> None:
+        """Hold (file, provenance digest, artifact digest where it is stated) of each model."""
         self._entries = tuple(entries)
         self._recent: tuple[tuple[int, Artifact], ...] = ()
 
@@ -61,6 +61,14 @@ class StoredArtifacts(Sequence[Artifact]):
         # replaced as one tuple, so that threads never see it half-changed
         self._recent = ((position, artifact), *others)[:_RECENT]
         return artifact
+
+    def part(self, indices: Sequence[int]) -> StoredArtifacts:
+        """Return some of the models, in this order."""
+        return StoredArtifacts([self._entries[i] for i in indices])
+
+    def missing(self) -> tuple[int, ...]:
+        """Return which models were not made yet."""
+        return tuple(i for i, (file, *_) in enumerate(self._entries) if not file.exists())
 
     def path(self, index: int) -> Path:
         """Return the file of a model, so that a worker can read it by itself."""
@@ -166,16 +174,19 @@ def _refuse_missing(folder: FleetFolder, keys: Sequence[str]) -> None:
         shown = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
         raise StoreError(
             f"{folder.path}: {len(missing)} of {len(keys)} models are missing ({shown}); run "
-            "`secateur train` or `secateur prune` again with the same arguments, it resumes there"
+            "`secateur train` or `secateur prune` again with the same arguments, it resumes there; "
+            "or prune and audit what is there with --partial"
         )
 
 
-def open_fleet(path: str | Path, *, recipe: Any = None) -> Fleet:
-    """Open a finished fleet; its models are read when they are asked for.
+def open_fleet(path: str | Path, *, recipe: Any = None, partial: bool = False) -> Fleet:
+    """Open a fleet; its models are read when they are asked for.
 
     Args:
         path: the fleet's folder.
         recipe: what trained it; its `build` makes the empty network. The file holds only its repr.
+        partial: open an unfinished fleet too; `artifacts.missing()` says which models are not
+            there, and `Fleet.part` leaves them out.
 
     Returns:
         The fleet, `artifacts` being a `StoredArtifacts`.
@@ -188,8 +199,9 @@ def open_fleet(path: str | Path, *, recipe: Any = None) -> Fleet:
     manifest = read_manifest(folder)
     plan, digests = manifest["plan"], manifest["artifacts"]
     keys = plan["key_digests"]
-    _refuse_missing(folder, keys)
-    if None in digests:
+    if not partial:
+        _refuse_missing(folder, keys)
+    if None in digests and not partial:
         raise StoreError(
             f"{folder.path}: all {len(keys)} models are there, but the run ended before the fleet "
             "was finished; run `secateur train` or `secateur prune` again with the same arguments"

@@ -6,6 +6,7 @@ from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
 from secateur.train.engines import Auto, Processes, Ray, Serial, Stacked
 from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.train.limit import Limit
 from secateur.train.model import Snapshots
 from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
 
@@ -17,6 +18,7 @@ __all__ = [
     "Engine",
     "Hook",
     "Left",
+    "Limit",
     "Moment",
     "Phase",
     "Processes",

@@ -4,12 +4,8 @@ module.
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +21,7 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.loop import TrainData, as_arrays, run_phases
 from secateur.train.recipe import Phase, Recipe, Transform
 from secateur.train.stack import StackData, run_stack
-from secateur.types import Artifact, Membership, Provenance, Records, derive_seed, digest_arrays
+from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
     from secateur.protocols import Probe
@@ -34,13 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Job",
-    "Shard",
     "Snapshots",
-    "apply_to_module",
+    "Start",
+    "artifact_of",
+    "ended",
     "initial_module",
     "make_model",
-    "make_shard",
+    "phases_of",
     "rehearse",
+    "snapshot_taker",
+    "start_of",
 ]
 
 
@@ -93,9 +92,11 @@ def initial_module(recipe: Recipe, seed: int) -> nn.Module:
         return recipe.build()
 
 
-def _snapshot_taker(
+def snapshot_taker(
     snapshots: Snapshots, records: Records, kept: dict[str, list[np.ndarray[Any, Any]]]
 ) -> AfterEpoch:
+    """Return what keeps a probe's arrays after the chosen epochs, in `kept`."""
+
     def take(module: nn.Module, epoch: int) -> None:
         if epoch in snapshots.epochs:
             found = [
@@ -161,42 +162,7 @@ def rehearse(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shard:
-    """Models that are made in one task: one by one, or stacked, as one batched computation.
-
-    `device` is where a stack is trained, such as `cpu` or `cuda:0`.
-    """
-
-    jobs: tuple[Job, ...]
-    stacked: bool = False
-    device: str = "cpu"
-
-
-def make_shard(
-    records: Records, membership: Membership, shard: Shard
-) -> list[tuple[Artifact | str, float]]:
-    """Make the models of a shard.
-
-    Returns:
-        For each job its model, or the model's digest when it was written to `job.path`, and its
-        CPU seconds (of a stack, an equal share).
-    """
-    if not shard.stacked:
-        return [_timed(records, membership, job) for job in shard.jobs]
-    begun = time.process_time()
-    made = _make_stack(records, membership, shard)
-    seconds = (time.process_time() - begun) / len(shard.jobs)
-    return [(one, seconds) for one in made]
-
-
-def _timed(records: Records, membership: Membership, job: Job) -> tuple[Artifact | str, float]:
-    begun = time.process_time()
-    made = make_model(records, membership, job)
-    return made, time.process_time() - begun
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Start:
+class Start:
     """A model before its first step."""
 
     module: nn.Module
@@ -205,7 +171,8 @@ class _Start:
     seed: int
 
 
-def _start(job: Job) -> _Start:
+def start_of(job: Job) -> Start:
+    """Return a job's model as its seed, or its parent, makes it."""
     module = initial_module(job.recipe, job.seed)
     initial = {k: v.detach().clone() for k, v in module.named_parameters()}
     step = "train" if job.transform is None else "transform"
@@ -214,25 +181,26 @@ def _start(job: Job) -> _Start:
         parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
         assert parent is not None  # every such job has one
         module.load_state_dict(rebuild(parent, job.recipe.build).state_dict())
-    return _Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
+    return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
 
 
-def _phases(job: Job) -> tuple[Phase, ...]:
+def phases_of(job: Job) -> tuple[Phase, ...]:
+    """Return what happens to a job's model, in order."""
     return job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
 
 
-def _ended(
+def ended(
     job: Job,
-    start: _Start,
+    start: Start,
     trained: Trained,
     kept: Mapping[str, list[np.ndarray[Any, Any]]],
 ) -> Artifact | str:
     """Return the finished model, or write it and return its digest."""
-    artifact = _artifact(
+    artifact = artifact_of(
         start.module, trained, builder=repr(job.recipe.build), key=job.key, kept=kept
     )
     parent = start.parent
-    if parent is not None and not any(phase.trains for phase in _phases(job)):
+    if parent is not None and not any(phase.trains for phase in phases_of(job)):
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
         artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
@@ -244,8 +212,8 @@ def _ended(
 
 def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
     """Make one model; return it, or its digest when it was written to `job.path`."""
-    start = _start(job)
-    phases = _phases(job)
+    start = start_of(job)
+    phases = phases_of(job)
     device = next(start.module.parameters()).device
     pools = {pool for phase in phases for pool in phase.streams}
     kept: dict[str, list[np.ndarray[Any, Any]]] = {}
@@ -257,54 +225,12 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
         streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
         context=(start.initial, prunable(start.module)),
         seed=start.seed,
-        after_epoch=None
-        if job.snapshots is None
-        else _snapshot_taker(job.snapshots, records, kept),
+        after_epoch=None if job.snapshots is None else snapshot_taker(job.snapshots, records, kept),
     )
-    return _ended(job, start, trained, kept)
+    return ended(job, start, trained, kept)
 
 
-def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[Artifact | str]:
-    """Make all models of a shard at once."""
-    device = torch.device(shard.device)
-    first = shard.jobs[0]
-    starts = [_start(job) for job in shard.jobs]
-    for start in starts:
-        start.module.to(device)
-    phases = _phases(first)
-    kept: list[dict[str, list[np.ndarray[Any, Any]]]] = [{} for _ in shard.jobs]
-
-    def take(modules: Sequence[nn.Module], epoch: int) -> None:
-        for module, into in zip(modules, kept, strict=True):
-            assert first.snapshots is not None  # see below
-            _snapshot_taker(first.snapshots, records, into)(module, epoch)
-
-    pools = {pool for phase in phases for pool in phase.streams}
-    members = [membership.members(job.model) for job in shard.jobs]
-    trained = run_stack(
-        [start.module for start in starts],
-        phases,
-        first.recipe,
-        StackData.of(records, members, device),
-        streams={
-            pool: StackData.of(records, [membership.pool(pool)] * len(starts), device)
-            for pool in pools
-        },
-        context=([_on(start.initial, device) for start in starts], prunable(starts[0].module)),
-        seeds=[start.seed for start in starts],
-        after_epoch=None if first.snapshots is None else take,
-    )
-    return [
-        _ended(job, start, one, into)
-        for job, start, one, into in zip(shard.jobs, starts, trained, kept, strict=True)
-    ]
-
-
-def _on(tensors: Tensors, device: torch.device) -> Tensors:
-    return {name: value.to(device) for name, value in tensors.items()}
-
-
-def _artifact(
+def artifact_of(
     module: nn.Module,
     trained: Trained,
     *,
@@ -312,6 +238,7 @@ def _artifact(
     key: Mapping[str, Any],
     kept: Mapping[str, list[np.ndarray[Any, Any]]] | None = None,
 ) -> Artifact:
+    """Return a trained module as an artifact."""
     return Artifact(
         tensors=tensors_of(module),
         builder=builder,
@@ -320,58 +247,3 @@ def _artifact(
         history=as_arrays(trained.left.history),
         snapshots={k: np.stack(v) for k, v in (kept or {}).items()},
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Copy:
-    """Builds a copy of a module that a user handed in."""
-
-    module: nn.Module
-
-    def __call__(self) -> nn.Module:
-        return copy.deepcopy(self.module)
-
-
-def apply_to_module(
-    transform: Transform, module: nn.Module, records: Records, seed: int
-) -> Artifact:
-    """Apply a transform to a copy of a user's module; all records are members."""
-    recipe = Recipe(build=_Copy(module=module))
-    everyone = np.ones((1, len(records)), dtype=np.bool_)
-    indices = np.arange(len(records))
-    fitted = copy.deepcopy(module)
-    phases = transform.phases(recipe)
-    pools = sorted({pool for phase in phases for pool in phase.streams})
-    if pools:
-        raise MethodError(
-            f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"
-            f" membership"
-        )
-    if transform.fresh:
-        raise MethodError(
-            f"{type(transform).__name__} trains from fresh weights; give train_fleet a recipe, "
-            f"then apply it to the fleet"
-        )
-    initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
-    device = next(fitted.parameters()).device
-    with one_thread():
-        trained = run_phases(
-            fitted,
-            phases,
-            recipe,
-            TrainData.of(records, indices, device),
-            streams={},
-            context=(initial, prunable(fitted)),
-            seed=derive_seed(seed, "transform"),
-        )
-    key = {
-        "step": "transform",
-        "method": repr(transform),
-        "revision": transform.revision,
-        "records": records.digest,
-        "members": hashlib.sha256(np.packbits(everyone).tobytes()).hexdigest(),
-        "parent": digest_arrays(tensors_of(module)),
-        "seed": seed,
-        "torch": version("torch"),
-    }
-    return _artifact(fitted, trained, builder=type(module).__qualname__, key=key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -134,6 +134,18 @@ class Membership:
     def pool(self, name: str) -> IntArray:
         """Return the record indices of a pool, empty when there is no such pool."""
         return self.pools.get(name, np.array([], dtype=np.int64))
+
+    def part(self, models: Sequence[int]) -> Membership:
+        """Return the membership of some of the models, in this order."""
+        rows = list(models)
+        return Membership(
+            inside=self.inside[rows],
+            roles=tuple(self.roles[i] for i in rows),
+            pools=self.pools,
+            units=self.units,
+            seed=self.seed,
+            drawn=self.drawn,
+        )
 
     def members(self, model: int) -> IntArray:
         """Return the sorted indices of the records that a model trained on."""

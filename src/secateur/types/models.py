@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,17 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.artifacts)
 
+    def part(self, models: Sequence[int]) -> Fleet:
+        """Return a fleet of some of the models, in this order."""
+        subset = getattr(self.artifacts, "part", None)
+        rows = list(models)
+        return replace(
+            self,
+            artifacts=subset(rows) if subset else [self.artifacts[i] for i in rows],
+            membership=self.membership.part(rows),
+            costs=tuple(self.costs[i] for i in rows) if self.costs else (),
+        )
+
     def check_records(self, records: Records) -> None:
         """Refuse records that are not those of the fleet, as far as its models say.
 
@@ -110,7 +121,9 @@ class Fleet:
         n = self.membership.inside.shape[1]
         if len(records) != n:
             raise InputError(f"{len(records)} records, but the fleet's membership is over {n}")
-        stated = self.artifacts[0].provenance.key.get("records")
+        missing: tuple[int, ...] = getattr(self.artifacts, "missing", tuple)()
+        there = set(range(len(self))) - set(missing)
+        stated = self.artifacts[min(there)].provenance.key.get("records") if there else None
         if stated is not None and stated != records.digest:
             raise InputError(
                 f"the fleet {self.name!r} was trained on records with the digest {stated}, these "

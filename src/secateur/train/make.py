@@ -1,0 +1,333 @@
+"""Make a plan's models with an engine: in memory, or in a folder where they are found again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, overload
+
+from secateur import store
+from secateur.errors import (
+    BudgetSpentError,
+    InputError,
+    InterruptedRunError,
+    MethodError,
+    SecateurError,
+)
+from secateur.train.engines import Processes, Ray, Serial, Stacked
+from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
+from secateur.train.engines.cut import cut
+from secateur.train.limit import Limit
+from secateur.train.loop import steps_of
+from secateur.train.model import Job, rehearse
+from secateur.train.plan import Plan
+from secateur.train.shard import Shard, make_shard
+from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
+
+if TYPE_CHECKING:
+    from secateur.parallel import TaskResult
+    from secateur.protocols import Progress
+
+__all__ = ["AnyEngine", "Engine", "Place", "absent_of", "make", "shards_of"]
+
+AnyEngine = Serial | Processes | Stacked | Ray
+Engine = AnyEngine | Auto | Literal["auto", "serial", "processes", "stacked", "ray"]
+
+_NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
+    "auto": Auto,
+    "serial": Serial,
+    "processes": Processes,
+    "stacked": Stacked,
+    "ray": Ray,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a fleet is made: engine, folder (None: in memory), and who is told of progress."""
+
+    engine: Engine
+    folder: Path | None
+    progress: Progress | None
+    limit: Limit | None = None
+
+    def resolved(self, plan: Plan, records: Records, membership: Membership) -> Choice:
+        """Return the engine itself; `auto` keeps what an unfinished folder was begun with.
+
+        Raises:
+            InputError: an unknown engine.
+        """
+        engine = self.engine
+        if isinstance(engine, str):
+            if engine not in _NAMED:
+                raise InputError(
+                    f"unknown engine {engine!r}; there are {', '.join(map(repr, _NAMED))}"
+                )
+            engine = _NAMED[engine]()
+        if not isinstance(engine, Auto):
+            return Choice(engine=engine, rates={})
+        begun = None if self.folder is None else store.begun_engine(self.folder)
+        if begun is not None:
+            return Choice(engine=engine_of_route(begun, engine.workers), rates={})
+        return choose(plan.recipe, plan.transform, records, membership, workers=engine.workers)
+
+
+def absent_of(fleet: Fleet | None) -> tuple[int, ...]:
+    """Return the models of a partly made fleet that are not there."""
+    missing = getattr(fleet.artifacts, "missing", None) if fleet is not None else None
+    return tuple(missing()) if missing else ()
+
+
+def _jobs(
+    plan: Plan, records: Records, membership: Membership, parent: Fleet | None, seed: int
+) -> list[Job]:
+    stored = None if parent is None else getattr(parent.artifacts, "path", None)
+    jobs = []
+    for model in range(len(membership)):
+        model_seed = derive_seed(seed, "model", model)
+        key = plan.key(records, membership, model, model_seed)
+        start: Artifact | Path | None = None
+        if parent is not None and plan.needs_parent:
+            start = stored(model) if stored else parent.artifacts[model]
+            key["parent"] = _key_digest(parent, model)
+        jobs.append(
+            Job(
+                recipe=plan.recipe,
+                transform=plan.transform,
+                model=model,
+                seed=model_seed,
+                key=key,
+                parent=start,
+                snapshots=plan.snapshots,
+            )
+        )
+    return jobs
+
+
+def _key_digest(fleet: Fleet, model: int) -> str:
+    stored = getattr(fleet.artifacts, "key_digest", None)
+    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
+
+
+def make(
+    plan: Plan,
+    records: Records,
+    membership: Membership,
+    parent: Fleet | None,
+    seed: int,
+    place: Place,
+) -> Fleet:
+    """Make every model of a plan, or those that are not found in the folder.
+
+    Args:
+        plan: what is made.
+        records: all records.
+        membership: who trains on what.
+        parent: the fleet that a transform starts from.
+        seed: of the fleet.
+        place: with which engine, and where.
+
+    Raises:
+        InputError: lengths disagree, an unknown engine, a limit without a folder.
+        InterruptedRunError: stopped by the user, or by the limit.
+    """
+    if len(records) != membership.inside.shape[1]:
+        raise InputError(
+            f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
+        )
+    if place.limit is not None and place.folder is None:
+        raise InputError("a limit needs a folder, where the run can go on another time")
+    choice = place.resolved(plan, records, membership)
+    engine = choice.engine
+    shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
+    if place.folder is not None:
+        absent = set(absent_of(parent)) if plan.needs_parent else set()
+        return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
+    models = len(membership)
+    made: dict[int, tuple[Artifact | str, float]] = {}
+
+    def note(index: int, result: TaskResult) -> None:
+        made.update(zip((job.model for job in shards[index].jobs), result.value, strict=True))
+        if place.progress is not None:
+            place.progress(len(made), models, plan.name)
+
+    if place.progress is not None:
+        place.progress(0, models, plan.name)
+    engine.run(make_shard, shards, shared=(records, membership), on_result=note)
+    return Fleet(
+        artifacts=[cast("Artifact", made[i][0]) for i in range(models)],
+        membership=membership,
+        name=plan.name,
+        pipeline=plan.pipeline,
+        costs=tuple(made[i][1] for i in range(models)),
+        recipe=plan.recipe,
+        snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
+        engine=engine.route,
+    )
+
+
+def shards_of(
+    plan: Plan,
+    records: Records,
+    membership: Membership,
+    parent: Fleet | None,
+    *,
+    seed: int,
+    engine: AnyEngine,
+) -> list[Shard]:
+    """Return what an engine would make for this plan, cut as it cuts it."""
+    return _shards(_jobs(plan, records, membership, parent, seed), membership, engine)
+
+
+def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> list[Shard]:
+    """Cut the jobs; those of a stack get its models into their keys."""
+    stack = engine.stack if isinstance(engine, Ray) else engine
+    if not isinstance(stack, Stacked):
+        return [Shard(jobs=(job,)) for job in jobs]
+    recipe = jobs[0].recipe
+    _refuse_unstackable(jobs[0])
+    steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
+    shards = []
+    for models in cut(steps, stack.models):
+        mates = [Provenance(key=jobs[i].key).digest for i in models]
+        together = hashlib.sha256("".join(mates).encode()).hexdigest()
+        own = [
+            replace(
+                jobs[i],
+                key={**jobs[i].key, "route": f"{stack.route}, place {place} of stack {together}"},
+            )
+            for place, i in enumerate(models)
+        ]
+        shards.append(Shard(jobs=tuple(own), stacked=True, device=stack.device))
+    return shards
+
+
+def _refuse_unstackable(job: Job) -> None:
+    phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
+    for phase in phases:
+        optimiser = phase.optimiser or job.recipe.optimiser
+        if not getattr(optimiser, "elementwise", False):
+            raise MethodError(
+                f"{optimiser!r} does not say that it changes each weight by itself "
+                "(`elementwise`), so models cannot be stacked; train them with engine='processes'"
+            )
+
+
+def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
+    """Return a shard whose worker writes its models."""
+    jobs = (replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs)
+    return replace(shard, jobs=tuple(jobs))
+
+
+@dataclass(frozen=True)
+class _Sent(Sequence[Shard]):
+    """Shards for workers without our disks: parents are read when a shard is given out."""
+
+    shards: Sequence[Shard]
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    @overload
+    def __getitem__(self, index: int) -> Shard: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Shard]: ...
+    def __getitem__(self, index: int | slice) -> Shard | Sequence[Shard]:
+        if isinstance(index, slice):
+            return _Sent(self.shards[index])
+        shard = self.shards[index]
+        jobs = (
+            replace(job, parent=store.read_artifact(job.parent))
+            if isinstance(job.parent, Path)
+            else job
+            for job in shard.jobs
+        )
+        return replace(shard, jobs=tuple(jobs))
+
+
+def _make_on_disk(
+    plan: Plan,
+    shards: Sequence[Shard],
+    shared: tuple[Records, Membership],
+    seed: int,
+    choice: Choice,
+    place: Place,
+    absent: AbstractSet[int],
+) -> Fleet:
+    engine = choice.engine
+    folder = place.folder
+    assert folder is not None  # the caller looked
+    records, membership = shared
+    jobs = sorted((job for shard in shards for job in shard.jobs), key=lambda job: job.model)
+    fleet_plan = store.FleetPlan(
+        name=plan.name,
+        pipeline=plan.pipeline,
+        builder_repr=repr(plan.recipe.build),
+        membership=membership,
+        records_digest=records.digest,
+        data=records.origin,
+        keys=tuple(job.key for job in jobs),
+        seed=seed,
+        engine=engine.route,
+        snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
+    )
+    stacked = isinstance(engine, Stacked) or (isinstance(engine, Ray) and engine.models > 1)
+    rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
+    store.create_fleet(folder, fleet_plan)
+    if choice.rates:
+        store.note_choice(folder, engine=engine.route, rates=choice.rates)
+    keys = fleet_plan.key_digests
+    there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
+    todo = [
+        shard
+        for shard in shards
+        if not {job.model for job in shard.jobs} <= there
+        and not {job.model for job in shard.jobs} & absent
+    ]
+    begun, before = time.monotonic(), len(there)
+    remote = isinstance(engine, Ray)  # its workers may see none of our disks
+    work: Sequence[Shard] = (
+        _Sent(todo) if remote else [_with_paths(shard, folder, keys) for shard in todo]
+    )
+
+    def note(index: int, result: TaskResult) -> None:
+        for job, (made, seconds) in zip(todo[index].jobs, result.value, strict=True):
+            if isinstance(made, Artifact):
+                store.write_artifact(store.model_path(folder, keys[job.model]), made)
+            there.add(job.model)
+            store.note_cost(folder, keys[job.model], cpu_seconds=seconds)
+        if place.progress is not None:
+            place.progress(len(there), len(jobs), plan.name)
+        more = len(there) < len(jobs) - len(absent)
+        limit = place.limit
+        if limit and more and limit.spent(begun=begun, models=len(there) - before):
+            raise BudgetSpentError(
+                f"the budget of {limit} is spent: {len(there)} of {len(jobs)} models of "
+                f"{plan.name!r} are in {folder}; the same call, or the same command, goes on from "
+                "there; --partial prunes and audits what is there"
+            )
+
+    if place.progress is not None:
+        place.progress(len(there), len(jobs), plan.name)
+    try:
+        engine.run(make_shard, work, shared=shared, on_result=note)
+    except BudgetSpentError:
+        raise
+    except SecateurError:
+        if not any(store.has_model(folder, key) for key in keys):
+            store.remove_unstarted_fleet(folder)
+        raise
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            f"stopped with {len(there)} of {len(jobs)} models of {plan.name!r} finished, in "
+            f"{folder}; the same call, or the same command, goes on from there to the same result"
+        ) from error
+    if len(there) < len(jobs):
+        return store.open_fleet(folder, recipe=plan.recipe, partial=True)
+    digests = [store.read_artifact(store.model_path(folder, key)).digest for key in keys]
+    store.finish_fleet(folder, digests=digests)
+    return store.open_fleet(folder, recipe=plan.recipe)

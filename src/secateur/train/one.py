@@ -1,0 +1,83 @@
+"""Apply a transform to one module of a user's."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from secateur.errors import MethodError
+from secateur.models import prunable, tensors_of
+from secateur.train.engines.serial import one_thread
+from secateur.train.loop import TrainData, run_phases
+from secateur.train.recipe import Recipe, Transform
+from secateur.types import Artifact, Records, derive_seed, digest_arrays
+
+if TYPE_CHECKING:
+    pass
+
+from secateur.train.model import (
+    artifact_of,
+)
+
+__all__ = ["apply_to_module"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    """Builds a copy of a module that a user handed in."""
+
+    module: nn.Module
+
+    def __call__(self) -> nn.Module:
+        return copy.deepcopy(self.module)
+
+
+def apply_to_module(
+    transform: Transform, module: nn.Module, records: Records, seed: int
+) -> Artifact:
+    """Apply a transform to a copy of a user's module; all records are members."""
+    recipe = Recipe(build=_Copy(module=module))
+    everyone = np.ones((1, len(records)), dtype=np.bool_)
+    indices = np.arange(len(records))
+    fitted = copy.deepcopy(module)
+    phases = transform.phases(recipe)
+    pools = sorted({pool for phase in phases for pool in phase.streams})
+    if pools:
+        raise MethodError(
+            f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"
+            f" membership"
+        )
+    if transform.fresh:
+        raise MethodError(
+            f"{type(transform).__name__} trains from fresh weights; give train_fleet a recipe, "
+            f"then apply it to the fleet"
+        )
+    initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
+    device = next(fitted.parameters()).device
+    with one_thread():
+        trained = run_phases(
+            fitted,
+            phases,
+            recipe,
+            TrainData.of(records, indices, device),
+            streams={},
+            context=(initial, prunable(fitted)),
+            seed=derive_seed(seed, "transform"),
+        )
+    key = {
+        "step": "transform",
+        "method": repr(transform),
+        "revision": transform.revision,
+        "records": records.digest,
+        "members": hashlib.sha256(np.packbits(everyone).tobytes()).hexdigest(),
+        "parent": digest_arrays(tensors_of(module)),
+        "seed": seed,
+        "torch": version("torch"),
+    }
+    return artifact_of(fitted, trained, builder=type(module).__qualname__, key=key)

@@ -1,0 +1,105 @@
+"""Models that are made in one task, one by one or stacked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from secateur.models import prunable
+from secateur.train.stack import StackData, run_stack
+from secateur.types import Artifact, Membership, Records
+
+if TYPE_CHECKING:
+    from secateur.train.hooks import Tensors
+
+from secateur.train.model import (
+    Job,
+    ended,
+    make_model,
+    phases_of,
+    snapshot_taker,
+    start_of,
+)
+
+__all__ = ["Shard", "make_shard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Models that are made in one task: one by one, or stacked, as one batched computation.
+
+    `device` is where a stack is trained, such as `cpu` or `cuda:0`.
+    """
+
+    jobs: tuple[Job, ...]
+    stacked: bool = False
+    device: str = "cpu"
+
+
+def make_shard(
+    records: Records, membership: Membership, shard: Shard
+) -> list[tuple[Artifact | str, float]]:
+    """Make the models of a shard.
+
+    Returns:
+        For each job its model, or the model's digest when it was written to `job.path`, and its
+        CPU seconds (of a stack, an equal share).
+    """
+    if not shard.stacked:
+        return [_timed(records, membership, job) for job in shard.jobs]
+    begun = time.process_time()
+    made = _make_stack(records, membership, shard)
+    seconds = (time.process_time() - begun) / len(shard.jobs)
+    return [(one, seconds) for one in made]
+
+
+def _timed(records: Records, membership: Membership, job: Job) -> tuple[Artifact | str, float]:
+    begun = time.process_time()
+    made = make_model(records, membership, job)
+    return made, time.process_time() - begun
+
+
+def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[Artifact | str]:
+    """Make all models of a shard at once."""
+    device = torch.device(shard.device)
+    first = shard.jobs[0]
+    starts = [start_of(job) for job in shard.jobs]
+    for start in starts:
+        start.module.to(device)
+    phases = phases_of(first)
+    kept: list[dict[str, list[np.ndarray[Any, Any]]]] = [{} for _ in shard.jobs]
+
+    def take(modules: Sequence[nn.Module], epoch: int) -> None:
+        for module, into in zip(modules, kept, strict=True):
+            assert first.snapshots is not None  # see below
+            snapshot_taker(first.snapshots, records, into)(module, epoch)
+
+    pools = {pool for phase in phases for pool in phase.streams}
+    members = [membership.members(job.model) for job in shard.jobs]
+    trained = run_stack(
+        [start.module for start in starts],
+        phases,
+        first.recipe,
+        StackData.of(records, members, device),
+        streams={
+            pool: StackData.of(records, [membership.pool(pool)] * len(starts), device)
+            for pool in pools
+        },
+        context=([_on(start.initial, device) for start in starts], prunable(starts[0].module)),
+        seeds=[start.seed for start in starts],
+        after_epoch=None if first.snapshots is None else take,
+    )
+    return [
+        ended(job, start, one, into)
+        for job, start, one, into in zip(shard.jobs, starts, trained, kept, strict=True)
+    ]
+
+
+def _on(tensors: Tensors, device: torch.device) -> Tensors:
+    return {name: value.to(device) for name, value in tensors.items()}
