@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow paper bench demo docs
+.PHONY: help setup check test slow paper cluster bench demo docs
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -44,6 +44,10 @@ slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
 
 paper: $(STAMP) ## reproductions of published figures
 	$(BIN)/python -m pytest -q -m paper --timeout 0 tests
+
+cluster: $(STAMP) ## fleets on Ray, with a killed worker and with two nodes (installs ray)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ray
+	$(BIN)/python -m pytest -q -m cluster tests
 
 bench: $(STAMP) ## speed, as ratios within one run
 	$(BIN)/python -m benchmarks

@@ -12,7 +12,6 @@ from secateur.report.words import answer
 from secateur.types import Report
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- demo table -->", "<!-- /demo table -->"
 
 
 def markdown_table(report: Report) -> str:
@@ -107,8 +106,79 @@ def lenet_page(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def put_between(path: Path, mark: str, block: str) -> None:
+    """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` in a page."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    text = path.read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        sys.exit(f"{path.name} needs the marks {begin} and {end}")
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    store.write_text(path, f"{head}{begin}\n{block}\n{end}{tail}")
+
+
+def made_by(found: dict[str, Any]) -> str:
+    """Return one line that says how and where a benchmark was run."""
+    machine = found["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
+    return (
+        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores, "
+        f"{', '.join(machine['flags'])}; {versions}."
+    )
+
+
+def fleet_block(found: dict[str, Any]) -> str:
+    """Return the table of `benchmarks.fleet`."""
+    lines = [
+        "Models x records per second of running workers, and the ratio to a plain loop (one "
+        "process, a DataLoader without workers, torch's own Adam, the better of one thread and one "
+        "per core) of the same round: median (smallest to largest) of "
+        f"{found['rounds']} rounds. Peak: share of the matrix-product peak of the cores in use, "
+        f"which is {found['peak_gflops_per_core']:.0f} GFLOP/s a core. Workers start in "
+        f"{found['start_up_seconds']:.1f} s, once per fleet.",
+        "",
+        "| network | parameters | route | rate | ratio | peak % | MB a worker |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        for name, route in row["routes"].items():
+            ratio = route["ratio"]
+            lines.append(
+                f"| {row['case']} | {row['parameters']:,} | {name} | "
+                f"{route['rate']['median']:,.0f} | {ratio['median']:.2f} "
+                f"({ratio['min']:.2f} to {ratio['max']:.2f}) | "
+                f"{100 * route['share_of_peak']:.0f} | {route['megabytes']:.0f} |"
+            )
+    chosen = "; ".join(f"{row['case']}: {row['auto']['chosen']}" for row in found["rows"])
+    return "\n".join([*lines, "", f"What `auto` chose: {chosen}.", "", made_by(found)])
+
+
+def references_block(found: dict[str, Any]) -> str:
+    """Return the table of `benchmarks.references`."""
+    lines = [
+        f"Location-30, MLP 446-512-256-128-30, 1,000 members, then `{found['method']}`: wall "
+        "seconds per reference, with the start of workers and the writing of models.",
+        "",
+        "| engine | references | s each | to train | ADMM and retraining | bytes a model |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{row['engine']}` | {row['references']} | {row['seconds_per_reference']:.2f} | "
+        f"{row['dense_seconds_per_reference']:.2f} | {row['admm_seconds_per_reference']:.2f} | "
+        f"{row['bytes_per_model']:,.0f} |"
+        for row in found["rows"]
+    ]
+    gain = f"The second core gains {found['second_core']:.2f}x (processes)."
+    return "\n".join([*lines, "", gain, "", made_by(found)])
+
+
 def main() -> None:
-    """Write every page, and the table between the README's marks."""
+    """Write every page, and the tables between marks."""
+    for name, block in (("fleet", fleet_block), ("references", references_block)):
+        path = ROOT / "results" / "benchmarks" / f"{name}.json"
+        if path.exists():
+            found = store.read_document(path, what="secateur benchmark")
+            put_between(ROOT / "docs" / "scaling.md", name, block(found))
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         found = store.read_document(path, what="secateur experiment")
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
@@ -120,19 +190,13 @@ def main() -> None:
         store.write_text(target, page(path.stem, report))
         print(target.relative_to(ROOT))
     demo = ROOT / "results" / "demo.json"
-    readme = ROOT / "README.md"
     if demo.exists():
-        text = readme.read_text(encoding="utf-8")
-        if BEGIN not in text or END not in text:
-            sys.exit(f"README.md needs the marks {BEGIN} and {END}")
-        head, rest = text.split(BEGIN, 1)
-        tail = rest.split(END, 1)[1]
         report = store.read_report(demo)
         said = "\n".join(
             f"- {sentence}" for sentence in answer(report) if " admm" in f" {sentence}"
         )
         block = f"{markdown_table(report)}\n\nWhat it says of ADMM, in its own words:\n\n{said}"
-        store.write_text(readme, f"{head}{BEGIN}\n{block}\n{END}{tail}")
+        put_between(ROOT / "README.md", "demo table", block)
 
 
 if __name__ == "__main__":

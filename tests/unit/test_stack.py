@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,15 +31,19 @@ from secateur.probe.signals import SignalProbe
 from secateur.train import (
     SGD,
     Adam,
+    Auto,
     RandomCrop,
     RandomFlip,
     RandomShift,
     Recipe,
+    Serial,
     Snapshots,
     Stacked,
     apply,
     train_fleet,
 )
+from secateur.train.engines import ONE_BY_ONE
+from secateur.train.engines.auto import choose, even
 from secateur.train.engines.cut import cut
 from secateur.train.hooks import Hook, Left
 from secateur.train.loop import TrainData, batches, run_phases, steps_of
@@ -443,6 +448,34 @@ def test_auto_keeps_the_engine_that_a_folder_was_begun_with(world, tmp_path):
     train_fleet(small_recipe(), *world, seed=0, engine=FEW, folder=tmp_path / "f")
     again = train_fleet(small_recipe(), *world, seed=0, engine="auto", folder=tmp_path / "f")
     assert again.engine == FEW.route
+
+
+def test_auto_records_what_it_measured_and_gives_every_core_the_same_stacks(world, tmp_path):
+    fleet = train_fleet(
+        small_recipe(), *world, seed=0, engine=Auto(workers=1), folder=tmp_path / "f"
+    )
+    chosen = json.loads((tmp_path / "f" / "context.json").read_text())["chosen"]
+    assert chosen["engine"] == fleet.engine
+    assert set(chosen["rates"]) >= {"one by one", "stacks of 4"}
+    assert min(chosen["rates"].values()) > 0
+
+
+def test_auto_trains_one_by_one_what_cannot_be_stacked(world):
+    recipe = replace(small_recipe(), hooks=(Branching(),))
+    choice = choose(recipe, None, *world)
+    assert choice.engine.route == ONE_BY_ONE and list(choice.rates) == ["one by one"]
+    few = choose(small_recipe(), None, world[0], world[1].part([0, 1]))
+    assert few.engine == Serial()
+
+
+@pytest.mark.parametrize(
+    ("models", "size", "cores", "expected"),
+    [(40, 16, 2, 20), (128, 16, 2, 16), (64, 32, 2, 32), (5, 4, 2, 3), (6, 4, 1, 3), (4, 4, 8, 2)],
+)
+def test_stacks_are_spread_evenly_over_cores(models, size, cores, expected):
+    found = even(models, size, cores)
+    assert found == expected
+    assert len(cut([1] * models, found)) % cores == 0 or models <= 2 * cores
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from secateur.train.recipe import Recipe, Transform
     from secateur.types import Membership, Records
 
-__all__ = ["Auto", "Choice", "choose", "engine_of_route"]
+__all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
 
 STEPS = 4
 SIZES = (4, 16, 32)
@@ -118,11 +118,11 @@ def choose(
                 best, fastest = size, rate
     if not best:
         return Choice(engine=one_by_one, rates=rates)
-    engine = Stacked(models=_even(models, best, cores), workers=workers)
+    engine = Stacked(models=even(models, best, cores), workers=workers)
     return Choice(engine=engine, rates=rates)
 
 
-def _even(models: int, size: int, cores: int) -> int:
+def even(models: int, size: int, cores: int) -> int:
     """Return a size near this one that gives every core the same number of stacks."""
     rounds = max(1, round(models / (size * cores)))
     return max(2, -(-models // (rounds * cores)))

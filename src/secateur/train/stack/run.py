@@ -173,7 +173,7 @@ class _Stack:
 
     def _one_epoch(self, phase: Phase, states: list[Tensors], optimisers: Optimisers) -> Tensor:
         """Take every model through its records once; return each one's last loss."""
-        losses = torch.zeros(self.models)
+        losses = torch.zeros(self.models, device=self.data.inputs.device)
         for step in steps_of_epoch(self.data.rows, self.recipe.batch_size, self.orders):
             active = self._from(step.first)
             own = [from_model(state, step.first) for state in states]
