@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from secateur.errors import NotFiniteError
-from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
+from secateur.train.hooks import Left, Moment, overrides
 from secateur.train.loop import Trained, check_streams, diverged, learning_rate, steps_of
 from secateur.train.stack import lift
+from secateur.train.stack.batches import Draws, Reader, hook_losses, mean_losses
 from secateur.train.stack.data import StackData, Step, steps_of_epoch
 from secateur.train.stack.forward import forward_of, set_momentum
 from secateur.train.stack.layers import Context
@@ -64,7 +64,7 @@ class _Stack:
         self.models = len(modules)
         self.recipe = recipe
         self.data = data
-        self.streams = streams
+        self.reader = Reader(data=data, streams=streams)
         self.seeds = seeds
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
@@ -195,16 +195,17 @@ class _Stack:
         optimisers: Optimisers,
     ) -> Tensor:
         """Take one step of the active models; `states` are theirs, and are replaced in the list."""
-        each, batch = self._batch(phase, states, active, step)
+        drawn = Draws(orders=self.orders[step.first :], noise=self.noise[step.first :])
+        each, batch = self.reader.batch(phase.hooks, states, active.now, step, drawn, phase.streams)
         context = replace(active.context, sizes=step.sizes)
         if not phase.trains:
             self._show(context, batch.inputs, step)
             return torch.zeros(len(step.where))
         logits = self.network(context, batch.inputs)
-        losses = self._losses(batch, logits, step.sizes)
+        losses = mean_losses(logits, batch.labels, step.sizes, self.recipe.label_smoothing)
         for state, hook in zip(states, phase.hooks, strict=True):
             if overrides(hook, "loss"):
-                losses = _hook_losses(hook, state, active.now, (batch, each), logits, losses)
+                losses = hook_losses(hook, state, active.now, (batch, each), logits, losses)
         params = active.now.params
         torch.autograd.backward([losses.sum()])
         grads = {n: p.grad for n, p in params.items() if p.grad is not None}
@@ -221,66 +222,6 @@ class _Stack:
                     states[i], new = lift.lifted(hook, "after_step", states[i], active.now)
                     _take_over(params, new, phase)
         return losses.detach()
-
-    def _batch(
-        self, phase: Phase, states: list[Tensors], active: _Active, step: Step
-    ) -> tuple[list[Batch], Batch]:
-        """Return the batch after all hooks: per model where sizes differ, and stacked."""
-        drawn = {
-            pool: torch.stack(
-                [
-                    rows[torch.from_numpy(rng.integers(len(rows), size=size)).to(rows.device)]
-                    for rows, rng in zip(
-                        self.streams[pool].rows[step.first :],
-                        self.orders[step.first :],
-                        strict=True,
-                    )
-                ]
-            )
-            for pool, size in phase.streams.items()
-        }
-        hooks = [(i, hook) for i, hook in enumerate(phase.hooks) if overrides(hook, "batch")]
-        if step.sizes is None:
-            streams = {p: self.streams[p].batch(where, {}) for p, where in drawn.items()}
-            batch = self.data.batch(step.where, streams)
-            for i, hook in hooks:
-                noises = lift.stack(self._noises(hook, active, step))
-                states[i], batch = lift.lifted(hook, "batch", states[i], active.now, batch, noises)
-            return [], batch
-        if not hooks and not any(overrides(hook, "loss") for hook in phase.hooks):
-            return [], self.data.batch(step.where, {})
-        each = [
-            self.data.batch(
-                step.where[k, :size],
-                {p: self.streams[p].batch(w[k], {}) for p, w in drawn.items()},
-            )
-            for k, size in enumerate(step.each)
-        ]
-        for i, hook in hooks:
-            noises_each = self._noises(hook, active, step)
-            states[i], each = lift.lifted_batch(hook, states[i], active.now, each, noises_each)
-        joined = lift.stack([{"x": b.inputs, "y": b.labels, "i": b.indices} for b in each])
-        return each, Batch(joined["x"], joined["y"], joined["i"])
-
-    def _noises(self, hook: Hook, active: _Active, step: Step) -> list[Tensors]:
-        generators = self.noise[step.first :]
-        return [
-            hook.noise(g, active.now, size) for g, size in zip(generators, step.each, strict=True)
-        ]
-
-    def _losses(self, batch: Batch, logits: Tensor, sizes: tuple[int, ...] | None) -> Tensor:
-        """Return each model's mean cross entropy over its own records."""
-        each = functional.cross_entropy(
-            logits.flatten(0, 1),
-            batch.labels.flatten(0, 1),
-            reduction="none",
-            label_smoothing=self.recipe.label_smoothing,
-        ).view(len(logits), -1)
-        if sizes is None:
-            return each.mean(1)
-        count = torch.tensor(sizes, device=each.device)
-        valid = torch.arange(each.shape[1], device=each.device) < count[:, None]
-        return (each * valid).sum(1) / count
 
     def _show(self, context: Context, inputs: Tensor, step: Step) -> None:
         """Pass a batch through for its statistics; each batch counts by its records."""
@@ -344,32 +285,6 @@ def _joined(state: Tensors, own: Tensors, first: int) -> Tensors:
     if not first:
         return own
     return {n: torch.cat([state[n][:first], value]) for n, value in own.items()}
-
-
-def _hook_losses(
-    hook: Hook,
-    state: Tensors,
-    now: Moment,
-    seen: tuple[Batch, list[Batch]],
-    logits: Tensor,
-    losses: Tensor,
-) -> Tensor:
-    batch, each = seen
-    if not each:
-        found: Tensor = lift.lifted(hook, "loss", state, now, batch, logits, losses)
-        return found
-    return torch.stack(
-        [
-            hook.loss(
-                lift.of_model(state, k),
-                lift.moment_of(now, k),
-                one,
-                logits[k, : len(one.labels)],
-                losses[k],
-            )
-            for k, one in enumerate(each)
-        ]
-    )
 
 
 def run_stack(
