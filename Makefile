@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow paper cluster bench demo docs
+.PHONY: help setup check test slow paper cluster peers bench demo docs
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -48,6 +48,15 @@ paper: $(STAMP) ## reproductions of published figures
 cluster: $(STAMP) ## fleets on Ray, with a killed worker and with two nodes (installs ray)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ray
 	$(BIN)/python -m pytest -q -m cluster tests
+
+peers: ## an environment with others' packages for benchmarks.peers
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check $(TORCH)
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check numpy scipy scikit-learn 'pandas<3' fpdf pypdf multiprocess \
+	  xgboost-cpu prompt-toolkit pyyaml matplotlib safetensors click rich hatchling editables
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps sacroml==2.0.1 privacyguard-platform==0.0.2
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 bench: $(STAMP) ## speed, as ratios within one run
 	$(BIN)/python -m benchmarks

@@ -77,16 +77,9 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
+    from secateur.cli.checks import common_part, refuse_outputs, refuse_without_references
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import (
-        common_part,
-        open_runs,
-        parse_attack,
-        parse_queries,
-        processes,
-        refuse_outputs,
-        refuse_without_references,
-    )
+    from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
     from secateur.report import html as page
 
     chosen = [parse_attack(a) for a in attacks] or None

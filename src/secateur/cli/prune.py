@@ -45,7 +45,7 @@ def command(**options: Any) -> None:
       secateur prune runs/dense --method "Magnitude(sparsity=0.9, scope='global')" --out runs/mag
       secateur prune runs/dense --method "RandomMask(rate=10)" --name random --out runs/random
     """
-    from secateur.cli.runs import made_part
+    from secateur.cli.checks import made_part
 
     pruned = prune(**options)
     pruned = made_part(pruned)

@@ -22,7 +22,7 @@ def command(report: Path, html: Path | None, as_table: bool) -> None:
       secateur report report.json --html report.html --table
     """
     from secateur import store
-    from secateur.cli.runs import refuse_outputs
+    from secateur.cli.checks import refuse_outputs
     from secateur.report import table
 
     refuse_outputs(html, inputs=(report,))

@@ -5,7 +5,6 @@ recipe.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -19,12 +18,9 @@ from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, 
 from secateur.data import data_set, draw, load, restrict, with_columns
 from secateur.errors import (
     InputError,
-    NotEnoughReferencesError,
-    SecateurWarning,
     StoreError,
 )
 from secateur.spelling import parse
-from secateur.types import AUDIT
 
 if TYPE_CHECKING:
     from secateur.data import Queries
@@ -33,21 +29,15 @@ if TYPE_CHECKING:
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
-    "check_fit",
-    "common_part",
     "default_recipe",
     "engine",
     "log_spaced",
-    "made_part",
     "open_runs",
     "parse_attack",
     "parse_queries",
     "parse_recipe",
     "parse_transform",
     "processes",
-    "refuse_outputs",
-    "refuse_unwritable",
-    "refuse_without_references",
     "world",
 ]
 
@@ -136,83 +126,6 @@ def engine(text: str, workers: int) -> Engine:
     return replace(found, workers=workers)
 
 
-def refuse_without_references(attacks: Sequence[MembershipAttack], membership: Membership) -> None:
-    """Say before any query that none of the asked attacks has the references that it needs.
-
-    Raises:
-        NotEnoughReferencesError: no attack can run; the message counts the references.
-    """
-    references = membership.inside[membership.references][:, membership.pool(AUDIT)]
-    ins = references.sum(axis=0).min() if len(references) else 0
-    outs = (~references).sum(axis=0).min() if len(references) else 0
-    short = [a for a in attacks if a.min_in > ins or a.min_out > outs]
-    if short and len(short) == len(attacks):
-        raise NotEnoughReferencesError(
-            f"{', '.join(type(a).__name__ for a in short)} cannot run: with {len(references)} "
-            f"references, some record is in {ins} of them and out of {outs}; train a fleet with "
-            "--references 2 or more (16 or more are advisable), or name an attack that needs none"
-        )
-
-
-def refuse_outputs(*files: Path | None, inputs: Sequence[Path]) -> None:
-    """Say before long work which files could not, or should not, be written after it.
-
-    Args:
-        files: what will be written; None is left out.
-        inputs: files and folders that the work reads.
-
-    Raises:
-        StoreError: a file that cannot be written, that is written twice, or that is one of the
-            inputs or inside one of them.
-    """
-    seen: list[Path] = []
-    for file in files:
-        if file is None:
-            continue
-        refuse_unwritable(file)
-        place = file.resolve()
-        if place in seen:
-            raise StoreError(f"{file} would be written twice; give each output its own path")
-        for source in inputs:
-            if place == source.resolve() or source.resolve() in place.parents:
-                raise StoreError(
-                    f"{file} is, or is inside, the input {source}, which would be overwritten; "
-                    "choose another path"
-                )
-        seen.append(place)
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Say before long work that a file could not be written after it.
-
-    Raises:
-        StoreError: the path is no plain file, or below something that is no writable folder.
-    """
-    store.refuse_no_file(path)
-    parent = next(p for p in path.absolute().parents if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise StoreError(
-            f"cannot write {path}: {parent} is not a folder that may be written; choose another"
-        )
-
-
-def check_fit(recipe: Recipe, records: Records, queries: Queries) -> None:
-    """Query a fresh network in every form, so that a wrong shape is said before any training.
-
-    Raises:
-        DataError: the network does not accept the records.
-        InputError: its output does not fit the classes.
-    """
-    from secateur.models import logits_of
-
-    try:
-        network = recipe.build()
-    except (RuntimeError, MemoryError, TypeError, ValueError) as error:
-        raise InputError(f"{recipe.build!r} makes no network: {str(error)[:300]}") from error
-    for change in queries.changes():
-        logits_of(network, records, indices=np.arange(min(2, len(records))), change=change)
-
-
 def default_recipe(data: str, records: Records | None = None) -> str:
     """Return the spelling of a data set's default recipe.
 
@@ -272,38 +185,6 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     )
     records, membership = restrict(records, membership)
     return replace(records, origin=dict(origin)), membership
-
-
-def made_part(fleet: Fleet) -> Fleet:
-    """Return the models of a fleet that are there."""
-    missing = set(getattr(fleet.artifacts, "missing", tuple)())
-    return fleet.part([i for i in range(len(fleet)) if i not in missing]) if missing else fleet
-
-
-def common_part(fleets: Sequence[Fleet]) -> list[Fleet]:
-    """Return of each fleet the models that all of them have, and say how many those are.
-
-    Raises:
-        InputError: there is no target among them.
-    """
-    absent = {i for f in fleets for i in getattr(f.artifacts, "missing", tuple)()}
-    if not absent:
-        return list(fleets)
-    rows = [i for i in range(len(fleets[0])) if i not in absent]
-    roles = [fleets[0].membership.roles[i] for i in rows]
-    targets = roles.count("target")
-    if not targets:
-        raise InputError(
-            f"of {len(fleets[0])} models {len(rows)} are in every fleet, and no target is among "
-            "them; make more of them first"
-        )
-    warnings.warn(
-        f"of {len(fleets[0])} models {len(rows)} are in every fleet: {targets} targets and "
-        f"{len(rows) - targets} references; the rest was not made",
-        SecateurWarning,
-        stacklevel=2,
-    )
-    return [fleet.part(rows) for fleet in fleets]
 
 
 def open_runs(

@@ -98,14 +98,9 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
+    from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import (
-        check_fit,
-        default_recipe,
-        parse_queries,
-        parse_recipe,
-        world,
-    )
+    from secateur.cli.runs import default_recipe, parse_queries, parse_recipe, world
     from secateur.cli.runs import (
         engine as engine_of,
     )

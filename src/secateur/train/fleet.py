@@ -13,9 +13,10 @@ from secateur.errors import (
     SecateurWarning,
 )
 from secateur.train.limit import Limit
-from secateur.train.make import Engine, Place, absent_of, make
+from secateur.train.make import absent_of, make
 from secateur.train.model import Snapshots
 from secateur.train.one import apply_to_module
+from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed

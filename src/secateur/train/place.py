@@ -1,0 +1,64 @@
+"""Where a fleet is made: with which engine, in which folder, within which budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from secateur import store
+from secateur.errors import (
+    InputError,
+)
+from secateur.train.engines import Processes, Ray, Serial, Stacked
+from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
+from secateur.train.limit import Limit
+from secateur.train.plan import Plan
+from secateur.types import Membership, Records
+
+if TYPE_CHECKING:
+    from secateur.protocols import Progress
+
+__all__ = ["AnyEngine", "Engine", "Place"]
+
+AnyEngine = Serial | Processes | Stacked | Ray
+Engine = AnyEngine | Auto | Literal["auto", "serial", "processes", "stacked", "ray"]
+
+_NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
+    "auto": Auto,
+    "serial": Serial,
+    "processes": Processes,
+    "stacked": Stacked,
+    "ray": Ray,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a fleet is made: engine, folder (None: in memory), and who is told of progress."""
+
+    engine: Engine
+    folder: Path | None
+    progress: Progress | None
+    limit: Limit | None = None
+
+    def resolved(self, plan: Plan, records: Records, membership: Membership) -> Choice:
+        """Return the engine itself; `auto` keeps what an unfinished folder was begun with.
+
+        Raises:
+            InputError: an unknown engine.
+        """
+        engine = self.engine
+        if isinstance(engine, str):
+            if engine not in _NAMED:
+                raise InputError(
+                    f"unknown engine {engine!r}; there are {', '.join(map(repr, _NAMED))}"
+                )
+            engine = _NAMED[engine]()
+        if not isinstance(engine, Auto):
+            return Choice(engine=engine, rates={})
+        begun = None if self.folder is None else store.begun_engine(self.folder)
+        if begun is not None:
+            return Choice(engine=engine_of_route(begun, engine.workers), rates={})
+        return choose(plan.recipe, plan.transform, records, membership, workers=engine.workers)
