@@ -172,9 +172,35 @@ def references_block(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", gain, "", made_by(found)])
 
 
+def peers_block(found: dict[str, Any]) -> str:
+    """Return the table of `benchmarks.peers`."""
+    lines = [
+        "Wall seconds, median (smallest to largest) of "
+        f"{found['rounds']} processes each, and the ratio of the medians to ours; peak memory of "
+        "the process, and of one of its workers.",
+        "",
+        "| what | by | seconds | ratio | MB | MB a worker |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        for who, part in row["by"].items():
+            name = f"{who} {found['packages'][who]}"
+            if "failed" in part:
+                lines.append(f"| {row['case']} | {name} | failed: {part['failed']} | - | - | - |")
+                continue
+            took = part["seconds"]
+            lines.append(
+                f"| {row['case']} | {name} | {took['median']:.2f} ({took['min']:.2f} to "
+                f"{took['max']:.2f}) | {part['ratio']:.1f} | {part['megabytes']:.0f} | "
+                f"{part['worker_megabytes']:.0f} |"
+            )
+    return "\n".join([*lines, "", made_by(found)])
+
+
 def main() -> None:
     """Write every page, and the tables between marks."""
-    for name, block in (("fleet", fleet_block), ("references", references_block)):
+    blocks = {"fleet": fleet_block, "references": references_block, "peers": peers_block}
+    for name, block in blocks.items():
         path = ROOT / "results" / "benchmarks" / f"{name}.json"
         if path.exists():
             found = store.read_document(path, what="secateur benchmark")
