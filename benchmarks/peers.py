@@ -46,12 +46,12 @@ class Net(torch.nn.Module):
 """
 TRAIN = """
 import torch
-def train(model, train_loader, epochs):
+def train(model, dataloader, epochs):
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     loss = torch.nn.CrossEntropyLoss()
     model.train()
     for _ in range(epochs):
-        for x, y in train_loader:
+        for x, y in dataloader:
             optimiser.zero_grad()
             loss(model(x), y.long()).backward()
             optimiser.step()
@@ -69,11 +69,11 @@ def signals() -> tuple[np.ndarray, np.ndarray]:
     return margins, inside
 
 
-def observations() -> Any:
-    """Return our form of the signals."""
+def observations(population: int) -> Any:
+    """Return our form of the signals, with so many records of the population."""
     from secateur.types import Membership, Observations
 
-    margins, inside = signals()
+    margins, inside = (a[:, : RECORDS + population] for a in signals())
     n = inside.shape[1]
     who = Membership(
         inside=inside,
@@ -94,7 +94,7 @@ def ours_lira() -> Callable[[], float]:
     """LiRA, online, per-record variances."""
     from secateur.attack.membership import LiRA
 
-    seen = observations()
+    seen = observations(0)
     attack = LiRA(variance="per record")
     return lambda: float(attack(seen).values.sum())
 
@@ -103,7 +103,7 @@ def ours_rmia() -> Callable[[], float]:
     """RMIA, offline."""
     from secateur.attack.membership import RMIA
 
-    seen = observations()
+    seen = observations(POPULATION)
     attack = RMIA(mode="offline")
     return lambda: float(attack(seen).values.sum())
 
@@ -208,7 +208,7 @@ def ours_end_to_end() -> Callable[[], float]:
     from secateur.measure import auc
     from secateur.models import MLP
     from secateur.probe.run import observe
-    from secateur.train import Adam, Recipe, Stacked, train_fleet
+    from secateur.train import Adam, Recipe, train_fleet
     from secateur.types import Records, Signal
 
     inputs, labels = made_data()
@@ -221,10 +221,9 @@ def ours_end_to_end() -> Callable[[], float]:
         epochs=EPOCHS,
         batch_size=32,
     )
-    engine = Stacked(models=17)
 
     def run() -> float:
-        fleet = train_fleet(recipe, records, who, seed=0, engine=engine)
+        fleet = train_fleet(recipe, records, who, seed=0, engine="auto")
         seen = observe(fleet, records, signals=[Signal(name="margin")], posteriors=False)
         scores = LiRA(variance="per record")(seen)
         found = auc(scores, who, subject="dense", method="LiRA", threat="adaptive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Sequence
@@ -22,11 +23,17 @@ __all__ = ["Plan"]
 def _source_digest(value: object) -> str:
     """Digest the source of user code, so that an edit is never met by a stale result."""
     kind = value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
+    digest = _digest_of_source(kind)
+    return digest or hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+@functools.cache
+def _digest_of_source(kind: Any) -> str:
+    """Digest the source of a class or function as it was loaded; empty where there is none."""
     try:
-        text = inspect.getsource(kind)
+        return hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
     except (OSError, TypeError):
-        text = repr(value)
-    return hashlib.sha256(text.encode()).hexdigest()
+        return ""
 
 
 def _sources(value: object) -> dict[str, str]:

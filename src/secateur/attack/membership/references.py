@@ -55,9 +55,12 @@ def masked_moments(
     """
     count = mask.sum(axis=0)
     shift = values[0]  # moments of differences: large logits would cancel
-    away = np.where(mask, values - shift, 0.0)
+    away = values - shift  # one array, changed in place: memory is what this costs
+    away *= mask
     mean = away.sum(axis=0) / count
-    squares = (np.where(mask, away - mean, 0.0) ** 2).sum(axis=0)
+    away -= mean
+    away *= mask
+    squares = np.square(away, out=away).sum(axis=0)
     centre = mean + shift
     if median:
         centre = np.nanmedian(np.where(mask, values, np.nan), axis=0)

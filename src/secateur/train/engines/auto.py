@@ -32,6 +32,8 @@ STEPS = 4
 SIZES = (4, 16, 32)
 LONG = 0.25
 """Seconds of one model's step above which stacking is not tried: Python costs nothing there."""
+SHORT = 4.0
+"""Seconds of all the work on one core below which no workers are started: that takes as long."""
 MARGIN = 1.2
 """How much faster a stack must be, so that noise alone does not choose it."""
 
@@ -100,11 +102,12 @@ def choose(
     """
     models = len(membership)
     cores = workers or len(os.sched_getaffinity(0))
-    one_by_one = Serial() if models < 4 or cores == 1 else Processes(workers=workers)
     trial = _Trial(recipe, transform, records, membership)
     with one_thread():
         alone = trial.alone()
         rates = {"one by one": trial.records / alone}
+        few = models < 4 or cores == 1 or trial.work / rates["one by one"] < SHORT
+        one_by_one = Serial() if few else Processes(workers=workers)
         if alone / trial.steps > LONG or models < 4:
             return Choice(engine=one_by_one, rates=rates)
         best, fastest = 0, MARGIN * rates["one by one"]
@@ -118,6 +121,8 @@ def choose(
                 best, fastest = size, rate
     if not best:
         return Choice(engine=one_by_one, rates=rates)
+    if trial.work / fastest < SHORT:
+        workers = cores = 1
     engine = Stacked(models=even(models, best, cores), workers=workers)
     return Choice(engine=engine, rates=rates)
 
@@ -146,6 +151,8 @@ class _Trial:
         self.records = min(map(len, self.members))
         self.members = [rows[: self.records] for rows in self.members]
         self.steps = max(1, self.records // recipe.batch_size)
+        all_members = int(membership.inside.sum())
+        self.work = all_members * sum(p.epochs for p in planned)
 
     def _fresh(self, models: int) -> list[nn.Module]:
         with torch.random.fork_rng(devices=[]):
