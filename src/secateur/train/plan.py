@@ -22,7 +22,7 @@ __all__ = ["Plan"]
 
 def _source_digest(value: object) -> str:
     """Digest the source of user code, so that an edit is never met by a stale result."""
-    kind = value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
+    kind: Any = value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
     digest = _digest_of_source(kind)
     return digest or hashlib.sha256(repr(value).encode()).hexdigest()
 
