@@ -150,14 +150,10 @@ def flops(case: Case) -> float:
     with torch.no_grad():
         module(torch.zeros(1, *case.shape))
     first = next(p for p in module.modules() if isinstance(p, torch.nn.Linear | torch.nn.Conv2d))
-    before = total
-    total = 0.0
-    with torch.no_grad():
-        module(torch.zeros(1, *case.shape))
     inputs_gradient = 2 * first.weight.numel()  # of the first layer: never computed
     if isinstance(first, torch.nn.Conv2d):
         inputs_gradient *= case.shape[-1] * case.shape[-2]
-    return before - inputs_gradient
+    return total - inputs_gradient
 
 
 def rate(found: list[Any], workers: int) -> tuple[float, float]:

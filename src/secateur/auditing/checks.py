@@ -93,8 +93,7 @@ def controls(
             found.append(converged)
     found += [adaptive_control(weak, strong) for weak, strong in naive]
     found.append(_curve_control(subjects))
-    asked = queries_control(subjects[0], queries)
-    return found if asked is None else [*found, asked]
+    return [c for c in (*found, queries_control(baseline, queries)) if c is not None]
 
 
 def _find(scored: Sequence[Scored], subject: str, method: str | None) -> Scored | None:

@@ -128,12 +128,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         ['cost', 'membership', 'size', 'utility']
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
-    if attacks is not None and (not isinstance(attacks, Sequence) or any(map(_no_attack, attacks))):
-        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of columns, such as [{groups!r}], got a text")
-    if queries is not None and not isinstance(queries, Queries):
-        raise InputError(f"queries must be such as Queries(flip=True), got {queries!r}")
+    _check_kinds(attacks, groups, queries)
     chosen = tuple(default_attacks() if attacks is None else attacks)
     for name in groups:
         column_of(records, name)  # refuses before any query
@@ -179,6 +174,15 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
             **about,
         },
     )
+
+
+def _check_kinds(attacks: object, groups: object, queries: object) -> None:
+    if attacks is not None and (not isinstance(attacks, Sequence) or any(map(_no_attack, attacks))):
+        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
+    if isinstance(groups, str):
+        raise InputError(f"groups must be a list of columns, such as [{groups!r}], got a text")
+    if queries is not None and not isinstance(queries, Queries):
+        raise InputError(f"queries must be such as Queries(flip=True), got {queries!r}")
 
 
 def _no_attack(value: object) -> bool:

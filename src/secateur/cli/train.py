@@ -101,13 +101,12 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
     from secateur.cli.runs import default_recipe, parse_queries, parse_recipe, world
-    from secateur.cli.runs import (
-        engine as engine_of,
-    )
+    from secateur.cli.runs import engine as engine_of
     from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Limit, Snapshots, train_fleet
 
+    limit = None if budget is None else Limit.of(budget)
     asked = parse_queries(queries)
     everything = load(data, data_dir)
     plan = parse_recipe(default_recipe(data, everything) if recipe is None else recipe)
@@ -135,7 +134,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             snapshots=Snapshots(epochs=epochs, probe=probe, queries=asked) if epochs else None,
             folder=out,
             progress=bar,
-            limit=None if budget is None else Limit.of(budget),
+            limit=limit,
         )
 
 

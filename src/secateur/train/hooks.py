@@ -73,7 +73,6 @@ class Hook:
     Functions return new tensors (or the ones they were given) and never write into their arguments.
     """
 
-    moves_params: ClassVar[bool] = True
     elementwise: ClassVar[frozenset[str]] = frozenset()
     """Methods that do the same to each element of a tensor, whatever its shape, and read nothing
     else: they may be called on the tensors of many models at once."""

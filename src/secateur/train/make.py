@@ -207,6 +207,70 @@ class _Sent(Sequence[Shard]):
         return replace(shard, jobs=tuple(jobs))
 
 
+@dataclass(kw_only=True)
+class _Run:
+    """One run into a folder: what it was asked for, and what is there by now."""
+
+    plan: Plan
+    place: Place
+    folder: Path
+    keys: Sequence[str]
+    todo: Sequence[Shard]
+    wanted: int
+    there: set[int]
+
+    def __post_init__(self) -> None:
+        self.begun, self.before = time.monotonic(), len(self.there)
+
+    def tell(self) -> None:
+        """Say how many models are there."""
+        if self.place.progress is not None:
+            self.place.progress(len(self.there), len(self.keys), self.plan.name)
+
+    def note(self, index: int, result: TaskResult) -> None:
+        """Take in what a shard made; stop where the budget is spent."""
+        for job, (made, seconds) in zip(self.todo[index].jobs, result.value, strict=True):
+            key = self.keys[job.model]
+            if isinstance(made, Artifact):
+                store.write_artifact(store.model_path(self.folder, key), made)
+            self.there.add(job.model)
+            store.note_cost(self.folder, key, cpu_seconds=seconds)
+        self.tell()
+        limit, made_now = self.place.limit, len(self.there) - self.before
+        more = len(self.there) < self.wanted
+        if limit and more and limit.spent(begun=self.begun, models=made_now):
+            raise BudgetSpentError(
+                f"the budget of {limit} is spent: {self.count} are in {self.folder}; the same "
+                "call, or the same command, goes on from there; --partial prunes and audits what "
+                "is there"
+            )
+
+    @property
+    def count(self) -> str:
+        """How many models are there, in words."""
+        return f"{len(self.there)} of {len(self.keys)} models of {self.plan.name!r}"
+
+    def run(self, engine: AnyEngine, shared: tuple[Records, Membership]) -> None:
+        """Make what is to do."""
+        work: Sequence[Shard] = [_with_paths(s, self.folder, self.keys) for s in self.todo]
+        if isinstance(engine, Ray):  # its workers may see none of our disks
+            work = _Sent(self.todo)
+        self.tell()
+        try:
+            engine.run(make_shard, work, shared=shared, on_result=self.note)
+        except BudgetSpentError:
+            raise
+        except SecateurError:
+            if not any(store.has_model(self.folder, key) for key in self.keys):
+                store.remove_unstarted_fleet(self.folder)
+            raise
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(
+                f"stopped with {self.count} finished, in {self.folder}; the same call, or the same "
+                "command, goes on from there to the same result"
+            ) from error
+
+
 def _make_on_disk(
     plan: Plan,
     shards: Sequence[Shard],
@@ -216,8 +280,7 @@ def _make_on_disk(
     place: Place,
     absent: AbstractSet[int],
 ) -> Fleet:
-    engine = choice.engine
-    folder = place.folder
+    engine, folder = choice.engine, place.folder
     assert folder is not None  # the caller looked
     records, membership = shared
     jobs = sorted((job for shard in shards for job in shard.jobs), key=lambda job: job.model)
@@ -233,57 +296,28 @@ def _make_on_disk(
         engine=engine.route,
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
     )
-    stacked = isinstance(engine, Stacked) or (isinstance(engine, Ray) and engine.models > 1)
+    stacked = any(shard.stacked for shard in shards)
     rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
     store.create_fleet(folder, fleet_plan)
     if choice.rates:
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
     there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
-    todo = [
-        shard
-        for shard in shards
-        if not {job.model for job in shard.jobs} <= there
-        and not {job.model for job in shard.jobs} & absent
-    ]
-    begun, before = time.monotonic(), len(there)
-    remote = isinstance(engine, Ray)  # its workers may see none of our disks
-    work: Sequence[Shard] = (
-        _Sent(todo) if remote else [_with_paths(shard, folder, keys) for shard in todo]
+    models = [{job.model for job in shard.jobs} for shard in shards]
+    run = _Run(
+        plan=plan,
+        place=place,
+        folder=folder,
+        keys=keys,
+        todo=[
+            shard
+            for shard, own in zip(shards, models, strict=True)
+            if not own <= there and not own & absent
+        ],
+        wanted=len(jobs) - len(absent),
+        there=there,
     )
-
-    def note(index: int, result: TaskResult) -> None:
-        for job, (made, seconds) in zip(todo[index].jobs, result.value, strict=True):
-            if isinstance(made, Artifact):
-                store.write_artifact(store.model_path(folder, keys[job.model]), made)
-            there.add(job.model)
-            store.note_cost(folder, keys[job.model], cpu_seconds=seconds)
-        if place.progress is not None:
-            place.progress(len(there), len(jobs), plan.name)
-        more = len(there) < len(jobs) - len(absent)
-        limit = place.limit
-        if limit and more and limit.spent(begun=begun, models=len(there) - before):
-            raise BudgetSpentError(
-                f"the budget of {limit} is spent: {len(there)} of {len(jobs)} models of "
-                f"{plan.name!r} are in {folder}; the same call, or the same command, goes on from "
-                "there; --partial prunes and audits what is there"
-            )
-
-    if place.progress is not None:
-        place.progress(len(there), len(jobs), plan.name)
-    try:
-        engine.run(make_shard, work, shared=shared, on_result=note)
-    except BudgetSpentError:
-        raise
-    except SecateurError:
-        if not any(store.has_model(folder, key) for key in keys):
-            store.remove_unstarted_fleet(folder)
-        raise
-    except KeyboardInterrupt as error:
-        raise InterruptedRunError(
-            f"stopped with {len(there)} of {len(jobs)} models of {plan.name!r} finished, in "
-            f"{folder}; the same call, or the same command, goes on from there to the same result"
-        ) from error
+    run.run(engine, shared)
     if len(there) < len(jobs):
         return store.open_fleet(folder, recipe=plan.recipe, partial=True)
     digests = [store.read_artifact(store.model_path(folder, key)).digest for key in keys]

@@ -17,6 +17,18 @@ from secateur.types.sources import ArraySource, CompactSource, Source
 __all__ = ["Records"]
 
 
+def _check_groups(groups: object) -> None:
+    if not isinstance(groups, Mapping):
+        raise DataError(
+            f"groups must be columns by name, such as {{'site': [...]}}, got "
+            f"{type(groups).__name__}"
+        )
+    if "class" in groups:
+        raise DataError(
+            "a column of groups is named 'class', which stands for the label; rename it"
+        )
+
+
 def _numbered(units: NDArray[Any]) -> NDArray[Any]:
     """Return units as whole numbers; texts are numbered in sorted order."""
     if units.dtype.kind in "iu":
@@ -77,15 +89,7 @@ class Records:
             )
         ids = np.arange(n) if self.ids is None else np.asarray(self.ids)
         units = ids if self.units is None else np.asarray(self.units)
-        if not isinstance(self.groups, Mapping):
-            raise DataError(
-                f"groups must be columns by name, such as {{'site': [...]}}, got "
-                f"{type(self.groups).__name__}"
-            )
-        if "class" in self.groups:
-            raise DataError(
-                "a column of groups is named 'class', which stands for the label; rename it"
-            )
+        _check_groups(self.groups)
         units = _numbered(units)
         for what, column in {"ids": ids, "units": units, **self.groups}.items():
             if np.shape(column) != (n,):

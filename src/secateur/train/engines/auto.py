@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
 
+STACKED = re.compile(r"stacked\(models=(\d+), device='cpu'\)")
 STEPS = 4
 SIZES = (4, 16, 32)
 LONG = 0.25
@@ -73,10 +75,9 @@ def engine_of_route(route: str, workers: int = 0) -> Serial | Processes | Stacke
     """
     if route == ONE_BY_ONE:
         return Serial() if workers == 1 else Processes(workers=workers)
-    for size in range(2, 1025):
-        engine = Stacked(models=size, workers=workers)
-        if engine.route == route:
-            return engine
+    found = STACKED.fullmatch(route)
+    if found:
+        return Stacked(models=int(found[1]), workers=workers)
     raise StoreError(
         f"the fleet was begun by {route!r}, which 'auto' does not know; name the engine that began "
         "it, such as engine=Stacked(models=16, device='cuda:0')"

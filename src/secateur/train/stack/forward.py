@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx, nn
@@ -19,22 +19,11 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
 
-__all__ = ["Forward", "Lowered", "Unsupported", "Vmapped", "forward_of", "lower"]
+__all__ = ["Lowered", "Unsupported", "Vmapped", "forward_of", "lower"]
 
 
 class Unsupported(Exception):  # noqa: N818 - caught here, never shown
     """A module holds something that has no stacked form; the message says what."""
-
-
-class Forward(Protocol):
-    """Maps inputs `[models, records, ...]` to logits `[models, records, classes]`."""
-
-    exact: bool
-    """Whether each model sees the random numbers that it sees alone."""
-
-    def __call__(self, c: Context, inputs: Tensor) -> Tensor:
-        """Return the logits; beyond a model's own records they mean nothing."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,6 @@ class Lowered:
     """A network as a list of stacked layers."""
 
     steps: tuple[_Step, ...]
-    exact: bool = True
 
     def __call__(self, c: Context, inputs: Tensor) -> Tensor:
         """Run the layers in order; the last one's output are the logits."""
@@ -75,7 +63,6 @@ class Vmapped:
     """
 
     module: nn.Module
-    exact: bool = False
 
     def __call__(self, c: Context, inputs: Tensor) -> Tensor:
         """Return the logits."""
