@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from secateur.train.hooks import Tensors
+    from secateur.train.optimisers import Steps
     from secateur.train.recipe import Phase, Recipe
     from secateur.types import IntArray
 
@@ -222,7 +223,7 @@ class _Run:
         phase: Phase,
         states: list[Tensors],
         batch: Batch,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Steps,
         generator: torch.Generator,
     ) -> Tensor:
         hooks = phase.hooks

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from secateur.protocols import Builder
     from secateur.train.hooks import Hook
+    from secateur.train.optimisers import Steps
 
 __all__ = ["SGD", "Adam", "Optimiser", "Phase", "Recipe", "Schedule", "Transform"]
 
@@ -48,8 +49,8 @@ class Optimiser(Protocol):
         """How the learning rate changes over the phase."""
         ...
 
-    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
-        """Return a fresh optimiser for these parameters."""
+    def make(self, params: Iterable[torch.Tensor]) -> Steps:
+        """Return a fresh optimiser for these parameters, such as a `torch.optim.Optimizer`."""
         ...
 
 
@@ -72,12 +73,13 @@ class Adam:
     def __post_init__(self) -> None:
         _check_lr(self.lr, self.weight_decay)
 
-    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+    def make(self, params: Iterable[torch.Tensor]) -> Steps:
         """Return a fresh fused Adam or AdamW."""
-        import torch
+        from secateur.train.optimisers import FusedAdam
 
-        kind = torch.optim.AdamW if self.decoupled else torch.optim.Adam
-        return kind(list(params), lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        return FusedAdam(
+            params, lr=self.lr, weight_decay=self.weight_decay, decoupled=self.decoupled
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +101,16 @@ class SGD:
         if self.nesterov and not self.momentum:
             raise MethodError("nesterov needs a momentum above 0, got momentum=0; leave it out")
 
-    def make(self, params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+    def make(self, params: Iterable[torch.Tensor]) -> Steps:
         """Return a fresh fused SGD."""
-        import torch
+        from secateur.train.optimisers import FusedSGD
 
-        return torch.optim.SGD(
-            list(params),
+        return FusedSGD(
+            params,
             lr=self.lr,
-            momentum=self.momentum,
             weight_decay=self.weight_decay,
+            momentum=self.momentum,
             nesterov=self.nesterov,
-            fused=True,
         )
 
 
