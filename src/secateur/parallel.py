@@ -16,10 +16,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import PickleBuffer
 from typing import IO, Any
 
 from secateur.errors import InputError, WorkerError
 from secateur.protocols import Progress
+from secateur.sharing import spilled
 from secateur.worker import Failure, TaskResult, measured, pack, receive, resolve, send
 
 __all__ = ["TaskResult", "run_tasks"]
@@ -61,7 +63,7 @@ def run_tasks(
         tasks: one argument for each call; plain data or objects of importable classes.
         workers: number of processes, >= 0; 0 runs the tasks one by one in this process, where an
             exception travels unchanged.
-        shared: first arguments of every call, sent once to every worker.
+        shared: first arguments of every call; their large arrays are held once, for all workers.
         progress: called with (tasks done, tasks in all, function's name) at the start and after
             each task.
         on_result: called in this process with (index of the task, result) as soon as it is there.
@@ -97,15 +99,25 @@ def run_tasks(
         for index, task in enumerate(tasks):
             finished(index, measured(call, shared, task))
     else:
-        _Pool(pack((function, tuple(shared))), tasks).run(min(workers, len(tasks)), finished)
+        apart: list[PickleBuffer] = []
+        inside = pack(tuple(shared), apart.append)
+        with spilled(apart) as held:
+            if not held.spans:
+                inside = pack(tuple(shared))
+            setup = pack((function, inside, held))
+            pool = _Pool(setup, tasks, inherited=held.inherited)
+            pool.run(min(workers, len(tasks)), finished)
     return [result for result in results if result is not None]
 
 
 class _Pool:
     """The parent's side: one thread for each worker, which pulls tasks and waits for answers."""
 
-    def __init__(self, setup: bytes, tasks: Sequence[Any]) -> None:
+    def __init__(
+        self, setup: bytes, tasks: Sequence[Any], *, inherited: tuple[int, ...] = ()
+    ) -> None:
         self._setup = setup
+        self._inherited = inherited
         self._tasks = tasks
         self._waiting = deque((index, 1) for index in range(len(tasks)))
         self._events: queue.Queue[tuple[int, TaskResult | BaseException]] = queue.Queue()
@@ -146,7 +158,7 @@ class _Pool:
             if self._stopped.is_set():
                 return None
             try:
-                worker = _Worker()
+                worker = _Worker(self._inherited)
             except OSError as error:
                 raise WorkerError(
                     f"cannot start a worker process ({error}); use fewer workers, or workers=0"
@@ -213,7 +225,7 @@ def _death(index: int, code: int) -> WorkerError:
 class _Worker:
     """One child process and its two pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: tuple[int, ...]) -> None:
         path = [entry or str(Path.cwd()) for entry in sys.path]
         # the child inherits the parent's environment, as any child does, with ours on top
         environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
@@ -222,6 +234,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            pass_fds=inherited,
             start_new_session=True,
         )
         self._pipe_in = _pipe(self._process.stdin)

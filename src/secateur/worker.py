@@ -21,6 +21,7 @@ from types import FunctionType
 from typing import IO, Any
 
 from secateur.errors import InputError, SecateurError, WorkerError
+from secateur.sharing import mapped
 
 __all__ = ["Failure", "TaskResult", "measured", "pack", "receive", "resolve", "send", "serve"]
 
@@ -67,15 +68,19 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def pack(message: Any) -> bytes:
+def pack(message: Any, apart: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     """Return the bytes of a message.
+
+    Args:
+        message: what is sent.
+        apart: takes the buffers of large arrays, which then are not in the bytes.
 
     Raises:
         InputError: the message holds something that a worker could not import.
     """
     buffer = io.BytesIO()
     try:
-        _Pickler(buffer, protocol=5).dump(message)
+        _Pickler(buffer, protocol=5, buffer_callback=apart).dump(message)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
             f"this cannot travel between processes: {error}; use functions and classes at the top "
@@ -172,7 +177,10 @@ class _Inbox:
 
 
 def serve() -> None:
-    """Answer messages until the parent closes the pipe; the first one is (function, shared)."""
+    """Answer messages until the parent closes the pipe.
+
+    The first one is the function, its first arguments as bytes, and where their arrays lie.
+    """
     # The pipes move to private descriptors; what a task prints goes to standard error.
     answers = os.fdopen(os.dup(1), "wb")
     inbox = _Inbox(os.fdopen(os.dup(0), "rb"))
@@ -185,8 +193,9 @@ def serve() -> None:
         try:
             content = pickle.loads(message)  # noqa: S301 - from our own parent
             if function is None:
-                named, shared = content
+                named, inside, held = content
                 function = resolve(named)
+                shared = pickle.loads(inside, buffers=mapped(held) if held.spans else ())  # noqa: S301
                 answer = pack(None)
             else:
                 _one_thread()

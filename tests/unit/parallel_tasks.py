@@ -98,3 +98,23 @@ def total(big: np.ndarray, x: int) -> float:
 def announces_and_sleeps(folder: str, x: int) -> None:
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(60)
+
+
+def backing(array: np.ndarray, _: int) -> tuple[float, bool, str]:
+    """Return the sum of an array, whether it can be written, and what holds its memory."""
+    base = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return (
+        float(array.sum()),
+        bool(array.flags.writeable),
+        type(getattr(base, "obj", base)).__name__,
+    )
+
+
+def killed_once(array: np.ndarray, mark: str) -> float:
+    """Kill the first worker that comes here."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return float(array.sum())

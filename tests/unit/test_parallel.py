@@ -44,6 +44,27 @@ def test_large_shared_arrays_pass_through_the_pipes_unchanged():
     assert values(results) == [big.sum(), big.sum() + 1]
 
 
+def test_workers_map_one_copy_of_a_large_shared_array_and_cannot_change_it():
+    large = np.arange(300_000, dtype=np.float64)
+    results = run_tasks(parallel_tasks.backing, [0, 1], workers=2, shared=(large,))
+    assert [r.value for r in results] == [(large.sum(), False, "mmap")] * 2
+
+
+def test_a_worker_that_is_started_anew_maps_the_shared_array_too(tmp_path):
+    large = np.ones(300_000)
+    (result,) = run_tasks(
+        parallel_tasks.killed_once, [str(tmp_path / "mark")], workers=1, shared=(large,)
+    )
+    assert result.value == large.sum()
+
+
+def test_shared_memory_leaves_no_descriptor_behind():
+    large = np.ones(300_000)
+    before = len(list(Path("/dev/fd").iterdir()))
+    run_tasks(parallel_tasks.backing, [0], workers=1, shared=(large,))
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
 def test_no_tasks_give_no_results_and_start_no_worker():
     assert run_tasks("parallel_tasks:square", [], workers=4) == []
 
