@@ -24,9 +24,10 @@ VERBS = {
     "audit": "Attack fleets of one membership and write a report.",
     "report": "Show a report as a table, or write it as one HTML page.",
     "methods": "List methods with threat model, parameters and reference.",
+    "clean": "Keep of a fleet's references their signals alone.",
     "data": "List data sets, download their files, and look into them.",
 }
-HEAVY = {"demo", "train", "prune", "audit"}
+HEAVY = {"demo", "train", "prune", "audit", "clean"}
 BAD_INPUT, INTERRUPTED = 2, 130
 MARK = "SECATEUR_ENVIRONMENT_SET"
 # libgomp and glibc read these when a process starts: see docs/architecture.md, "Processes"

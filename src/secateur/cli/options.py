@@ -10,8 +10,10 @@ import click
 
 __all__ = [
     "budget_option",
+    "cache_option",
     "data_dir_option",
     "engine_option",
+    "keep_option",
     "out_option",
     "partial_option",
     "seed_option",
@@ -51,6 +53,24 @@ budget_option = click.option(
 )
 partial_option = click.option(
     "--partial", is_flag=True, help="Take the models that are there of an unfinished fleet."
+)
+
+
+keep_option = click.option(
+    "--keep",
+    type=click.Choice(["all", "targets"]),
+    default="all",
+    show_default=True,
+    help="Whose weights: `targets` keeps of references what audits read; it cannot be pruned then.",
+)
+
+
+cache_option = click.option(
+    "--cache",
+    envvar="SECATEUR_CACHE",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Folder of models that runs share: equal ones are taken from there, new ones left there.",
 )
 
 

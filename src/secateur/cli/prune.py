@@ -9,8 +9,10 @@ import click
 
 from secateur.cli.options import (
     budget_option,
+    cache_option,
     data_dir_option,
     engine_option,
+    keep_option,
     out_option,
     partial_option,
     workers_option,
@@ -31,6 +33,8 @@ __all__ = ["command"]
 @data_dir_option
 @engine_option
 @budget_option
+@keep_option
+@cache_option
 @partial_option
 @workers_option
 @out_option("Folder of the pruned fleet; an unfinished one is resumed.")
@@ -68,11 +72,14 @@ def prune(  # noqa: PLR0913 - one argument per option of the verb
     engine: str = "auto",
     budget: str | None = None,
     partial: bool = False,
+    keep: str = "all",
+    cache: Path | None = None,
 ) -> Any:
     """Open a fleet, prune it into another folder."""
     from secateur.cli.progress import Bar
     from secateur.cli.runs import engine as engine_of
-    from secateur.cli.runs import open_runs, parse_transform
+    from secateur.cli.runs import keep as keeping
+    from secateur.cli.runs import open_runs, parse_queries, parse_transform
     from secateur.train import Limit, apply
 
     transform = parse_transform(method)
@@ -80,6 +87,7 @@ def prune(  # noqa: PLR0913 - one argument per option of the verb
     label = type(transform).__name__.lower() if name is None else name
     if not label.strip():
         raise click.BadParameter("a name needs at least one letter", param_hint="--name")
+    asked = parse_queries(str(records.origin.get("queries", "Queries()")))
     with Bar(f"pruning with {type(transform).__name__}") as bar:
         return apply(
             transform,
@@ -91,18 +99,20 @@ def prune(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
             limit=None if budget is None else Limit.of(budget),
             name=label,
+            keep=keeping(asked) if keep == "targets" else None,
+            cache=cache,
         )
 
 
 def warn_of_convergence(fleet: Any) -> None:
-    """Warn of layers whose ADMM residual is not small, over all models."""
+    """Warn of layers whose ADMM residual is not small, over all models whose weights are there."""
     import warnings
 
     from secateur.compress import CONVERGED, convergence
     from secateur.errors import ConvergenceWarning
 
     worst: dict[str, float] = {}
-    for artifact in fleet.artifacts:
+    for artifact in (a for a in fleet.artifacts if a.kept is None):
         for layer, value in convergence(artifact).items():
             worst[layer] = max(worst.get(layer, 0.0), value)
     for layer, value in worst.items():

@@ -25,12 +25,13 @@ from secateur.spelling import parse
 if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.protocols import MembershipAttack
-    from secateur.train import Engine, Recipe, Transform
+    from secateur.train import Engine, Keep, Recipe, Transform
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
     "default_recipe",
     "engine",
+    "keep",
     "log_spaced",
     "open_runs",
     "parse_attack",
@@ -144,6 +145,16 @@ def default_recipe(data: str, records: Records | None = None) -> str:
             f'one, such as --recipe "Recipe(build=SmallCNN(channels=3, classes={classes}))"'
         )
     return found.recipe
+
+
+def keep(queries: Queries) -> Keep:
+    """Return what stands for a reference's weights: the signals of the default attacks."""
+    from secateur.auditing import default_attacks, needed_signals
+    from secateur.probe import SignalProbe
+    from secateur.train import Keep
+
+    probe = SignalProbe(signals=needed_signals(default_attacks()))
+    return Keep(probe=probe, queries=queries)
 
 
 def log_spaced(epochs: int) -> tuple[int, ...]:

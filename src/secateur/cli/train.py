@@ -10,8 +10,10 @@ import click
 
 from secateur.cli.options import (
     budget_option,
+    cache_option,
     data_dir_option,
     engine_option,
+    keep_option,
     out_option,
     seed_option,
     workers_option,
@@ -49,6 +51,8 @@ __all__ = ["command"]
 @seed_option
 @engine_option
 @budget_option
+@keep_option
+@cache_option
 @workers_option
 @out_option("Folder of the fleet; an unfinished one is resumed.")
 def command(**options: Any) -> None:
@@ -71,6 +75,8 @@ def command(**options: Any) -> None:
     source = click.get_current_context().get_parameter_source("data_dir")
     typed = source == click.core.ParameterSource.COMMANDLINE
     where = f"--data-dir {shlex.quote(str(options['data_dir']))} " if typed else ""
+    if options["keep"] == "targets":
+        return
     click.echo(
         f"next: secateur prune {shlex.quote(str(options['out']))} "
         f'--method "ADMM(rate=10)" {where}--out NEW_FOLDER'
@@ -95,6 +101,8 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     budget: str | None = None,
     queries: str = "Queries()",
     columns: Path | None = None,
+    keep: str = "all",
+    cache: Path | None = None,
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
@@ -102,6 +110,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import default_recipe, parse_queries, parse_recipe, world
     from secateur.cli.runs import engine as engine_of
+    from secateur.cli.runs import keep as keeping
     from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Limit, Snapshots, train_fleet
@@ -132,6 +141,8 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
             seed=seed,
             engine=engine_of(engine, workers),
             snapshots=Snapshots(epochs=epochs, probe=probe, queries=asked) if epochs else None,
+            keep=keeping(asked) if keep == "targets" else None,
+            cache=cache,
             folder=out,
             progress=bar,
             limit=limit,

@@ -16,7 +16,7 @@ from secateur.models import logits_of, rebuild
 from secateur.parallel import run_tasks
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
-from secateur.types import Artifact, Fleet, Observations, Signal
+from secateur.types import Artifact, Fleet, Kept, Observations, Signal
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder, Progress
@@ -38,6 +38,8 @@ def observe_model(
     artifact, keep_posterior = task
     if isinstance(artifact, Path):
         artifact = store.read_artifact(artifact)
+    if artifact.kept is not None:
+        return _kept_signals(artifact.kept, wanted, queries, keep_posterior), None
     module = rebuild(artifact, build)
     logits = logits_of(module, records)
     found = [compute_signals(logits, records.labels, wanted)]
@@ -45,6 +47,22 @@ def observe_model(
         changed = logits_of(module, records, change=change)
         found.append(compute_signals(changed, records.labels, wanted))
     return joined_queries(found), softmax(logits) if keep_posterior else None
+
+
+def _kept_signals(
+    kept: Kept, wanted: tuple[Signal, ...], queries: Queries, posterior: bool
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the signals of a model whose weights were not kept."""
+    missing = [signal.key for signal in wanted if signal.key not in kept.signals]
+    if missing or posterior or kept.queries != repr(queries):
+        asked = "its posteriors" if posterior else f"the signals {missing}"
+        what = asked if missing or posterior else f"signals under {queries!r}"
+        raise InputError(
+            f"{what} cannot be had from a model whose weights were not kept; there are "
+            f"{sorted(kept.signals)} under {kept.queries}: use attacks and queries that these "
+            "serve, or make the fleet anew and keep its weights"
+        )
+    return {signal.key: np.asarray(kept.signals[signal.key]) for signal in wanted}
 
 
 def observe(

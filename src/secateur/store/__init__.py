@@ -14,6 +14,7 @@ from secateur.store.arrays import (
     write_observations,
     write_scores,
 )
+from secateur.store.cache import give_model, take_model
 from secateur.store.documents import (
     read_document,
     read_report,
@@ -51,6 +52,7 @@ __all__ = [
     "create_fleet",
     "finish_fleet",
     "fleet_digest",
+    "give_model",
     "has_model",
     "model_path",
     "note_choice",
@@ -65,6 +67,7 @@ __all__ = [
     "read_scores",
     "refuse_no_file",
     "remove_unstarted_fleet",
+    "take_model",
     "write_artifact",
     "write_document",
     "write_membership",

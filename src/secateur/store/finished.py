@@ -220,7 +220,8 @@ def open_fleet(path: str | Path, *, recipe: Any = None, partial: bool = False) -
 
 
 def _costs(noted: Mapping[str, float], keys: Sequence[str]) -> tuple[float, ...]:
-    return tuple(noted[key] for key in keys) if all(key in noted for key in keys) else ()
+    """Return each model's cost; 0 where it is not known, as of a model that another run made."""
+    return tuple(noted.get(key, 0.0) for key in keys) if noted else ()
 
 
 def fleet_digest(path: str | Path) -> str:

@@ -297,9 +297,10 @@ def checked_artifact(file: Path, key_digest: str, digest: str | None) -> Artifac
             f"{file} holds another model: its provenance has the digest "
             f"{artifact.provenance.digest}, the manifest states {key_digest}; delete it and resume"
         )
-    if digest is not None and artifact.digest != digest:
+    if digest is not None and artifact.model_digest != digest:
         raise StoreError(
             f"{file} was replaced after the fleet was finished: the manifest states the digest "
-            f"{digest}, its content has {artifact.digest}; restore it, or delete it and resume"
+            f"{digest}, its content has {artifact.model_digest}; restore it, or "
+            "delete it and resume"
         )
     return artifact

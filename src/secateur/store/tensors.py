@@ -14,12 +14,13 @@ from safetensors.numpy import load, save
 
 from secateur.errors import InputError, StoreError
 from secateur.store.files import altered, damaged, read_bytes, write_bytes
-from secateur.types import Artifact, Provenance, canonical_json
+from secateur.types import Artifact, Kept, Provenance, canonical_json
 
 __all__ = ["read_artifact", "write_artifact"]
 
 _FORMAT = "secateur-artifact-1"
 _PARTS = ("tensors", "masks", "history", "snapshots")
+_SIGNALS = "signals"
 _DTYPES = frozenset(
     [
         "bool",
@@ -63,16 +64,20 @@ def write_artifact(path: str | Path, artifact: Artifact) -> None:
         True
     """
     key = _plain_key(path, artifact.provenance)
-    arrays = {
-        f"{part}/{name}": _storable(path, f"{part}/{name}", array)
-        for part in _PARTS
-        for name, array in getattr(artifact, part).items()
-    }
+    parts = {part: getattr(artifact, part) for part in _PARTS}
     head = {
         "format": _FORMAT,
         "builder": artifact.builder,
         "provenance": key,
         "digest": artifact.digest,
+    }
+    if artifact.kept is not None:
+        parts[_SIGNALS] = artifact.kept.signals
+        head["kept"] = {"queries": artifact.kept.queries, "model": artifact.kept.model}
+    arrays = {
+        f"{part}/{name}": _storable(path, f"{part}/{name}", array)
+        for part, named in parts.items()
+        for name, array in named.items()
     }
     write_bytes(path, save(arrays, metadata={_ENTRY: canonical_json(head)}))
 
@@ -140,10 +145,17 @@ def read_artifact(path: str | Path) -> Artifact:
 
 
 def _artifact(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Artifact:
-    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in _PARTS}
+    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in (*_PARTS, _SIGNALS)}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         parts[part][rest] = array
+    signals = parts.pop(_SIGNALS)
+    kept = head.get("kept")
     return Artifact(
-        builder=str(head["builder"]), provenance=Provenance(key=dict(head["provenance"])), **parts
+        builder=str(head["builder"]),
+        provenance=Provenance(key=dict(head["provenance"])),
+        kept=None
+        if kept is None
+        else Kept(signals=signals, queries=str(kept["queries"]), model=str(kept["model"])),
+        **parts,
     )

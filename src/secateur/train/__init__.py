@@ -6,8 +6,8 @@ from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
 from secateur.train.engines import Auto, Processes, Ray, Serial, Stacked
 from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
-from secateur.train.model import Snapshots
 from secateur.train.recipe import SGD, Adam, Phase, Recipe, Transform
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "Engine",
     "Hook",
+    "Keep",
     "Left",
     "Limit",
     "Moment",
@@ -32,5 +33,6 @@ __all__ = [
     "Stacked",
     "Transform",
     "apply",
+    "drop_weights",
     "train_fleet",
 ]

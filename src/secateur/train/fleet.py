@@ -12,9 +12,9 @@ from secateur.errors import (
     InputError,
     SecateurWarning,
 )
+from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
 from secateur.train.make import absent_of, make
-from secateur.train.model import Snapshots
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
@@ -35,9 +35,11 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
     seed: int,
     engine: Engine = "auto",
     snapshots: Snapshots | None = None,
+    keep: Keep | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
     limit: Limit | None = None,
+    cache: Path | None = None,
 ) -> Fleet:
     """Train one model per row of `membership`, each from its own seed.
 
@@ -50,9 +52,13 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
             `Stacked(models=8)`; `auto` times a few steps of each and takes the fastest. Models
             made one by one have the same bytes on every engine, stacked ones other last bits.
         snapshots: what to keep of each model while it trains.
+        keep: which signals to keep of each reference in place of its weights; None keeps all
+            weights, which a later `apply` needs.
         folder: where models are written as they end; an interrupted run resumes there.
         progress: called at the start and after each model, or stack of models.
         limit: a budget after which the run stops; needs a folder.
+        cache: a folder of models that runs share: what is there under the same key (method,
+            members, seed, route, versions) is taken, and what is made is left there.
 
     Returns:
         A fleet named `dense`; its artifacts load lazily when there is a folder.
@@ -72,7 +78,12 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
         6
     """
     plan = Plan(
-        recipe=recipe, transform=None, name="dense", pipeline=(repr(recipe),), snapshots=snapshots
+        recipe=recipe,
+        transform=None,
+        name="dense",
+        pipeline=(repr(recipe),),
+        snapshots=snapshots,
+        keep=keep,
     )
     return make(
         plan,
@@ -80,7 +91,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
         membership,
         None,
         seed,
-        Place(engine=engine, folder=folder, progress=progress, limit=limit),
+        Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache),
     )
 
 
@@ -95,6 +106,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     progress: Progress | None = None,
     name: str | None = None,
     limit: Limit | None = None,
+    keep: Keep | None = None,
+    cache: Path | None = None,
 ) -> Fleet | Artifact:
     """Apply a transform to every model of a fleet, or to one module; the input stays as it is.
 
@@ -110,6 +123,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         name: the new fleet's name; by default the transform's class name in lower case.
         limit: as in `train_fleet`. Of a fleet opened with `partial`, the models that are there are
             made, and the result is as partial.
+        keep: as in `train_fleet`.
+        cache: as in `train_fleet`.
 
     Returns:
         A fleet with the same membership, or for a module one artifact.
@@ -136,8 +151,11 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
             f"{len(absent)} of {len(model)} models of {model.name!r} are not there; make them, or "
             "give a folder and at least one of them"
         )
-    there = min(set(range(len(model))) - set(absent))
+    present = [i for i in range(len(model)) if i not in set(absent)]
+    there = present[0]
     model.check_records(records)
+    if not transform.fresh and model.artifacts[present[-1]].kept is not None:
+        raise weights_missing(present[-1])
     key = model.artifacts[there].provenance.key
     own_seed = derive_seed(seed, "model", there)
     if key.get("seed", own_seed) != own_seed:
@@ -153,6 +171,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         name=name or type(transform).__name__.lower(),
         pipeline=(*model.pipeline, repr(transform)),
         snapshots=None,
+        keep=keep,
     )
-    place = Place(engine=engine, folder=folder, progress=progress, limit=limit)
+    place = Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache)
     return make(plan, records, model.membership, model, seed, place)

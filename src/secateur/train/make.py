@@ -61,6 +61,7 @@ def _jobs(
                 key=key,
                 parent=start,
                 snapshots=plan.snapshots,
+                keep=plan.keep if membership.roles[model] == "reference" else None,
             )
         )
     return jobs
@@ -97,8 +98,8 @@ def make(
         raise InputError(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
-    if place.limit is not None and place.folder is None:
-        raise InputError("a limit needs a folder, where the run can go on another time")
+    if place.folder is None and (place.limit or place.cache) is not None:
+        raise InputError("a limit or a cache needs a folder, where the run can go on another time")
     choice = place.resolved(plan, records, membership)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
@@ -181,6 +182,13 @@ def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
     return replace(shard, jobs=tuple(jobs))
 
 
+def _taken(place: Place, key: str, job: Job) -> bool:
+    """Take a model that another run made, where there is one."""
+    if place.cache is None or place.folder is None:
+        return False
+    return store.take_model(place.cache, place.folder, key, whole=job.keep is None)
+
+
 @dataclass(frozen=True)
 class _Sent(Sequence[Shard]):
     """Shards for workers without our disks: parents are read when a shard is given out."""
@@ -235,6 +243,8 @@ class _Run:
                 store.write_artifact(store.model_path(self.folder, key), made)
             self.there.add(job.model)
             store.note_cost(self.folder, key, cpu_seconds=seconds)
+            if self.place.cache is not None:
+                store.give_model(self.place.cache, self.folder, key)
         self.tell()
         limit, made_now = self.place.limit, len(self.there) - self.before
         more = len(self.there) < self.wanted
@@ -302,7 +312,11 @@ def _make_on_disk(
     if choice.rates:
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
-    there = {i for i, key in enumerate(keys) if store.has_model(folder, key)}
+    there = {
+        job.model
+        for job in jobs
+        if store.has_model(folder, keys[job.model]) or _taken(place, keys[job.model], job)
+    }
     models = [{job.model for job in shard.jobs} for shard in shards]
     run = _Run(
         plan=plan,
@@ -320,6 +334,6 @@ def _make_on_disk(
     run.run(engine, shared)
     if len(there) < len(jobs):
         return store.open_fleet(folder, recipe=plan.recipe, partial=True)
-    digests = [store.read_artifact(store.model_path(folder, key)).digest for key in keys]
+    digests = [store.read_artifact(store.model_path(folder, key)).model_digest for key in keys]
     store.finish_fleet(folder, digests=digests)
     return store.open_fleet(folder, recipe=plan.recipe)

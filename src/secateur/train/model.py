@@ -5,7 +5,7 @@ module.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +14,20 @@ import torch
 from torch import nn
 
 from secateur import store
-from secateur.data import Queries, joined_queries
-from secateur.errors import MethodError
-from secateur.models import logits_of, prunable, rebuild, tensors_of
+from secateur.models import prunable, rebuild, tensors_of
 from secateur.train.engines.serial import one_thread
+from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
 from secateur.train.loop import TrainData, as_arrays, run_phases
 from secateur.train.recipe import Phase, Recipe, Transform
 from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
-    from secateur.protocols import Probe
     from secateur.train.hooks import Tensors
-    from secateur.train.loop import AfterEpoch, Trained
+    from secateur.train.loop import Trained
 
 __all__ = [
     "Job",
-    "Snapshots",
     "Start",
     "artifact_of",
     "ended",
@@ -38,37 +35,8 @@ __all__ = [
     "make_model",
     "phases_of",
     "rehearse",
-    "snapshot_taker",
     "start_of",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshots:
-    """What is kept of a model while it trains: a probe's arrays after some epochs of its first
-    phase.
-
-    Args:
-        epochs: increasing numbers of finished epochs, at most 12.
-        probe: reduces logits to named arrays, one value per record.
-        queries: the forms in which each record is asked about.
-    """
-
-    epochs: tuple[int, ...]
-    probe: Probe
-    queries: Queries = field(default_factory=Queries)
-
-    def __post_init__(self) -> None:
-        if (
-            not self.epochs
-            or len(self.epochs) > 12
-            or list(self.epochs) != sorted(set(self.epochs))
-        ):
-            raise MethodError(
-                f"snapshot epochs must be 1 to 12 increasing numbers, got {self.epochs}"
-            )
-        if self.epochs[0] < 1:
-            raise MethodError(f"snapshot epochs count finished epochs from 1, got {self.epochs[0]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +51,7 @@ class Job:
     parent: Artifact | Path | None = None
     path: Path | None = None
     snapshots: Snapshots | None = None
+    keep: Keep | None = None
 
 
 def initial_module(recipe: Recipe, seed: int) -> nn.Module:
@@ -90,23 +59,6 @@ def initial_module(recipe: Recipe, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
         return recipe.build()
-
-
-def snapshot_taker(
-    snapshots: Snapshots, records: Records, kept: dict[str, list[np.ndarray[Any, Any]]]
-) -> AfterEpoch:
-    """Return what keeps a probe's arrays after the chosen epochs, in `kept`."""
-
-    def take(module: nn.Module, epoch: int) -> None:
-        if epoch in snapshots.epochs:
-            found = [
-                snapshots.probe(logits_of(module, records, change=change), records.labels)
-                for change in snapshots.queries.changes()
-            ]
-            for name, values in joined_queries(found).items():
-                kept.setdefault(name, []).append(values)
-
-    return take
 
 
 REHEARSED = 4
@@ -180,6 +132,8 @@ def start_of(job: Job) -> Start:
     if job.transform is not None and not job.transform.fresh:
         parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
         assert parent is not None  # every such job has one
+        if parent.kept is not None:
+            raise weights_missing(job.model)
         module.load_state_dict(rebuild(parent, job.recipe.build).state_dict())
     return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
 
@@ -190,12 +144,13 @@ def phases_of(job: Job) -> tuple[Phase, ...]:
 
 
 def ended(
+    records: Records,
     job: Job,
     start: Start,
     trained: Trained,
     kept: Mapping[str, list[np.ndarray[Any, Any]]],
 ) -> Artifact | str:
-    """Return the finished model, or write it and return its digest."""
+    """Return what is kept of the finished model, or write it and return its digest."""
     artifact = artifact_of(
         start.module, trained, builder=repr(job.recipe.build), key=job.key, kept=kept
     )
@@ -204,6 +159,8 @@ def ended(
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
         artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
+    if job.keep is not None:
+        artifact = thinned(artifact, job.recipe.build, records, job.keep)
     if job.path is None:
         return artifact
     store.write_artifact(job.path, artifact)
@@ -225,9 +182,9 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
         streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
         context=(start.initial, prunable(start.module)),
         seed=start.seed,
-        after_epoch=None if job.snapshots is None else snapshot_taker(job.snapshots, records, kept),
+        after_epoch=None if job.snapshots is None else job.snapshots.taken(records, kept),
     )
-    return ended(job, start, trained, kept)
+    return ended(records, job, start, trained, kept)
 
 
 def artifact_of(

@@ -36,12 +36,16 @@ _NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a fleet is made: engine, folder (None: in memory), and who is told of progress."""
+    """Where a fleet is made: engine, folder (None: in memory), and who is told of progress.
+
+    `cache` is a folder of models that runs share.
+    """
 
     engine: Engine
     folder: Path | None
     progress: Progress | None
     limit: Limit | None = None
+    cache: Path | None = None
 
     def resolved(self, plan: Plan, records: Records, membership: Membership) -> Choice:
         """Return the engine itself; `auto` keeps what an unfinished folder was begun with.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from secateur.train.model import Snapshots
+    from secateur.train.keep import Keep, Snapshots
     from secateur.train.recipe import Phase, Recipe, Transform
     from secateur.types import Membership, Records
 
@@ -52,13 +52,17 @@ def _sources(value: object) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Recipe or transform, the fleet's name and pipeline, and what is kept on the way."""
+    """Recipe or transform, the fleet's name and pipeline, and what is kept of each model.
+
+    `keep` is no part of a model's key: it changes what is stored of the model, not the model.
+    """
 
     recipe: Recipe
     transform: Transform | None
     name: str
     pipeline: tuple[str, ...]
     snapshots: Snapshots | None
+    keep: Keep | None = None
 
     def key(
         self, records: Records, membership: Membership, model: int, seed: int

@@ -23,7 +23,6 @@ from secateur.train.model import (
     ended,
     make_model,
     phases_of,
-    snapshot_taker,
     start_of,
 )
 
@@ -78,7 +77,7 @@ def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[
     def take(modules: Sequence[nn.Module], epoch: int) -> None:
         for module, into in zip(modules, kept, strict=True):
             assert first.snapshots is not None  # see below
-            snapshot_taker(first.snapshots, records, into)(module, epoch)
+            first.snapshots.taken(records, into)(module, epoch)
 
     pools = {pool for phase in phases for pool in phase.streams}
     members = [membership.members(job.model) for job in shard.jobs]
@@ -96,7 +95,7 @@ def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[
         after_epoch=None if first.snapshots is None else take,
     )
     return [
-        ended(job, start, one, into)
+        ended(records, job, start, one, into)
         for job, start, one, into in zip(shard.jobs, starts, trained, kept, strict=True)
     ]
 

@@ -15,7 +15,7 @@ from secateur.types.base import (
 )
 from secateur.types.evidence import Observations, Outcomes, Scores, Signal
 from secateur.types.membership import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Role
-from secateur.types.models import Artifact, Fleet, Provenance
+from secateur.types.models import Artifact, Fleet, Kept, Provenance
 from secateur.types.records import Records
 from secateur.types.report import (
     SCHEMA_VERSION,
@@ -45,6 +45,7 @@ __all__ = [
     "FloatArray",
     "IntArray",
     "Interval",
+    "Kept",
     "Measurement",
     "Membership",
     "Observations",

@@ -17,7 +17,7 @@ from secateur.types.membership import Membership
 if TYPE_CHECKING:
     from secateur.types.records import Records
 
-__all__ = ["Artifact", "Fleet", "Provenance"]
+__all__ = ["Artifact", "Fleet", "Kept", "Provenance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,29 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """What stands for a model whose weights were not kept.
+
+    `signals` are its numbers on every record, `[record]` or `[query, record]`, under `Signal.key`;
+    `queries` is how records were asked about; `model` the digest of the model itself.
+    """
+
+    signals: Mapping[str, NDArray[Any]]
+    queries: str
+    model: str
+
+    def __post_init__(self) -> None:
+        set_fields(self, signals={k: frozen(v) for k, v in self.signals.items()})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Artifact:
     """One trained model, never mutated.
 
     `tensors` are parameters and buffers under their state-dict names; `masks` (bool, same names and
     shapes as the parameters they belong to) mark kept weights; `history` holds small curves (such
     as `admm/residual`); `snapshots` arrays that a probe kept while the model trained, `[epoch,
-    record]`.
+    record]`. `kept`, where it is given, stands for the tensors and masks, which then are empty.
     """
 
     tensors: Mapping[str, NDArray[Any]]
@@ -54,8 +70,11 @@ class Artifact:
     masks: Mapping[str, BoolArray] = field(default_factory=dict)
     history: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     snapshots: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    kept: Kept | None = None
 
     def __post_init__(self) -> None:
+        if self.kept is not None and (self.tensors or self.masks):
+            raise InputError("a model has either its weights or the signals that stand for them")
         for name, mask in self.masks.items():
             if name not in self.tensors or self.tensors[name].shape != mask.shape:
                 raise InputError(
@@ -72,7 +91,16 @@ class Artifact:
             for what in ("tensors", "masks", "history", "snapshots")
             for k, v in getattr(self, what).items()
         }
-        return digest_arrays(arrays, extra=f"{self.builder}|{self.provenance.digest}")
+        extra = f"{self.builder}|{self.provenance.digest}"
+        if self.kept is not None:
+            arrays |= {f"signals/{k}": v for k, v in self.kept.signals.items()}
+            extra += f"|{self.kept.queries}|{self.kept.model}"
+        return digest_arrays(arrays, extra=extra)
+
+    @property
+    def model_digest(self) -> str:
+        """The digest of the model with its weights, whether they are here or not."""
+        return self.digest if self.kept is None else self.kept.model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +108,7 @@ class Fleet:
     """Models and who trained on what; model i of `artifacts` is row i of the membership.
 
     `artifacts` may load lazily from a folder. `costs[i]` is the CPU time of model i in seconds,
-    this step alone.
+    this step alone; 0 where it is not known.
     """
 
     artifacts: Sequence[Artifact]
