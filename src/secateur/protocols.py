@@ -36,7 +36,7 @@ class Builder(Protocol):
 
 
 class TrainCallable(Protocol):
-    """A user's own training code, accepted wherever a `Recipe` is."""
+    """A user's own training code, for `Recipe(build=..., train=...)`."""
 
     def __call__(self, records: Records, *, seed: int) -> nn.Module:
         """Train on exactly these records and return the model."""

@@ -22,9 +22,10 @@ from secateur.train.engines import Ray, Stacked
 from secateur.train.engines.auto import Choice
 from secateur.train.engines.cut import cut
 from secateur.train.loop import steps_of
-from secateur.train.model import Job, rehearse
+from secateur.train.model import Job, own_training, rehearse
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
+from secateur.train.recipe import spelled
 from secateur.train.shard import Shard, make_shard
 from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
 
@@ -100,6 +101,11 @@ def make(
         )
     if place.folder is None and (place.limit or place.cache) is not None:
         raise InputError("a limit or a cache needs a folder, where the run can go on another time")
+    if plan.snapshots is not None and own_training(plan.recipe, plan.transform) is not None:
+        raise MethodError(
+            "snapshots are taken in our training loop, and this recipe has training code of its "
+            "own; leave the snapshots out"
+        )
     choice = place.resolved(plan, records, membership)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
@@ -166,6 +172,10 @@ def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> l
 
 
 def _refuse_unstackable(job: Job) -> None:
+    if own_training(job.recipe, job.transform) is not None:
+        raise MethodError(
+            "training code of your own cannot be stacked; use engine='processes' or 'serial'"
+        )
     phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
     for phase in phases:
         optimiser = phase.optimiser or job.recipe.optimiser
@@ -297,7 +307,7 @@ def _make_on_disk(
     fleet_plan = store.FleetPlan(
         name=plan.name,
         pipeline=plan.pipeline,
-        builder_repr=repr(plan.recipe.build),
+        builder_repr=spelled(plan.recipe.build),
         membership=membership,
         records_digest=records.digest,
         data=records.origin,

@@ -14,17 +14,19 @@ import torch
 from torch import nn
 
 from secateur import store
+from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
 from secateur.train.engines.serial import one_thread
+from secateur.train.hooks import Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
-from secateur.train.loop import TrainData, as_arrays, run_phases
-from secateur.train.recipe import Phase, Recipe, Transform
+from secateur.train.loop import TrainData, Trained, as_arrays, run_phases
+from secateur.train.recipe import Phase, Recipe, Transform, spelled
 from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
+    from secateur.protocols import TrainCallable
     from secateur.train.hooks import Tensors
-    from secateur.train.loop import Trained
 
 __all__ = [
     "Job",
@@ -33,6 +35,7 @@ __all__ = [
     "ended",
     "initial_module",
     "make_model",
+    "own_training",
     "phases_of",
     "rehearse",
     "start_of",
@@ -81,6 +84,8 @@ def rehearse(
     Raises:
         SecateurError: whatever the training would raise in its first steps.
     """
+    if own_training(recipe, transform) is not None:
+        return  # only its author knows what a rehearsal would be
     module = initial_module(recipe, 0)
     planned = recipe.phases() if transform is None else transform.phases(recipe)
     phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
@@ -152,7 +157,7 @@ def ended(
 ) -> Artifact | str:
     """Return what is kept of the finished model, or write it and return its digest."""
     artifact = artifact_of(
-        start.module, trained, builder=repr(job.recipe.build), key=job.key, kept=kept
+        start.module, trained, builder=spelled(job.recipe.build), key=job.key, kept=kept
     )
     parent = start.parent
     if parent is not None and not any(phase.trains for phase in phases_of(job)):
@@ -167,8 +172,37 @@ def ended(
     return artifact.digest
 
 
+def own_training(recipe: Recipe, transform: Transform | None) -> TrainCallable | None:
+    """Return the user's code that makes a model, where it is not our loop."""
+    return recipe.train if transform is None else None
+
+
+def _trained_by_user(
+    train: TrainCallable, records: Records, membership: Membership, job: Job
+) -> Artifact | str:
+    """Call a user's training code with the members; torch's global state stays as it is."""
+    seed = derive_seed(job.seed, "train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = train(records.take(membership.members(job.model)), seed=seed)
+    if not isinstance(module, nn.Module):
+        raise MethodError(f"{train!r} must return a torch module, got {type(module).__name__}")
+    start = Start(module=module.eval(), initial={}, parent=None, seed=seed)
+    trained = Trained(
+        params={k: v.detach() for k, v in module.named_parameters()},
+        buffers=dict(module.named_buffers()),
+        left=Left(masks={}, history={}),
+    )
+    artifact = artifact_of(module, trained, builder=spelled(job.recipe.build), key=job.key)
+    rebuild(artifact, job.recipe.build)  # refuses what `build` does not fit
+    return ended(records, job, start, trained, {})
+
+
 def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
     """Make one model; return it, or its digest when it was written to `job.path`."""
+    own = own_training(job.recipe, job.transform)
+    if own is not None:
+        return _trained_by_user(own, records, membership, job)
     start = start_of(job)
     phases = phases_of(job)
     device = next(start.module.parameters()).device

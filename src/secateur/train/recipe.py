@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from secateur.errors import MethodError
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
 
     import torch
 
-    from secateur.protocols import Builder
+    from secateur.protocols import Builder, TrainCallable
     from secateur.train.hooks import Hook
     from secateur.train.optimisers import Steps
 
-__all__ = ["SGD", "Adam", "Optimiser", "Phase", "Recipe", "Schedule", "Transform"]
+__all__ = ["SGD", "Adam", "Optimiser", "Phase", "Recipe", "Schedule", "Transform", "spelled"]
 
 Schedule = Literal["constant", "cosine"]
+
+
+def spelled(value: object) -> str:
+    """Return the repr of a method, or a function's name, which is the same in every process."""
+    if inspect.isfunction(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    return repr(value)
 
 
 def _check_lr(lr: float, weight_decay: float) -> None:
@@ -152,6 +160,14 @@ class Recipe:
         label_smoothing: in [0, 1), share of the target spread over all classes.
         hooks: further loss terms or steps, see `secateur.train.hooks`.
         streams: pools that those hooks read, with batch sizes.
+        train: your own training code, `(records, *, seed) -> module`, called with exactly the
+            members in place of our loop; what it returns must fit `build`. Batch size and optimiser
+            then serve pruning alone. The engines that make models one by one run it.
+
+    Example:
+        >>> from secateur.models import MLP
+        >>> Recipe(build=MLP(widths=(64, 10))).epochs
+        30
     """
 
     build: Builder
@@ -161,10 +177,21 @@ class Recipe:
     label_smoothing: float = 0.0
     hooks: tuple[Hook, ...] = ()
     streams: Mapping[str, int] = field(default_factory=dict)
+    train: TrainCallable | None = None
 
     revision: ClassVar[int] = 1
 
+    def __repr__(self) -> str:
+        """Return its spelling; functions by their names, so that it is the same in any process."""
+        shown = [f for f in fields(self) if f.name != "train" or self.train is not None]
+        parts = [f"{f.name}={spelled(getattr(self, f.name))}" for f in shown]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     def __post_init__(self) -> None:
+        if self.train is not None and (not callable(self.train) or isinstance(self.train, type)):
+            raise MethodError(
+                f"train must be a function (records, *, seed) -> module, got {self.train!r}"
+            )
         if not callable(self.build) or isinstance(self.build, type):
             raise MethodError(
                 f"build must make a network, such as MLP(widths=(64, 10)), got {self.build!r}"

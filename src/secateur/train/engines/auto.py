@@ -101,6 +101,8 @@ def choose(
         membership: who trains on what; its number of models bounds a stack.
         workers: worker processes; 0 means one per core.
     """
+    if recipe.train is not None and transform is None:
+        return Choice(engine=Processes(workers=workers), rates={})
     models = len(membership)
     cores = workers or len(os.sched_getaffinity(0))
     trial = _Trial(recipe, transform, records, membership)
