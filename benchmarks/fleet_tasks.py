@@ -75,7 +75,7 @@ def plain(records: Records, membership: Membership, task: Plain) -> dict[str, fl
 
 def shard(records: Records, membership: Membership, task: Shard) -> dict[str, float]:
     """Make the models of a shard and forget them."""
-    if not warm(f"shard {task.stacked} {len(task.jobs)}"):
+    if not warm(f"shard {task.stack} {len(task.jobs)}"):
         few = tuple(replace(job, recipe=replace(job.recipe, epochs=1)) for job in task.jobs)
         make_shard(records, membership, replace(task, jobs=few))
     begun = time.perf_counter()

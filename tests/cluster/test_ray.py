@@ -44,7 +44,7 @@ def test_models_made_one_by_one_on_ray_have_the_bytes_of_the_serial_engine(world
 
 def test_stacks_on_ray_have_the_bytes_of_stacks_here(world, tmp_path):
     here = both(world, Stacked(models=3, workers=1), tmp_path / "here")
-    assert both(world, Ray(models=3, workers=2), tmp_path / "ray") == here
+    assert both(world, Ray(stack=Stacked(models=3), workers=2), tmp_path / "ray") == here
 
 
 def test_an_error_of_ours_keeps_its_type(world, tmp_path):

@@ -167,7 +167,7 @@ def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> l
             )
             for place, i in enumerate(models)
         ]
-        shards.append(Shard(jobs=tuple(own), stacked=True, device=stack.device))
+        shards.append(Shard(jobs=tuple(own), stack=stack))
     return shards
 
 
@@ -316,7 +316,7 @@ def _make_on_disk(
         engine=engine.route,
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
     )
-    stacked = any(shard.stacked for shard in shards)
+    stacked = any(shard.stack for shard in shards)
     rehearse(plan.recipe, plan.transform, records, membership, stacked=stacked)
     store.create_fleet(folder, fleet_plan)
     if choice.rates:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from secateur.models import prunable
-from secateur.train.stack import StackData, run_stack
+from secateur.train.engines.stacked import Stacked
+from secateur.train.stack import Kernels, StackData, run_stack
 from secateur.types import Artifact, Membership, Records
 
 if TYPE_CHECKING:
@@ -31,14 +32,10 @@ __all__ = ["Shard", "make_shard"]
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Models that are made in one task: one by one, or stacked, as one batched computation.
-
-    `device` is where a stack is trained, such as `cpu` or `cuda:0`.
-    """
+    """Models that are made in one task: one by one, or with `stack` as one batched computation."""
 
     jobs: tuple[Job, ...]
-    stacked: bool = False
-    device: str = "cpu"
+    stack: Stacked | None = None
 
 
 def make_shard(
@@ -50,10 +47,10 @@ def make_shard(
         For each job its model, or the model's digest when it was written to `job.path`, and its
         CPU seconds (of a stack, an equal share).
     """
-    if not shard.stacked:
+    if shard.stack is None:
         return [_timed(records, membership, job) for job in shard.jobs]
     begun = time.process_time()
-    made = _make_stack(records, membership, shard)
+    made = _make_stack(records, membership, shard.jobs, shard.stack)
     seconds = (time.process_time() - begun) / len(shard.jobs)
     return [(one, seconds) for one in made]
 
@@ -64,15 +61,17 @@ def _timed(records: Records, membership: Membership, job: Job) -> tuple[Artifact
     return made, time.process_time() - begun
 
 
-def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[Artifact | str]:
+def _make_stack(
+    records: Records, membership: Membership, jobs: Sequence[Job], how: Stacked
+) -> list[Artifact | str]:
     """Make all models of a shard at once."""
-    device = torch.device(shard.device)
-    first = shard.jobs[0]
-    starts = [start_of(job) for job in shard.jobs]
+    device = torch.device(how.device)
+    first = jobs[0]
+    starts = [start_of(job) for job in jobs]
     for start in starts:
         start.module.to(device)
     phases = phases_of(first)
-    kept: list[dict[str, list[np.ndarray[Any, Any]]]] = [{} for _ in shard.jobs]
+    kept: list[dict[str, list[np.ndarray[Any, Any]]]] = [{} for _ in jobs]
 
     def take(modules: Sequence[nn.Module], epoch: int) -> None:
         for module, into in zip(modules, kept, strict=True):
@@ -80,7 +79,7 @@ def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[
             first.snapshots.taken(records, into)(module, epoch)
 
     pools = {pool for phase in phases for pool in phase.streams}
-    members = [membership.members(job.model) for job in shard.jobs]
+    members = [membership.members(job.model) for job in jobs]
     trained = run_stack(
         [start.module for start in starts],
         phases,
@@ -93,10 +92,11 @@ def _make_stack(records: Records, membership: Membership, shard: Shard) -> list[
         context=([_on(start.initial, device) for start in starts], prunable(starts[0].module)),
         seeds=[start.seed for start in starts],
         after_epoch=None if first.snapshots is None else take,
+        kernels=Kernels(precision=how.precision, compiled=how.compile),
     )
     return [
         ended(records, job, start, one, into)
-        for job, start, one, into in zip(shard.jobs, starts, trained, kept, strict=True)
+        for job, start, one, into in zip(jobs, starts, trained, kept, strict=True)
     ]
 
 

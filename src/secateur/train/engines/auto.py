@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -162,25 +162,26 @@ class _Trial:
             return [self.recipe.build() for _ in range(models)]
 
     def alone(self) -> float:
-        """Return the seconds of one model."""
-        data = TrainData.of(self.all, self.members[0], torch.device("cpu"))
+        """Return the seconds of one model; of a single step where already that is long."""
+        first = min(self._alone(self.recipe.batch_size) for _ in range(2))
+        if first > LONG:
+            self.records, self.steps = min(self.records, self.recipe.batch_size), 1
+            return first
+        return min(self._alone(self.records) for _ in range(2))
+
+    def _alone(self, records: int) -> float:
+        data = TrainData.of(self.all, self.members[0][:records], torch.device("cpu"))
         pools = {pool for phase in self.phases for pool in phase.streams}
         streams = {
             pool: TrainData.of(self.all, self.membership.pool(pool)[:STREAM], torch.device("cpu"))
             for pool in pools
         }
-
-        def once() -> float:
-            (module,) = self._fresh(1)
-            initial: Tensors = dict(module.named_parameters())
-            context = (initial, prunable(module))
-            begun = time.perf_counter()
-            run_phases(
-                module, self.phases, self.recipe, data, streams=streams, context=context, seed=0
-            )
-            return time.perf_counter() - begun
-
-        return _fastest(once)
+        (module,) = self._fresh(1)
+        initial: Tensors = dict(module.named_parameters())
+        context = (initial, prunable(module))
+        begun = time.perf_counter()
+        run_phases(module, self.phases, self.recipe, data, streams=streams, context=context, seed=0)
+        return time.perf_counter() - begun
 
     def stacked(self, models: int) -> float:
         """Return the seconds of so many models at once."""
@@ -207,17 +208,8 @@ class _Trial:
             )
             return time.perf_counter() - begun
 
-        return _fastest(once)
+        once()  # what is done the first time does not count
+        return min(once(), once())
 
 
 STREAM = 512  # records of a further pool: enough to draw batches from
-
-
-def _fastest(once: Callable[[], float]) -> float:
-    """Return the seconds of the faster of two runs after one that does not count."""
-    taken = []
-    for _ in range(3):
-        taken.append(once())
-        if taken[0] > 4 * STEPS * LONG:
-            return taken[0]
-    return min(taken[1:])

@@ -36,42 +36,30 @@ class Ray:
     are those of the engine that makes models one by one, or of `Stacked` of the same size.
 
     Args:
-        models: in one shard; from 2 on they are stacked.
+        stack: how models are stacked in a shard; None makes them one by one.
         workers: cores of a local cluster; 0 means all. Not used with an address.
         address: of a running cluster, such as `auto` or `ray://head:10001`; empty starts a local
             one.
-        device: where stacks are trained, such as `cpu` or `cuda`.
         gpus: of each task, such as 0.25 for four shards on one card.
 
     Raises:
         InputError: a number out of range.
 
     Example:
-        >>> Ray(models=16).route
+        >>> Ray(stack=Stacked(models=16)).route
         "stacked(models=16, device='cpu')"
     """
 
-    models: int = 1
+    stack: Stacked | None = None
     workers: int = 0
     address: str = ""
-    device: str = "cpu"
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.models < 1 or self.workers < 0 or self.gpus < 0:
-            raise InputError(
-                f"models={self.models}, workers={self.workers}, gpus={self.gpus}: they must be at "
-                "least 1, 0 and 0"
-            )
-        if self.models == 1 and self.device != "cpu":
-            raise InputError(
-                f"device={self.device!r} is for stacks, but models=1; give models=2 or more"
-            )
-
-    @property
-    def stack(self) -> Stacked | None:
-        """How shards are cut and trained; None where models are made one by one."""
-        return Stacked(models=self.models, device=self.device) if self.models > 1 else None
+        if self.stack is not None and not isinstance(self.stack, Stacked):
+            raise InputError(f"stack must be such as Stacked(models=16), got {self.stack!r}")
+        if self.workers < 0 or self.gpus < 0:
+            raise InputError(f"workers={self.workers}, gpus={self.gpus}: both must be at least 0")
 
     @property
     def route(self) -> str:

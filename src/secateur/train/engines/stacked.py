@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from secateur.errors import InputError
 from secateur.train.engines.processes import Processes
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from secateur.protocols import Progress
 
 __all__ = ["Stacked"]
+
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,13 @@ class Stacked:
         workers: stacks side by side, one thread each; 0 means one per core, 1 works in this
             process.
         device: where they are trained, such as `cpu` or `cuda:0`.
+        precision: of the network's forward and backward pass; weights, losses and the optimiser
+            stay in float32.
+        compile: fuse the network with `torch.compile`, which takes some 20 seconds per process and
+            needs a C++ compiler; for many models with small convolutions.
 
     Raises:
-        InputError: fewer than 2 models, or fewer than 0 workers.
+        InputError: fewer than 2 models, fewer than 0 workers, an unknown precision.
 
     Example:
         >>> Stacked(models=8).route
@@ -42,8 +49,14 @@ class Stacked:
     models: int = 16
     workers: int = 0
     device: str = "cpu"
+    precision: Precision = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise InputError(
+                f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}"
+            )
         if self.models < 2:
             raise InputError(
                 f"a stack holds at least 2 models, got models={self.models}; train them one by one "
@@ -55,7 +68,9 @@ class Stacked:
     @property
     def route(self) -> str:
         """What of this engine can change a byte of a model."""
-        return f"stacked(models={self.models}, device={self.device!r})"
+        more = "" if self.precision == "float32" else f", precision={self.precision!r}"
+        more += ", compile=True" if self.compile else ""
+        return f"stacked(models={self.models}, device={self.device!r}{more})"
 
     def run(
         self,

@@ -72,6 +72,10 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return `[models, n, out]`."""
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(dtype), weight.to(dtype)
+            bias = None if bias is None else bias.to(dtype)
         ctx.save_for_backward(x, weight)
         if bias is None:
             return torch.bmm(x, weight.transpose(1, 2))
@@ -145,6 +149,8 @@ def _norm_by_hand(
     running: tuple[Tensor | None, Tensor | None],
 ) -> Tensor:
     """Normalise where models have batches of several sizes, or momenta of their own."""
+    if value.dtype == torch.bfloat16:
+        value = value.float()
     n, channels = len(value), value.shape[1]
     sizes = torch.tensor(c.sizes or (n,) * c.models, device=value.device)
     each = channels // c.models

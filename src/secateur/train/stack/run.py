@@ -19,6 +19,7 @@ from secateur.train.stack import lift
 from secateur.train.stack.batches import Draws, Reader, hook_losses, mean_losses
 from secateur.train.stack.data import StackData, Step, steps_of_epoch
 from secateur.train.stack.forward import forward_of, set_momentum
+from secateur.train.stack.kernels import Kernels
 from secateur.train.stack.layers import Context
 from secateur.train.stack.optimisers import Optimisers, from_model
 from secateur.train.statistics import normalisations
@@ -59,6 +60,7 @@ class _Stack:
         initial: Tensors,
         prunable: tuple[str, ...],
         seeds: Sequence[int],
+        kernels: Kernels,
     ) -> None:
         self.modules = modules
         self.models = len(modules)
@@ -69,7 +71,7 @@ class _Stack:
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
-        self.network = forward_of(self.module)
+        self.network = kernels.apply(forward_of(self.module), data.inputs.device)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
         stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
         self.params = {n: value.requires_grad_(needs[n]) for n, value in stacked.items()}
@@ -287,7 +289,7 @@ def _joined(state: Tensors, own: Tensors, first: int) -> Tensors:
     return {n: torch.cat([state[n][:first], value]) for n, value in own.items()}
 
 
-def run_stack(
+def run_stack(  # noqa: PLR0913 - as `run_phases`, and how it is computed
     modules: Sequence[nn.Module],
     phases: Sequence[Phase],
     recipe: Recipe,
@@ -297,6 +299,7 @@ def run_stack(
     context: tuple[Sequence[Tensors], tuple[str, ...]],
     seeds: Sequence[int],
     after_epoch: AfterEpoch | None = None,
+    kernels: Kernels | None = None,
 ) -> list[Trained]:
     """Train modules of one architecture in place, all at once, each with its own data and seed.
 
@@ -309,6 +312,7 @@ def run_stack(
         context: the parameters of each model as initialised, and the names of prunable weights.
         seeds: one per model, of batch orders, noise and dropout.
         after_epoch: called in the first phase with the modules and the number of epochs done.
+        kernels: in which precision the network runs, and whether it is compiled.
 
     Returns:
         For each model what `run_phases` returns.
@@ -320,7 +324,14 @@ def run_stack(
     for phase in phases:
         check_streams(phase, {pool: len(part.rows[0]) for pool, part in streams.items()})
     run = _Stack(
-        modules, recipe, data, streams, initial=lift.stack(initial), prunable=prunable, seeds=seeds
+        modules,
+        recipe,
+        data,
+        streams,
+        initial=lift.stack(initial),
+        prunable=prunable,
+        seeds=seeds,
+        kernels=kernels or Kernels(),
     )
     masks: list[Tensors] = [{} for _ in modules]
     history: list[Tensors] = [{} for _ in modules]
