@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.fleet_tasks import Plain, peak, plain, shard
+from benchmarks.fleet_tasks import Plain, peak, plain, shard, where_time_goes
 from secateur import store
 from secateur.context import hardware
 from secateur.data import draw
@@ -206,6 +206,7 @@ def measured(case: Case, rounds: int, cores: int, top: float) -> dict[str, Any]:
         "models": case.models,
         "gflop_per_record": work / 1e9,
         "auto": {"chosen": choice.engine.route, "rates": dict(choice.rates)},
+        "where": profiled(case, recipe),
         "routes": {},
     }
     for name in seen[0]:
@@ -227,6 +228,17 @@ def measured(case: Case, rounds: int, cores: int, top: float) -> dict[str, Any]:
             flush=True,
         )
     return row
+
+
+def profiled(case: Case, recipe: Recipe) -> dict[str, float]:
+    """Return where the time of one model after another goes, as shares."""
+    shared = world(case)
+    plan = Plan(recipe=recipe, transform=None, name="dense", pipeline=(), snapshots=None)
+    first = shards_of(plan, *shared, None, seed=0, engine=Serial())[:1]
+    (found,) = run_tasks(where_time_goes, first, workers=1, shared=shared)
+    print("  ".join(f"{name} {100 * share:.0f} %" for name, share in found.value.items()))
+    shares: dict[str, float] = found.value
+    return shares
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from secateur.train.recipe import Recipe
 from secateur.train.shard import Shard, make_shard
 from secateur.types import Membership, Records
 
-__all__ = ["Plain", "peak", "plain", "shard"]
+__all__ = ["Plain", "peak", "plain", "shard", "where_time_goes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,3 +97,34 @@ def peak(task: Any) -> float:
         torch.mm(a, b)
         best = min(best, time.perf_counter() - begun)
     return 2 * 1024**3 / best / 1e9
+
+
+PARTS = {
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm", "convolution", "mkldnn", "_conv"),
+    "optimiser": ("_fused_adam", "_fused_sgd", "_foreach"),
+    "gathering batches": ("index", "index_select", "gather"),
+}
+REST = "activations, normalisation, loss"
+PYTHON = "Python and dispatch"
+
+
+def where_time_goes(records: Records, membership: Membership, task: Shard) -> dict[str, float]:
+    """Return the share of a model's training time that each kind of operation takes by itself."""
+    from torch.profiler import ProfilerActivity, profile
+
+    make_shard(records, membership, task)
+    begun = time.perf_counter()
+    make_shard(records, membership, task)
+    seconds = time.perf_counter() - begun
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:
+        make_shard(records, membership, task)
+    parts = dict.fromkeys([*PARTS, REST], 0.0)
+    for event in seen.key_averages():
+        name = event.key.removeprefix("aten::")
+        if not event.key.startswith("aten::"):
+            continue
+        kind = next((k for k, starts in PARTS.items() if name.startswith(starts)), REST)
+        parts[kind] += event.self_cpu_time_total / 1e6 / seconds
+    whole = max(1.0, sum(parts.values()))  # profiling itself takes time
+    shares = {kind: share / whole for kind, share in parts.items()}
+    return {**shares, PYTHON: 1.0 - sum(shares.values())}

@@ -149,6 +149,17 @@ def fleet_block(found: dict[str, Any]) -> str:
                 f"({ratio['min']:.2f} to {ratio['max']:.2f}) | "
                 f"{100 * route['share_of_peak']:.0f} | {route['megabytes']:.0f} |"
             )
+    parts = list(found["rows"][0]["where"])
+    lines += [
+        "",
+        "Where the time of one model after another goes, in percent:",
+        "",
+        f"| network | {' | '.join(parts)} |",
+        f"| --- |{' --- |' * len(parts)}",
+    ]
+    for row in found["rows"]:
+        shares = " | ".join(f"{100 * row['where'][part]:.0f}" for part in parts)
+        lines.append(f"| {row['case']} | {shares} |")
     chosen = "; ".join(f"{row['case']}: {row['auto']['chosen']}" for row in found["rows"])
     return "\n".join([*lines, "", f"What `auto` chose: {chosen}.", "", made_by(found)])
 

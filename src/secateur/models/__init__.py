@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
 from secateur.models.forward import logits_of
+from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
 from secateur.models.mobilenet import MobileNetV2
@@ -22,8 +23,10 @@ __all__ = [
     "Normalised",
     "ResNet18",
     "SmallCNN",
+    "channels_last",
     "logits_of",
     "prunable",
     "rebuild",
+    "takes_channels_last",
     "tensors_of",
 ]

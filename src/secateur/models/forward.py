@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from secateur.errors import DataError, InputError, NotFiniteError
+from secateur.models.layout import channels_last, takes_channels_last
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,15 +56,18 @@ def logits_of(
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     blocks = []
+    layout: bool | None = None
     try:
         with torch.no_grad():
             for start in range(0, len(where), batch_size):
                 inputs = np.array(records.gather(where[start : start + batch_size]))
                 if change is not None:
                     inputs = np.array(change(inputs))
-                blocks.append(
-                    _forward(module, torch.from_numpy(inputs).to(device), records.n_classes)
-                )
+                batch = torch.from_numpy(inputs).to(device)
+                if layout is None:
+                    layout = takes_channels_last(module, batch)
+                batch = channels_last(batch) if layout else batch
+                blocks.append(_forward(module, batch, records.n_classes))
     finally:
         for part, was_training in modes:
             part.training = was_training

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from secateur.errors import DivergedError, MethodError, NotFiniteError
+from secateur.models import channels_last, takes_channels_last
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
 from secateur.train.statistics import FreshStatistics
 from secateur.types import Records, derive_seed
@@ -140,6 +141,7 @@ class _Run:
         self.streams = streams
         self.seed = seed
         self.statistics: FreshStatistics | None = None
+        self.channels_last = takes_channels_last(module, data.inputs)
         self.params: Tensors = dict(module.named_parameters())
         self.buffers: Tensors = dict(module.named_buffers())
         self.now = Moment(
@@ -156,6 +158,8 @@ class _Run:
     def _forward(
         self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
     ) -> Tensor:
+        if self.channels_last:
+            inputs = channels_last(inputs)
         if params is self.params and buffers is self.buffers:
             logits: Tensor = self.module(inputs)
         else:

@@ -179,7 +179,7 @@ class Recipe:
     streams: Mapping[str, int] = field(default_factory=dict)
     train: TrainCallable | None = None
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     def __repr__(self) -> str:
         """Return its spelling; functions by their names, so that it is the same in any process."""

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from secateur.models import Normalise
+from secateur.models import Normalise, channels_last
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,12 @@ def grouped(x: Activation) -> Tensor:
     return x.value if x.grouped else x.value.transpose(0, 1).flatten(1, 2)
 
 
+def _pictures(x: Activation) -> Tensor:
+    """Return what `grouped` does, in the layout that is faster."""
+    value = grouped(x)
+    return value if value.dtype == torch.float64 else channels_last(value)
+
+
 class _Products(torch.autograd.Function):
     """Linear layers side by side: inputs `[models, n, in]`, weights `[models, out, in]`.
 
@@ -106,7 +112,7 @@ def _linear(c: Context, name: str, part: nn.Linear, x: Activation) -> Activation
 def _conv2d(c: Context, name: str, part: nn.Conv2d, x: Activation) -> Activation:
     bias = None if part.bias is None else c.params[f"{name}.bias"].flatten()
     out = functional.conv2d(
-        grouped(x),
+        _pictures(x),
         c.params[f"{name}.weight"].flatten(0, 1),
         bias,
         part.stride,

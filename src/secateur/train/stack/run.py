@@ -13,6 +13,7 @@ from torch import nn
 from torch.func import functional_call
 
 from secateur.errors import NotFiniteError
+from secateur.models import channels_last, takes_channels_last
 from secateur.train.hooks import Left, Moment, overrides
 from secateur.train.loop import Trained, check_streams, diverged, learning_rate, steps_of
 from secateur.train.stack import lift
@@ -71,6 +72,7 @@ class _Stack:
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
+        self.channels_last = takes_channels_last(self.module, data.inputs)
         self.network = kernels.apply(forward_of(self.module), data.inputs.device)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
         stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
@@ -96,6 +98,8 @@ class _Stack:
     def _forward_one(
         self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
     ) -> Tensor:
+        if self.channels_last:
+            inputs = channels_last(inputs)
         logits: Tensor = functional_call(self.module, {**params, **buffers}, (inputs,))
         return logits
 
