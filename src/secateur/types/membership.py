@@ -69,29 +69,33 @@ class Membership:
     def _check_pools(inside: BoolArray, pools: Mapping[str, IntArray], records: int) -> None:
         if AUDIT not in pools:
             raise DataError(f"pools need the name {AUDIT!r}, got {sorted(pools)}")
-        owner: dict[int, str] = {}
-        for name, indices in pools.items():
+        owner = np.full(records, -1)
+        for number, (name, indices) in enumerate(pools.items()):
             if indices.size and (indices[0] < 0 or indices[-1] >= records):
                 raise DataError(
                     f"pool {name!r} holds indices {indices[0]} .. {indices[-1]}, "
                     f"but there are {records} records"
                 )
-            for i in indices.tolist():
-                if i in owner:
-                    raise DataError(
-                        f"record {i} is in the pools {owner[i]!r} and {name!r}; pools must be "
-                        f"disjoint "
-                        "(a member that is also a non-member cannot be audited)"
-                    )
-                owner[i] = name
+            taken = indices[owner[indices] >= 0]
+            twice = indices[1:][indices[1:] == indices[:-1]]
+            if taken.size or twice.size:
+                i = int(taken[0] if taken.size else twice[0])
+                other = list(pools)[owner[i]] if taken.size else name
+                raise DataError(
+                    f"record {i} is in the pools {other!r} and {name!r}; pools must be disjoint "
+                    "(a member that is also a non-member cannot be audited)"
+                )
+            owner[indices] = number
         outside = np.ones(records, dtype=bool)
         outside[pools[AUDIT]] = False
-        if (inside & outside).any():
-            m, r = (int(v[0]) for v in np.nonzero(inside & outside))
+        wrong = np.flatnonzero(outside)
+        if inside[:, wrong].any():
+            m, place = (int(v[0]) for v in np.nonzero(inside[:, wrong]))
+            r = int(wrong[place])
             raise DataError(
                 f"model {m} has record {r} as a member, which is not in the pool {AUDIT!r}"
             )
-        share = inside[:, pools[AUDIT]].sum(axis=1)
+        share = np.count_nonzero(inside, axis=1)  # all of them in the pool, as was just seen
         for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))).tolist():
             raise DataError(
                 f"model {m} has {share[m]} members of {len(pools[AUDIT])} records in the pool "
@@ -102,6 +106,8 @@ class Membership:
     @staticmethod
     def _check_units(inside: BoolArray, pools: Mapping[str, IntArray], units: IntArray) -> None:
         audit = pools[AUDIT]
+        if len(np.unique(units)) == len(units):  # every record is a unit of its own
+            return
         _, inverse, counts = np.unique(units[audit], return_inverse=True, return_counts=True)
         for row in inside[:, audit]:
             hits = np.bincount(inverse, weights=row)
