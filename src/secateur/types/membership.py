@@ -61,12 +61,15 @@ class Membership:
         if units.shape != (records,):
             raise DataError(f"units need the shape ({records},), got {units.shape}")
         pools = {k: frozen(np.sort(np.asarray(v, dtype=np.int64))) for k, v in self.pools.items()}
-        self._check_pools(inside, pools, records)
+        self._check_pools(inside, pools, self.roles)
         self._check_units(inside, pools, units)
         set_fields(self, inside=frozen(inside), pools=pools, units=frozen(units.astype(np.int64)))
 
     @staticmethod
-    def _check_pools(inside: BoolArray, pools: Mapping[str, IntArray], records: int) -> None:
+    def _check_pools(
+        inside: BoolArray, pools: Mapping[str, IntArray], roles: Sequence[Role]
+    ) -> None:
+        records = inside.shape[1]
         if AUDIT not in pools:
             raise DataError(f"pools need the name {AUDIT!r}, got {sorted(pools)}")
         owner = np.full(records, -1)
@@ -97,6 +100,8 @@ class Membership:
             )
         share = np.count_nonzero(inside, axis=1)  # all of them in the pool, as was just seen
         for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))).tolist():
+            if roles[m] == "reference":  # an attacker's own data: an attack says what it needs
+                continue
             raise DataError(
                 f"model {m} has {share[m]} members of {len(pools[AUDIT])} records in the pool "
                 f"{AUDIT!r}; "
