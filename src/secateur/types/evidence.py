@@ -77,7 +77,7 @@ class Observations:
                         f"expected ({models}, [queries,] {records})"
                     )
                 # model by model: an array may be mapped into memory, and larger than it
-                bad = sum(m.size - int(np.isfinite(m).sum()) for m in a)
+                bad = sum(m.size - int(np.count_nonzero(np.isfinite(m))) for m in a)
                 if bad:
                     raise DataError(
                         f"signal {key!r} of view {view!r} has {bad} values that are NaN or infinite"

@@ -111,7 +111,8 @@ class Membership:
     @staticmethod
     def _check_units(inside: BoolArray, pools: Mapping[str, IntArray], units: IntArray) -> None:
         audit = pools[AUDIT]
-        if len(np.unique(units)) == len(units):  # every record is a unit of its own
+        ordered = np.sort(units)
+        if (ordered[1:] != ordered[:-1]).all():  # every record is a unit of its own
             return
         _, inverse, counts = np.unique(units[audit], return_inverse=True, return_counts=True)
         for row in inside[:, audit]:
