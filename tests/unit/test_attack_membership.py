@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -269,6 +270,38 @@ def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
     )
     np.testing.assert_array_equal(one.values, two.values)
     np.testing.assert_array_equal(one.threshold, two.threshold)
+
+
+def peak_of(attack, folder, queries):
+    """Return the bytes that scoring a signal in a file allocates at its peak."""
+    models, records = 33, 6000
+    rng = np.random.default_rng(0)
+    inside = np.zeros((models, records), bool)
+    inside[0, :4000] = rng.random(4000) < 0.5
+    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < 16
+    who = Membership(
+        inside=inside,
+        roles=("target", *("reference",) * (models - 1)),
+        pools={"audit": np.arange(4000), "population": np.arange(4000, records)},
+        units=np.arange(records),
+        seed=0,
+    )
+    path = folder / f"{queries}.npy"
+    np.save(path, -rng.random((models, queries, records), dtype=np.float32))
+    signals = {s.key: np.load(path, mmap_mode="r") for s in attack.needs}
+    tracemalloc.start()
+    seen = Observations.from_arrays(signals, labels=np.arange(records) % 2, membership=who)
+    attack(seen)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("attack", [LiRA(), RMIA()], ids=repr)
+def test_memory_does_not_grow_with_the_number_of_queries_in_a_file(attack, tmp_path):
+    one, ten = (peak_of(attack, tmp_path, queries) for queries in (1, 10))
+    assert ten < 1.5 * one
+    assert ten < 0.7 * (tmp_path / "10.npy").stat().st_size
 
 
 @pytest.mark.parametrize("variance", ["per record", "shared", "shrunk"])

@@ -83,6 +83,12 @@ def signals_of(
     Raises:
         InputError: a signal that cannot be computed from what there is.
         DataError: labels are missing or beyond the classes; probabilities that are none.
+
+    Example:
+        >>> half = np.array([[[0.5, 0.5]]])
+        >>> found = signals_of({"probabilities": half}, np.array([1]), [Signal(name="margin")])
+        >>> found["margin"]
+        array([[0.]], dtype=float32)
     """
     found = {s.key: np.asarray(arrays[s.key], np.float32) for s in wanted if s.key in arrays}
     rest = [s for s in wanted if s.key not in found]

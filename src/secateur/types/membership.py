@@ -49,7 +49,7 @@ class Membership:
     drawn: bool = True  # False: given by a user, not drawn by us; the blind baseline is then a must
 
     def __post_init__(self) -> None:
-        inside = np.asarray(self.inside)
+        inside = np.ascontiguousarray(self.inside)  # a choice of columns is laid out by columns
         if inside.ndim != 2 or inside.dtype != np.bool_:
             raise DataError(
                 f"inside must be bool[models, records], got {inside.dtype}{inside.shape}"

@@ -17,6 +17,7 @@ __all__ = [
     "Moments",
     "as_slice",
     "blocks",
+    "columns",
     "count_inside",
     "masked_moments",
     "sided_log_means",
@@ -55,6 +56,15 @@ def as_slice(indices: IntArray) -> slice | IntArray:
     return indices
 
 
+def columns(values: NDArray[Any], records: IntArray) -> NDArray[Any]:
+    """Return columns of `[models, records]` in row order: in place where they are neighbours.
+
+    `values[:, records]` itself is laid out column by column, and slow to read by rows.
+    """
+    where = as_slice(records)
+    return values[:, where] if isinstance(where, slice) else np.take(values, where, axis=1)
+
+
 def blocks(
     values: NDArray[Any], models: IntArray, records: IntArray, inside: BoolArray
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
@@ -76,7 +86,7 @@ def blocks(
     for first in range(0, n, width):
         where = slice(first, min(first + width, n))
         block, mask = held[:, : where.stop - first], masks[:, : where.stop - first]
-        np.copyto(block, rows[:, as_slice(records[where])])
+        np.copyto(block, columns(rows, records[where]))
         np.copyto(mask, inside[:, where])
         yield where, block, mask
 

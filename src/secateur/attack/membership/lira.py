@@ -12,6 +12,7 @@ from secateur.attack.membership.references import (
     Moments,
     as_slice,
     check_references,
+    columns,
     reference_threshold,
     sided_moments,
     with_queries,
@@ -115,7 +116,7 @@ class LiRA:
         audit, references = membership.pools[AUDIT], membership.references
         phi = with_queries(observations.stored(MARGIN))
         records = as_slice(audit)
-        inside = membership.inside[as_slice(references)][:, records]
+        inside = columns(membership.inside[as_slice(references)], audit)
         values = np.zeros((len(membership.targets), membership.inside.shape[1]))
         for q in range(phi.shape[1]):
             within, out = sided_moments(

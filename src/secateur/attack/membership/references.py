@@ -11,6 +11,7 @@ import numpy as np
 from secateur.attack.membership.blocks import (
     Moments,
     as_slice,
+    columns,
     count_inside,
     masked_moments,
     sided_log_means,
@@ -29,6 +30,7 @@ __all__ = [
     "as_slice",
     "best_threshold",
     "check_references",
+    "columns",
     "masked_moments",
     "pseudo_targets",
     "reference_threshold",
@@ -48,7 +50,7 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
     """
     audit = membership.pools[AUDIT]
     references = membership.references
-    n_in = count_inside(membership.inside[as_slice(references)][:, as_slice(audit)])
+    n_in = count_inside(columns(membership.inside[as_slice(references)], audit))
     n_out = len(references) - n_in
     short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
     if short.size:
@@ -84,7 +86,7 @@ def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Ob
     rows = as_slice(references)
     inside = membership.inside[rows]
     audit = membership.pools[AUDIT]
-    members = np.count_nonzero(inside[:, as_slice(audit)], axis=1)
+    members = np.count_nonzero(columns(inside, audit), axis=1)
     if (members == 0).any() or (members == len(audit)).any():
         return None
     inner = Membership(
@@ -118,8 +120,8 @@ def reference_threshold(
         return None
     who = trial.membership
     audit = who.pools[AUDIT]
-    inside = who.inside[as_slice(who.targets)][:, as_slice(audit)]
-    seen = values[:, as_slice(audit)]
+    inside = columns(who.inside[as_slice(who.targets)], audit)
+    seen = columns(values, audit)
     return best_threshold(seen[inside], seen[~inside])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from secateur.attack.membership.references import (
     as_slice,
     check_references,
+    columns,
     reference_threshold,
     sided_log_means,
     with_queries,
@@ -119,8 +120,10 @@ class RMIA:
         x, z = as_slice(audit), as_slice(population)
         for q in range(log_p.shape[1]):
             prior_x, prior_z = (
-                self._log_prior(*sided_log_means(log_p[:, q], references, part, inside[:, where]))
-                for part, where in ((audit, x), (population, z))
+                self._log_prior(
+                    *sided_log_means(log_p[:, q], references, part, columns(inside, part))
+                )
+                for part in (audit, population)
             )
             for row, target in enumerate(membership.targets):
                 ratio_x = log_p[target, q, x].astype(np.float64) - prior_x
