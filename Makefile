@@ -49,13 +49,14 @@ cluster: $(STAMP) ## fleets on Ray, with a killed worker and with two nodes (ins
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ray
 	$(BIN)/python -m pytest -q -m cluster tests
 
-peers: ## an environment with others' packages for benchmarks.peers
+peers: ## an environment with others' packages for benchmarks.peers and benchmarks.agreement
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check $(TORCH)
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check numpy scipy scikit-learn 'pandas<3' fpdf pypdf multiprocess \
-	  xgboost-cpu prompt-toolkit pyyaml matplotlib safetensors click rich hatchling editables
-	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps sacroml==2.0.1 privacyguard-platform==0.0.2
+	  xgboost-cpu prompt-toolkit pyyaml matplotlib safetensors click rich six tqdm hatchling editables
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps sacroml==2.0.1 privacyguard-platform==0.0.2 \
+	  adversarial-robustness-toolbox==1.20.1
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 bench: $(STAMP) ## speed, as ratios within one run

@@ -1,21 +1,45 @@
-"""Scoring: the vectorised attacks against the slow loops that the tests hold them to."""
+"""Scoring: how fast, beside what numpy needs for the same data; how much memory; beside slow loops.
+
+    python -m benchmarks.scoring [--quick] [--out results/benchmarks/scoring.json]
+
+- LiRA of 20,000 records x 64 references and one target, beside reading the signals once
+  (`values.sum()`) and numpy's own mean and variance of each record over the models.
+- RMIA of the same with a population of 10,000.
+- Both from files mapped into memory, 256 models x 50,000 records x 1 and 10 queries in float32:
+  seconds, and the peak of memory that is not the files' own pages, in a process of its own.
+- The ratio to the loops that the tests hold the attacks to.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from secateur import store
 from secateur.attack.membership import RMIA, LiRA
 from secateur.context import hardware
 from secateur.data import planted_world
+from secateur.types import Membership, Observations
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from oracles import attacks as loops  # the slow truth lives with the tests
+
+RECORDS, REFERENCES, POPULATION = 20_000, 64, 10_000
+LARGE = (256, 50_000)
+ATTACKS = {"LiRA": LiRA(), "RMIA": RMIA(), "RMIA offline": RMIA(mode="offline")}
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -25,8 +49,131 @@ def seconds(call: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def main(*, quick: bool = False) -> None:
-    """Time both ways in turn, five rounds, and print the ratios slow / fast."""
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the smallest, the middle and the largest."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def members(models: int, records: int, population: int) -> Membership:
+    """Return one target, and references in exactly half of which each record is."""
+    rng = np.random.default_rng(0)
+    inside = np.zeros((models, records + population), dtype=bool)
+    inside[0, :records] = rng.random(records) < 0.5
+    ranks = rng.random((models - 1, records)).argsort(axis=0)
+    inside[1:, :records] = ranks < (models - 1) // 2
+    return Membership(
+        inside=inside,
+        roles=("target", *("reference",) * (models - 1)),
+        pools={"audit": np.arange(records), "population": np.arange(records, inside.shape[1])},
+        units=np.arange(inside.shape[1]),
+        seed=0,
+    )
+
+
+def observed(dtype: type[np.floating[Any]]) -> Observations:
+    """Return the signals of the case 20k x 64, with a population."""
+    who = members(REFERENCES + 1, RECORDS, POPULATION)
+    margins = np.random.default_rng(1).normal(2, 2, size=who.inside.shape) + who.inside
+    log_p = -np.logaddexp(0, -margins / 4)
+    signals = {"margin": margins.astype(dtype), "log_confidence@4": log_p.astype(dtype)}
+    labels = np.arange(who.inside.shape[1]) % 10
+    return Observations.from_arrays(signals, labels=labels, membership=who)
+
+
+def fast(rounds: int) -> list[dict[str, Any]]:
+    """Time the attacks of 20k x 64 in turn with numpy's passes over the same data."""
+    rows = []
+    for dtype in (np.float32, np.float64):
+        seen = observed(dtype)
+        margin = np.ascontiguousarray(seen.views["dense"]["margin"][:, :RECORDS])
+        calls: dict[str, Callable[[], object]] = {
+            "one reading": lambda margin=margin: margin.sum(),
+            "numpy's mean and variance": lambda margin=margin: (
+                margin.mean(axis=0, dtype=np.float64),
+                margin.var(axis=0, dtype=np.float64),
+            ),
+        }
+        for name, attack in ATTACKS.items():
+            calls[f"{name}, scores"] = lambda attack=attack, seen=seen: attack._values(seen)
+            calls[f"{name}, scores and threshold"] = lambda attack=attack, seen=seen: attack(seen)
+        took: dict[str, list[float]] = {name: [] for name in calls}
+        for turn in range(rounds + 1):
+            for name, call in calls.items():
+                found = seconds(call)
+                if turn:  # the first one warms up
+                    took[name].append(found)
+        for name, values in took.items():
+            rows.append({"case": name, "dtype": np.dtype(dtype).name, "seconds": spread(values)})
+            print(f"{name}, {np.dtype(dtype).name}: {1e3 * statistics.median(values):.2f} ms")
+    return rows
+
+
+def write_large(folder: Path, queries: int) -> None:
+    """Write both signals of the large case, model by model."""
+    models, records = LARGE
+    rng = np.random.default_rng(0)
+    for name in ("margin", "log_confidence@4"):
+        shape = (models, queries, records)
+        held = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
+        for model in held:
+            z = rng.normal(2, 2, size=model.shape)
+            model[:] = z if name == "margin" else -np.logaddexp(0, -z / 4)
+        held.flush()
+
+
+def own_memory() -> float:
+    """Return this process's memory that is not pages of files, in MB."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def one_large(folder: Path, name: str) -> None:
+    """Score the large case in this process and print seconds and the peak of memory."""
+    models, records = LARGE
+    who = members(models, records - POPULATION, POPULATION)
+    signals = {p.stem: np.load(p, mmap_mode="r") for p in folder.glob("*.npy")}
+    key = ATTACKS[name].needs[0].key
+    labels = np.arange(records) % 10
+    seen = Observations.from_arrays({key: signals[key]}, labels=labels, membership=who)
+    before, peak, done = own_memory(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], own_memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    begun = time.perf_counter()
+    ATTACKS[name](seen)
+    took = time.perf_counter() - begun
+    done.set()
+    watcher.join()
+    print(json.dumps({"seconds": took, "before_mb": before, "peak_mb": peak[0]}))
+
+
+def large() -> list[dict[str, Any]]:
+    """Score the large cases, each attack in a process of its own."""
+    rows = []
+    for queries in (1, 10):
+        with tempfile.TemporaryDirectory() as folder:
+            write_large(Path(folder), queries)
+            for name in ATTACKS:
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.scoring", "--large", folder, name],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+                found = json.loads(done.stdout)
+                megabytes = 4e-6 * LARGE[0] * LARGE[1] * queries
+                rows.append({"case": name, "queries": queries, "file_mb": megabytes, **found})
+                print(rows[-1])
+    return rows
+
+
+def beside_loops(*, quick: bool) -> list[dict[str, Any]]:
+    """Time both ways in turn and return the ratios slow / fast."""
     records, references, rounds = (200, 16, 3) if quick else (1000, 32, 5)
     world = planted_world(records=records, targets=1, references=references, shift=1.0, seed=0)
     who = world.membership
@@ -34,48 +181,49 @@ def main(*, quick: bool = False) -> None:
     split = (who.targets.tolist(), who.references.tolist(), who.pools["audit"].tolist())
     population = who.pools["population"].tolist()
     margin, log_p = signals["margin"][:, None], signals["log_confidence@4"][:, None]
-    lira, rmia = LiRA(), RMIA()
-    cases = {
-        "LiRA": (
-            lambda: lira(world),
-            lambda: loops.lira(
-                margin,
-                who.inside,
-                *split,
-                mode="online",
-                variance="shrunk",
-                weight=8.0,
-                centre="mean",
-            ),
-        ),
-        "RMIA": (
-            lambda: rmia(world),
-            lambda: loops.rmia(
-                log_p, who.inside, *split, population, mode="online", gamma=1.0, a=0.3
-            ),
+    how = {"mode": "online", "variance": "shrunk", "weight": 8.0, "centre": "mean"}
+    slow: dict[str, Callable[[], object]] = {
+        "LiRA": lambda: loops.lira(margin, who.inside, *split, **how),
+        "RMIA": lambda: loops.rmia(
+            log_p, who.inside, *split, population, mode="online", gamma=1.0, a=0.3
         ),
     }
     rows = []
-    for name, (fast, slow) in cases.items():
-        fast()
-        ratios = [seconds(slow) / max(seconds(fast), 1e-6) for _ in range(rounds)]
+    for name, call in slow.items():
+        attack = ATTACKS[name]
+        attack(world)
+        ratios = [
+            seconds(call) / max(seconds(lambda attack=attack: attack(world)), 1e-6)
+            for _ in range(rounds)
+        ]
         case = f"{name}, {len(split[2])} records x {references} references, 1 target"
-        row = {
-            "case": case,
-            "ratio": {
-                "min": min(ratios),
-                "median": statistics.median(ratios),
-                "max": max(ratios),
-            },
-            "n": rounds,
-        }
-        rows.append(row)
-        print(
-            f"{case}: loop / vectorised = {statistics.median(ratios):.0f}x "
-            f"({min(ratios):.0f} to {max(ratios):.0f}, {rounds} rounds)"
-        )
-    print(json.dumps({"benchmark": "scoring", "machine": hardware(), "rows": rows}))
+        rows.append({"case": case, "ratio": spread(ratios), "n": rounds})
+        print(f"{case}: loop / vectorised = {statistics.median(ratios):.0f}x")
+    return rows
+
+
+def main(*, quick: bool = False, out: Path | None = None) -> None:
+    """Run all parts, print them, and write them where asked."""
+    rounds = 3 if quick else 15
+    report = {
+        "command": "python -m benchmarks.scoring",
+        "machine": hardware(),
+        "rounds": rounds,
+        "fast": fast(rounds),
+        "large": [] if quick else large(),
+        "loops": beside_loops(quick=quick),
+    }
+    if out is not None:
+        store.write_document(out, report)
 
 
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--large", nargs=2, metavar=("FOLDER", "ATTACK"))
+    arguments = parser.parse_args()
+    if arguments.large:
+        one_large(Path(arguments.large[0]), arguments.large[1])
+    else:
+        main(quick=arguments.quick, out=arguments.out)

@@ -106,6 +106,37 @@ def lenet_page(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def agreement_page(found: dict[str, Any]) -> str:
+    """Return the Markdown page of `benchmarks.agreement`."""
+    lines = [
+        "| attack | package | references in and out | rank correlation | AUC, ours | AUC, theirs |",
+        "|" + " --- |" * 6,
+    ]
+    notes = []
+    for row in found["rows"]:
+        name = f"{row['package']} {found['packages'][row['package']]}"
+        within = " within classes" if row["within_classes"] else ""
+        lines.append(
+            f"| `{row['attack']}` | {name} | {row['references']} | {row['spearman']:.6f}{within} | "
+            f"{row['auc']:.3f} | {row['auc_theirs']:.3f} |"
+        )
+        if "defect" in row:
+            notes.append(f"- {name}, `{row['attack']}`: {row['defect']}. Shown: {row['shown']}.")
+    parts = [
+        "# Agreement with published packages",
+        "Generated from `results/experiments/` by `make docs`; do not edit.",
+        f"One target, {found['references']} references, {found['records']:,} records and "
+        f"{found['population']:,} of the population; made signals, the same for both sides. "
+        "Spearman's correlation of the scores; balanced: every record is in exactly half of the "
+        "references.",
+        "\n".join(lines),
+        "## Where the order is another",
+        "\n".join(dict.fromkeys(notes)),
+        made_by(found),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def put_between(path: Path, mark: str, block: str) -> None:
     """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` in a page."""
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
@@ -208,9 +239,45 @@ def peers_block(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", made_by(found)])
 
 
+def scoring_block(found: dict[str, Any]) -> str:
+    """Return the tables of `benchmarks.scoring`."""
+    by_case: dict[str, dict[str, float]] = {}
+    for row in found["fast"]:
+        by_case.setdefault(row["case"], {})[row["dtype"]] = 1e3 * row["seconds"]["median"]
+    lines = [
+        "20,000 records x 64 references, one target, RMIA with a population of 10,000; "
+        f"milliseconds of one core, median of {found['rounds']} rounds. The threshold is chosen on "
+        "8 references played as targets.",
+        "",
+        "| what | float32 | float64 |",
+        "| --- | --- | --- |",
+        *(
+            f"| {case} | {took['float32']:.1f} | {took['float64']:.1f} |"
+            for case, took in by_case.items()
+        ),
+        "",
+        "256 models x 50,000 records in float32 files mapped into memory, scores and threshold: "
+        "memory beside the files' own pages, at the peak, and before with everything imported.",
+        "",
+        "| attack | queries | MB in the file | s | MB at the peak | MB before |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {row['case']} | {row['queries']} | {row['file_mb']:.0f} | {row['seconds']:.2f} | "
+        f"{row['peak_mb']:.0f} | {row['before_mb']:.0f} |"
+        for row in found["large"]
+    ]
+    return "\n".join([*lines, "", made_by(found)])
+
+
 def main() -> None:
     """Write every page, and the tables between marks."""
-    blocks = {"fleet": fleet_block, "references": references_block, "peers": peers_block}
+    blocks = {
+        "fleet": fleet_block,
+        "references": references_block,
+        "peers": peers_block,
+        "scoring": scoring_block,
+    }
     for name, block in blocks.items():
         path = ROOT / "results" / "benchmarks" / f"{name}.json"
         if path.exists():
@@ -219,7 +286,8 @@ def main() -> None:
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         found = store.read_document(path, what="secateur experiment")
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
-        store.write_text(target, lenet_page(found))
+        made = agreement_page if path.stem == "agreement" else lenet_page
+        store.write_text(target, made(found))
         print(target.relative_to(ROOT))
     for path in sorted((ROOT / "results").glob("*.json")):
         report = store.read_report(path)

@@ -11,6 +11,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 import cifar_files
+import saved_signals
 from mutations_of_files import bounded_memory, mutated
 from secateur.data import (
     adult,
@@ -41,7 +43,8 @@ from secateur.data import (
     tiny_imagenet10,
     with_columns,
 )
-from secateur.errors import DataFileError
+from secateur.errors import DataFileError, StoreError
+from secateur.store import read_signals
 from secateur.types import Records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -441,3 +444,107 @@ def test_a_changed_file_is_read_or_refused_in_words(case, tmp_path, monkeypatch)
             path.write_bytes(data)
             refused += read_or_refuse(case, tmp_path)
     assert refused > MUTANTS // 20
+
+
+def as_npz(data: bytes) -> bytes:
+    """Return an npz around one npy file's bytes, with a membership beside it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in (("logits", data), ("inside", npy(WORLD["inside"]))):
+            archive.writestr(f"{name}.npy", content)
+        archive.writestr("labels.npy", npy(WORLD["labels"]))
+    return out.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+WORLD = saved_signals.world()
+TABLE = b"model,record,inside,label,loss\n" + b"".join(
+    b"%d,%d,%d,%d,0.%d\n" % (m, r, (m + r) % 2, r % 3, m * r) for m in range(3) for r in range(4)
+)
+WIDE = b"record,label,inside:a,loss:a,inside:b,loss:b\n" + b"".join(
+    b"%d,%d,1,0.5,0,1.%d\n" % (r, r % 2, r) for r in range(6)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A file of signals, and how it is named to the reader."""
+
+    name: str
+    file: str
+    content: bytes
+    read: str
+    kind: str | None = None
+    pack: Callable[[bytes], bytes] = bytes
+
+
+SAVED = (
+    Saved(name="npz", file="s.npz", content=npy(WORLD["logits"]), read="s.npz", pack=as_npz),
+    Saved(name="npy", file="s.npy", content=npy(WORLD["logits"]), read="s.npy", kind="logits"),
+    Saved(name="folder", file="s/inside.npy", content=npy(WORLD["inside"]), read="s"),
+    Saved(name="long table", file="s.csv", content=TABLE, read="s.csv"),
+    Saved(name="wide table", file="s.csv", content=WIDE, read="s.csv"),
+    Saved(
+        name="LiRA's keep",
+        file="exp/experiment-1_18/keep.npy",
+        content=npy(WORLD["inside"][1]),
+        read="exp",
+    ),
+    Saved(
+        name="LiRA's logits",
+        file="exp/experiment-1_18/logits/0000000010.npy",
+        content=npy(np.moveaxis(WORLD["logits"][1], 0, 1)[:, None]),
+        read="exp",
+    ),
+    Saved(
+        name="Privacy Meter",
+        file="pm/memberships.npy",
+        content=npy(WORLD["inside"]),
+        read="pm",
+        kind="loss",
+    ),
+)
+
+
+def prepare_signals(folder: Path) -> None:
+    saved_signals.save_folders(folder, WORLD)
+    (folder / "r").rename(folder / "s")
+    np.save(folder / "s" / "logits.npy", WORLD["logits"])
+    saved_signals.save_lira(folder, WORLD)
+    (folder / "pm").mkdir()
+    np.save(folder / "pm" / "loss_signals.npy", np.ones((40, 18)))
+
+
+@pytest.mark.filterwarnings("ignore::secateur.errors.SecateurWarning")
+@pytest.mark.parametrize("case", SAVED, ids=lambda case: case.name)
+def test_changed_signals_are_read_or_refused_in_words(case, tmp_path):
+    prepare_signals(tmp_path)
+    rng = np.random.default_rng(0)
+    path = tmp_path / case.file
+
+    def refused(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            found = read_signals(tmp_path / case.read, kind=case.kind)
+            float(sum(np.asarray(a, np.float64).sum() for v in found.arrays.values() for a in v))
+        except StoreError as error:
+            assert str(tmp_path) in str(error) and len(str(error)) < 3000
+            return True
+        return False
+
+    assert not refused(case.pack(case.content)), "the unchanged file must be read"
+    with bounded_memory(), np.errstate(all="ignore"):
+        times = sum(
+            refused(
+                mutated(case.pack(case.content), rng)
+                if turn % 2
+                else case.pack(mutated(case.content, rng))
+            )
+            for turn in range(MUTANTS)
+        )
+    assert times > MUTANTS // 20

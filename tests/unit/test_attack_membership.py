@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,8 @@ from secateur.attack.membership import (
     LossThreshold,
     pseudo_targets,
 )
+from secateur.attack.membership import blocks as blockwise
+from secateur.attack.membership.blocks import as_slice, sided_log_means, sided_moments
 from secateur.attack.membership.references import best_threshold, masked_moments
 from secateur.data import planted_world
 from secateur.errors import DataError, MethodError, NotEnoughReferencesError
@@ -181,6 +186,122 @@ def test_moments_of_huge_signals_do_not_cancel():
     values = np.array([[1e8], [1e8 + 1], [1e8 + 2]])
     moments = masked_moments(values, np.ones((3, 1), bool))
     assert moments.squares[0] == pytest.approx(2.0, rel=1e-12)
+
+
+def two_sides(models=7, records=50, seed=0):
+    rng = np.random.default_rng(seed)
+    inside = rng.random((models, records)).argsort(axis=0) < models // 2
+    return rng.normal(2, 3, size=(models, records)), inside
+
+
+@pytest.mark.parametrize("median", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int16])
+@pytest.mark.parametrize("columns", [np.arange(50), np.arange(3, 50, 4), np.array([7])])
+def test_moments_in_blocks_are_those_of_each_record_alone(monkeypatch, median, dtype, columns):
+    monkeypatch.setattr(blockwise, "BLOCK", 40)
+    values, inside = two_sides(9)
+    values = (10 * values).astype(dtype)
+    rows = np.array([0, 2, 3, 5, 6, 8])
+    both = sided_moments(values, rows, columns, inside[np.ix_(rows, columns)], median=median)
+    for moments, side in zip(both, (inside, ~inside), strict=True):
+        for i, r in enumerate(columns):
+            own = [float(values[m, r]) for m in rows if side[m, r]]
+            middle = np.median(own) if median else np.mean(own)
+            assert moments.count[i] == len(own)
+            assert moments.centre[i] == pytest.approx(middle, rel=1e-12, abs=1e-12)
+            squares = sum((v - np.mean(own)) ** 2 for v in own)
+            assert moments.squares[i] == pytest.approx(squares, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("spread", [1e-6, 1.0])
+def test_a_side_far_from_the_other_keeps_its_own_moments(apart, spread):
+    values, inside = two_sides(16, 200)
+    values = np.where(inside, apart + spread * values, values)
+    within, out = sided_moments(values, np.arange(16), np.arange(200), inside)
+    for moments, side in ((within, inside), (out, ~inside)):
+        held = np.ma.array(values.astype(np.longdouble), mask=~side)
+        mean = held.mean(axis=0)
+        squares = ((held - mean) ** 2).sum(axis=0)
+        np.testing.assert_allclose(moments.centre, np.asarray(mean, float), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(moments.squares, np.asarray(squares, float), rtol=1e-8)
+
+
+@pytest.mark.parametrize("gap", [0.0, 300.0, 5000.0])
+def test_log_means_of_a_side_hold_however_far_below_the_other_it_lies(gap):
+    values, inside = two_sides(8, 60)
+    values = -np.abs(values) - gap * ~inside
+    within, out = sided_log_means(values, np.arange(8), np.arange(60), inside)
+    for found, side in ((within, inside), (out, ~inside)):
+        own = np.where(side, values, -np.inf)
+        np.testing.assert_allclose(
+            found, np.logaddexp.reduce(own) - np.log(side.sum(axis=0)), rtol=1e-12
+        )
+
+
+def test_a_side_without_models_has_no_log_mean():
+    values, _ = two_sides(4, 3)
+    within, out = sided_log_means(values, np.arange(4), np.arange(3), np.zeros((4, 3), bool))
+    assert np.isneginf(within).all() and np.isfinite(out).all()
+
+
+@pytest.mark.parametrize(
+    ("indices", "found"),
+    [([2, 3, 4], slice(2, 5)), ([5], slice(5, 6)), ([1, 3, 2], None), ([1, 3], None), ([], None)],
+)
+def test_only_rising_neighbours_become_a_slice(indices, found):
+    given = np.array(indices, dtype=np.int64)
+    assert as_slice(given) == found if found else as_slice(given) is given
+
+
+@pytest.mark.parametrize(
+    "attack", [LiRA(), LiRA(mode="offline"), RMIA(), LossThreshold()], ids=repr
+)
+def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
+    world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=3)
+    mapped = {}
+    for key, values in world.views["dense"].items():
+        np.save(tmp_path / f"{key}.npy", values.astype(np.float32))
+        mapped[key] = np.load(tmp_path / f"{key}.npy", mmap_mode="r")
+    held = {key: np.array(values) for key, values in mapped.items()}
+    one, two = (
+        attack(replace(world, views={"dense": signals}, primary="dense"))
+        for signals in (mapped, held)
+    )
+    np.testing.assert_array_equal(one.values, two.values)
+    np.testing.assert_array_equal(one.threshold, two.threshold)
+
+
+def peak_of(attack, folder, queries):
+    """Return the bytes that scoring a signal in a file allocates at its peak."""
+    models, records = 33, 6000
+    rng = np.random.default_rng(0)
+    inside = np.zeros((models, records), bool)
+    inside[0, :4000] = rng.random(4000) < 0.5
+    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < 16
+    who = Membership(
+        inside=inside,
+        roles=("target", *("reference",) * (models - 1)),
+        pools={"audit": np.arange(4000), "population": np.arange(4000, records)},
+        units=np.arange(records),
+        seed=0,
+    )
+    path = folder / f"{queries}.npy"
+    np.save(path, -rng.random((models, queries, records), dtype=np.float32))
+    signals = {s.key: np.load(path, mmap_mode="r") for s in attack.needs}
+    tracemalloc.start()
+    seen = Observations.from_arrays(signals, labels=np.arange(records) % 2, membership=who)
+    attack(seen)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("attack", [LiRA(), RMIA()], ids=repr)
+def test_memory_does_not_grow_with_the_number_of_queries_in_a_file(attack, tmp_path):
+    one, ten = (peak_of(attack, tmp_path, queries) for queries in (1, 10))
+    assert ten < 1.5 * one
+    assert ten < 0.7 * (tmp_path / "10.npy").stat().st_size
 
 
 @pytest.mark.parametrize("variance", ["per record", "shared", "shrunk"])

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+import saved_signals
 from command_line import listing, secateur, train
 from secateur import LiRA, Observations, Records, draw, given, read_report
 from secateur.cli.progress import Bar
@@ -131,6 +132,45 @@ def corrupt_picture(here: Path) -> None:
     (here / "report.json").unlink()
     pictures(here)
     (here / "cat" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
+
+
+def saved(here: Path, **changes: object) -> None:
+    """Save signals of six models, changed as told; None leaves an array out."""
+    arrays = {**saved_signals.world(), **changes}
+    np.savez(here / "s.npz", **{k: v for k, v in arrays.items() if v is not None})
+
+
+def other_labels(here: Path) -> None:
+    found = saved_signals.world()
+    saved_signals.save_npz(here, found)
+    others = saved_signals.part(found, saved_signals.OTHERS)
+    np.savez(here / "r.npz", **{**others, "labels": others["labels"][::-1]})
+
+
+def truncated_signals(here: Path) -> None:
+    saved(here)
+    (here / "s.npz").write_bytes((here / "s.npz").read_bytes()[:-2000])
+
+
+def truncated_npy(here: Path) -> None:
+    (here / "s").mkdir()
+    np.save(here / "s" / "margin.npy", np.zeros((3, 40)))
+    data = (here / "s" / "margin.npy").read_bytes()
+    (here / "s" / "margin.npy").write_bytes(data[:-9])
+
+
+def turned_round(here: Path) -> None:
+    (here / "pm").mkdir()
+    np.save(here / "pm" / "memberships.npy", np.zeros((3, 5), bool))
+    np.save(here / "pm" / "loss_signals.npy", np.zeros((3, 5)))
+
+
+def lira_without_one_keep(here: Path) -> None:
+    saved_signals.save_lira(here, saved_signals.world())
+    (here / "exp" / "experiment-3_18" / "keep.npy").unlink()
+
+
+SIGNALS = "attack --target {}/s.npz --rows 0 --out {}/new.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -701,6 +741,158 @@ TYPED = (
         command="train --data image-folder --data-dir {}/pictures --out {}/new",
         message=r"image-folder has no default recipe.*SmallCNN\(channels=3, classes=2\)",
         spoil=lambda here: pictures(here / "pictures"),
+    ),
+    Typed(
+        kind="missing signals",
+        command="attack --target {}/nowhere.npz --out {}/new.json",
+        message=r"there is no signals file .*nowhere\.npz; check the path",
+    ),
+    Typed(
+        kind="truncated signals",
+        command=SIGNALS,
+        message=r"s\.npz: truncated or damaged \(.*docs/signals\.md",
+        spoil=truncated_signals,
+    ),
+    Typed(
+        kind="truncated signals",
+        command="attack --target {}/s --rows 0 --out {}/new.json",
+        message=r"margin\.npy: cannot be read as an npy file .*promises 960 bytes, it holds 951",
+        spoil=truncated_npy,
+    ),
+    Typed(
+        kind="a pickle among signals",
+        command=SIGNALS,
+        message=r"no array of plain numbers, its head is .*O.*only numbers are read, never pickles",
+        spoil=lambda here: saved(here, labels=np.array([{}] * 40, dtype=object)),
+    ),
+    Typed(
+        kind="no signals in a file",
+        command=SIGNALS,
+        message=r"no array of signals; it holds inside, labels, population; name one",
+        spoil=lambda here: saved(here, logits=None),
+    ),
+    Typed(
+        kind="signals of another shape",
+        command=SIGNALS,
+        message=r"inside has the shape \(18, 39\); expected \(18, 40\)",
+        spoil=lambda here: saved(here, inside=np.zeros((18, 39), bool)),
+    ),
+    Typed(
+        kind="a membership of other values",
+        command=SIGNALS,
+        message=r"inside holds values other than 0 and 1",
+        spoil=lambda here: saved(here, inside=np.full((18, 40), 2)),
+    ),
+    Typed(
+        kind="a target without membership",
+        command=SIGNALS,
+        message=r"does not say which records the target was trained on; add an array `inside`",
+        spoil=lambda here: saved(here, inside=None),
+    ),
+    Typed(
+        kind="a target without members",
+        command=SIGNALS,
+        message=r"model 0 has 0 members of 30 records",
+        spoil=lambda here: saved(here, inside=np.zeros((18, 40), bool)),
+    ),
+    Typed(
+        kind="members in the population",
+        command=SIGNALS,
+        message=r"has record \d+ as a member, which is not in the pool 'audit'",
+        spoil=lambda here: saved(here, population=np.arange(40) < 30),
+    ),
+    Typed(
+        kind="signals without labels",
+        command=SIGNALS,
+        message=r"logits need labels, the true class of each record",
+        spoil=lambda here: saved(here, labels=None),
+    ),
+    Typed(
+        kind="labels beyond the classes of logits",
+        command=SIGNALS,
+        message=r"labels go up to 7, but logits have 3 classes",
+        spoil=lambda here: saved(here, labels=np.full(40, 7)),
+    ),
+    Typed(
+        kind="signals with NaN",
+        command=SIGNALS,
+        message=r"logits hold values that are NaN or infinite",
+        spoil=lambda here: saved(here, logits=np.full((18, 1, 40, 3), np.nan)),
+    ),
+    Typed(
+        kind="logits called probabilities",
+        command=SIGNALS,
+        message=r"probabilities must be in \[0, 1\], got .*call logits logits",
+        spoil=lambda here: saved(here, logits=None, probabilities=saved_signals.world()["logits"]),
+    ),
+    Typed(
+        kind="references of other records",
+        command="attack --target {}/t.npz --references {}/r.npz --out {}/new.json",
+        message=r"r\.npz says other labels than another file: .*same records in the same order",
+        spoil=other_labels,
+    ),
+    Typed(
+        kind="signals of an unsaid kind",
+        command="attack --target {}/s.npy --out {}/new.json",
+        message=r"what its values are is not said; give --kind logits or confidence",
+        spoil=lambda here: np.save(here / "s.npy", np.zeros((3, 4))),
+    ),
+    Typed(
+        kind="signals of an unknown kind",
+        command="attack --target {}/s.npy --kind logit --out {}/new.json",
+        message=r"unknown --kind 'logit'; did you mean 'logits'\?",
+    ),
+    Typed(
+        kind="a model that is not in the file",
+        command="attack --target {}/s.npz --rows 0,18 --out {}/new.json",
+        message=r"--rows '0,18': give numbers of models from 0 to 17",
+        spoil=saved,
+    ),
+    Typed(
+        kind="an attack that trains networks on signals",
+        command=SIGNALS + " --attack NasrAttack",
+        message=r"NasrAttack trains networks and is no attack on signals alone; .*secateur audit",
+        spoil=saved,
+    ),
+    Typed(
+        kind="an attack without its signal",
+        command=SIGNALS + " --attack EntropyThreshold",
+        message=r"EntropyThreshold\(.*\) needs entropy, which what was saved does not give",
+        spoil=lambda here: saved(here, logits=None, margin=np.zeros((18, 40))),
+    ),
+    Typed(
+        kind="a torn table of signals",
+        command="attack --target {}/s.csv --out {}/new.json",
+        message=r"s\.csv: row 3: 2 values for 4 columns",
+        spoil=lambda here: (here / "s.csv").write_text(
+            "model,record,inside,loss\n0,0,1,0.5\n0,1\n"
+        ),
+    ),
+    Typed(
+        kind="a table of signals with holes",
+        command="attack --target {}/s.csv --out {}/new.json",
+        message=r"3 rows for 2 models and 2 records; each pair needs one row",
+        spoil=lambda here: (here / "s.csv").write_text(
+            "model,record,inside,loss\n0,0,1,0.5\n0,1,0,1\n1,0,0,2\n"
+        ),
+    ),
+    Typed(
+        kind="an experiment of LiRA without keep.npy",
+        command="attack --target {}/exp --rows 0 --out {}/new.json",
+        message=r"there is no file .*experiment-3_18/keep\.npy, which others have",
+        spoil=lira_without_one_keep,
+    ),
+    Typed(
+        kind="an empty folder of signals",
+        command="attack --target {}/empty --out {}/new.json",
+        message=r"the folder holds no npy file and no experiment with logits/ or scores/",
+        spoil=lambda here: (here / "empty").mkdir(),
+    ),
+    Typed(
+        kind="Privacy Meter's memberships turned round",
+        command="attack --target {}/pm --rows 0 --kind loss --out {}/new.json",
+        message=r"the shape \(3, 5\); expected \[record, model\] .*\(5, 3\)",
+        spoil=turned_round,
     ),
 )
 

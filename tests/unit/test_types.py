@@ -220,8 +220,8 @@ def test_records_cannot_be_written_to():
             r"model 1 has record 3 as a member, which is not in the pool 'audit'",
         ),
         (
-            {"inside": np.array([[1, 1, 0, 0, 0, 0], [0] * 6], bool)},
-            r"model 1 has 0 members of 4 records",
+            {"inside": np.array([[0] * 6, [1, 1, 0, 0, 0, 0]], bool)},
+            r"model 0 has 0 members of 4 records",
         ),
         (
             {"inside": np.array([[1, 1, 1, 1, 0, 0], [0, 1, 0, 0, 0, 0]], bool)},

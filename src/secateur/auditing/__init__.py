@@ -1,8 +1,31 @@
-"""The composition: observe, attack, measure, control; no algorithm lives here."""
+"""The composition: observe, attack, measure, control; no algorithm lives here.
+
+Names are imported when they are first used: what needs signals alone loads no torch.
+"""
 
 from __future__ import annotations
 
-from secateur.auditing.run import audit, default_attacks
-from secateur.auditing.subjects import needed_signals
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["audit", "default_attacks", "needed_signals"]
+if TYPE_CHECKING:
+    from secateur.auditing.run import audit, default_attacks
+    from secateur.auditing.signals import audit_signals
+    from secateur.auditing.subjects import needed_signals
+
+__all__ = ["audit", "audit_signals", "default_attacks", "needed_signals"]
+
+_ROOM_OF = {
+    "audit": "run",
+    "audit_signals": "signals",
+    "default_attacks": "run",
+    "needed_signals": "subjects",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'secateur.auditing' has no attribute {name!r}")
+    value = getattr(import_module(f"secateur.auditing.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value

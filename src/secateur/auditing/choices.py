@@ -10,22 +10,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.attack.membership import pseudo_targets
-from secateur.auditing.subjects import Subject
 from secateur.errors import NotEnoughReferencesError
 from secateur.measure import per_target
 
 if TYPE_CHECKING:
+    from secateur.auditing.subjects import Subject
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray
+    from secateur.types import FloatArray, Observations
 
-__all__ = ["matched_epochs", "strongest"]
+__all__ = ["matched_epochs", "strongest", "strongest_on"]
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
     """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
     can be said.
     """
-    trial = pseudo_targets(subject.observations)
+    return strongest_on(subject.observations, attacks, seed=seed)
+
+
+def strongest_on(
+    observations: Observations, attacks: Sequence[MembershipAttack], *, seed: int
+) -> str | None:
+    """Return what `strongest` does, from what was seen alone."""
+    trial = pseudo_targets(observations)
     if trial is None:
         return None
     held = trial.views[trial.primary]

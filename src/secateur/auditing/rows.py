@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from secateur.auditing.leak import HEADLINE_FPR, leak_rows, non_members
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
 from secateur.measure import (
     accuracy_by_group,
-    accuracy_of_attack,
-    auc,
-    balanced_accuracy,
     by_group,
     column_of,
     difference,
@@ -22,14 +20,13 @@ from secateur.measure import (
     lowest_resolvable_fpr,
     over_targets,
     size_rows,
-    tpr_at_fpr,
 )
 from secateur.models import prunable, rebuild
 from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, IntArray, Membership, Records
+    from secateur.types import FloatArray, IntArray, Records
 
 __all__ = [
     "Scored",
@@ -39,8 +36,6 @@ __all__ = [
     "group_rows",
     "subject_rows",
 ]
-
-HEADLINE_FPR = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,38 +57,13 @@ def attack_rows(scored: Scored) -> list[Measurement]:
     """Return AUC, balanced accuracy, accuracy and TPR at 1 % FPR (or the lowest FPR that n
     resolves) of one attack.
     """
-    membership = scored.subject.observations.membership
-    about = {"subject": scored.subject.name, "method": scored.method, "threat": scored.threat}
-    if isinstance(scored.scores, str):
-        return [
-            Measurement(
-                subject=scored.subject.name,
-                risk="membership",
-                method=scored.method,
-                metric="auc",
-                value=None,
-                status="not run",
-                why=scored.scores,
-                threat=scored.threat,
-            )
-        ]
-    rows = [
-        auc(scored.scores, membership, **about),
-        balanced_accuracy(scored.scores, membership, **about),
-        accuracy_of_attack(scored.scores, membership, **about),
-        tpr_at_fpr(scored.scores, membership, fpr=HEADLINE_FPR, **about),
-    ]
-    if rows[-1].status == "not resolvable":
-        lowest = lowest_resolvable_fpr(non_members(scored.scores, membership))
-        if lowest is not None:
-            rows.append(tpr_at_fpr(scored.scores, membership, fpr=lowest, **about))
-    return rows
-
-
-def non_members(scores: Scores, membership: Membership) -> int:
-    """Return the number of evaluated (target, non-member) pairs."""
-    inside = membership.inside[membership.targets]
-    return int((scores.evaluated & ~inside).sum())
+    return leak_rows(
+        scored.scores,
+        scored.subject.observations.membership,
+        subject=scored.subject.name,
+        method=scored.method,
+        threat=scored.threat,
+    )
 
 
 def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list[Measurement]:

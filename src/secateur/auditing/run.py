@@ -7,13 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
-from secateur.attack.membership import (
-    RMIA,
-    EntropyThreshold,
-    LiRA,
-    LossThreshold,
-    ModifiedEntropyThreshold,
-)
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import matched_epochs, strongest
 from secateur.auditing.rows import (
@@ -26,6 +19,7 @@ from secateur.auditing.rows import (
     subject_rows,
 )
 from secateur.auditing.scoring import score, train_and_score
+from secateur.auditing.signals import signal_attacks
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
@@ -48,17 +42,7 @@ def default_attacks() -> tuple[MembershipAttack, ...]:
         >>> len(default_attacks())
         9
     """
-    return (
-        LiRA(),
-        LiRA(variance="per record"),
-        LiRA(mode="offline"),
-        RMIA(),
-        RMIA(mode="offline"),
-        LossThreshold(),
-        EntropyThreshold(),
-        ModifiedEntropyThreshold(),
-        NasrAttack(),
-    )
+    return (*signal_attacks(), NasrAttack())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +107,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         >>> who = draw(records, targets=2, references=4, seed=0)
         >>> recipe = Recipe(build=MLP(widths=(64, 10)), epochs=1)
         >>> fleet = train_fleet(recipe, records, who, seed=0, engine="serial")
+        >>> from secateur.attack.membership import LossThreshold
         >>> report = audit(fleet, records, attacks=[LossThreshold()])
         >>> sorted({row.risk for row in report.rows})
         ['cost', 'membership', 'size', 'utility']

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LIMITS", "THREAT_MODEL"]
+__all__ = ["LIMITS", "THREAT_MODEL", "THREAT_MODEL_OF_SIGNALS"]
 
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
@@ -12,6 +12,11 @@ THREAT_MODEL = (
     "He does not see the weights, the dense model beside the pruned one, or the training set. "
     "Rows marked 'insider' know half "
     "of the membership; rows marked 'naive' use dense references against a pruned target."
+)
+THREAT_MODEL_OF_SIGNALS = (
+    "The attacker sees what was saved of the target's output on each record, and of reference "
+    "models' on the same records. How the references were trained, and on what, is what the files "
+    "say; nothing of it was verified."
 )
 LIMITS = (
     "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may "

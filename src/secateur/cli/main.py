@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a fleet of dense models, each on its own draw of members.",
     "prune": "Prune every model of a fleet in the same way.",
     "audit": "Attack fleets of one membership and write a report.",
+    "attack": "Attack saved logits or signals of models that somebody else trained.",
     "report": "Show a report as a table, or write it as one HTML page.",
     "methods": "List methods with threat model, parameters and reference.",
     "clean": "Keep of a fleet's references their signals alone.",

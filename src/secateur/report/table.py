@@ -138,9 +138,9 @@ def render_text(report: Report, width: int = 150) -> str:
     console.print(
         f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
         f"more; "
-        f"{models.get('references', '?')} references through the identical pipeline; the "
-        f"strongest attack "
-        "is chosen on references. AUC 0.5 = a coin.",
+        f"{models.get('references', '?')} references "
+        f"{'as they were given' if 'kept' in report.facts else 'through the identical pipeline'}; "
+        "the strongest attack is chosen on references. AUC 0.5 = a coin.",
         markup=False,
         highlight=False,
     )

@@ -9,9 +9,11 @@ from __future__ import annotations
 from secateur.store.arrays import (
     read_membership,
     read_observations,
+    read_score_table,
     read_scores,
     write_membership,
     write_observations,
+    write_score_table,
     write_scores,
 )
 from secateur.store.cache import give_model, take_model
@@ -41,11 +43,14 @@ from secateur.store.fleets import (
     read_fleet_plan,
     remove_unstarted_fleet,
 )
+from secateur.store.layouts import read_signals
+from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
 __all__ = [
     "FleetFolder",
     "FleetPlan",
+    "SavedSignals",
     "StoredArtifacts",
     "begun_engine",
     "clean_temporaries",
@@ -64,7 +69,9 @@ __all__ = [
     "read_membership",
     "read_observations",
     "read_report",
+    "read_score_table",
     "read_scores",
+    "read_signals",
     "refuse_no_file",
     "remove_unstarted_fleet",
     "take_model",
@@ -73,6 +80,7 @@ __all__ = [
     "write_membership",
     "write_observations",
     "write_report",
+    "write_score_table",
     "write_scores",
     "write_text",
 ]

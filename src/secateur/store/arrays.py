@@ -22,9 +22,11 @@ from secateur.types import Membership, Observations, Scores, canonical_json, dig
 __all__ = [
     "read_membership",
     "read_observations",
+    "read_score_table",
     "read_scores",
     "write_membership",
     "write_observations",
+    "write_score_table",
     "write_scores",
 ]
 
@@ -32,6 +34,7 @@ _META = "__meta__"
 _MEMBERSHIP = "secateur-membership-1"
 _OBSERVATIONS = "secateur-observations-1"
 _SCORES = "secateur-scores-1"
+_SCORE_TABLE = "secateur-score-table-1"
 # what a damaged archive makes the standard library raise; RuntimeError where it seems encrypted
 _BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
 Arrays = dict[str, NDArray[Any]]
@@ -163,6 +166,47 @@ def read_scores(path: str | Path) -> Scores:
         )
     except (KeyError, InputError) as error:
         raise damaged(path, what=_SCORES, why=error) from error
+
+
+def write_score_table(path: str | Path, scores: Mapping[str, Scores]) -> str:
+    """Write several attacks' scores of the same targets, by spelling, as an npz file.
+
+    They speak about persons: treat the file so.
+
+    Returns:
+        The SHA-256 of the content.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    arrays: Arrays = {}
+    for i, found in enumerate(scores.values()):
+        arrays |= {f"values/{i}": found.values, f"evaluated/{i}": found.evaluated}
+        if found.threshold is not None:
+            arrays[f"threshold/{i}"] = found.threshold
+    fields = {"attacks": list(scores)}
+    _write(path, form=_SCORE_TABLE, fields=fields, arrays=arrays)
+    return _digest(_SCORE_TABLE, fields, arrays)
+
+
+def read_score_table(path: str | Path) -> dict[str, Scores]:
+    """Read what `write_score_table` wrote and check it against its digest.
+
+    Raises:
+        StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
+    """
+    fields, arrays = _read(path, form=_SCORE_TABLE)
+    try:
+        return {
+            name: Scores(
+                values=arrays[f"values/{i}"],
+                evaluated=arrays[f"evaluated/{i}"],
+                threshold=arrays.get(f"threshold/{i}"),
+            )
+            for i, name in enumerate(fields["attacks"])
+        }
+    except (KeyError, TypeError, InputError) as error:
+        raise damaged(path, what=_SCORE_TABLE, why=error) from error
 
 
 def _digest(form: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

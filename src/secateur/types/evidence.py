@@ -76,8 +76,9 @@ class Observations:
                         f"signal {key!r} of view {view!r} has the shape {a.shape}; "
                         f"expected ({models}, [queries,] {records})"
                     )
-                if not np.isfinite(a).all():
-                    bad = int((~np.isfinite(a)).sum())
+                # model by model: an array may be mapped into memory, and larger than it
+                bad = sum(m.size - int(np.count_nonzero(np.isfinite(m))) for m in a)
+                if bad:
                     raise DataError(
                         f"signal {key!r} of view {view!r} has {bad} values that are NaN or infinite"
                     )
@@ -110,12 +111,20 @@ class Observations:
         Raises:
             InputError: the view does not hold the signal; the message lists what it holds.
         """
+        return np.asarray(self.stored(signal, view=view), dtype=np.float64)
+
+    def stored(self, signal: Signal, *, view: str | None = None) -> NDArray[Any]:
+        """Return a signal as it is kept, without a copy: of any dtype, perhaps mapped into memory.
+
+        Raises:
+            InputError: the view does not hold the signal; the message lists what it holds.
+        """
         arrays = self.views.get(view or self.primary)
         if arrays is None:
             raise InputError(f"no view {view!r}; there are {sorted(self.views)}")
         if signal.key not in arrays:
             raise InputError(f"signal {signal.key!r} was not observed; there are {sorted(arrays)}")
-        return np.asarray(arrays[signal.key], dtype=np.float64)
+        return arrays[signal.key]
 
     def plain(self, signal: Signal, *, view: str | None = None) -> NDArray[np.float64]:
         """Return a signal of the records as they are, `[model, record]`: of several queries the
@@ -124,8 +133,8 @@ class Observations:
         Raises:
             InputError: the view does not hold the signal.
         """
-        found = self.signal(signal, view=view)
-        return found if found.ndim == 2 else found[:, 0]
+        found = self.stored(signal, view=view)
+        return np.asarray(found if found.ndim == 2 else found[:, 0], dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

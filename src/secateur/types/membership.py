@@ -49,7 +49,7 @@ class Membership:
     drawn: bool = True  # False: given by a user, not drawn by us; the blind baseline is then a must
 
     def __post_init__(self) -> None:
-        inside = np.asarray(self.inside)
+        inside = np.ascontiguousarray(self.inside)  # a choice of columns is laid out by columns
         if inside.ndim != 2 or inside.dtype != np.bool_:
             raise DataError(
                 f"inside must be bool[models, records], got {inside.dtype}{inside.shape}"
@@ -61,38 +61,47 @@ class Membership:
         if units.shape != (records,):
             raise DataError(f"units need the shape ({records},), got {units.shape}")
         pools = {k: frozen(np.sort(np.asarray(v, dtype=np.int64))) for k, v in self.pools.items()}
-        self._check_pools(inside, pools, records)
+        self._check_pools(inside, pools, self.roles)
         self._check_units(inside, pools, units)
         set_fields(self, inside=frozen(inside), pools=pools, units=frozen(units.astype(np.int64)))
 
     @staticmethod
-    def _check_pools(inside: BoolArray, pools: Mapping[str, IntArray], records: int) -> None:
+    def _check_pools(
+        inside: BoolArray, pools: Mapping[str, IntArray], roles: Sequence[Role]
+    ) -> None:
+        records = inside.shape[1]
         if AUDIT not in pools:
             raise DataError(f"pools need the name {AUDIT!r}, got {sorted(pools)}")
-        owner: dict[int, str] = {}
-        for name, indices in pools.items():
+        owner = np.full(records, -1)
+        for number, (name, indices) in enumerate(pools.items()):
             if indices.size and (indices[0] < 0 or indices[-1] >= records):
                 raise DataError(
                     f"pool {name!r} holds indices {indices[0]} .. {indices[-1]}, "
                     f"but there are {records} records"
                 )
-            for i in indices.tolist():
-                if i in owner:
-                    raise DataError(
-                        f"record {i} is in the pools {owner[i]!r} and {name!r}; pools must be "
-                        f"disjoint "
-                        "(a member that is also a non-member cannot be audited)"
-                    )
-                owner[i] = name
+            taken = indices[owner[indices] >= 0]
+            twice = indices[1:][indices[1:] == indices[:-1]]
+            if taken.size or twice.size:
+                i = int(taken[0] if taken.size else twice[0])
+                other = list(pools)[owner[i]] if taken.size else name
+                raise DataError(
+                    f"record {i} is in the pools {other!r} and {name!r}; pools must be disjoint "
+                    "(a member that is also a non-member cannot be audited)"
+                )
+            owner[indices] = number
         outside = np.ones(records, dtype=bool)
         outside[pools[AUDIT]] = False
-        if (inside & outside).any():
-            m, r = (int(v[0]) for v in np.nonzero(inside & outside))
+        wrong = np.flatnonzero(outside)
+        if inside[:, wrong].any():
+            m, place = (int(v[0]) for v in np.nonzero(inside[:, wrong]))
+            r = int(wrong[place])
             raise DataError(
                 f"model {m} has record {r} as a member, which is not in the pool {AUDIT!r}"
             )
-        share = inside[:, pools[AUDIT]].sum(axis=1)
+        share = np.count_nonzero(inside, axis=1)  # all of them in the pool, as was just seen
         for m in np.flatnonzero((share == 0) | (share == len(pools[AUDIT]))).tolist():
+            if roles[m] == "reference":  # an attacker's own data: an attack says what it needs
+                continue
             raise DataError(
                 f"model {m} has {share[m]} members of {len(pools[AUDIT])} records in the pool "
                 f"{AUDIT!r}; "
@@ -102,6 +111,9 @@ class Membership:
     @staticmethod
     def _check_units(inside: BoolArray, pools: Mapping[str, IntArray], units: IntArray) -> None:
         audit = pools[AUDIT]
+        ordered = np.sort(units)
+        if (ordered[1:] != ordered[:-1]).all():  # every record is a unit of its own
+            return
         _, inverse, counts = np.unique(units[audit], return_inverse=True, return_counts=True)
         for row in inside[:, audit]:
             hits = np.bincount(inverse, weights=row)

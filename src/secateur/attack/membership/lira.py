@@ -10,9 +10,11 @@ from scipy.special import log_ndtr
 
 from secateur.attack.membership.references import (
     Moments,
+    as_slice,
     check_references,
-    masked_moments,
+    columns,
     reference_threshold,
+    sided_moments,
     with_queries,
 )
 from secateur.errors import MethodError
@@ -111,51 +113,49 @@ class LiRA:
     def _values(self, observations: Observations) -> NDArray[np.float64]:
         membership = observations.membership
         check_references(membership, what="LiRA", min_in=self.min_in, min_out=self.min_out)
-        audit = membership.pools[AUDIT]
-        phi = with_queries(observations.signal(MARGIN))[:, :, audit]
-        inside = membership.inside[np.ix_(membership.references, audit)]
-        scores = np.mean(
-            [
-                self._one_query(phi[membership.targets, q], phi[membership.references, q], inside)
-                for q in range(phi.shape[1])
-            ],
-            axis=0,
-        )
+        audit, references = membership.pools[AUDIT], membership.references
+        phi = with_queries(observations.stored(MARGIN))
+        records = as_slice(audit)
+        inside = columns(membership.inside[as_slice(references)], audit)
         values = np.zeros((len(membership.targets), membership.inside.shape[1]))
-        values[:, audit] = scores
+        for q in range(phi.shape[1]):
+            within, out = sided_moments(
+                phi[:, q], references, audit, inside, median=self.centre == "median"
+            )
+            sides = (within, self._variance(within)), (out, self._variance(out))
+            for row, target in enumerate(membership.targets):
+                own = phi[target, q, records].astype(np.float64)
+                values[row, records] += self._one_query(own, *sides) / phi.shape[1]
         return values
 
     def _one_query(
         self,
-        targets: NDArray[np.float64],
-        references: NDArray[np.float64],
-        inside: NDArray[np.bool_],
+        phi: NDArray[np.float64],
+        within: tuple[Moments, NDArray[np.float64]],
+        out: tuple[Moments, NDArray[np.float64]],
     ) -> NDArray[np.float64]:
-        median = self.centre == "median"
-        out = masked_moments(references, ~inside, median=median)
+        """Score one target's records, given moments and variances in and out."""
         if self.mode == "offline":
-            z = (targets - out.centre) / np.sqrt(self._variance(out))
-            value: NDArray[np.float64] = log_ndtr(z)
+            value: NDArray[np.float64] = log_ndtr((phi - out[0].centre) / np.sqrt(out[1]))
             return value
-        within = masked_moments(references, inside, median=median)
-        return self._log_density(targets, within) - self._log_density(targets, out)
-
-    def _log_density(self, phi: NDArray[np.float64], moments: Moments) -> NDArray[np.float64]:
-        """Return log N(phi; centre, variance) up to the constant that cancels in the ratio."""
-        variance = self._variance(moments)
-        value: NDArray[np.float64] = -0.5 * (
-            np.log(variance) + (phi - moments.centre) ** 2 / variance
-        )
-        return value
+        return _log_density(phi, *within) - _log_density(phi, *out)
 
     def _variance(self, moments: Moments) -> NDArray[np.float64]:
         pooled = moments.pooled()
         if self.variance == "shared":
             variance = np.full(len(moments.count), pooled)
         elif self.variance == "per record":
-            variance = moments.squares / (moments.count - 1)
+            variance = moments.squares / np.maximum(moments.count - 1, 1)
         else:
             variance = (moments.squares + self.weight * pooled) / (moments.count - 1 + self.weight)
         # equal references have no spread: a floor far below any real one keeps the ratio finite
         floored: NDArray[np.float64] = np.maximum(variance, max(1e-9 * pooled, 1e-18))
         return floored
+
+
+def _log_density(
+    phi: NDArray[np.float64], moments: Moments, variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return log N(phi; centre, variance) up to the constant that cancels in the ratio."""
+    value: NDArray[np.float64] = -0.5 * (np.log(variance) + (phi - moments.centre) ** 2 / variance)
+    return value

@@ -3,68 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.attack.membership.blocks import (
+    Moments,
+    as_slice,
+    columns,
+    count_inside,
+    masked_moments,
+    sided_log_means,
+    sided_moments,
+)
 from secateur.errors import NotEnoughReferencesError
 from secateur.types import AUDIT, Membership, Observations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import BoolArray, Role
+    from secateur.types import Role
 
 __all__ = [
     "Moments",
+    "as_slice",
     "best_threshold",
     "check_references",
+    "columns",
     "masked_moments",
     "pseudo_targets",
     "reference_threshold",
+    "sided_log_means",
+    "sided_moments",
     "with_queries",
 ]
 
 PSEUDO_TARGETS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moments:
-    """Per record: number of models, their centre, sum of squared deviations from the mean."""
-
-    count: NDArray[np.int64]
-    centre: NDArray[np.float64]
-    squares: NDArray[np.float64]
-
-    def pooled(self) -> float:
-        """Return the variance within records, pooled over records, unbiased."""
-        freedom = int(np.maximum(self.count - 1, 0).sum())
-        return float(self.squares.sum() / freedom) if freedom else 1.0
-
-
-def masked_moments(
-    values: NDArray[np.float64], mask: BoolArray, *, median: bool = False
-) -> Moments:
-    """Return moments over the models that a mask selects.
-
-    Args:
-        values: `[models, records]`.
-        mask: `[models, records]`; at least one model per record.
-        median: centre by the median instead of the mean.
-    """
-    count = mask.sum(axis=0)
-    shift = values[0]  # moments of differences: large logits would cancel
-    away = values - shift  # one array, changed in place: memory is what this costs
-    away *= mask
-    mean = away.sum(axis=0) / count
-    away -= mean
-    away *= mask
-    squares = np.square(away, out=away).sum(axis=0)
-    centre = mean + shift
-    if median:
-        centre = np.nanmedian(np.where(mask, values, np.nan), axis=0)
-    return Moments(count=count, centre=centre, squares=squares)
 
 
 def check_references(membership: Membership, *, what: str, min_in: int, min_out: int) -> None:
@@ -75,8 +50,7 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
     """
     audit = membership.pools[AUDIT]
     references = membership.references
-    inside = membership.inside[np.ix_(references, audit)]
-    n_in = inside.sum(axis=0)
+    n_in = count_inside(columns(membership.inside[as_slice(references)], audit))
     n_out = len(references) - n_in
     short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
     if short.size:
@@ -91,7 +65,7 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
         )
 
 
-def with_queries(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+def with_queries(signal: NDArray[Any]) -> NDArray[Any]:
     """Return a signal as `[model, query, record]`."""
     return signal if signal.ndim == 3 else signal[:, None, :]
 
@@ -109,9 +83,10 @@ def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Ob
     n = min(most, len(references) // 4)
     played = np.arange(len(references)) < n
     roles: tuple[Role, ...] = tuple("target" if p else "reference" for p in played.tolist())
-    inside = membership.inside[references]
+    rows = as_slice(references)
+    inside = membership.inside[rows]
     audit = membership.pools[AUDIT]
-    members = inside[:, audit].sum(axis=1)
+    members = np.count_nonzero(columns(inside, audit), axis=1)
     if (members == 0).any() or (members == len(audit)).any():
         return None
     inner = Membership(
@@ -122,7 +97,7 @@ def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Ob
         seed=membership.seed,
     )
     primary = observations.views[observations.primary]
-    views = {observations.primary: {key: values[references] for key, values in primary.items()}}
+    views = {observations.primary: {key: values[rows] for key, values in primary.items()}}
     return replace(observations, views=views, membership=inner, posteriors={})
 
 
@@ -145,8 +120,9 @@ def reference_threshold(
         return None
     who = trial.membership
     audit = who.pools[AUDIT]
-    inside = who.inside[np.ix_(who.targets, audit)]
-    return best_threshold(values[:, audit][inside], values[:, audit][~inside])
+    inside = columns(who.inside[as_slice(who.targets)], audit)
+    seen = columns(values, audit)
+    return best_threshold(seen[inside], seen[~inside])
 
 
 def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
@@ -159,9 +135,13 @@ def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
         >>> best_threshold(np.array([3.0, 2.0]), np.array([1.0, 0.0]))
         1.5
     """
-    distinct = np.unique(np.concatenate([members, others]))
-    true = len(members) - np.searchsorted(np.sort(members), distinct, side="left")
-    false = len(others) - np.searchsorted(np.sort(others), distinct, side="left")
+    both = np.concatenate([members, others])
+    order = np.argsort(both)
+    ordered = both[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    distinct = ordered[starts]
+    below = np.append(0, np.cumsum(order < len(members)))[starts]  # members below each score
+    true, false = len(members) - below, len(others) - (starts - below)
     gain = true / len(members) - false / len(others)
     best = len(distinct) - 1 - int(np.argmax(gain[::-1]))
     if gain[best] < 0:  # calling nobody a member is better: a threshold above every score

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 
 from secateur.attack.membership.references import (
+    as_slice,
     check_references,
+    columns,
     reference_threshold,
+    sided_log_means,
     with_queries,
 )
 from secateur.errors import DataError, MethodError
@@ -111,24 +113,28 @@ class RMIA:
                 f"draw a "
                 f"membership with pools={{..., {POPULATION!r}: n}}"
             )
-        log_p = with_queries(observations.signal(self.needs[0]))
-        inside = membership.inside[membership.references]
+        log_p = with_queries(observations.stored(self.needs[0]))
+        references = membership.references
+        inside = membership.inside[as_slice(references)]
         values = np.zeros((len(membership.targets), membership.inside.shape[1]))
+        x, z = as_slice(audit), as_slice(population)
         for q in range(log_p.shape[1]):
-            own = log_p[membership.targets, q]
-            references = log_p[membership.references, q]
-            ratio_x = own[:, audit] - self._log_prior(references[:, audit], inside[:, audit])
-            ratio_z = own[:, population] - self._log_prior(
-                references[:, population], inside[:, population]
+            prior_x, prior_z = (
+                self._log_prior(
+                    *sided_log_means(log_p[:, q], references, part, columns(inside, part))
+                )
+                for part in (audit, population)
             )
-            values[:, audit] += self._share_beaten(ratio_x, ratio_z) / log_p.shape[1]
+            for row, target in enumerate(membership.targets):
+                ratio_x = log_p[target, q, x].astype(np.float64) - prior_x
+                ratio_z = log_p[target, q, z].astype(np.float64) - prior_z
+                values[row, x] += self._share_beaten(ratio_x, ratio_z) / log_p.shape[1]
         return values
 
     def _log_prior(
-        self, log_p: NDArray[np.float64], inside: NDArray[np.bool_]
+        self, within: NDArray[np.float64], out: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return log p(x) from the references' log-probabilities `[references, records]`."""
-        out = _log_mean(log_p, ~inside)
+        """Return log p(x) from the logs of the mean probabilities over references in and out."""
         if self.mode == "offline":
             if self.a == 1:
                 return out
@@ -136,28 +142,17 @@ class RMIA:
                 np.log1p(self.a) + out, np.log(1 - self.a)
             ) - np.log(2)
             return value
-        within = _log_mean(log_p, inside)
         # population records are in no reference: the mean over all is the mean over those out
-        within = np.where(inside.any(axis=0), within, out)
+        within = np.where(np.isneginf(within), out, within)
         value = np.logaddexp(within, out) - np.log(2)
         return value
 
     def _share_beaten(
         self, ratio_x: NDArray[np.float64], ratio_z: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return per record the share of z with ratio_x - ratio_z >= log gamma, by sorting."""
+        """Return per record the share of z with ratio_x - ratio_z >= log gamma, of one target."""
         bound = ratio_x - np.log(self.gamma)
-        shares = [
-            np.searchsorted(np.sort(z), x, side="right") / len(z)
-            for x, z in zip(bound, ratio_z, strict=True)
-        ]
-        return np.stack(shares)
-
-
-def _log_mean(log_p: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the log of the mean probability over selected models; -inf where none is selected."""
-    count = np.maximum(mask.sum(axis=0), 1)
-    with np.errstate(divide="ignore"):
-        total: NDArray[np.float64] = logsumexp(np.where(mask, log_p, -np.inf), axis=0)
-    mean: NDArray[np.float64] = total - np.log(count)
-    return mean
+        order = np.argsort(bound)  # sorted needles are found much faster
+        share = np.empty(len(bound))
+        share[order] = np.searchsorted(np.sort(ratio_z), bound[order], side="right")
+        return share / len(ratio_z)

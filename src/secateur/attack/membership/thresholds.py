@@ -31,7 +31,8 @@ def _score(
     """Score by `sign * signal`, centred at a threshold chosen on references, per class if asked."""
     membership = observations.membership
     audit = membership.pools[AUDIT]
-    oriented = sign * with_queries(observations.signal(signal)).mean(axis=1)
+    stored = with_queries(observations.stored(signal))
+    oriented = sign * np.stack([m.mean(axis=0, dtype=np.float64) for m in stored])
     values = np.zeros((len(membership.targets), oriented.shape[1]))
     values[:, audit] = oriented[np.ix_(membership.targets, audit)]
     evaluated = np.zeros(values.shape, dtype=np.bool_)

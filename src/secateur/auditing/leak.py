@@ -1,0 +1,67 @@
+"""The rows of one attack, from its scores alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secateur.measure import (
+    accuracy_of_attack,
+    auc,
+    balanced_accuracy,
+    lowest_resolvable_fpr,
+    tpr_at_fpr,
+)
+from secateur.types import Measurement, Scores
+
+if TYPE_CHECKING:
+    from secateur.types import Membership
+
+__all__ = ["HEADLINE_FPR", "leak_rows", "non_members"]
+
+HEADLINE_FPR = 0.01
+
+
+def leak_rows(
+    scores: Scores | str, membership: Membership, *, subject: str, method: str, threat: str
+) -> list[Measurement]:
+    """Return AUC, balanced accuracy, accuracy and TPR at 1 % FPR (or the lowest FPR that n
+    resolves) of one attack.
+
+    Args:
+        scores: or the reason why it did not run, which becomes a row.
+        membership: whose targets were scored.
+        subject: the models' name.
+        method: the attack's spelling.
+        threat: what the attacker knows.
+    """
+    if isinstance(scores, str):
+        return [
+            Measurement(
+                subject=subject,
+                risk="membership",
+                method=method,
+                metric="auc",
+                value=None,
+                status="not run",
+                why=scores,
+                threat=threat,
+            )
+        ]
+    about = {"subject": subject, "method": method, "threat": threat}
+    rows = [
+        auc(scores, membership, **about),
+        balanced_accuracy(scores, membership, **about),
+        accuracy_of_attack(scores, membership, **about),
+        tpr_at_fpr(scores, membership, fpr=HEADLINE_FPR, **about),
+    ]
+    if rows[-1].status == "not resolvable":
+        lowest = lowest_resolvable_fpr(non_members(scores, membership))
+        if lowest is not None:
+            rows.append(tpr_at_fpr(scores, membership, fpr=lowest, **about))
+    return rows
+
+
+def non_members(scores: Scores, membership: Membership) -> int:
+    """Return the number of evaluated (target, non-member) pairs."""
+    inside = membership.inside[membership.targets]
+    return int((scores.evaluated & ~inside).sum())

@@ -1,0 +1,229 @@
+"""Audit models of which signals alone are at hand: the same report, and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from secateur.attack.membership import (
+    RMIA,
+    EntropyThreshold,
+    LiRA,
+    LossThreshold,
+    ModifiedEntropyThreshold,
+)
+from secateur.auditing.choices import strongest_on
+from secateur.auditing.leak import leak_rows
+from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
+from secateur.context import hardware
+from secateur.errors import DataError, InputError, NotEnoughReferencesError
+from secateur.measure import (
+    histogram_series,
+    null_control,
+    planted_control,
+    reference_count_control,
+    roc_series,
+    saturation_control,
+    training_size_control,
+)
+from secateur.types import AUDIT, Control, Provenance, Report, Scores, derive_seed, digest_arrays
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.types import Measurement, Observations, Series
+
+__all__ = ["audit_signals", "score_signals", "signal_attacks"]
+
+LOSSLESS = ("logits", "margin")
+
+
+def signal_attacks() -> tuple[MembershipAttack, ...]:
+    """Return the attacks on signals that an audit runs unless told otherwise.
+
+    Example:
+        >>> len(signal_attacks())
+        8
+    """
+    return (
+        LiRA(),
+        LiRA(variance="per record"),
+        LiRA(mode="offline"),
+        RMIA(),
+        RMIA(mode="offline"),
+        LossThreshold(),
+        EntropyThreshold(),
+        ModifiedEntropyThreshold(),
+    )
+
+
+def score_signals(
+    observations: Observations, attacks: Sequence[MembershipAttack], *, seed: int = 0
+) -> dict[str, Scores | str]:
+    """Run attacks on what was seen; by spelling, scores or the reason why an attack did not run.
+
+    Raises:
+        InputError: no attack could run; the message is the first reason.
+    """
+    held = observations.views[observations.primary]
+    found: dict[str, Scores | str] = {}
+    for attack in attacks:
+        missing = [s.key for s in attack.needs if s.key not in held]
+        if missing or attack.needs_posteriors:
+            found[repr(attack)] = (
+                f"{attack!r} needs {', '.join(missing) or 'posteriors'}, which what was saved does "
+                f"not give ({', '.join(held)}); save logits"
+                + ("" if missing != ["log_confidence@4"] else ", or ask for RMIA(temperature=1.0)")
+            )
+            continue
+        try:
+            found[repr(attack)] = attack(observations, seed=seed)
+        except (NotEnoughReferencesError, DataError) as error:
+            found[repr(attack)] = str(error)
+    reasons = [s for s in found.values() if isinstance(s, str)]
+    if len(reasons) == len(found):
+        raise InputError(reasons[0] if reasons else "no attack was named")
+    return found
+
+
+def audit_signals(
+    observations: Observations,
+    attacks: Sequence[MembershipAttack] | None = None,
+    *,
+    scores: Mapping[str, Scores | str] | None = None,
+    kept: str = "margin",
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
+) -> Report:
+    """Score saved signals and put every number into one report.
+
+    Args:
+        observations: of targets and, where an attack needs them, references.
+        attacks: default `signal_attacks()`.
+        scores: what `score_signals` gave for these attacks, where that was done before.
+        kept: what was saved of each model: `logits`, `probabilities`, or a signal's name.
+        seed: of the controls.
+        about: further facts: `title`, `command`, `data`.
+
+    Raises:
+        InputError: no attack could run.
+
+    Example:
+        >>> from secateur.data import planted_world
+        >>> world = planted_world(records=200, targets=2, references=16, shift=1.0, seed=0)
+        >>> report = audit_signals(world, [LiRA()])
+        >>> sorted(c.id for c in report.controls if c.status == "not run")
+        ['adaptive', 'blind-baseline']
+    """
+    chosen = tuple(signal_attacks() if attacks is None else attacks)
+    scores = score_signals(observations, chosen, seed=seed) if scores is None else scores
+    who, subject = observations.membership, observations.primary
+    ran = {m: s for m, s in scores.items() if isinstance(s, Scores)}
+    able = [a for a in chosen if repr(a) in ran]
+    best = strongest_on(observations, able, seed=seed) or next(iter(ran))
+    rows: list[Measurement] = []
+    for attack in chosen:
+        rows += leak_rows(
+            scores[repr(attack)], who, subject=subject, method=repr(attack), threat=attack.threat
+        )
+    named = {"subject": subject, "method": best}
+    series: tuple[Series, ...] = (
+        roc_series(ran[best], who, **named),
+        histogram_series(ran[best], who, **named),
+    )
+    about = dict(about or {})
+    arrays = {"labels": observations.labels}
+    return Report(
+        title=str(about.pop("title", f"Membership audit of {subject}")),
+        rows=tuple(rows),
+        series=series,
+        controls=tuple(_controls(observations, able, ran[best], kept=kept, seed=seed)),
+        provenance=Provenance(
+            key={
+                "labels": digest_arrays(arrays),
+                "membership": who.digest,
+                "attacks": [repr(a) for a in chosen],
+                "seed": seed,
+            },
+            context=hardware(),
+        ),
+        facts={**_facts(observations, best, seed), "kept": kept, **about},
+    )
+
+
+def _controls(
+    observations: Observations,
+    attacks: Sequence[MembershipAttack],
+    best: Scores,
+    *,
+    kept: str,
+    seed: int,
+) -> list[Control]:
+    who, subject = observations.membership, observations.primary
+    found = [null_control(best, who, subject=subject, seed=derive_seed(seed, "null", subject))]
+    for attack in attacks:
+        if attack.min_out > 0:
+            view = observations.views[subject]
+            needed = {s.key: view[s.key] for s in attack.needs}
+            seen = replace(observations, views={subject: needed})
+            found.append(
+                planted_control(attack, seen, seed=derive_seed(seed, "planted", repr(attack)))
+            )
+    found.append(reference_count_control(who))
+    if not len(who.references) or who.inside[who.references].any():
+        found.append(training_size_control(who))
+    found.append(saturation_control(observations, subject=subject))
+    return [*found, _kept_control(kept, subject), *_unknown(subject)]
+
+
+def _kept_control(kept: str, subject: str) -> Control:
+    return Control(
+        id="logits",
+        status="passed" if kept in LOSSLESS else "raised",
+        subject=subject,
+        saw=f"{kept} were saved",
+        why="a probability next to 1 keeps few of its digits: attacks understate the leak there",
+        mend="save logits, or the margin log p_y - log(1 - p_y) computed from them",
+    )
+
+
+def _unknown(subject: str) -> list[Control]:
+    """Return the controls that signals alone cannot answer, so that nobody takes them as passed."""
+    return [
+        Control(
+            id="blind-baseline",
+            status="not run",
+            subject=subject,
+            saw="the records themselves are not at hand",
+            why="if members and non-members differ in themselves, the audit is confounded",
+            mend="draw members and non-members from one pool by coins",
+        ),
+        Control(
+            id="adaptive",
+            status="not run",
+            subject=subject,
+            saw="signals do not say how the references were made",
+            why="references of another pipeline than the target's flatter it",
+            mend="train, prune and defend references exactly as the target",
+        ),
+    ]
+
+
+def _facts(observations: Observations, best: str, seed: int) -> dict[str, Any]:
+    who, subject = observations.membership, observations.primary
+    return {
+        "data": {
+            "name": "saved signals",
+            "records": who.inside.shape[1],
+            "classes": observations.n_classes,
+        },
+        "pools": {name: len(indices) for name, indices in who.pools.items()},
+        "models": {"targets": len(who.targets), "references": len(who.references)},
+        "subjects": {subject: {"pipeline": [], "label": subject, "kind": "given"}},
+        "baseline": subject,
+        "strongest": {subject: best},
+        "threat_model": THREAT_MODEL_OF_SIGNALS,
+        "limits": list(LIMITS),
+        "members": float(who.inside[who.targets][:, who.pools[AUDIT]].mean()),
+        "seed": seed,
+    }

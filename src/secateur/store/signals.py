@@ -1,0 +1,249 @@
+"""Saved signals, anybody's: npz and npy files, and folders of npy files; see docs/signals.md."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.errors import SecateurWarning, StoreError
+from secateur.store.files import read_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["OUTPUTS", "SIGNAL", "SavedSignals", "arrays_of_folder", "made_of", "refused"]
+
+WHAT = "signals"
+OUTPUTS = ("logits", "probabilities")  # with a last axis `class`
+SIGNAL = re.compile(
+    r"(?:(?:margin|log_confidence|loss|entropy|modified_entropy)(?:@\d{1,6}(?:\.\d{1,6})?)?"
+    r"|correct|confidence)"
+)
+MAGIC = b"\x93NUMPY"
+# Read by this pattern and not by numpy, which evaluates the text; it has no place for pickles.
+HEAD = re.compile(
+    rb"\{'descr': '(\|[biu]1|[<>][iu][248]|[<>]f[248])', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,12}(?:, \d{1,12})*,?)?)\), *\} *\n"
+)
+LONGEST_HEAD = 10_000
+ABOUT = ("inside", "labels", "population", "units")
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    TypeError,
+    EOFError,
+    OSError,
+    MemoryError,
+    OverflowError,
+    IndexError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedSignals:
+    """What a file holds: per name one array for each model, `[query, record]`.
+
+    Outputs (`logits`, `probabilities`) have a further axis `class`. `inside[model, record]`,
+    `labels[record]`, `population[record]` and `units[record]` are None where the file is silent.
+    """
+
+    path: Path
+    arrays: Mapping[str, tuple[NDArray[Any], ...]]
+    inside: NDArray[np.bool_] | None
+    labels: NDArray[np.int64] | None
+    population: NDArray[np.bool_] | None
+    units: NDArray[np.int64] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of models and of records."""
+        first = next(iter(self.arrays.values()))
+        return len(first), first[0].shape[1]
+
+
+def refused(path: str | Path, why: object) -> StoreError:
+    """Return the error for a file or folder of signals that cannot be used."""
+    return StoreError(f"{path}: {str(why)[:400]}; docs/signals.md shows what is read")
+
+
+def arrays_of_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return every array of an npz file, whole."""
+    data = read_bytes(path, expected="npz", what=WHAT)
+    found = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in archive.namelist():
+                content = archive.read(name)  # whole, so that its sum is checked
+                if content[:6] == MAGIC:
+                    found[name.removesuffix(".npy")] = _whole(content)
+    except BROKEN as error:
+        raise refused(path, f"truncated or damaged ({error})") from error
+    return found
+
+
+def _whole(content: bytes) -> NDArray[Any]:
+    shape, fortran, dtype, offset = _head(io.BytesIO(content), len(content))
+    flat = np.frombuffer(content, dtype, offset=offset)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _head(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read the head of an npy file; what it promises must be there, and be plain numbers."""
+    start = file.read(8)
+    width = {b"\x01\x00": 2, b"\x02\x00": 4}.get(start[6:])
+    if start[:6] != MAGIC or width is None:
+        raise ValueError(f"it begins with {start.hex() or 'nothing'}, not as npy does")
+    text = file.read(min(int.from_bytes(file.read(width), "little"), LONGEST_HEAD))
+    match = HEAD.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"no array of plain numbers, its head is {text[:80]!r}; only numbers are read, never "
+            "pickles"
+        )
+    dtype, fortran = np.dtype(match[1].decode()), match[2] == b"True"
+    shape = tuple(int(n) for n in re.findall(rb"\d+", match[3]))
+    promised = int(dtype.itemsize)
+    for n in shape:
+        promised *= n
+    offset = file.tell()
+    if promised != size - offset:
+        raise ValueError(f"its head promises {promised} bytes, it holds {size - offset}")
+    return shape, fortran, dtype, offset
+
+
+def array_of(path: Path) -> NDArray[Any]:
+    """Return the array of an npy file, mapped into memory.
+
+    Raises:
+        StoreError: missing, no npy file, truncated, damaged, or of something else than numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            shape, fortran, dtype, offset = _head(file, path.stat().st_size)
+        order = "F" if fortran else "C"
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        return np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload, no-any-return]
+    except FileNotFoundError as error:
+        raise StoreError(f"there is no {WHAT} file {path}; check the path") from error
+    except BROKEN as error:
+        raise refused(path, f"cannot be read as an npy file ({error})") from error
+
+
+def arrays_of_folder(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a folder, one npy file each, mapped into memory."""
+    return {file.stem: array_of(file) for file in sorted(path.glob("*.npy"))}
+
+
+def made_of(
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    models: tuple[str, Sequence[NDArray[Any]]] | None = None,
+) -> SavedSignals:
+    """Check named arrays and bring them to their full number of axes.
+
+    Args:
+        path: where they are from, for messages.
+        arrays: by name, as they lie in the file.
+        models: a signal whose models are arrays of their own, `[query, record(, class)]`.
+
+    Raises:
+        StoreError: no signal among them, shapes that disagree, or values that mean nothing.
+    """
+    signals = {k: a for k, a in arrays.items() if k in OUTPUTS or SIGNAL.fullmatch(k)}
+    if not signals and models is None:
+        raise refused(
+            path,
+            f"no array of signals; it holds {', '.join(sorted(map(str, arrays))[:12]) or 'nothing'}"
+            f"; name one of them logits, probabilities, margin, confidence or loss",
+        )
+    other = sorted(set(arrays) - set(signals) - set(ABOUT))
+    if other:
+        warnings.warn(f"{path}: not read: {', '.join(other)[:200]}", SecateurWarning, stacklevel=2)
+    full = {k: _full(path, k, a) for k, a in signals.items()}
+    if models is not None:
+        full[models[0]] = tuple(models[1])
+    sizes = {(len(a), a[0].shape[1] if a else 0) for a in full.values()}
+    if len(sizes) > 1 or 0 in min(sizes):
+        shapes = ", ".join(f"{k} {arrays[k].shape}" for k in signals)
+        raise refused(path, f"signals need one number of models and of records, got {shapes}")
+    n_models, records = min(sizes)
+    labels, units = (_whole_numbers(path, arrays, name, records) for name in ("labels", "units"))
+    return SavedSignals(
+        path=path,
+        arrays=full,
+        inside=_inside(path, arrays, n_models, records),
+        labels=labels,
+        population=_population(path, arrays, records),
+        units=units,
+    )
+
+
+def _full(path: Path, name: str, array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return `[query, record]` of each model, of outputs `[query, record, class]`."""
+    classes = int(name in OUTPUTS)
+    axes = array.ndim - classes
+    if not 1 <= axes <= 3:
+        wanted = "[model, record" + (", class]" if classes else "]")
+        raise refused(path, f"{name} has the shape {array.shape}; expected {wanted}")
+    if axes == 1:
+        array = array[None]
+    return tuple(array[:, None] if axes < 3 else array)
+
+
+def _inside(
+    path: Path, arrays: Mapping[str, NDArray[Any]], models: int, records: int
+) -> NDArray[np.bool_] | None:
+    if "inside" not in arrays:
+        return None
+    inside = np.asarray(arrays["inside"])
+    inside = inside[None] if inside.ndim == 1 else inside
+    if inside.shape != (models, records):
+        raise refused(path, f"inside has the shape {inside.shape}; expected ({models}, {records})")
+    if inside.dtype != np.bool_ and not np.isin(inside, (0, 1)).all():
+        raise refused(path, "inside holds values other than 0 and 1")
+    return inside.astype(np.bool_)
+
+
+def _whole_numbers(
+    path: Path, arrays: Mapping[str, NDArray[Any]], name: str, records: int
+) -> NDArray[np.int64] | None:
+    if name not in arrays:
+        return None
+    found = np.asarray(arrays[name])
+    if found.shape != (records,):
+        raise refused(path, f"{name} has the shape {found.shape}; expected ({records},)")
+    if found.dtype.kind == "f" and not (np.isfinite(found).all() and (found % 1 == 0).all()):
+        raise refused(path, f"{name} must be whole numbers, got {found.dtype}")
+    if found.min() < 0 or found.max() >= 2**53:
+        raise refused(path, f"{name} must be from 0 on, got {found.min()} .. {found.max()}")
+    return found.astype(np.int64)
+
+
+def _population(
+    path: Path, arrays: Mapping[str, NDArray[Any]], records: int
+) -> NDArray[np.bool_] | None:
+    if "population" not in arrays:
+        return None
+    found = np.asarray(arrays["population"])
+    if found.shape != (records,) or not np.isin(found, (0, 1)).all():
+        raise refused(
+            path,
+            f"population must be 0 or 1 for each of {records} records, got {found.dtype} of shape "
+            f"{found.shape}",
+        )
+    return found.astype(np.bool_)
