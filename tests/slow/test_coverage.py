@@ -22,7 +22,8 @@ from secateur.measure import (
     two_way_bootstrap,
     unit_bootstrap,
 )
-from secateur.measure.roc import auc_value, weighted_auc
+from secateur.measure.roc import auc_value
+from secateur.measure.weighted import weighted_auc
 from secateur.types import Membership, Scores
 
 WORLDS = 2000

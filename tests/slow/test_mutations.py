@@ -65,7 +65,8 @@ MUTANTS = [
     ),
     ("measure/roc.py", "(roc.tpr[1:] + roc.tpr[:-1]) / 2", "roc.tpr[1:]", (MEASURE,)),
     ("measure/roc.py", "s[1:] != s[:-1]", "s[1:] <= s[:-1]", (MEASURE,)),
-    ("measure/roc.py", "(tp + before) / 2", "tp", (MEASURE,)),
+    ("measure/weighted.py", "others[self.tied]) / 2", "others[self.tied])", (MEASURE,)),
+    ("measure/weighted.py", "axis=0) - others", "axis=0)", (MEASURE,)),
     (
         "measure/roc.py",
         "roc.fpr, fpr + 1e-12",

@@ -8,7 +8,8 @@ import numpy as np
 
 from secateur.data.twins import content_keys, nearly_equal
 from secateur.measure.interval import t_interval, two_way_bootstrap
-from secateur.measure.roc import auc_value, weighted_auc
+from secateur.measure.roc import auc_value
+from secateur.measure.weighted import weighted_auc
 from secateur.types import AUDIT, Control, Membership, Records, derive_seed
 
 if TYPE_CHECKING:

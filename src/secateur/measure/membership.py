@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from secateur.measure.interval import paired_difference, t_interval, two_way_bootstrap
 from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value
-from secateur.measure.targets import Metric, Target, per_target, targets_of
+from secateur.measure.targets import Metric, Target, evaluated_units, per_target, targets_of
 from secateur.types import Measurement, Membership, Scores
 
 if TYPE_CHECKING:
@@ -90,13 +90,11 @@ def _measure(
 def _bootstrap(
     scores: Scores, membership: Membership, targets: list[Target], metric: Metric, fpr: float
 ) -> tuple[float, float]:
-    used = scores.evaluated.any(axis=0)
-    columns = [scores.evaluated[row, used] for row in range(len(targets))]
+    def statistic(row: int, weights: NDArray[Any]) -> NDArray[np.float64]:
+        return targets[row].weighted(metric, fpr, weights)
 
-    def statistic(row: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return targets[row].weighted(metric, fpr, weights[:, columns[row]])
-
-    return two_way_bootstrap(statistic, membership.units[used], targets=len(targets), seed=_SEED)
+    units = evaluated_units(scores, membership)
+    return two_way_bootstrap(statistic, units, targets=len(targets), seed=_SEED)
 
 
 def auc(

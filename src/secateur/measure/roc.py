@@ -20,9 +20,6 @@ __all__ = [
     "lowest_resolvable_fpr",
     "roc_curve",
     "tpr_at_fpr_value",
-    "weighted_auc",
-    "weighted_balanced_accuracy",
-    "weighted_tpr_at_fpr",
 ]
 
 FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
@@ -131,63 +128,3 @@ def lowest_resolvable_fpr(non_members: int, expected: float = EXPECTED) -> float
         if fpr * non_members >= expected - 1e-9:
             return fpr
     return None
-
-
-def _groups(
-    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return cumulative weights `[replicates, distinct scores]` of both kinds, best first."""
-    order = np.argsort(-scores, kind="stable")
-    s = scores[order]
-    last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
-    w, m = weights[:, order], members[order]
-    return np.cumsum(w * m, axis=1)[:, last], np.cumsum(w * ~m, axis=1)[:, last]
-
-
-def weighted_auc(
-    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the AUC for each row of record weights `[replicates, records]`; NaN without both
-    kinds.
-    """
-    tp, fp = _groups(scores, members, weights)
-    before = np.concatenate([np.zeros((len(tp), 1)), tp[:, :-1]], axis=1)
-    steps = np.diff(fp, axis=1, prepend=0.0)
-    area = (steps * (tp + before) / 2).sum(axis=1)
-    total = tp[:, -1] * fp[:, -1]
-    value: NDArray[np.float64] = np.divide(
-        area, total, out=np.full(len(area), np.nan), where=total > 0
-    )
-    return value
-
-
-def weighted_tpr_at_fpr(
-    scores: NDArray[np.float64],
-    members: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    fpr: float,
-) -> NDArray[np.float64]:
-    """Return the TPR at an FPR for each row of record weights."""
-    tp, fp = _groups(scores, members, weights)
-    allowed = fp <= fpr * fp[:, -1:] + 1e-12
-    reached = np.where(allowed, tp, 0.0).max(axis=1)
-    total = tp[:, -1]
-    value: NDArray[np.float64] = np.divide(
-        reached, total, out=np.full(len(total), np.nan), where=total > 0
-    )
-    return value
-
-
-def weighted_balanced_accuracy(
-    scores: NDArray[np.float64],
-    members: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    threshold: float,
-) -> NDArray[np.float64]:
-    """Return the balanced accuracy at a fixed threshold for each row of record weights."""
-    said = scores >= threshold
-    tp, fn = weights @ (said & members), weights @ (~said & members)
-    tn, fp = weights @ (~said & ~members), weights @ (said & ~members)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value: NDArray[np.float64] = (tp / (tp + fn) + tn / (tn + fp)) / 2
-    return value
