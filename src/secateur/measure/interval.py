@@ -80,7 +80,9 @@ def _weights_by_unit(
         drawn = np.empty((min(_BLOCK, replicates - start), n), dtype=dtype)
         for row in drawn:
             row[:] = np.bincount(rng.integers(0, n, size=n, dtype=np.int32), minlength=n)
-        yield np.asfortranarray(drawn[:, inverse])
+        by_unit = np.ascontiguousarray(drawn.T)
+        # where everyone owns one record, whose count is whose makes no difference
+        yield (by_unit if n == len(units) else by_unit[inverse]).T
 
 
 def resampled_means(

@@ -20,6 +20,7 @@ __all__ = [
     "lowest_resolvable_fpr",
     "roc_curve",
     "tpr_at_fpr_value",
+    "tpr_segment",
 ]
 
 FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
@@ -101,6 +102,23 @@ def tpr_at_fpr_value(
     roc = roc_curve(scores, members)
     at = int(np.searchsorted(roc.fpr, fpr + 1e-12, side="right")) - 1
     return float(roc.tpr[at]), float(roc.fpr[at])
+
+
+def tpr_segment(scores: NDArray[Any], members: NDArray[Any], fpr: float) -> tuple[float, float]:
+    """Return the lowest and the highest TPR of the ROC at the FPR that `tpr_at_fpr_value` realises.
+
+    With k of n non-members let in, the highest has an expected FPR of (k + 1) / (n + 1) on other
+    non-members, more than was asked for; the lowest, at the k-th non-member's own score, has k /
+    (n + 1). The TPR at the FPR itself lies between their expectations.
+
+    Example:
+        >>> tpr_segment(np.array([3.0, 2.0, 1.0]), np.array([False, True, False]), 0.5)
+        (0.0, 1.0)
+    """
+    roc = roc_curve(scores, members)
+    at = int(np.searchsorted(roc.fpr, fpr + 1e-12, side="right")) - 1
+    first = int(np.searchsorted(roc.fpr, roc.fpr[at], side="left"))
+    return float(roc.tpr[first]), float(roc.tpr[at])
 
 
 def balanced_accuracy_at(scores: NDArray[Any], members: NDArray[Any], threshold: float) -> float:

@@ -41,7 +41,7 @@ class Ranked:
         """Return the weights of both kinds per step, and those of non-members before it."""
         by_record = np.ascontiguousarray(weights.T)
         members, others = self.members @ by_record, self.others @ by_record
-        return members, others, np.cumsum(others, axis=0) - others
+        return members, others, _running(others) - others
 
     def auc(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return the AUC for each row of weights `[replicates, records]`; NaN without both kinds.
@@ -59,9 +59,9 @@ class Ranked:
         members, others, before = self._steps(weights)
         cost = np.where(self.tied[:, None], before + others, before)
         found = np.concatenate(
-            [np.zeros((1, members.shape[1])), np.cumsum(members, axis=0, dtype=np.float64)]
+            [np.zeros((1, members.shape[1]), dtype=members.dtype), _running(members)]
         )
-        m, n = found[-1], _total(others)
+        m, n = _total(members), _total(others)
         allowed = np.multiply.outer(n, fprs) + _SLACK * np.maximum(n, 1)[:, None]
         reached = np.stack(
             [
@@ -70,6 +70,21 @@ class Ranked:
             ]
         )
         return _ratio(reached, np.where(n > 0, m, 0.0)[:, None])
+
+
+def _running(steps: NDArray[Any]) -> NDArray[Any]:
+    """Return cumulative sums along the first axis.
+
+    In chunks side by side: numpy's own goes down one column after the other, through all memory.
+    """
+    rows, columns = steps.shape
+    length = int(np.sqrt(rows)) + 1
+    padded = np.zeros((-(-rows // length), length, columns), dtype=steps.dtype)
+    padded.reshape(-1, columns)[:rows] = steps
+    for i in range(1, length):
+        padded[:, i] += padded[:, i - 1]
+    padded[1:] += np.cumsum(padded[:-1, -1], axis=0)[:, None]
+    return padded.reshape(-1, columns)[:rows]
 
 
 def _total(steps: NDArray[Any]) -> NDArray[np.float64]:
