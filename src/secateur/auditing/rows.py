@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -63,7 +63,11 @@ def attack_rows(scored: Scored) -> list[Measurement]:
     resolves) of one attack.
     """
     membership = scored.subject.observations.membership
-    about = {"subject": scored.subject.name, "method": scored.method, "threat": scored.threat}
+    about: dict[str, Any] = {
+        "subject": scored.subject.name,
+        "method": scored.method,
+        "threat": scored.threat,
+    }
     if isinstance(scored.scores, str):
         return [
             Measurement(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from secateur.measure.targets import Target, evaluated_units, targets_of
 from secateur.types import Measurement, Membership, Scores
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from secateur.types.report import Interval, Status
 
@@ -37,7 +37,7 @@ def precision_name(prior: float) -> str:
     return f"precision at {100 * prior:g}% prior"
 
 
-def precision_of(tpr: NDArray[Any], fpr: NDArray[Any], prior: float) -> NDArray[np.float64]:
+def precision_of(tpr: ArrayLike, fpr: ArrayLike, prior: float) -> NDArray[np.float64]:
     """Return prior * TPR / (prior * TPR + (1 - prior) * FPR); NaN where both rates are zero.
 
     Example:
@@ -98,7 +98,8 @@ def positive_predictive_value(
         low, high = _by_delta(rates, prior)
     else:
         low, high = _by_bootstrap(targets, evaluated_units(scores, membership), prior)
-    value = float(precision_of(*rates.mean(axis=0), prior))
+    tpr, fpr = rates.mean(axis=0)
+    value = float(precision_of(tpr, fpr, prior))
     return replace(row, value=value, low=min(low, value), high=max(high, value), interval=kind)
 
 
@@ -142,7 +143,7 @@ def _by_delta(rates: NDArray[np.float64], prior: float) -> tuple[float, float]:
     """Return the interval that follows from that of log(mean TPR / mean FPR)."""
     tpr, fpr = rates.mean(axis=0)
     _, low, high = t_interval(rates[:, 0] / tpr - rates[:, 1] / fpr)
-    ends = precision_of(np.exp([low, high]) * tpr, np.array([fpr, fpr]), prior)
+    ends = precision_of(np.exp([low, high]) * tpr, [fpr, fpr], prior)
     return float(ends[0]), float(ends[1])
 
 
