@@ -10,6 +10,7 @@ from secateur import store
 from secateur.report.table import HEADERS, cell, main_table
 from secateur.report.words import answer
 from secateur.types import Report
+from tools.coverage import page as coverage_page
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -208,7 +209,8 @@ def main() -> None:
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         found = store.read_document(path, what="secateur experiment")
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
-        store.write_text(target, lenet_page(found))
+        write = {"lenet-mnist": lenet_page, "coverage": coverage_page}[found["experiment"]]
+        store.write_text(target, write(found))
         print(target.relative_to(ROOT))
     for path in sorted((ROOT / "results").glob("*.json")):
         report = store.read_report(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.measure.interval import resampled_means, t_interval
+from secateur.measure.interval import percentile_ends, resampled_means, t_interval
 from secateur.measure.membership import FEWEST_FOR_T, counts_of, no_threshold
 from secateur.measure.roc import EXPECTED
 from secateur.measure.targets import Target, evaluated_units, targets_of
@@ -154,5 +154,5 @@ def _by_bootstrap(
         lambda t, w: targets[t].rates(w), units, targets=len(targets), seed=_SEED
     )
     means = np.clip(means, 0, 1)
-    low, high = np.nanquantile(precision_of(means[:, 0], means[:, 1], prior), [0.025, 0.975])
+    low, high = percentile_ends(precision_of(means[:, 0], means[:, 1], prior))
     return float(low), float(high)

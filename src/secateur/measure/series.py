@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.measure.interval import resampled_means, t_interval
+from secateur.measure.interval import percentile_ends, resampled_means, t_interval
 from secateur.measure.membership import FEWEST_FOR_T
 from secateur.measure.roc import Roc, roc_curve
 from secateur.measure.targets import evaluated_units, targets_of
@@ -46,7 +46,7 @@ def roc_series(scores: Scores, membership: Membership, *, subject: str, method: 
             seed=0,
             replicates=REPLICATES,
         )
-        low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
+        low, high = percentile_ends(means)
         band = f"95 % bootstrap interval at each FPR, {REPLICATES} replicates"
     mean = top.mean(axis=0)
     low = np.clip(np.minimum(low - (top - bottom).mean(axis=0), mean), 0, 1)
