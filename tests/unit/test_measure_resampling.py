@@ -29,6 +29,7 @@ from secateur.measure import (
     two_way_bootstrap,
 )
 from secateur.measure.interval import _weights_by_unit
+from secateur.measure.targets import evaluated_units, targets_of
 from secateur.types import Membership, Scores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
@@ -69,6 +70,31 @@ def test_columns_place_a_targets_records_among_those_of_all_targets():
     assert ranked.auc(weights)[0] == 1.0
     assert np.isnan(ranked.auc(weights)[1])
     assert np.isnan(ranked.tpr(weights, np.array([0.5]))[1, 0])
+
+
+def test_a_target_that_evaluates_some_records_reads_their_weights_alone():
+    rng = np.random.default_rng(0)
+    scores, who, _ = small_world(3, records=50)
+    evaluated = rng.random((3, 50)) < 0.6
+    evaluated[:, 10:15] = False
+    part = Scores(values=scores.values, evaluated=evaluated, threshold=scores.threshold)
+    used = evaluated.any(axis=0)
+    weights = rng.integers(0, 3, size=(1, used.sum()))
+    for row, target in enumerate(targets_of(part, who)):
+        times = np.zeros(50, dtype=int)
+        times[used] = weights[0]
+        times[~evaluated[row]] = 0
+        s, m = np.repeat(scores.values[row], times), np.repeat(who.inside[row], times)
+        said = s >= worlds.THRESHOLD
+        tpr, fpr = said[m].mean(), said[~m].mean()
+        assert target.weighted("auc", 0.1, weights)[0] == pytest.approx(auc_value(s, m))
+        assert target.rates(weights)[0] == pytest.approx([tpr, fpr])
+        assert target.weighted("accuracy", 0.1, weights)[0] == pytest.approx((said == m).mean())
+        assert target.weighted("balanced accuracy", 0.1, weights)[0] == pytest.approx(
+            (tpr + 1 - fpr) / 2
+        )
+    units = evaluated_units(part, who)
+    assert np.array_equal(units, who.units[used])
 
 
 def test_large_weights_in_single_precision_give_the_exact_auc():
