@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 def test_no_interval_covers_less_than_its_nominal_95_per_cent():
     low = []
-    for line in cases(WORLDS, seed=1):
+    for line in cases(WORLDS, seed=0):
         print(line)
         if line["p"] < 0.001:
             low.append(line)
