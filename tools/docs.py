@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from secateur import store
 from secateur.report.table import HEADERS, cell, main_table
 from secateur.report.words import answer
 from secateur.types import Report
+from tools.coverage import page as coverage_page
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -270,6 +272,13 @@ def scoring_block(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", made_by(found)])
 
 
+EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "lenet-mnist": lenet_page,
+    "coverage": coverage_page,
+    "agreement": agreement_page,
+}
+
+
 def main() -> None:
     """Write every page, and the tables between marks."""
     blocks = {
@@ -286,8 +295,7 @@ def main() -> None:
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         found = store.read_document(path, what="secateur experiment")
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
-        made = agreement_page if path.stem == "agreement" else lenet_page
-        store.write_text(target, made(found))
+        store.write_text(target, EXPERIMENTS[found["experiment"]](found))
         print(target.relative_to(ROOT))
     for path in sorted((ROOT / "results").glob("*.json")):
         report = store.read_report(path)

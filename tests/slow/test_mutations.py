@@ -13,6 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ATTACKS = "tests/unit/test_attack_membership.py"
 MEASURE = "tests/unit/test_measure.py"
+RESAMPLING = "tests/unit/test_measure_resampling.py"
+PRECISION = "tests/unit/test_measure_precision.py"
+EXPOSURE = "tests/unit/test_measure_exposure.py"
+POWER = "tests/unit/test_measure_power.py"
+AGREEMENT = "tests/unit/test_measure_agreement.py"
 COMPRESS = ("tests/unit/test_compress_masks.py", "tests/unit/test_compress_admm.py")
 
 # (file, what stands there, what it becomes, tests that must notice)
@@ -65,7 +70,26 @@ MUTANTS = [
     ),
     ("measure/roc.py", "(roc.tpr[1:] + roc.tpr[:-1]) / 2", "roc.tpr[1:]", (MEASURE,)),
     ("measure/roc.py", "s[1:] != s[:-1]", "s[1:] <= s[:-1]", (MEASURE,)),
-    ("measure/roc.py", "(tp + before) / 2", "tp", (MEASURE,)),
+    ("measure/weighted.py", "others[self.tied]) / 2", "others[self.tied])", (MEASURE,)),
+    ("measure/weighted.py", "_running(others) - others", "_running(others)", (MEASURE,)),
+    ("measure/weighted.py", "before + others, before", "before, before", (RESAMPLING,)),
+    ("measure/weighted.py", "_SLACK = 1e-12", "_SLACK = -1e-12", (RESAMPLING,)),
+    ("measure/weighted.py", "padded[1:] +=", "padded[1:] -=", (RESAMPLING,)),
+    ("measure/targets.py", "columns=column[where]", "columns=column[: where.sum()]", (RESAMPLING,)),
+    ("measure/interval.py", "targets * rng.chisquare", "rng.chisquare", (RESAMPLING,)),
+    ("measure/interval.py", "freedom = targets - 1", "freedom = targets", (RESAMPLING,)),
+    ("measure/roc.py", 'roc.fpr[at], side="left"', 'roc.fpr[at], side="right"', (RESAMPLING,)),
+    ("measure/precision.py", "(1 - prior) * np", "prior * np", (PRECISION,)),
+    ("measure/precision.py", "rates[:, 1] / fpr)", "rates[:, 1])", (PRECISION,)),
+    ("measure/groups.py", "1 - 0.05 / groups", "0.95", (PRECISION,)),
+    ("measure/exposure.py", "reported=second.balanced", "reported=first.balanced", (EXPOSURE,)),
+    ("measure/exposure.py", "_row(second, top", "_row(first, top", (EXPOSURE,)),
+    ("measure/exposure.py", "((up - down) / 2)", "((up + down) / 2)", (EXPOSURE,)),
+    ("measure/power.py", "q1, q2 = auc / (2 - auc)", "q1, q2 = auc / (1 + auc)", (POWER,)),
+    ("measure/power.py", "* (1 - (correlation or 0.0))", "", (POWER,)),
+    ("measure/power.py", "slope**2 * fpr", "slope * fpr", (POWER,)),
+    ("measure/agreement.py", "- size / 2", "- size", (AGREEMENT,)),
+    ("measure/agreement.py", "a + b - a * b", "a + b", (AGREEMENT,)),
     (
         "measure/roc.py",
         "roc.fpr, fpr + 1e-12",

@@ -41,8 +41,8 @@ from secateur.measure import (
     two_way_bootstrap,
     unit_bootstrap,
 )
-from secateur.measure.roc import (
-    best_balanced_accuracy,
+from secateur.measure.roc import best_balanced_accuracy
+from secateur.measure.weighted import (
     weighted_auc,
     weighted_balanced_accuracy,
     weighted_tpr_at_fpr,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from secateur.measure import (
     accuracy_of_attack,
@@ -47,7 +47,7 @@ def leak_rows(
                 threat=threat,
             )
         ]
-    about = {"subject": subject, "method": method, "threat": threat}
+    about: dict[str, Any] = {"subject": subject, "method": method, "threat": threat}
     rows = [
         auc(scores, membership, **about),
         balanced_accuracy(scores, membership, **about),

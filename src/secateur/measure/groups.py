@@ -88,7 +88,9 @@ def by_group(
 
     Returns:
         Two rows per group in sorted order. A group that is too small is "not resolvable", with its
-        counts; intervals are those of `auc` and `tpr_at_fpr`, uncorrected for the number of groups.
+        counts. Intervals are those of `auc` and `tpr_at_fpr`, widened (Bonferroni) so that all
+        groups of the column are covered at once: also the one that a reader picks because it looks
+        worst.
 
     Raises:
         InputError: the column has another length than the records, or `fewest` is below 2.
@@ -100,24 +102,46 @@ def by_group(
             f"the column {name!r} needs one value for each of {membership.inside.shape[1]} "
             f"records, got the shape {column.shape}"
         )
-    audited = scores.evaluated.any(axis=0)
-    subject, method, threat = about
-    rows: list[Measurement] = []
-    for value in np.unique(column[audited]).tolist():
+    inside = membership.inside[membership.targets]
+    found = []
+    for value in np.unique(column[scores.evaluated.any(axis=0)]).tolist():
         part = replace(scores, evaluated=scores.evaluated & (column == value))
-        group = f"{name}={value}"
-        inside = membership.inside[membership.targets]
         members = _fewest_units(part.evaluated & inside, membership.units)
         others = _fewest_units(part.evaluated & ~inside, membership.units)
+        found.append((f"{name}={value}", part, members, others))
+    enough = sum(min(members, others) >= fewest for _, _, members, others in found)
+    rows: list[Measurement] = []
+    for group, part, members, others in found:
         if min(members, others) < fewest:
             rows += _too_small(about, group, members, others, fewest)
-            continue
-        found = (
-            auc(part, membership, subject=subject, method=method, threat=threat),
-            tpr_at_fpr(part, membership, subject=subject, method=method, threat=threat),
-        )
-        rows += [replace(row, group=group) for row in found]
+        else:
+            rows += _of_group(part, membership, group, about, enough)
     return rows
+
+
+def _of_group(
+    part: Scores, membership: Membership, group: str, about: tuple[str, str, str], groups: int
+) -> list[Measurement]:
+    """Measure one of so many groups, at a confidence that holds for all of them together."""
+    subject, method, threat = about
+    told: dict[str, Any] = {
+        "subject": subject,
+        "method": method,
+        "threat": threat,
+        "confidence": 1 - 0.05 / groups,
+    }
+    rows = [auc(part, membership, **told), tpr_at_fpr(part, membership, **told)]
+    note = f"95 % for all {groups} groups of this column together"
+    return [
+        replace(
+            row,
+            group=group,
+            confidence=0.95,
+            counts={**row.counts, "groups": float(groups)},
+            why=f"{row.why}; {note}".lstrip("; ") if row.status == "measured" else row.why,
+        )
+        for row in rows
+    ]
 
 
 def _check_fewest(fewest: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 __all__ = [
     "clopper_pearson",
     "paired_difference",
+    "resampled_means",
     "t_interval",
     "two_way_bootstrap",
     "unit_bootstrap",
 ]
 
 Statistic = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
-"""(target row, record weights [replicates, records]) -> [replicates]."""
+"""(target row, record weights [replicates, records]) -> [replicates] or [replicates, k]."""
 
-_BLOCK = 64  # replicates at once: bounds memory at 64 x records
+_BLOCK = 32  # replicates at once: what one block touches stays in the cache
 
 
 def t_interval(values: NDArray[Any], confidence: float = 0.95) -> tuple[float, float, float]:
@@ -64,15 +65,76 @@ def paired_difference(
     return t_interval(a - b, confidence)
 
 
-def _unit_weights(
+def _weights_by_unit(
     units: NDArray[Any], replicates: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return how often each record is drawn, by unit: `[replicates, records]`."""
-    distinct, inverse = np.unique(units, return_inverse=True)
+) -> Iterator[NDArray[Any]]:
+    """Yield blocks `[<= 32, records]` of how often each record is drawn, by unit.
+
+    Whole numbers, in single precision where no sum of them can leave what it counts exactly; laid
+    out so that the transposed block is contiguous.
+    """
+    distinct, inverse, sizes = np.unique(units, return_inverse=True, return_counts=True)
     n = len(distinct)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
-    weights: NDArray[np.float64] = drawn[:, inverse].astype(np.float64)
-    return weights
+    dtype = np.float32 if n * int(sizes.max()) < 2**24 else np.float64
+    for start in range(0, replicates, _BLOCK):
+        drawn = np.empty((min(_BLOCK, replicates - start), n), dtype=dtype)
+        for row in drawn:
+            row[:] = np.bincount(rng.integers(0, n, size=n, dtype=np.int32), minlength=n)
+        by_unit = np.ascontiguousarray(drawn.T)
+        # where everyone owns one record, whose count is whose makes no difference
+        yield (by_unit if n == len(units) else by_unit[inverse]).T
+
+
+def resampled_means(
+    statistic: Statistic,
+    units: NDArray[Any],
+    *,
+    targets: int,
+    seed: int,
+    replicates: int = 1000,
+) -> NDArray[np.float64]:
+    """Return resampled means over targets of one or several statistics, `[replicates, ...]`.
+
+    Units are drawn with replacement, the same for every target. To each replicate's mean the noise
+    of having few targets is added: a multivariate t with `targets - 1` degrees of freedom and the
+    covariance of the targets' mean.
+
+    Differs from the textbook: drawing 2 to 7 targets with replacement gives their spread a normal's
+    tails and (n - 1) / n of its variance, and 95 % intervals that hold the truth far less often;
+    `python -m tools.coverage` counts both.
+
+    Args:
+        statistic: (target row, weights `[b, records]`) -> `[b]` or `[b, k]`; NaN where it is not
+            defined. Weights are whole numbers.
+        units: `[records]`, whose record each is.
+        targets: number of target rows, at least 1; with 1 only units are resampled.
+        seed: of the resampling.
+        replicates: number of resamples, at least 100.
+
+    Raises:
+        MethodError: fewer than 100 replicates.
+    """
+    if replicates < 100:
+        raise MethodError(f"a bootstrap needs at least 100 replicates, got {replicates}")
+    rng = np.random.default_rng(seed)
+    units = np.asarray(units)
+    ones = np.ones((1, len(units)))
+    found = np.stack([statistic(t, ones)[0] for t in range(targets)])
+    away = found - found.mean(axis=0)
+    means = []
+    for weights in _weights_by_unit(units, replicates, rng):
+        values = np.stack([statistic(t, weights) for t in range(targets)], axis=1)
+        defined = np.isfinite(values)
+        count = defined.sum(axis=1)
+        mean = np.where(defined, values, 0).sum(axis=1) / np.maximum(count, 1)
+        mean = np.where(count > 0, mean, np.nan)
+        if targets > 1:
+            freedom = targets - 1
+            noise = rng.normal(size=(len(mean), targets))
+            noise /= np.sqrt(targets * rng.chisquare(freedom, size=(len(mean), 1)))
+            mean = mean + noise @ away
+        means.append(mean)
+    return np.concatenate(means)
 
 
 def two_way_bootstrap(
@@ -84,11 +146,11 @@ def two_way_bootstrap(
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the percentile interval of a mean over targets, resampling targets and units.
+    """Return the percentile interval of a mean over targets, for other targets and other units.
 
-    Targets and units of records are drawn independently of each other; (target, record) pairs are
-    never resampled as if they were independent. Conservative: both sources of noise are counted in
-    full.
+    Targets and units of records vary independently of each other (`resampled_means`); (target,
+    record) pairs are never resampled as if they were independent. Conservative: the noise that a
+    target's own records make is counted in both ways.
 
     Args:
         statistic: (target row, weights `[b, records]`) -> `[b]`; NaN where it is not defined.
@@ -98,32 +160,21 @@ def two_way_bootstrap(
         replicates: number of resamples, at least 100.
         confidence: in (0, 1).
     """
-    if replicates < 100:
-        raise MethodError(f"a bootstrap needs at least 100 replicates, got {replicates}")
-    rng = np.random.default_rng(seed)
-    means = []
-    for start in range(0, replicates, _BLOCK):
-        b = min(_BLOCK, replicates - start)
-        weights = _unit_weights(units, b, rng)
-        per_target = np.stack([statistic(t, weights) for t in range(targets)], axis=1)
-        share = (
-            rng.multinomial(targets, np.full(targets, 1 / targets), size=b)
-            if targets > 1
-            else np.ones((b, 1))
-        )
-        defined = np.isfinite(per_target)
-        share = share * defined
-        total = np.maximum(share.sum(axis=1), 1e-12)
-        means.append(
-            np.where(
-                share.sum(axis=1) > 0,
-                (np.where(defined, per_target, 0) * share).sum(axis=1) / total,
-                np.nan,
-            )
-        )
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(np.concatenate(means), [tail, 1 - tail])
+    means = resampled_means(statistic, units, targets=targets, seed=seed, replicates=replicates)
+    low, high = percentile_ends(means, confidence)
     return float(low), float(high)
+
+
+def percentile_ends(
+    means: NDArray[np.float64], confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the percentile interval along the first axis; NaN are left out.
+
+    At the (replicates + 1)-th parts, so that few replicates do not narrow it.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(means, [tail, 1 - tail], axis=0, method="weibull")
+    return low, high
 
 
 def unit_bootstrap(

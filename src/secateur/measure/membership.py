@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from secateur.measure.interval import paired_difference, t_interval, two_way_bootstrap
-from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value
-from secateur.measure.targets import Metric, Target, per_target, targets_of
+from secateur.measure.interval import (
+    clopper_pearson,
+    paired_difference,
+    t_interval,
+    two_way_bootstrap,
+)
+from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value, tpr_segment
+from secateur.measure.targets import Metric, evaluated_units, per_target, targets_of
 from secateur.types import Measurement, Membership, Scores
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = [
     "accuracy_of_attack",
@@ -20,10 +23,17 @@ __all__ = [
     "balanced_accuracy",
     "difference",
     "fpr_name",
+    "realised_fpr",
     "tpr_at_fpr",
 ]
 
 FEWEST_FOR_T = 8
+_WHY: dict[Metric, str] = {
+    "accuracy": "threshold chosen on references",
+    "balanced accuracy": "threshold chosen on references",
+    "false-positive rate": "threshold chosen on references",
+    "tpr": "threshold chosen on the evaluated data",
+}
 _SEED = 0  # of bootstraps: an interval is a property of the scores, not of a run
 
 
@@ -37,7 +47,8 @@ def fpr_name(fpr: float) -> str:
     return f"tpr at {100 * fpr:g}% fpr"
 
 
-def _counts(scores: Scores, membership: Membership) -> dict[str, float]:
+def counts_of(scores: Scores, membership: Membership) -> dict[str, float]:
+    """Return the numbers of targets and references, and the means of members and non-members."""
     targets = targets_of(scores, membership)
     return {
         "targets": float(len(targets)),
@@ -47,60 +58,63 @@ def _counts(scores: Scores, membership: Membership) -> dict[str, float]:
     }
 
 
-def _measure(
+def measured(
     scores: Scores,
     membership: Membership,
     metric: Metric,
     *,
-    name: str,
     about: tuple[str, str, str],
     fpr: float = 0.01,
-    counts: dict[str, float] | None = None,
-    why: str = "",
+    lower: float = 0.0,
+    confidence: float = 0.95,
 ) -> Measurement:
-    """Measure per target, then pick the interval that the number of targets allows."""
+    """Measure per target, then pick the interval that the number of targets allows.
+
+    `lower` moves the lower end down by what the metric's own definition leaves open.
+    """
     targets = targets_of(scores, membership)
     values = np.array([t.value(metric, fpr) for t in targets])
     if len(values) >= FEWEST_FOR_T:
-        mean, low, high = t_interval(values)
+        mean, low, high = t_interval(values, confidence)
         kind: Literal["t over targets", "two-way bootstrap", "unit bootstrap"] = "t over targets"
     else:
         mean = float(values.mean())
-        low, high = _bootstrap(scores, membership, targets, metric, fpr)
+        low, high = two_way_bootstrap(
+            lambda row, weights: targets[row].weighted(metric, fpr, weights),
+            evaluated_units(scores, membership),
+            targets=len(targets),
+            seed=_SEED,
+            confidence=confidence,
+        )
         kind = "two-way bootstrap" if len(values) > 1 else "unit bootstrap"
-    low, high = max(0.0, min(low, mean)), min(1.0, max(high, mean))
+    low, high = max(0.0, min(low - lower, mean)), min(1.0, max(high, mean))
     subject, method, threat = about
     return Measurement(
         subject=subject,
         risk="membership",
         method=method,
-        metric=name,
+        metric=fpr_name(fpr) if metric == "tpr" else metric,
         value=mean,
         low=low,
         high=high,
+        confidence=confidence,
         interval=kind,
         estimand="pipeline" if len(values) > 1 else "this model",
-        counts={**_counts(scores, membership), **(counts or {})},
+        counts=counts_of(scores, membership),
         better="lower",
         threat=threat,
-        why=why,
+        why=_WHY.get(metric, ""),
     )
 
 
-def _bootstrap(
-    scores: Scores, membership: Membership, targets: list[Target], metric: Metric, fpr: float
-) -> tuple[float, float]:
-    used = scores.evaluated.any(axis=0)
-    columns = [scores.evaluated[row, used] for row in range(len(targets))]
-
-    def statistic(row: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return targets[row].weighted(metric, fpr, weights[:, columns[row]])
-
-    return two_way_bootstrap(statistic, membership.units[used], targets=len(targets), seed=_SEED)
-
-
 def auc(
-    scores: Scores, membership: Membership, *, subject: str, method: str, threat: str = ""
+    scores: Scores,
+    membership: Membership,
+    *,
+    subject: str,
+    method: str,
+    threat: str = "",
+    confidence: float = 0.95,
 ) -> Measurement:
     """Measure the area under the ROC, mean over targets; 0.5 = no better than a coin.
 
@@ -110,37 +124,40 @@ def auc(
         subject: the model family.
         method: the attack's repr.
         threat: what the attacker knows.
+        confidence: of the interval.
 
     Returns:
         With a t interval over targets from 8 targets on, a two-way bootstrap below, and a unit
         bootstrap (estimand "this model") for a single one.
     """
-    return _measure(scores, membership, "auc", name="auc", about=(subject, method, threat))
+    about = (subject, method, threat)
+    return measured(scores, membership, "auc", about=about, confidence=confidence)
 
 
-def _at_threshold(
+def at_threshold(
     scores: Scores, membership: Membership, metric: Metric, about: tuple[str, str, str]
 ) -> Measurement:
+    """Measure a metric at the threshold chosen on references, or say that there is none."""
     if scores.threshold is None:
-        subject, method, threat = about
-        return Measurement(
-            subject=subject,
-            risk="membership",
-            method=method,
-            metric=metric,
-            value=None,
-            status="not run",
-            threat=threat,
-            counts=_counts(scores, membership),
-            why="there are too few references to choose a threshold on; 8 or more are needed",
-        )
-    return _measure(
-        scores,
-        membership,
-        metric,
-        name=metric,
-        about=about,
-        why="threshold chosen on references",
+        return no_threshold(scores, membership, metric, about)
+    return measured(scores, membership, metric, about=about)
+
+
+def no_threshold(
+    scores: Scores, membership: Membership, name: str, about: tuple[str, str, str]
+) -> Measurement:
+    """Return the row of a metric that needs a threshold where the scores have none."""
+    subject, method, threat = about
+    return Measurement(
+        subject=subject,
+        risk="membership",
+        method=method,
+        metric=name,
+        value=None,
+        status="not run",
+        threat=threat,
+        counts=counts_of(scores, membership),
+        why="there are too few references to choose a threshold on; 8 or more are needed",
     )
 
 
@@ -148,14 +165,14 @@ def balanced_accuracy(
     scores: Scores, membership: Membership, *, subject: str, method: str, threat: str = ""
 ) -> Measurement:
     """Measure (TPR + 1 - FPR) / 2 at the threshold that the attack chose on references."""
-    return _at_threshold(scores, membership, "balanced accuracy", (subject, method, threat))
+    return at_threshold(scores, membership, "balanced accuracy", (subject, method, threat))
 
 
 def accuracy_of_attack(
     scores: Scores, membership: Membership, *, subject: str, method: str, threat: str = ""
 ) -> Measurement:
     """Measure the share of records that the attack calls right at its threshold."""
-    return _at_threshold(scores, membership, "accuracy", (subject, method, threat))
+    return at_threshold(scores, membership, "accuracy", (subject, method, threat))
 
 
 def tpr_at_fpr(
@@ -166,16 +183,19 @@ def tpr_at_fpr(
     subject: str,
     method: str,
     threat: str = "",
+    confidence: float = 0.95,
 ) -> Measurement:
     """Measure the share of members found at a false-positive rate, mean over targets.
 
     The threshold is chosen per target on the evaluated data, and the row says so. Below 10 expected
     false positives over all targets the status is "not resolvable", and `why` names the lowest FPR
-    that is.
+    that is. The value takes the upper end of the ROC's step at that FPR, as the field does; the
+    interval reaches down by the height of the step (`tpr_segment`).
     """
     targets = targets_of(scores, membership)
     pairs = int(sum((~t.members).sum() for t in targets))
     expected = fpr * pairs
+    segments = [tpr_segment(t.scores, t.members, fpr) for t in targets]
     realised = [tpr_at_fpr_value(t.scores, t.members, fpr)[1] for t in targets]
     counts = {"expected_false_positives": expected, "realised_fpr": float(np.mean(realised))}
     if expected < EXPECTED - 1e-9:
@@ -189,19 +209,36 @@ def tpr_at_fpr(
             value=None,
             status="not resolvable",
             threat=threat,
-            counts={**_counts(scores, membership), **counts},
+            counts={**counts_of(scores, membership), **counts},
             why=f"{expected:.1f} false positives are expected, at least 10 are needed; {mend}",
         )
-    return _measure(
+    row = measured(
         scores,
         membership,
         "tpr",
-        name=fpr_name(fpr),
         about=(subject, method, threat),
         fpr=fpr,
-        counts=counts,
-        why="threshold chosen on the evaluated data",
+        lower=float(np.mean([high - low for low, high in segments])),
+        confidence=confidence,
     )
+    return replace(row, counts={**row.counts, **counts})
+
+
+def realised_fpr(
+    scores: Scores, membership: Membership, *, subject: str, method: str, threat: str = ""
+) -> Measurement:
+    """Measure the share of non-members called members at the threshold chosen on references.
+
+    With no false positive at all the upper end is that of Clopper-Pearson for one target's units.
+    """
+    about = (subject, method, threat)
+    row = at_threshold(scores, membership, "false-positive rate", about)
+    if row.value != 0.0:
+        return row
+    units = evaluated_units(scores, membership)
+    outside = [np.unique(units[t.columns[~t.members]]) for t in targets_of(scores, membership)]
+    fewest = min(len(u) for u in outside)
+    return replace(row, high=clopper_pearson(0, fewest)[1])
 
 
 def difference(
@@ -253,7 +290,7 @@ def difference(
         low=low,
         high=high,
         interval="t over targets",
-        counts=_counts(a, membership),
+        counts=counts_of(a, membership),
         better="lower",
         threat=threat,
         why="paired over the same targets",

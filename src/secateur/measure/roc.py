@@ -20,9 +20,7 @@ __all__ = [
     "lowest_resolvable_fpr",
     "roc_curve",
     "tpr_at_fpr_value",
-    "weighted_auc",
-    "weighted_balanced_accuracy",
-    "weighted_tpr_at_fpr",
+    "tpr_segment",
 ]
 
 FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
@@ -106,6 +104,23 @@ def tpr_at_fpr_value(
     return float(roc.tpr[at]), float(roc.fpr[at])
 
 
+def tpr_segment(scores: NDArray[Any], members: NDArray[Any], fpr: float) -> tuple[float, float]:
+    """Return the lowest and the highest TPR of the ROC at the FPR that `tpr_at_fpr_value` realises.
+
+    With k of n non-members let in, the highest has an expected FPR of (k + 1) / (n + 1) on other
+    non-members, more than was asked for; the lowest, at the k-th non-member's own score, has k /
+    (n + 1). The TPR at the FPR itself lies between their expectations.
+
+    Example:
+        >>> tpr_segment(np.array([3.0, 2.0, 1.0]), np.array([False, True, False]), 0.5)
+        (0.0, 1.0)
+    """
+    roc = roc_curve(scores, members)
+    at = int(np.searchsorted(roc.fpr, fpr + 1e-12, side="right")) - 1
+    first = int(np.searchsorted(roc.fpr, roc.fpr[at], side="left"))
+    return float(roc.tpr[first]), float(roc.tpr[at])
+
+
 def balanced_accuracy_at(scores: NDArray[Any], members: NDArray[Any], threshold: float) -> float:
     """Return (TPR + 1 - FPR) / 2 of "member if score >= threshold"."""
     scores, members = _checked(scores, members)
@@ -131,63 +146,3 @@ def lowest_resolvable_fpr(non_members: int, expected: float = EXPECTED) -> float
         if fpr * non_members >= expected - 1e-9:
             return fpr
     return None
-
-
-def _groups(
-    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return cumulative weights `[replicates, distinct scores]` of both kinds, best first."""
-    order = np.argsort(-scores, kind="stable")
-    s = scores[order]
-    last = np.flatnonzero(np.append(s[1:] != s[:-1], True))
-    w, m = weights[:, order], members[order]
-    return np.cumsum(w * m, axis=1)[:, last], np.cumsum(w * ~m, axis=1)[:, last]
-
-
-def weighted_auc(
-    scores: NDArray[np.float64], members: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the AUC for each row of record weights `[replicates, records]`; NaN without both
-    kinds.
-    """
-    tp, fp = _groups(scores, members, weights)
-    before = np.concatenate([np.zeros((len(tp), 1)), tp[:, :-1]], axis=1)
-    steps = np.diff(fp, axis=1, prepend=0.0)
-    area = (steps * (tp + before) / 2).sum(axis=1)
-    total = tp[:, -1] * fp[:, -1]
-    value: NDArray[np.float64] = np.divide(
-        area, total, out=np.full(len(area), np.nan), where=total > 0
-    )
-    return value
-
-
-def weighted_tpr_at_fpr(
-    scores: NDArray[np.float64],
-    members: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    fpr: float,
-) -> NDArray[np.float64]:
-    """Return the TPR at an FPR for each row of record weights."""
-    tp, fp = _groups(scores, members, weights)
-    allowed = fp <= fpr * fp[:, -1:] + 1e-12
-    reached = np.where(allowed, tp, 0.0).max(axis=1)
-    total = tp[:, -1]
-    value: NDArray[np.float64] = np.divide(
-        reached, total, out=np.full(len(total), np.nan), where=total > 0
-    )
-    return value
-
-
-def weighted_balanced_accuracy(
-    scores: NDArray[np.float64],
-    members: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    threshold: float,
-) -> NDArray[np.float64]:
-    """Return the balanced accuracy at a fixed threshold for each row of record weights."""
-    said = scores >= threshold
-    tp, fn = weights @ (said & members), weights @ (~said & members)
-    tn, fp = weights @ (~said & ~members), weights @ (said & ~members)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value: NDArray[np.float64] = (tp / (tp + fn) + tn / (tn + fp)) / 2
-    return value

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.measure.interval import t_interval
-from secateur.measure.roc import roc_curve
+from secateur.measure.interval import percentile_ends, resampled_means, t_interval
+from secateur.measure.membership import FEWEST_FOR_T
+from secateur.measure.roc import Roc, roc_curve
+from secateur.measure.targets import evaluated_units, targets_of
 from secateur.types import Membership, Scores, Series
 
 if TYPE_CHECKING:
@@ -17,25 +19,38 @@ __all__ = ["histogram_series", "roc_series"]
 
 POINTS = 100
 BINS = 40
+REPLICATES = 400
 
 
 def roc_series(scores: Scores, membership: Membership, *, subject: str, method: str) -> Series:
-    """Return the mean ROC over targets on a log-spaced FPR grid, with a t band where there are
-    several.
+    """Return the mean ROC over targets on a log-spaced FPR grid, with a band at each FPR.
 
     The grid starts at one false positive per target; at each FPR the TPR is the one of the lowest
-    threshold that does not exceed it.
+    threshold that does not exceed it. The band holds for each FPR by itself: t over targets from 8
+    on, below a bootstrap of targets and units; its lower edge reaches over the ROC's own step
+    (`tpr_segment`).
     """
-    inside = membership.inside[membership.targets]
-    curves = []
-    fewest = 1
-    for row, where in enumerate(scores.evaluated):
-        members = inside[row, where]
-        fewest = max(fewest, int((~members).sum()))
-        curves.append(roc_curve(scores.values[row, where], members))
-    grid = np.unique(np.append(np.geomspace(1 / fewest, 1, POINTS), 0.01))
-    tprs = np.stack([c.tpr[np.searchsorted(c.fpr, grid + 1e-12, side="right") - 1] for c in curves])
-    low, high = _band(tprs)
+    targets = targets_of(scores, membership)
+    curves = [roc_curve(t.scores, t.members) for t in targets]
+    most = max(1, *(int((~t.members).sum()) for t in targets))
+    grid = np.unique(np.append(np.geomspace(1 / most, 1, POINTS), 0.01))
+    top, bottom = np.stack([_step(c, grid) for c in curves], axis=1)
+    if len(targets) >= FEWEST_FOR_T:
+        low, high = _t_band(top)
+        band = "95 % t interval over targets at each FPR"
+    else:
+        means = resampled_means(
+            lambda t, w: targets[t].ranked.tpr(w, grid),
+            evaluated_units(scores, membership),
+            targets=len(targets),
+            seed=0,
+            replicates=REPLICATES,
+        )
+        low, high = percentile_ends(means)
+        band = f"95 % bootstrap interval at each FPR, {REPLICATES} replicates"
+    mean = top.mean(axis=0)
+    low = np.clip(np.minimum(low - (top - bottom).mean(axis=0), mean), 0, 1)
+    high = np.clip(np.maximum(high, mean), 0, 1)
     return Series(
         id=f"roc/{subject}/{method}",
         kind="roc",
@@ -43,19 +58,24 @@ def roc_series(scores: Scores, membership: Membership, *, subject: str, method: 
         method=method,
         columns={
             "fpr": tuple(grid.tolist()),
-            "tpr": tuple(tprs.mean(axis=0).tolist()),
+            "tpr": tuple(mean.tolist()),
             "low": tuple(low.tolist()),
             "high": tuple(high.tolist()),
         },
-        note=f"mean over {len(curves)} targets; band: 95 % t interval at each FPR",
+        note=f"mean over {len(curves)} targets; band: {band}",
     )
 
 
-def _band(tprs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(tprs) < 2:
-        return tprs[0], tprs[0]
+def _step(curve: Roc, grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the highest and the lowest TPR at each FPR, `[2, grid]`."""
+    at = np.searchsorted(curve.fpr, grid + 1e-12, side="right") - 1
+    first = np.searchsorted(curve.fpr, curve.fpr[at], side="left")
+    return np.stack([curve.tpr[at], curve.tpr[first]])
+
+
+def _t_band(tprs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     pairs = np.array([t_interval(column)[1:] for column in tprs.T])
-    return np.clip(pairs[:, 0], 0, 1), np.clip(pairs[:, 1], 0, 1)
+    return pairs[:, 0], pairs[:, 1]
 
 
 def histogram_series(

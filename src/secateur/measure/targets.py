@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.measure.roc import (
-    auc_value,
-    balanced_accuracy_at,
-    tpr_at_fpr_value,
-    weighted_auc,
-    weighted_balanced_accuracy,
-    weighted_tpr_at_fpr,
-)
+from secateur.measure.roc import auc_value, tpr_at_fpr_value
+from secateur.measure.weighted import Ranked, rank
 from secateur.types import Membership, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Metric", "Target", "per_target", "targets_of"]
+__all__ = ["Metric", "Target", "evaluated_units", "per_target", "targets_of"]
 
-Metric = Literal["auc", "balanced accuracy", "accuracy", "tpr"]
+Metric = Literal["auc", "balanced accuracy", "accuracy", "tpr", "false-positive rate"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """One target's evaluated scores."""
+    """One target's evaluated scores.
+
+    `columns` says where its records stand among the `width` records that any target evaluates,
+    which are the columns of weights.
+    """
 
     scores: NDArray[np.float64]
     members: NDArray[np.bool_]
     threshold: float | None
+    columns: NDArray[np.int64]
+    width: int
 
     def value(self, metric: Metric, fpr: float) -> float:
         """Return a metric of all evaluated records."""
@@ -44,24 +45,47 @@ class Target:
             raise InputError(
                 f"{metric} needs a threshold chosen on references, and the scores have none"
             )
-        if metric == "accuracy":
-            return float(((self.scores >= self.threshold) == self.members).mean())
-        return balanced_accuracy_at(self.scores, self.members, self.threshold)
+        return float(self.weighted(metric, fpr, np.ones((1, self.width)))[0])
 
-    def weighted(
-        self, metric: Metric, fpr: float, weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return a metric for each row of record weights `[replicates, records]`."""
+    def weighted(self, metric: Metric, fpr: float, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return a metric for each row of weights `[replicates, width]`; NaN without both kinds."""
         if metric == "auc":
-            return weighted_auc(self.scores, self.members, weights)
+            return self.ranked.auc(weights)
         if metric == "tpr":
-            return weighted_tpr_at_fpr(self.scores, self.members, weights, fpr)
-        assert self.threshold is not None  # value() was called before
+            return self.ranked.tpr(weights, np.array([fpr]))[:, 0]
         if metric == "accuracy":
-            right = (self.scores >= self.threshold) == self.members
-            value: NDArray[np.float64] = (weights @ right) / weights.sum(axis=1)
-            return value
-        return weighted_balanced_accuracy(self.scores, self.members, weights, self.threshold)
+            m, n, found, alarms = self._counts(weights)
+            right: NDArray[np.float64] = (found + n - alarms) / (m + n)
+            return right
+        rates = self.rates(weights)
+        if metric == "false-positive rate":
+            return rates[:, 1]
+        return (rates[:, 0] + 1 - rates[:, 1]) / 2
+
+    def rates(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (TPR, FPR) at the threshold for each row of weights, `[replicates, 2]`."""
+        m, n, found, alarms = self._counts(weights)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.stack([found / m, alarms / n], axis=1)
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The records in the order of their scores."""
+        return rank(self.scores, self.members, columns=self.columns, width=self.width)
+
+    def _counts(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the weights of members, non-members, and those of each called members."""
+        counts: NDArray[np.float64] = (weights @ self._kinds).T.astype(np.float64)
+        return counts
+
+    @cached_property
+    def _kinds(self) -> NDArray[np.float32]:
+        said = self.scores >= np.float64(np.inf if self.threshold is None else self.threshold)
+        kinds = np.zeros((self.width, 4), dtype=np.float32)
+        kinds[self.columns] = np.stack(
+            [self.members, ~self.members, said & self.members, said & ~self.members], axis=1
+        )
+        return kinds
 
 
 def targets_of(scores: Scores, membership: Membership) -> list[Target]:
@@ -77,6 +101,8 @@ def targets_of(scores: Scores, membership: Membership) -> list[Target]:
             f"targets "
             f"and {membership.inside.shape[1]} records"
         )
+    used = scores.evaluated.any(axis=0)
+    column = np.cumsum(used) - 1
     found = []
     for row, model in enumerate(models.tolist()):
         where = scores.evaluated[row]
@@ -85,9 +111,17 @@ def targets_of(scores: Scores, membership: Membership) -> list[Target]:
                 scores=scores.values[row, where],
                 members=membership.inside[model, where],
                 threshold=None if scores.threshold is None else float(scores.threshold[row]),
+                columns=column[where],
+                width=int(used.sum()),
             )
         )
     return found
+
+
+def evaluated_units(scores: Scores, membership: Membership) -> NDArray[np.int64]:
+    """Return whose record each is, `[width]`, of the records that any target evaluates."""
+    units: NDArray[np.int64] = membership.units[scores.evaluated.any(axis=0)]
+    return units
 
 
 def per_target(

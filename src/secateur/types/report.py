@@ -29,7 +29,16 @@ Interval = Literal[
     "t over targets", "two-way bootstrap", "unit bootstrap", "Clopper-Pearson", "none"
 ]
 SCHEMA_VERSION = "1"
-_RATES = {"auc", "balanced accuracy", "accuracy", "tpr", "kept weights", "kept of all parameters"}
+_RATES = {
+    "auc",
+    "balanced accuracy",
+    "accuracy",
+    "tpr",
+    "precision",
+    "false-positive rate",
+    "kept weights",
+    "kept of all parameters",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
