@@ -11,6 +11,8 @@ from secateur.measure.controls import (
     saturation_control,
     training_size_control,
 )
+from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
+from secateur.measure.gaussian import epsilon_estimate, gdp_delta, gdp_epsilon, gdp_mu
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
 from secateur.measure.inputs import blind_baseline, near_duplicates_control
 from secateur.measure.interval import (
@@ -38,7 +40,14 @@ from secateur.measure.roc import (
     tpr_at_fpr_value,
 )
 from secateur.measure.series import histogram_series, roc_series
+from secateur.measure.tails import (
+    epsilon_from_guesses,
+    epsilon_from_guesses_fdp,
+    epsilon_from_rates,
+    one_run_p_value,
+)
 from secateur.measure.targets import per_target
+from secateur.measure.trials import best_guesses, default_guesses
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 
 __all__ = [
@@ -51,18 +60,30 @@ __all__ = [
     "balanced_accuracy",
     "balanced_accuracy_at",
     "best_balanced_accuracy",
+    "best_guesses",
     "blind_baseline",
     "by_group",
     "clopper_pearson",
     "column_of",
+    "default_guesses",
     "difference",
+    "epsilon_bound",
+    "epsilon_estimate",
+    "epsilon_from_guesses",
+    "epsilon_from_guesses_fdp",
+    "epsilon_from_rates",
+    "epsilon_over_runs",
     "fpr_name",
     "gap_attack",
     "gap_control",
+    "gdp_delta",
+    "gdp_epsilon",
+    "gdp_mu",
     "histogram_series",
     "lowest_resolvable_fpr",
     "near_duplicates_control",
     "null_control",
+    "one_run_p_value",
     "over_targets",
     "paired_difference",
     "per_target",

@@ -138,7 +138,7 @@ def epsilon_from_guesses_fdp(
         2.456
 
     Reference:
-        mahloujifar2025auditing, for membership (k = 2).
+        mahloujifar2024auditing, for membership (k = 2).
     """
     _check_counts(guesses, correct, canaries)
     _check_delta(delta)
