@@ -10,6 +10,7 @@ import numpy as np
 
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
+from secateur.data import CANARY, holds_canaries
 from secateur.measure import (
     accuracy_by_group,
     accuracy_of_attack,
@@ -23,6 +24,7 @@ from secateur.measure import (
     over_targets,
     size_rows,
     tpr_at_fpr,
+    tpr_on_canaries,
 )
 from secateur.models import prunable, rebuild
 from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
@@ -106,6 +108,10 @@ def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list
         if isinstance(scored.scores, Scores):
             about = (subject.name, scored.method, scored.threat)
             rows += by_group(scored.scores, membership, column, name=name, about=about)
+            if name == CANARY and holds_canaries(records):
+                known = {(r.group, r.metric) for r in rows}
+                found = tpr_on_canaries(scored.scores, membership, column, about=about)
+                rows += [r for r in found if (r.group, r.metric) not in known]
         correct = subject.observations.plain(CORRECT)
         rows += accuracy_by_group(correct, membership, column, name=name, subject=subject.name)
     return rows

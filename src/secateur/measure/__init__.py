@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secateur.measure.canaries import tpr_on_canaries
 from secateur.measure.controls import (
     adaptive_control,
     gap_control,
@@ -96,6 +97,7 @@ __all__ = [
     "t_interval",
     "tpr_at_fpr",
     "tpr_at_fpr_value",
+    "tpr_on_canaries",
     "training_size_control",
     "two_way_bootstrap",
     "unit_bootstrap",
