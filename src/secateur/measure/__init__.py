@@ -15,6 +15,16 @@ from secateur.measure.controls import (
 from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
 from secateur.measure.gaussian import epsilon_estimate, gdp_delta, gdp_epsilon, gdp_mu
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
+from secateur.measure.information import (
+    LEAST_GAIN,
+    accuracy_bound,
+    accuracy_bound_of_jensen_shannon,
+    best_gain,
+    gain,
+    jensen_shannon,
+    total_variation,
+)
+from secateur.measure.information_rows import information_rows
 from secateur.measure.inputs import blind_baseline, near_duplicates_control
 from secateur.measure.interval import (
     clopper_pearson,
@@ -52,7 +62,10 @@ from secateur.measure.trials import best_guesses, default_guesses
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 
 __all__ = [
+    "LEAST_GAIN",
     "Roc",
+    "accuracy_bound",
+    "accuracy_bound_of_jensen_shannon",
     "accuracy_by_group",
     "accuracy_of_attack",
     "adaptive_control",
@@ -61,6 +74,7 @@ __all__ = [
     "balanced_accuracy",
     "balanced_accuracy_at",
     "best_balanced_accuracy",
+    "best_gain",
     "best_guesses",
     "blind_baseline",
     "by_group",
@@ -75,12 +89,15 @@ __all__ = [
     "epsilon_from_rates",
     "epsilon_over_runs",
     "fpr_name",
+    "gain",
     "gap_attack",
     "gap_control",
     "gdp_delta",
     "gdp_epsilon",
     "gdp_mu",
     "histogram_series",
+    "information_rows",
+    "jensen_shannon",
     "lowest_resolvable_fpr",
     "near_duplicates_control",
     "null_control",
@@ -95,6 +112,7 @@ __all__ = [
     "saturation_control",
     "size_rows",
     "t_interval",
+    "total_variation",
     "tpr_at_fpr",
     "tpr_at_fpr_value",
     "tpr_on_canaries",
