@@ -1,9 +1,9 @@
 """The information view: what any attacker could gain from two distributions of outputs.
 
 For an attacker h in (0, 1) on a model's output v, the gain is
-E_in[log h(v)] + E_out[log(1 - h(v))]. The best h = p / (p + q) reaches -log 4 + 2 JSD(p, q), and the
-best balanced accuracy is 1/2 + TV(p, q) / 2, where p and q are the distributions of v on members
-and on non-members.
+E_in[log h(v)] + E_out[log(1 - h(v))]. The best h = p / (p + q) reaches -log 4 + 2 JSD(p, q), and
+the best balanced accuracy is 1/2 + TV(p, q) / 2, where p and q are the distributions of v on
+members and on non-members.
 """
 
 from __future__ import annotations
