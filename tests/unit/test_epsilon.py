@@ -409,6 +409,23 @@ def test_a_person_with_several_records_is_one_canary():
         epsilon_over_runs(scored(noise), who, record=4, delta=0, threshold=0.0, about=ABOUT)
 
 
+def test_a_person_with_many_records_counts_no_more_than_one_with_few():
+    rng = np.random.default_rng(9)
+    by_unit, sizes = rng.random(90) < 0.5, 1 + np.arange(90) % 3
+    units = np.repeat(np.arange(90), sizes)
+    who = Membership(
+        inside=by_unit[units][None],
+        roles=("target",),
+        pools={"audit": np.arange(len(units))},
+        units=units,
+        seed=0,
+    )
+    row = epsilon_bound(
+        scored(5.0 + by_unit[units][None]), who, delta=0, guesses=[(30, 30)], about=ABOUT
+    )
+    assert row.counts["correct"] == 60
+
+
 def test_dependent_trials_get_no_bound():
     rng = np.random.default_rng(3)
     records = planted_records(200, seed=0)
