@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
     from secateur.data import Queries, digits, draw, given, load
     from secateur.errors import SecateurError, SecateurWarning
-    from secateur.measure import auc, balanced_accuracy, by_group, difference, tpr_at_fpr
+    from secateur.measure import (
+        auc,
+        balanced_accuracy,
+        by_group,
+        difference,
+        epsilon_bound,
+        epsilon_estimate,
+        tpr_at_fpr,
+    )
     from secateur.models import (
         MLP,
         VGG16,
@@ -135,6 +143,8 @@ __all__ = [
     "difference",
     "digits",
     "draw",
+    "epsilon_bound",
+    "epsilon_estimate",
     "given",
     "load",
     "observe",
@@ -155,7 +165,8 @@ _ROOMS = {
     "compress": "ADMM Magnitude RandomMask RefreshStatistics",
     "data": "Queries digits draw given load",
     "errors": "SecateurError SecateurWarning",
-    "measure": "auc balanced_accuracy by_group difference tpr_at_fpr",
+    "measure": "auc balanced_accuracy by_group difference epsilon_bound "
+    "epsilon_estimate tpr_at_fpr",
     "models": "MLP VGG16 LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",

@@ -11,6 +11,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DataFileError",
+    "DependentTrialsError",
     "InputError",
     "InterruptedRunError",
     "MethodError",
@@ -63,6 +64,10 @@ class UnknownMethodError(MethodError):
 
 class NotEnoughReferencesError(MethodError):
     """An attack needs more reference models in or out of a record than there are."""
+
+
+class DependentTrialsError(MethodError):
+    """A bound that needs independent trials, asked of memberships that are none."""
 
 
 class StoreError(SecateurError):

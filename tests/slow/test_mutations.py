@@ -18,6 +18,9 @@ PRECISION = "tests/unit/test_measure_precision.py"
 EXPOSURE = "tests/unit/test_measure_exposure.py"
 POWER = "tests/unit/test_measure_power.py"
 AGREEMENT = "tests/unit/test_measure_agreement.py"
+EPSILON = "tests/unit/test_epsilon.py"
+CANARIES = "tests/unit/test_canaries.py"
+INFORMATION = "tests/unit/test_information.py"
 COMPRESS = ("tests/unit/test_compress_masks.py", "tests/unit/test_compress_admm.py")
 
 # (file, what stands there, what it becomes, tests that must notice)
@@ -106,6 +109,28 @@ MUTANTS = [
         (MEASURE,),
     ),
     ("measure/utility.py", "0.5 + (train - outside) / 2", "0.5 + (train - outside)", (MEASURE,)),
+    ("measure/tails.py", "binom.sf(correct - 1,", "binom.sf(correct,", (EPSILON,)),
+    ("measure/tails.py", "beta + 2 * canaries * delta", "beta + canaries * delta", (EPSILON,)),
+    ("measure/tails.py", "np.max(below / steps)", "np.max(below)", (EPSILON,)),
+    ("measure/tails.py", "tail = (1 - confidence) / 2", "tail = 1 - confidence", (EPSILON,)),
+    ("measure/tails.py", "1 - fnr - delta", "1 - fnr + delta", (EPSILON,)),
+    ("measure/tails.py", "i / (guesses - i)", "(i + 1) / (guesses - i)", (EPSILON,)),
+    ("measure/tails.py", "1 - delta - up * (1 - y)", "1 - up * (1 - y)", (EPSILON,)),
+    ("measure/gaussian.py", "-mu / 2 - epsilon / mu", "mu / 2 - epsilon / mu", (EPSILON,)),
+    ("measure/gaussian.py", "np.sqrt(2) * special", "special", (EPSILON,)),
+    ("measure/trials.py", "np.argsort(-mean", "np.argsort(mean", (EPSILON,)),
+    ("measure/trials.py", "(~coins[len(coins) - last :])", "(~coins[:last])", (EPSILON,)),
+    ("measure/trials.py", "weights=target.scores) / counts", "weights=target.scores)", (EPSILON,)),
+    ("measure/epsilon.py", "(1 - confidence) / len(rules)", "(1 - confidence)", (EPSILON,)),
+    ("measure/epsilon.py", "[:, record] >= at", "[:, record] > at + 1", (EPSILON,)),
+    ("measure/canaries.py", "max(fpr, lowest", "min(fpr, lowest", (CANARIES,)),
+    ("measure/information.py", "middle = (p + q) / 2", "middle = p + q", (INFORMATION,)),
+    ("measure/information.py", "LEAST_GAIN + 2 * jensen", "LEAST_GAIN + jensen", (INFORMATION,)),
+    ("measure/information_rows.py", "(v - LEAST_GAIN) / 2", "(v - LEAST_GAIN)", (INFORMATION,)),
+    ("measure/information_rows.py", "(where != f)", "(where == f)", (INFORMATION,)),
+    ("measure/information_rows.py", ".sum()) / 8", ".sum()) / 4", (INFORMATION,)),
+    ("data/canaries.py", "labels[rows] = labels[originals]", "pass", (CANARIES,)),
+    ("data/planting.py", "rng.integers(1, classes", "rng.integers(0, classes", (CANARIES,)),
     (
         "compress/admm.py",
         'now.params[name] - state[f"Z/',

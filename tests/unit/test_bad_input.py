@@ -725,6 +725,16 @@ TYPED = (
         spoil=lambda here: (here / "empty").mkdir(),
     ),
     Typed(
+        kind="an unknown kind of canaries",
+        command="train --canaries Mislabeled --out {}/new",
+        message=r"unknown kind of canaries 'Mislabeled'; did you mean 'Mislabelled'\?",
+    ),
+    Typed(
+        kind="more canaries than the audit pool holds",
+        command="train --canaries Mislabelled(count=50) --members 20 --out {}/new",
+        message=r"50 records, with their units, must be in the audit pool, which has room for 40",
+    ),
+    Typed(
         kind="columns for other records",
         command="train --columns {}/c.csv --out {}/new",
         message=r"c\.csv has 2 rows below its names, but digits has 1797 records",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows, non_members
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
+from secateur.data import CANARY, holds_canaries
 from secateur.measure import (
     accuracy_by_group,
     by_group,
@@ -20,6 +21,7 @@ from secateur.measure import (
     lowest_resolvable_fpr,
     over_targets,
     size_rows,
+    tpr_on_canaries,
 )
 from secateur.models import prunable, rebuild
 from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
@@ -76,6 +78,10 @@ def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list
         if isinstance(scored.scores, Scores):
             about = (subject.name, scored.method, scored.threat)
             rows += by_group(scored.scores, membership, column, name=name, about=about)
+            if name == CANARY and holds_canaries(records):
+                known = {(r.group, r.metric) for r in rows}
+                found = tpr_on_canaries(scored.scores, membership, column, about=about)
+                rows += [r for r in found if (r.group, r.metric) not in known]
         correct = subject.observations.plain(CORRECT)
         rows += accuracy_by_group(correct, membership, column, name=name, subject=subject.name)
     return rows

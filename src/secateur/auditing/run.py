@@ -23,7 +23,7 @@ from secateur.auditing.signals import signal_attacks
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
-from secateur.data import Queries
+from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
 from secateur.measure import auc, column_of, histogram_series, roc_series
 from secateur.types import Fleet, Provenance, Report, Scores
@@ -86,7 +86,8 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         queries: the forms in which each record is asked about; by default as it is. The dense
             fleet's early-stopping curve holds those of its snapshots: give the same.
         groups: columns of the records' groups, or `class`; the strongest attack and the test
-            accuracy are also measured within each of their groups.
+            accuracy are also measured within each of their groups. Canaries that were planted are a
+            column of their own, always measured.
         seed: of learned attacks and controls.
         workers: worker processes for queries and learned attacks; 0 works in this process.
         about: further facts for the report: `title`, `command`, `data`, `labels` of subjects.
@@ -117,6 +118,8 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     chosen = tuple(default_attacks() if attacks is None else attacks)
     for name in groups:
         column_of(records, name)  # refuses before any query
+    if holds_canaries(records) and CANARY not in groups:
+        groups = (*groups, CANARY)
     subjects = observe_subjects(
         fleets, records, chosen, workers=workers, queries=queries, progress=progress
     )

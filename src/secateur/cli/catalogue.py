@@ -9,7 +9,17 @@ from pathlib import Path
 
 import secateur
 
-__all__ = ["ASKING", "ATTACK", "LEARNED", "NETWORK", "PRUNING", "TRAINING", "Entry", "catalogue"]
+__all__ = [
+    "ASKING",
+    "ATTACK",
+    "CANARIES",
+    "LEARNED",
+    "NETWORK",
+    "PRUNING",
+    "TRAINING",
+    "Entry",
+    "catalogue",
+]
 
 PRUNING = "pruning"
 ATTACK = "attack"
@@ -17,6 +27,7 @@ LEARNED = "attack that trains networks"
 NETWORK = "network"
 TRAINING = "training"
 ASKING = "way to ask"
+CANARIES = "canary"
 ROOMS = {
     "compress": PRUNING,
     "attack/membership": ATTACK,
@@ -115,7 +126,7 @@ def _entry(node: ast.ClassDef, kind: str, classes: dict[str, ast.ClassDef]) -> E
     document = ast.get_docstring(node) or ""
     return Entry(
         name=node.name,
-        kind=kind,
+        kind=constants.get("kind", kind),
         about=document.split("\n", 1)[0],
         parameters=tuple(parameters.items()),
         threat=constants.get("threat", ""),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
-from secateur.cli.catalogue import ATTACK, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
-from secateur.data import data_set, draw, load, restrict, with_columns
+from secateur.cli.catalogue import ATTACK, CANARIES, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
+from secateur.data import canary_indices, data_set, draw, load, plant, restrict, with_columns
 from secateur.errors import (
     InputError,
     StoreError,
@@ -24,6 +24,7 @@ from secateur.spelling import parse
 
 if TYPE_CHECKING:
     from secateur.data import Queries
+    from secateur.data.planting import Canaries
     from secateur.protocols import MembershipAttack
     from secateur.train import Engine, Keep, Recipe, Transform
     from secateur.types import Fleet, Membership, Records
@@ -35,6 +36,7 @@ __all__ = [
     "log_spaced",
     "open_runs",
     "parse_attack",
+    "parse_canaries",
     "parse_queries",
     "parse_recipe",
     "parse_transform",
@@ -101,6 +103,12 @@ def parse_queries(text: str) -> Queries:
     from secateur.data import Queries
 
     found: Queries = _parse(text, {"Queries": Queries}, what="way to ask")
+    return found
+
+
+def parse_canaries(text: str) -> Canaries:
+    """Read a kind of canaries as its repr spells it."""
+    found: Canaries = _parse(text, _names(CANARIES), what="kind of canaries")
     return found
 
 
@@ -173,11 +181,14 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     """Draw from a data set as `origin` says; the same origin gives the same world.
 
     Args:
-        origin: data, targets, references, share, seed, pools, and perhaps a file of columns.
+        origin: data, targets, references, share, seed, pools, and perhaps a file of columns and
+            canaries as they are spelled.
         records: the whole data set.
     """
     if "columns" in origin:
         records = with_columns(records, Path(origin["columns"]))
+    canaries = [parse_canaries(str(text)) for text in origin.get("canaries", ())]
+    records = plant(records, canaries, seed=int(origin["seed"]))
     wanted = origin["pools"]
     if sum(map(int, wanted.values())) > len(records):
         raise InputError(
@@ -193,6 +204,7 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
         share=float(origin["share"]),
         seed=int(origin["seed"]),
         pools={str(k): int(v) for k, v in origin["pools"].items()},
+        audited=canary_indices(records) if canaries else None,
     )
     records, membership = restrict(records, membership)
     return replace(records, origin=dict(origin)), membership

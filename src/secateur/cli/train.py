@@ -48,6 +48,11 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="CSV with one row per record: `unit` says whose it is, the others are groups for audits.",
 )
+@click.option(
+    "--canaries",
+    multiple=True,
+    help='Records to memorise, planted first, such as "Mislabelled(count=100)"; may be repeated.',
+)
 @seed_option
 @engine_option
 @budget_option
@@ -64,6 +69,7 @@ def command(**options: Any) -> None:
     \b
     Examples:
       secateur train --out runs/digits
+      secateur train --canaries "Mislabelled(count=100)" --out runs/canaries
       secateur train --data location30 --data-dir DATA --members 1000 --out runs/location
       secateur train --data image-folder --data-dir SCANS --columns patients.csv --out runs/scans \\
         --recipe "Recipe(build=SmallCNN(classes=2))"
@@ -103,12 +109,13 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     columns: Path | None = None,
     keep: str = "all",
     cache: Path | None = None,
+    canaries: tuple[str, ...] = (),
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import default_recipe, parse_queries, parse_recipe, world
+    from secateur.cli.runs import default_recipe, parse_canaries, parse_queries, parse_recipe, world
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
     from secateur.data import load
@@ -117,6 +124,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
 
     limit = None if budget is None else Limit.of(budget)
     asked = parse_queries(queries)
+    planted = [repr(parse_canaries(text)) for text in canaries]
     everything = load(data, data_dir)
     plan = parse_recipe(default_recipe(data, everything) if recipe is None else recipe)
     epochs = _epochs(snapshots, plan.epochs)
@@ -129,6 +137,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "pools": _pools(data, (members, population, utility)),
         **({"queries": repr(asked)} if len(asked) > 1 else {}),
         **({} if columns is None else {"columns": str(columns.absolute())}),
+        **({"canaries": planted} if planted else {}),
     }
     records, membership = world(origin, everything)
     check_fit(plan, records, asked)

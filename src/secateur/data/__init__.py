@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secateur.data.augment import Queries, joined_queries
+from secateur.data.canaries import Mislabelled, NearDuplicates, OutOfDistribution
 from secateur.data.census import adult
 from secateur.data.cifar import cifar10, cifar100
 from secateur.data.columns import with_columns
@@ -14,15 +15,21 @@ from secateur.data.location import location30
 from secateur.data.membership import draw, given, restrict, select
 from secateur.data.named import DATA_SETS, data_set, load
 from secateur.data.planted import planted_records, planted_world
+from secateur.data.planting import CANARY, canary_indices, holds_canaries, plant
 from secateur.data.tables import purchase100, texas100
 from secateur.data.tiny_imagenet import tiny_imagenet10
 
 __all__ = [
+    "CANARY",
     "DATA_SETS",
     "DataFile",
     "DataSet",
+    "Mislabelled",
+    "NearDuplicates",
+    "OutOfDistribution",
     "Queries",
     "adult",
+    "canary_indices",
     "cifar10",
     "cifar100",
     "data_set",
@@ -30,12 +37,14 @@ __all__ = [
     "draw",
     "fashion_mnist",
     "given",
+    "holds_canaries",
     "image_folder",
     "joined_queries",
     "load",
     "location30",
     "mnist",
     "mnist5000",
+    "plant",
     "planted_records",
     "planted_world",
     "purchase100",

@@ -34,6 +34,7 @@ def draw(
     seed: int,
     share: float = 0.5,
     pools: Mapping[str, int] | None = None,
+    audited: IntArray | None = None,
 ) -> Membership:
     """Draw pools and memberships by unit.
 
@@ -50,6 +51,8 @@ def draw(
             the records for the audit, a quarter each for population and utility. A pool is filled
             with whole units, so it may hold more than asked; the audit pool comes last and takes
             what is left where less is left. Records beyond the pools are in none.
+        audited: indices of records whose units are in the audit pool in any case, such as canaries;
+            coins decide of them as of all others.
 
     Returns:
         Targets first, then references. A model left without members or without non-members (with
@@ -68,7 +71,8 @@ def draw(
     sizes = _sizes(len(records), pools)
     rng = np.random.default_rng(derive_seed(seed, "pools"))
     assert records.units is not None  # set by Records
-    filled = _fill(records.units, sizes, rng)
+    held = None if audited is None or not len(audited) else records.units[audited]
+    filled = _fill(records.units, sizes, rng, held=held)
     units, where = np.unique(records.units[filled[AUDIT]], return_inverse=True)
     inside = np.zeros((targets + references, len(records)), dtype=np.bool_)
     by_unit = _by_unit(len(units), targets=targets, references=references, share=share, seed=seed)
@@ -119,10 +123,15 @@ def _sizes(n: int, pools: Mapping[str, int] | None) -> dict[str, int]:
 
 
 def _fill(
-    units: IntArray, sizes: dict[str, int], rng: np.random.Generator
+    units: IntArray, sizes: dict[str, int], rng: np.random.Generator, held: IntArray | None = None
 ) -> dict[str, NDArray[np.int64]]:
+    """Return the records of each pool; the units `held` are in the audit pool."""
     distinct, inverse, counts = np.unique(units, return_inverse=True, return_counts=True)
     order = rng.permutation(len(distinct))
+    kept = np.isin(distinct, [] if held is None else held)
+    if kept.any():
+        order = order[~kept[order]]
+        sizes = {**sizes, AUDIT: _left(sizes[AUDIT], int(counts[kept].sum()))}
     reached = np.cumsum(counts[order])
     filled = {}
     start = 0
@@ -130,11 +139,20 @@ def _fill(
         before = reached[start - 1] if start else 0
         stop = start if size == 0 else int(np.searchsorted(reached, before + size)) + 1
         stop = min(stop, len(order))
-        chosen = np.zeros(len(distinct), dtype=np.bool_)
+        chosen = kept.copy() if name == AUDIT else np.zeros(len(distinct), dtype=np.bool_)
         chosen[order[start:stop]] = True
         filled[name] = np.flatnonzero(chosen[inverse])
         start = stop
     return filled
+
+
+def _left(size: int, held: int) -> int:
+    if held > size:
+        raise InputError(
+            f"{held} records, with their units, must be in the audit pool, which has room for "
+            f"{size}; make the pool larger, or plant fewer canaries"
+        )
+    return size - held
 
 
 def _by_unit(

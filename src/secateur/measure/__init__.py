@@ -8,6 +8,7 @@ from secateur.measure.agreement import (
     rank_agreement,
     share_found,
 )
+from secateur.measure.canaries import tpr_on_canaries
 from secateur.measure.controls import (
     adaptive_control,
     gap_control,
@@ -17,8 +18,20 @@ from secateur.measure.controls import (
     saturation_control,
     training_size_control,
 )
+from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
 from secateur.measure.exposure import MostExposed, most_exposed
+from secateur.measure.gaussian import epsilon_estimate, gdp_delta, gdp_epsilon, gdp_mu
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
+from secateur.measure.information import (
+    LEAST_GAIN,
+    accuracy_bound,
+    accuracy_bound_of_jensen_shannon,
+    best_gain,
+    gain,
+    jensen_shannon,
+    total_variation,
+)
+from secateur.measure.information_rows import information_rows
 from secateur.measure.inputs import blind_baseline, near_duplicates_control
 from secateur.measure.interval import (
     clopper_pearson,
@@ -58,16 +71,26 @@ from secateur.measure.roc import (
     tpr_segment,
 )
 from secateur.measure.series import histogram_series, roc_series
+from secateur.measure.tails import (
+    epsilon_from_guesses,
+    epsilon_from_guesses_fdp,
+    epsilon_from_rates,
+    one_run_p_value,
+)
 from secateur.measure.targets import per_target
+from secateur.measure.trials import best_guesses, default_guesses
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 from secateur.measure.weighted import Ranked, rank
 
 __all__ = [
+    "LEAST_GAIN",
     "PRIORS",
     "AuditSize",
     "MostExposed",
     "Ranked",
     "Roc",
+    "accuracy_bound",
+    "accuracy_bound_of_jensen_shannon",
     "accuracy_by_group",
     "accuracy_of_attack",
     "adaptive_control",
@@ -78,21 +101,37 @@ __all__ = [
     "balanced_accuracy",
     "balanced_accuracy_at",
     "best_balanced_accuracy",
+    "best_gain",
+    "best_guesses",
     "blind_baseline",
     "by_group",
     "clopper_pearson",
     "column_of",
+    "default_guesses",
     "detectable_difference",
     "difference",
+    "epsilon_bound",
+    "epsilon_estimate",
+    "epsilon_from_guesses",
+    "epsilon_from_guesses_fdp",
+    "epsilon_from_rates",
+    "epsilon_over_runs",
     "found_at_fpr",
     "fpr_name",
+    "gain",
     "gap_attack",
     "gap_control",
+    "gdp_delta",
+    "gdp_epsilon",
+    "gdp_mu",
     "histogram_series",
+    "information_rows",
+    "jensen_shannon",
     "lowest_resolvable_fpr",
     "most_exposed",
     "near_duplicates_control",
     "null_control",
+    "one_run_p_value",
     "over_targets",
     "overlap_of_found",
     "paired_difference",
@@ -113,9 +152,11 @@ __all__ = [
     "size_rows",
     "t_interval",
     "targets_needed",
+    "total_variation",
     "tpr_at_fpr",
     "tpr_at_fpr_value",
     "tpr_half_width",
+    "tpr_on_canaries",
     "tpr_segment",
     "training_size_control",
     "two_way_bootstrap",

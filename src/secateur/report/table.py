@@ -99,7 +99,7 @@ def group_table(report: Report) -> list[dict[str, str]]:
     pairs = dict.fromkeys((r.subject, r.group) for r in report.rows if r.group != "all")
     for subject, group in pairs:
         leak = find(report, subject, "auc", group=group)
-        tpr = find(report, subject, "tpr at 1% fpr", group=group)
+        tpr, at = _group_tpr(report, subject, group)
         test = find(report, subject, "test accuracy", group=group)
         members = {} if leak is None else leak.counts
         notes = [r.why for r in (leak, tpr, test) if r is not None and r.value is None]
@@ -108,12 +108,23 @@ def group_table(report: Report) -> list[dict[str, str]]:
             group,
             cell(test, percent=True, digits=1),
             cell(leak),
-            cell(tpr, percent=True, digits=1),
+            cell(tpr, percent=True, digits=1) + at,
             f"{members['members']:g}" if "members" in members else "-",
             "; ".join(dict.fromkeys(notes)),
         )
         found.append(dict(zip(GROUP_HEADERS, values, strict=True)))
     return found
+
+
+def _group_tpr(report: Report, subject: str, group: str) -> tuple[Measurement | None, str]:
+    """Return a group's TPR at 1 % FPR, or at the lowest measured FPR, and its name."""
+    usual = find(report, subject, "tpr at 1% fpr", group=group)
+    for row in report.rows:
+        if (row.subject, row.group, row.status) == (subject, group, "measured"):
+            at = row.metric.removeprefix("tpr at ").removesuffix(" fpr")
+            if at != row.metric and (usual is None or usual.value is None):
+                return row, f" at {at}"
+    return usual, ""
 
 
 def render_text(report: Report, width: int = 150) -> str:

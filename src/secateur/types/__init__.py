@@ -27,7 +27,7 @@ from secateur.types.report import (
     Series,
     Status,
 )
-from secateur.types.sources import ArraySource, ByteSource, Source
+from secateur.types.sources import ArraySource, ByteSource, PatchedSource, Source
 
 __all__ = [
     "ATTACK",
@@ -50,6 +50,7 @@ __all__ = [
     "Membership",
     "Observations",
     "Outcomes",
+    "PatchedSource",
     "Provenance",
     "Records",
     "Report",

@@ -26,7 +26,12 @@ __all__ = [
 Status = Literal["measured", "not resolvable", "not run", "exact"]
 Estimand = Literal["pipeline", "this model", "property"]
 Interval = Literal[
-    "t over targets", "two-way bootstrap", "unit bootstrap", "Clopper-Pearson", "none"
+    "t over targets",
+    "two-way bootstrap",
+    "unit bootstrap",
+    "Clopper-Pearson",
+    "lower bound",
+    "none",
 ]
 SCHEMA_VERSION = "1"
 _RATES = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from secateur.errors import DataError
 from secateur.types.base import IntArray, digest_arrays, frozen, set_fields
 
-__all__ = ["ArraySource", "ByteSource", "CompactSource", "Source"]
+__all__ = ["ArraySource", "ByteSource", "CompactSource", "PatchedSource", "Source"]
 
 
 @runtime_checkable
@@ -121,3 +121,68 @@ class ByteSource:
     def take(self, indices: IntArray) -> ByteSource:
         """Return a source of these records alone, in this order."""
         return ByteSource(values=self.values[indices], scale=self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchedSource:
+    """A source of which some records' inputs are others, held in memory.
+
+    Example:
+        >>> old = ArraySource(values=np.zeros((3, 1), np.float32))
+        >>> new = PatchedSource(base=old, rows=np.array([1]), values=np.ones((1, 1), np.float32))
+        >>> new.gather(np.array([1, 2, 1])).tolist()
+        [[1.0], [0.0], [1.0]]
+    """
+
+    base: Source
+    rows: IntArray
+    values: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        rows, n = np.asarray(self.rows), self.base.shape[0]
+        if rows.ndim != 1 or len(np.unique(rows)) != len(rows):
+            raise DataError(f"rows must be different indices, got {rows.tolist()[:8]}")
+        if rows.size and (rows.min() < 0 or rows.max() >= n):
+            raise DataError(
+                f"rows must be in 0 .. {n - 1}, got {rows.min()} .. {rows.max()}; there are {n} "
+                "records"
+            )
+        values = ArraySource(values=self.values).values if rows.size else self.values
+        if values.shape != (len(rows), *self.base.shape[1:]):
+            raise DataError(
+                f"values need the shape {(len(rows), *self.base.shape[1:])}, got {values.shape}"
+            )
+        order = np.argsort(rows)
+        set_fields(self, rows=frozen(rows[order]), values=frozen(values[order]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape with the number of records first."""
+        return self.base.shape
+
+    def gather(self, indices: IntArray) -> NDArray[np.float32]:
+        """Return the inputs at these indices."""
+        where = np.arange(self.shape[0])[indices]
+        found = np.array(self.base.gather(where))
+        patched, at = self._found(where)
+        found[patched] = self.values[at]
+        return found
+
+    def digest(self) -> str:
+        """Return a digest of all inputs."""
+        return digest_arrays(
+            {"rows": self.rows.astype(np.int64), "values": self.values}, extra=self.base.digest()
+        )
+
+    def take(self, indices: IntArray) -> Source:
+        """Return a source of these records alone, in this order."""
+        where = np.arange(self.shape[0])[indices]
+        if not isinstance(self.base, CompactSource):
+            return ArraySource(values=self.gather(where))
+        patched, at = self._found(where)
+        return PatchedSource(base=self.base.take(where), rows=patched, values=self.values[at])
+
+    def _found(self, where: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the places of `where` that are patched, and which patch stands there."""
+        patched = np.flatnonzero(np.isin(where, self.rows))
+        return patched, np.searchsorted(self.rows, where[patched])
