@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from secateur.attack.membership.bavaria import BaVarIA
+from secateur.attack.membership.hierarchical import HierarchicalLiRA
 from secateur.attack.membership.lira import LiRA
 from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
@@ -14,8 +16,10 @@ from secateur.attack.membership.thresholds import (
 
 __all__ = [
     "RMIA",
+    "BaVarIA",
     "ConfidenceThreshold",
     "EntropyThreshold",
+    "HierarchicalLiRA",
     "LiRA",
     "LossThreshold",
     "ModifiedEntropyThreshold",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import NotEnoughReferencesError
-from secateur.types import AUDIT, Membership, Observations
+from secateur.types import AUDIT, Membership, Observations, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Moments",
+    "audit_scores",
     "best_threshold",
     "check_references",
     "masked_moments",
@@ -96,11 +97,18 @@ def with_queries(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     return signal if signal.ndim == 3 else signal[:, None, :]
 
 
-def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Observations | None:
+def pseudo_targets(
+    observations: Observations, most: int = PSEUDO_TARGETS, *, every_view: bool = False
+) -> Observations | None:
     """Return observations in which the first references play the targets; the targets are left out.
 
     A quarter of the references, at most `most`, are played by; the others stay references. None
     when there are fewer than 8 references: too few to spare any.
+
+    Args:
+        observations: with targets and references.
+        most: pseudo-targets at most.
+        every_view: keep all views, for attacks that read several, instead of the primary one.
     """
     membership = observations.membership
     references = membership.references
@@ -121,13 +129,54 @@ def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Ob
         units=membership.units,
         seed=membership.seed,
     )
-    primary = observations.views[observations.primary]
-    views = {observations.primary: {key: values[references] for key, values in primary.items()}}
+    names = observations.views if every_view else (observations.primary,)
+    views = {
+        name: {key: values[references] for key, values in observations.views[name].items()}
+        for name in names
+    }
     return replace(observations, views=views, membership=inner, posteriors={})
 
 
+def audit_scores(
+    observations: Observations,
+    score: Callable[[Observations], NDArray[np.float64]],
+    *,
+    otherwise: float | None = None,
+    every_view: bool = False,
+) -> Scores:
+    """Return scores of the audit pool with a threshold chosen on references as pseudo-targets.
+
+    Args:
+        observations: with targets.
+        score: an attack's bare scores `[targets, audit records]`.
+        otherwise: the threshold where there are too few references to spare; None for none.
+        every_view: hand all views to `score`.
+    """
+    audit = observations.membership.pools[AUDIT]
+
+    def spread(seen: Observations) -> NDArray[np.float64]:
+        values = np.zeros((len(seen.membership.targets), seen.membership.inside.shape[1]))
+        values[:, audit] = score(seen)
+        return values
+
+    values = spread(observations)
+    evaluated = np.zeros(values.shape, dtype=np.bool_)
+    evaluated[:, audit] = True
+    threshold = reference_threshold(observations, spread, every_view=every_view)
+    if threshold is None:
+        threshold = otherwise
+    return Scores(
+        values=values,
+        evaluated=evaluated,
+        threshold=None if threshold is None else np.full(len(values), threshold),
+    )
+
+
 def reference_threshold(
-    observations: Observations, score: Callable[[Observations], NDArray[np.float64]]
+    observations: Observations,
+    score: Callable[[Observations], NDArray[np.float64]],
+    *,
+    every_view: bool = False,
 ) -> float | None:
     """Return the threshold of best balanced accuracy on pseudo-targets; None without enough of
     them.
@@ -135,8 +184,9 @@ def reference_threshold(
     Args:
         observations: with targets and references.
         score: an attack's bare scores `[targets, records]`.
+        every_view: hand all views to `score`.
     """
-    trial = pseudo_targets(observations)
+    trial = pseudo_targets(observations, every_view=every_view)
     if trial is None:
         return None
     try:
