@@ -52,7 +52,9 @@ class Observations:
     A further axis `query` stands between model and record when records are queried more than once;
     the first query is the record as it is.
     `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
-    the order of `membership.targets`. `primary` names the view under audit.
+    the order of `membership.targets`. `primary` names the view under audit. `features`
+    (`[record, width]`, the inputs or what the caller made of them) is what an attacker knows of the
+    records without asking any model; kept where an attack reads it.
     """
 
     views: Mapping[str, Mapping[str, NDArray[Any]]]
@@ -62,8 +64,15 @@ class Observations:
     primary: str = "dense"
     posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ids: NDArray[np.int64] | None = None
+    features: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.features is not None and (
+            self.features.ndim != 2 or len(self.features) != len(self.labels)
+        ):
+            raise DataError(
+                f"features need the shape ({len(self.labels)}, width), got {self.features.shape}"
+            )
         if self.primary not in self.views:
             raise InputError(f"no view {self.primary!r}; there are {sorted(self.views)}")
         models, records = self.membership.inside.shape

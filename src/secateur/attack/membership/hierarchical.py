@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HierarchicalLiRA"]
 
 MARGIN = Signal(name="margin")
-PASSES = 3  # the means need the variances and the other way round; they settle at once
+PASSES = 2  # the means need the variances and the other way round
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from scipy.special import log_ndtr
+from scipy.stats import norm
 
 from secateur.attack.membership.references import (
     Moments,
@@ -41,9 +42,12 @@ class LiRA:
             - 1 + weight).
         weight: of the pooled variance in `shrunk`, in records; > 0.
         centre: `mean` as in the paper, `median` as in its released code.
+        compatibility: `paper`, or `released`: as the authors' script computes it, quirks
+            included. Medians; every record has as many references as the one with the fewest; the
+            spread divides by n; `shared` is one spread of all values in (out, offline), differences
+            between records included, for both sides; offline is -log p_out, which is two-sided.
 
-    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours; the released code
-    uses the in-variance for both in its shared mode, here each side has its own.
+    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours.
 
     Several queries: the mean of the per-query scores.
 
@@ -56,6 +60,7 @@ class LiRA:
     variance: Literal["per record", "shared", "shrunk"] = "shrunk"
     weight: float = 8.0
     centre: Literal["mean", "median"] = "mean"
+    compatibility: Literal["paper", "released"] = "paper"
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -71,6 +76,19 @@ class LiRA:
             )
         if self.centre not in ("mean", "median"):
             raise MethodError(f"centre must be 'mean' or 'median', got {self.centre!r}")
+        if self.compatibility not in ("paper", "released"):
+            raise MethodError(
+                f"compatibility must be 'paper' or 'released', got {self.compatibility!r}"
+            )
+        if self.compatibility == "released" and (
+            self.variance == "shrunk" or self.centre == "mean"
+        ):
+            raise MethodError(
+                f"the released script knows medians and two variances, got "
+                f"variance={self.variance!r}, centre={self.centre!r}; write "
+                f"LiRA(compatibility='released', variance='shared', centre='median'), or "
+                f"variance='per record'"
+            )
         if not (self.weight > 0 and np.isfinite(self.weight)):
             raise MethodError(f"weight must be positive and finite, got {self.weight}")
 
@@ -114,6 +132,11 @@ class LiRA:
         audit = membership.pools[AUDIT]
         phi = with_queries(observations.signal(MARGIN))[:, :, audit]
         inside = membership.inside[np.ix_(membership.references, audit)]
+        if self.compatibility == "released":
+            scores = self._released(phi[membership.targets], phi[membership.references], inside)
+            values = np.zeros((len(membership.targets), membership.inside.shape[1]))
+            values[:, audit] = scores
+            return values
         scores = np.mean(
             [
                 self._one_query(phi[membership.targets, q], phi[membership.references, q], inside)
@@ -140,6 +163,26 @@ class LiRA:
         within = masked_moments(references, inside, median=median)
         return self._log_density(targets, within) - self._log_density(targets, out)
 
+    def _released(
+        self,
+        targets: NDArray[np.float64],
+        references: NDArray[np.float64],
+        inside: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Return scores of `[models, queries, records]` as the authors' script computes them."""
+        out = _equally_many(references, ~inside)
+        within = out if self.mode == "offline" else _equally_many(references, inside)
+        spreads = [within.std(axis=0), out.std(axis=0)]
+        if self.variance == "shared":
+            spreads = [np.full(out.shape[1:], within.std())] * 2
+        log_in, log_out = (
+            np.asarray(norm.logpdf(targets, np.median(side, axis=0), spread + 1e-30))
+            for side, spread in zip((within, out), spreads, strict=True)
+        )
+        scores = -log_out if self.mode == "offline" else log_in - log_out
+        value: NDArray[np.float64] = scores.mean(axis=1)
+        return value
+
     def _log_density(self, phi: NDArray[np.float64], moments: Moments) -> NDArray[np.float64]:
         """Return log N(phi; centre, variance) up to the constant that cancels in the ratio."""
         variance = self._variance(moments)
@@ -159,3 +202,15 @@ class LiRA:
         # equal references have no spread: a floor far below any real one keeps the ratio finite
         floored: NDArray[np.float64] = np.maximum(variance, max(1e-9 * pooled, 1e-18))
         return floored
+
+
+def _equally_many(references: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return per record the first k references that the mask selects, k the fewest of a record.
+
+    Args:
+        references: `[models, queries, records]`.
+        mask: `[models, records]`.
+    """
+    k = int(mask.sum(axis=0).min())
+    first = np.argsort(~mask, axis=0, kind="stable")[:k]
+    return np.take_along_axis(references, first[:, None, :], axis=0)

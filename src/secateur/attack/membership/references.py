@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.errors import NotEnoughReferencesError
-from secateur.types import AUDIT, Membership, Observations, Scores
+from secateur.errors import DataError, MissingViewError, NotEnoughReferencesError
+from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import BoolArray, Role
+    from secateur.types import BoolArray, IntArray, Role, Signal
 
 __all__ = [
     "Moments",
@@ -22,8 +22,10 @@ __all__ = [
     "best_threshold",
     "check_references",
     "masked_moments",
+    "population_of",
     "pseudo_targets",
     "reference_threshold",
+    "view_vectors",
     "with_queries",
 ]
 
@@ -92,6 +94,21 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
         )
 
 
+def population_of(membership: Membership, *, what: str) -> IntArray:
+    """Return the population's records.
+
+    Raises:
+        DataError: there are none; the message names the attack.
+    """
+    population = membership.pool(POPULATION)
+    if not population.size:
+        raise DataError(
+            f"{what} compares with population records, but the pool {POPULATION!r} is empty; draw "
+            f"with pools={{'population': n, ...}}"
+        )
+    return population
+
+
 def with_queries(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a signal as `[model, query, record]`."""
     return signal if signal.ndim == 3 else signal[:, None, :]
@@ -142,6 +159,7 @@ def audit_scores(
     score: Callable[[Observations], NDArray[np.float64]],
     *,
     otherwise: float | None = None,
+    fixed: float | None = None,
     every_view: bool = False,
 ) -> Scores:
     """Return scores of the audit pool with a threshold chosen on references as pseudo-targets.
@@ -150,6 +168,7 @@ def audit_scores(
         observations: with targets.
         score: an attack's bare scores `[targets, audit records]`.
         otherwise: the threshold where there are too few references to spare; None for none.
+        fixed: the threshold of an attack that needs no references to know it.
         every_view: hand all views to `score`.
     """
     audit = observations.membership.pools[AUDIT]
@@ -162,7 +181,9 @@ def audit_scores(
     values = spread(observations)
     evaluated = np.zeros(values.shape, dtype=np.bool_)
     evaluated[:, audit] = True
-    threshold = reference_threshold(observations, spread, every_view=every_view)
+    threshold = fixed
+    if threshold is None:
+        threshold = reference_threshold(observations, spread, every_view=every_view)
     if threshold is None:
         threshold = otherwise
     return Scores(
@@ -220,3 +241,43 @@ def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
         return float(distinct[0])
     middle = (distinct[best - 1] + distinct[best]) / 2
     return float(middle if middle > distinct[best - 1] else distinct[best])
+
+
+def view_vectors(
+    observations: Observations,
+    signal: Signal,
+    others: Sequence[str] | None,
+    *,
+    what: str,
+    most: int | None = None,
+) -> NDArray[np.float64]:
+    """Return a signal of several views as vectors `[models, audit records, views x queries]`.
+
+    Args:
+        observations: with more than one view.
+        signal: which.
+        others: views beside the primary one; None for all there are, in alphabetical order.
+        what: the attack, for the message.
+        most: of the others taken at most.
+
+    Raises:
+        MissingViewError: there is no other view, or one that was named is missing or the primary
+            one itself, or does not hold the signal.
+    """
+    primary = observations.primary
+    there = sorted(name for name in observations.views if name != primary)
+    chosen = (there if others is None else list(others))[:most]
+    missing = [n for n in chosen if n not in there or signal.key not in observations.views[n]]
+    if not chosen or missing:
+        raise MissingViewError(
+            f"{what} reads {signal.key!r} of {primary!r} and of "
+            f"{', '.join(map(repr, chosen)) or 'another version of it'}, but beside {primary!r} "
+            f"there are {there or 'no views'}; audit both fleets together, or join their "
+            f"observations with join_views"
+        )
+    audit = observations.membership.pools[AUDIT]
+    seen = [
+        with_queries(observations.signal(signal, view=name))[:, :, audit]
+        for name in (primary, *chosen)
+    ]
+    return np.concatenate(seen, axis=1).transpose(0, 2, 1)

@@ -40,6 +40,9 @@ class RMIA:
             the attack can even change its sign between models. 4 keeps the order.
         gamma: ratio to beat, > 0.
         a: of the offline map, in [0, 1].
+        compatibility: `paper`, or `released` (offline only): as ML Privacy Meter computes it. Of R
+            references, p_out is the mean of the R // 2 largest values out, which for the
+            population, out of all R, is the larger half; the ratio must exceed gamma.
 
     Differs from the paper: plain softmax; the mean over references is not trimmed; several queries
     are averaged.
@@ -53,6 +56,7 @@ class RMIA:
     temperature: float = 4.0
     gamma: float = 1.0
     a: float = 0.3
+    compatibility: Literal["paper", "released"] = "paper"
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -66,6 +70,15 @@ class RMIA:
             raise MethodError(f"gamma must be positive and finite, got {self.gamma}")
         if not 0 <= self.a <= 1:
             raise MethodError(f"a must be in [0, 1], got {self.a}")
+        if self.compatibility not in ("paper", "released"):
+            raise MethodError(
+                f"compatibility must be 'paper' or 'released', got {self.compatibility!r}"
+            )
+        if self.compatibility == "released" and self.mode == "online":
+            raise MethodError(
+                "the released tool runs offline alone; write "
+                "RMIA(compatibility='released', mode='offline')"
+            )
         _ = self.needs  # checks the temperature
 
     @property
@@ -128,7 +141,10 @@ class RMIA:
         self, log_p: NDArray[np.float64], inside: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Return log p(x) from the references' log-probabilities `[references, records]`."""
-        out = _log_mean(log_p, ~inside)
+        if self.compatibility == "released":
+            out = _log_mean_of_largest(log_p, ~inside)
+        else:
+            out = _log_mean(log_p, ~inside)
         if self.mode == "offline":
             if self.a == 1:
                 return out
@@ -147,8 +163,9 @@ class RMIA:
     ) -> NDArray[np.float64]:
         """Return per record the share of z with ratio_x - ratio_z >= log gamma, by sorting."""
         bound = ratio_x - np.log(self.gamma)
+        side: Literal["left", "right"] = "left" if self.compatibility == "released" else "right"
         shares = [
-            np.searchsorted(np.sort(z), x, side="right") / len(z)
+            np.searchsorted(np.sort(z), x, side=side) / len(z)
             for x, z in zip(bound, ratio_z, strict=True)
         ]
         return np.stack(shares)
@@ -160,4 +177,14 @@ def _log_mean(log_p: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np
     with np.errstate(divide="ignore"):
         total: NDArray[np.float64] = logsumexp(np.where(mask, log_p, -np.inf), axis=0)
     mean: NDArray[np.float64] = total - np.log(count)
+    return mean
+
+
+def _log_mean_of_largest(
+    log_p: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the log of the mean of the larger half of all models, those not selected being 0."""
+    k = max(len(log_p) // 2, 1)
+    largest = np.sort(np.where(mask, log_p, -np.inf), axis=0)[-k:]
+    mean: NDArray[np.float64] = logsumexp(largest, axis=0) - np.log(k)
     return mean

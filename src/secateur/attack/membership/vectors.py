@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["vector_log_ratio"]
 
 PASSES = 2
+BLOCK = 4096
 LEAST = 1e-3  # of the largest eigenvalue of a covariance: below it a direction carries only noise
 
 
@@ -81,47 +82,82 @@ def vector_log_ratio(
     within = _Side.of(references, inside, shrink)
     columns = None
     for _ in range(PASSES):
-        (s_out, f_out), (s_in, f_in) = (
-            fit_variance_prior(side.squares, side.freedom, columns, otherwise=1.0).posterior(
-                side.squares, side.freedom
-            )
-            for side in (out, within)
-        )
-        mean, covariance = _means(out, within, s_out, s_in)
+        s_out, f_out = _scales(out, columns)
+        s_in, f_in = _scales(within, columns)
+        prior = _prior(out, within, s_out, s_in)
+        means = [prior.means(out, within, s_out, s_in, rows)[0] for rows in _blocks(s_out)]
         columns = np.concatenate(
-            [np.ones((len(mean), 1)), *(trend(m)[0][:, 1:] for m in mean.T)], axis=1
+            [np.ones((len(s_out), 1)), *(trend(m)[0][:, 1:] for m in np.concatenate(means).T)],
+            axis=1,
         )
-    width = targets.shape[2]
-    total_in = s_in[:, None, None] * within.within + covariance[:, width:, width:]
-    total_out = s_out[:, None, None] * out.within + covariance[:, :width, :width]
     if variant == "n":
-        f_in = f_out = np.full(len(mean), NORMAL)
-    return _log_density(targets, mean[:, width:], total_in, f_in) - _log_density(
-        targets, mean[:, :width], total_out, f_out
-    )
+        f_in = f_out = np.full(len(s_out), NORMAL)
+    width = targets.shape[2]
+    scores = np.empty(targets.shape[:2])
+    for rows in _blocks(s_out):
+        mean, covariance = prior.means(out, within, s_out, s_in, rows)
+        total_in = s_in[rows, None, None] * within.within + covariance[:, width:, width:]
+        total_out = s_out[rows, None, None] * out.within + covariance[:, :width, :width]
+        x = targets[:, rows]
+        scores[:, rows] = _log_density(x, mean[:, width:], total_in, f_in[rows]) - _log_density(
+            x, mean[:, :width], total_out, f_out[rows]
+        )
+    return scores
 
 
-def _means(
-    out: _Side, within: _Side, s_out: NDArray[np.float64], s_in: NDArray[np.float64]
+def _blocks(records: NDArray[np.float64]) -> list[slice]:
+    """Return slices of records: a covariance per record for all at once would not fit."""
+    return [slice(start, start + BLOCK) for start in range(0, len(records), BLOCK)]
+
+
+def _scales(
+    side: _Side, columns: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return posterior means `[records, 2 S]` and covariances of (mu_out, mu_in)."""
+    prior = fit_variance_prior(side.squares, side.freedom, columns, otherwise=1.0)
+    return prior.posterior(side.squares, side.freedom)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prior:
+    """Gaussian over records of (mu_out, mu_in): centre `[2 S]` and precision `[2 S, 2 S]`."""
+
+    centre: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+    def means(
+        self,
+        out: _Side,
+        within: _Side,
+        s_out: NDArray[np.float64],
+        s_in: NDArray[np.float64],
+        rows: slice,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return posterior means `[records, 2 S]` and covariances of some records."""
+        width = out.mean.shape[1]
+        by_out = (out.count / s_out)[rows, None, None] * np.linalg.inv(out.within)
+        by_in = (within.count / s_in)[rows, None, None] * np.linalg.inv(within.within)
+        full = np.repeat(self.precision[None], len(by_out), axis=0)
+        full[:, :width, :width] += by_out
+        full[:, width:, width:] += by_in
+        right = np.repeat((self.precision @ self.centre)[None], len(by_out), axis=0)
+        right[:, :width] += np.einsum("rab,rb->ra", by_out, out.mean[rows])
+        right[:, width:] += np.einsum("rab,rb->ra", by_in, within.mean[rows])
+        covariance = np.linalg.inv(full).astype(np.float64)
+        mean: NDArray[np.float64] = np.einsum("rab,rb->ra", covariance, right)
+        return mean, covariance
+
+
+def _prior(
+    out: _Side, within: _Side, s_out: NDArray[np.float64], s_in: NDArray[np.float64]
+) -> _Prior:
+    """Fit by moments: the covariance of the observed means less the mean noise in them."""
     width = out.mean.shape[1]
     both = np.concatenate([out.mean, within.mean], axis=1)
-    centre = both.mean(axis=0)
-    prior = np.cov(both.T, bias=True)
-    prior[:width, :width] -= out.within * float((s_out / out.count).mean())
-    prior[width:, width:] -= within.within * float((s_in / within.count).mean())
-    precision = np.linalg.inv(_positive(prior))
-    by_out = (out.count / s_out)[:, None, None] * np.linalg.inv(out.within)
-    by_in = (within.count / s_in)[:, None, None] * np.linalg.inv(within.within)
-    full = np.repeat(precision[None], len(both), axis=0)
-    full[:, :width, :width] += by_out
-    full[:, width:, width:] += by_in
-    right = np.repeat((precision @ centre)[None], len(both), axis=0)
-    right[:, :width] += np.einsum("rab,rb->ra", by_out, out.mean)
-    right[:, width:] += np.einsum("rab,rb->ra", by_in, within.mean)
-    covariance = np.linalg.inv(full)
-    return np.einsum("rab,rb->ra", covariance, right), covariance
+    covariance = np.atleast_2d(np.cov(both.T, bias=True))
+    covariance[:width, :width] -= out.within * float((s_out / out.count).mean())
+    covariance[width:, width:] -= within.within * float((s_in / within.count).mean())
+    precision = np.linalg.inv(_positive(covariance)).astype(np.float64)
+    return _Prior(centre=both.mean(axis=0), precision=precision)
 
 
 def _positive(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
