@@ -58,7 +58,7 @@ def test_it_sees_a_planted_leak(attack):
 
 @attacks
 def test_it_sees_nothing_where_nothing_is(attack):
-    world = planted(attack, records=2000, targets=4, references=16, shift=0.0, seed=1)
+    world = planted(attack, records=2000, targets=8, references=16, shift=0.0, seed=1)
     assert abs(per_target(attack(world), world.membership, "auc").mean() - 0.5) < 0.03
 
 

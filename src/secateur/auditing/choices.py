@@ -11,7 +11,7 @@ import numpy as np
 
 from secateur.attack.membership import pseudo_targets
 from secateur.auditing.subjects import Subject
-from secateur.errors import NotEnoughReferencesError
+from secateur.errors import MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: in
     """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
     can be said.
     """
-    trial = pseudo_targets(subject.observations)
+    several = any(getattr(a, "needs_more_views", False) for a in attacks)
+    trial = pseudo_targets(subject.observations, every_view=several)
     if trial is None:
         return None
     held = trial.views[trial.primary]
@@ -35,7 +36,7 @@ def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: in
             continue
         try:
             scores = attack(trial, seed=seed)
-        except NotEnoughReferencesError:
+        except (NotEnoughReferencesError, MissingViewError):
             continue
         value = float(np.mean(per_target(scores, trial.membership, "auc")))
         if best is None or value > best[0]:

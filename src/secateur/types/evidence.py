@@ -51,10 +51,12 @@ class Observations:
 
     A further axis `query` stands between model and record when records are queried more than once;
     the first query is the record as it is.
+    `primary` names the view under audit.
     `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
-    the order of `membership.targets`. `primary` names the view under audit. `features`
-    (`[record, width]`, the inputs or what the caller made of them) is what an attacker knows of the
-    records without asking any model; kept where an attack reads it.
+    the order of `membership.targets`. Kept where an attack reads them: `shadow_posteriors[view]`,
+    those of the first references; `sensitivities[view]` (`[target and shadow, record, class]`), how
+    far the softmax moves per unit of noise in the input; `features` (`[record, width]`), the inputs
+    or what the caller made of them, which an attacker knows without asking any model.
     """
 
     views: Mapping[str, Mapping[str, NDArray[Any]]]
@@ -63,6 +65,8 @@ class Observations:
     n_classes: int
     primary: str = "dense"
     posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    shadow_posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    sensitivities: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ids: NDArray[np.int64] | None = None
     features: NDArray[Any] | None = None
 

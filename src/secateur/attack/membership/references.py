@@ -151,7 +151,14 @@ def pseudo_targets(
         name: {key: values[references] for key, values in observations.views[name].items()}
         for name in names
     }
-    return replace(observations, views=views, membership=inner, posteriors={})
+    return replace(
+        observations,
+        views=views,
+        membership=inner,
+        posteriors={},
+        shadow_posteriors={},
+        sensitivities={},
+    )
 
 
 def audit_scores(
