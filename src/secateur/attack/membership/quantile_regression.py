@@ -49,7 +49,7 @@ class QuantileRegression:
     head: Literal["gaussian", "quantile"] = "gaussian"
     fpr: float = 0.05
     components: int = 32
-    trees: int = 100
+    trees: int = 50
 
     threat: ClassVar[Threat] = "no references"
     revision: ClassVar[int] = 1
