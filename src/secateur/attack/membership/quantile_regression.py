@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from secateur.attack.membership.references import audit_scores, population_of
-from secateur.errors import MethodError
+from secateur.errors import DataError, MethodError
 from secateur.protocols import Threat
-from secateur.types import AUDIT, Observations, Scores, Signal
+from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["QuantileRegression"]
 
 MARGIN = Signal(name="margin")
+FEWEST = 10  # records that a regression is fitted to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class QuantileRegression:
         """Fit per target and score the audit pool.
 
         Raises:
-            DataError: the membership has no population.
+            DataError: the membership has no population, or a tiny one.
         """
         del seed  # nothing is random here: no subsampling, no early stopping
         from scipy.special import ndtri
@@ -98,6 +99,11 @@ class QuantileRegression:
     def _score(self, observations: Observations) -> NDArray[np.float64]:
         who = observations.membership
         population, audit = population_of(who, what="QuantileRegression"), who.pools[AUDIT]
+        if len(population) < FEWEST:
+            raise DataError(
+                f"QuantileRegression fits a regression to the population, and the pool "
+                f"{POPULATION!r} holds {len(population)} records; draw at least {FEWEST}"
+            )
         x = self._inputs(observations, population)
         phi = observations.plain(MARGIN)[who.targets]
         scores = []
@@ -132,7 +138,11 @@ class QuantileRegression:
             gap: NDArray[np.float64] = phi_audit - level.predict(x_audit)
             return gap
         mean = self._regression().fit(x, phi)
-        left = phi - mean.predict(x)
+        left = np.empty_like(phi)
+        for fold in (0, 1):  # residuals of records that a fit has seen are too small
+            seen, unseen = slice(1 - fold, None, 2), slice(fold, None, 2)
+            half = self._regression().fit(x[seen], phi[seen])
+            left[unseen] = phi[unseen] - half.predict(x[unseen])
         floor = 1e-4 * float(np.mean(left**2)) + 1e-12
         log_square = np.log(np.maximum(left**2, floor))
         spread = self._regression().fit(x, log_square)
