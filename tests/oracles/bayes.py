@@ -128,7 +128,7 @@ def vectors(targets, references, inside, shrink, variant):
     """`vector_log_ratio` for `[targets, records, S]` and `[models, records, S]`."""
     models, records = inside.shape
     width = targets.shape[2]
-    n, x, within, squares = [], [], [], []
+    n, x, within, squares, free = [], [], [], [], []
     for side in (False, True):
         groups = [
             [references[m, r] for m in range(models) if inside[m, r] == side]
@@ -141,6 +141,7 @@ def vectors(targets, references, inside, shrink, variant):
         x.append(np.array([np.mean(g, 0) for g in groups]))
         within.append(w)
         inverse = np.linalg.inv(w)
+        free.append((n[-1] - 1) * sum((inverse @ pooled)[a, a] for a in range(width)))
         squares.append(
             np.array(
                 [
@@ -155,8 +156,8 @@ def vectors(targets, references, inside, shrink, variant):
     for _ in range(2):
         scale, freedom = [], []
         for k in range(2):
-            prior = fit_variance_prior(squares[k], (n[k] - 1) * width, columns, otherwise=1.0)
-            freedom.append(prior.freedom + (n[k] - 1) * width)
+            prior = fit_variance_prior(squares[k], free[k], columns, otherwise=1.0)
+            freedom.append(prior.freedom + free[k])
             s = (prior.freedom * prior.centre + squares[k]) / freedom[k]
             scale.append(np.maximum(s, 1e-9 * s.mean()))
         spread = sum(np.outer(b - centre, b - centre) for b in both) / records

@@ -27,18 +27,15 @@ LEAST = 1e-3  # of the largest eigenvalue of a covariance: below it a direction 
 
 @dataclass(frozen=True, kw_only=True)
 class _Side:
-    """References in (or out) of each record: count, means `[records, S]`, covariance within."""
+    """References in (or out) of each record: count, means `[records, S]`, covariance
+    within, squared deviations in its units and their degrees of freedom.
+    """
 
     count: NDArray[np.float64]
     mean: NDArray[np.float64]
     within: NDArray[np.float64]
     squares: NDArray[np.float64]
-
-    @property
-    def freedom(self) -> NDArray[np.float64]:
-        """Degrees of freedom of `squares`."""
-        freedom: NDArray[np.float64] = (self.count - 1) * self.mean.shape[1]
-        return freedom
+    freedom: NDArray[np.float64]
 
     @classmethod
     def of(cls, references: NDArray[np.float64], mask: NDArray[np.bool_], shrink: float) -> _Side:
@@ -50,8 +47,16 @@ class _Side:
         away = np.where(mask[..., None], away - mean, 0.0)
         pooled = np.einsum("mra,mrb->ab", away, away) / max(float((count - 1).sum()), 1.0)
         within = _positive((1 - shrink) * pooled + shrink * np.diag(np.diag(pooled)))
-        squares = np.einsum("mra,ab,mrb->r", away, np.linalg.inv(within), away)
-        return cls(count=count, mean=mean + shift, within=within, squares=squares)
+        inverse = np.linalg.inv(within)
+        # directions that carry variance: two views that say the same count as one
+        directions = float(np.trace(inverse @ pooled))
+        return cls(
+            count=count,
+            mean=mean + shift,
+            within=within,
+            squares=np.einsum("mra,ab,mrb->r", away, inverse, away),
+            freedom=(count - 1) * directions,
+        )
 
 
 def vector_log_ratio(
