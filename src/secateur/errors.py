@@ -16,6 +16,7 @@ __all__ = [
     "InterruptedRunError",
     "MethodError",
     "MissingExtraError",
+    "MissingViewError",
     "NotEnoughReferencesError",
     "SecateurError",
     "SecateurWarning",
@@ -44,6 +45,10 @@ class DataFileError(DataError):
 
 class MethodError(InputError):
     """A method's parameters do not fit together, or do not fit what it is applied to."""
+
+
+class MissingViewError(InputError):
+    """An attack reads a view (another model, posteriors, features) that was not observed."""
 
 
 class NotFiniteError(InputError):

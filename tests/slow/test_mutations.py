@@ -45,7 +45,7 @@ MUTANTS = [
         (ATTACKS,),
     ),
     ("attack/membership/lira.py", "(targets - out.centre)", "(out.centre - targets)", (ATTACKS,)),
-    ("attack/membership/rmia.py", 'side="right"', 'side="left"', (ATTACKS,)),
+    ("attack/membership/rmia.py", 'else "right"', 'else "left"', (ATTACKS,)),
     ("attack/membership/rmia.py", "np.log1p(self.a)", "np.log1p(-self.a / 2)", (ATTACKS,)),
     (
         "attack/membership/rmia.py",

@@ -93,7 +93,7 @@ def test_what_is_there_is_pruned_and_the_rest_later(world, tmp_path, engine):
 
 
 def test_a_limit_needs_a_folder(world):
-    with pytest.raises(InputError, match="a limit needs a folder"):
+    with pytest.raises(InputError, match="a limit or a cache needs a folder"):
         train_fleet(small_recipe(), *world, seed=0, engine="serial", limit=Limit(models=1))
 
 

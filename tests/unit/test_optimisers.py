@@ -50,7 +50,7 @@ def trained(make: Any, dtype: torch.dtype) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("plan", "theirs"), OURS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("plan", "theirs"), OURS, ids=[repr(plan) for plan, _ in OURS])
 def test_a_plan_steps_as_torch_does(plan: Any, theirs: Any, dtype: torch.dtype) -> None:
     ours = trained(plan.make, dtype)
     for mine, other in zip(ours, trained(theirs, dtype), strict=True):

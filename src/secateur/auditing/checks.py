@@ -104,9 +104,13 @@ def _find(scored: Sequence[Scored], subject: str, method: str | None) -> Scored 
 
 
 def _reference_attacks(scored: Sequence[Scored]) -> list[MembershipAttack]:
-    """Return the attacks that ran on signals, once each."""
+    """Return the attacks that ran on one view's signals, once each."""
     attacks = {i.method: i.attack for i in scored if isinstance(i.scores, Scores)}
-    return [a for a in attacks.values() if not a.needs_posteriors and a.min_out > 0]
+    return [
+        a
+        for a in attacks.values()
+        if not a.needs_posteriors and a.min_out > 0 and not getattr(a, "needs_more_views", False)
+    ]
 
 
 def convergence_control(subject: Subject) -> Control | None:

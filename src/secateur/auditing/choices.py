@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.attack.membership import pseudo_targets
-from secateur.errors import NotEnoughReferencesError
+from secateur.errors import MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def strongest_on(
     observations: Observations, attacks: Sequence[MembershipAttack], *, seed: int
 ) -> str | None:
     """Return what `strongest` does, from what was seen alone."""
-    trial = pseudo_targets(observations)
+    several = any(getattr(a, "needs_more_views", False) for a in attacks)
+    trial = pseudo_targets(observations, every_view=several)
     if trial is None:
         return None
     held = trial.views[trial.primary]
@@ -42,7 +43,7 @@ def strongest_on(
             continue
         try:
             scores = attack(trial, seed=seed)
-        except NotEnoughReferencesError:
+        except (NotEnoughReferencesError, MissingViewError):
             continue
         value = float(np.mean(per_target(scores, trial.membership, "auc")))
         if best is None or value > best[0]:

@@ -208,7 +208,9 @@ def _attack(
         for s in subjects[1:]
         if s.naive is not None
         for a in attacks
-        if not a.needs_posteriors and a.min_out > 0 and choice.get(s.name) is not None
+        if not (a.needs_posteriors or getattr(a, "needs_more_views", False))
+        and a.min_out > 0
+        and choice.get(s.name) is not None
     ]
     ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
     fallback = ran[0] if ran else repr(attacks[0])

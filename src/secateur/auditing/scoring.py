@@ -10,7 +10,7 @@ import numpy as np
 
 from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
-from secateur.errors import NotEnoughReferencesError
+from secateur.errors import MissingViewError, NotEnoughReferencesError
 from secateur.parallel import run_tasks
 from secateur.types import Membership, Observations, Scores, derive_seed
 
@@ -30,9 +30,10 @@ def score(
 ) -> list[Scored]:
     """Run every attack on every subject.
 
-    Attacks that train networks run one target per task, each with a seed of its own: the number of
-    workers changes nothing. They are left out for stopped subjects, of which no posteriors
-    are kept, as is an attack whose signals a snapshot does not hold.
+    Attacks that train a network per target run one target per task, each with a seed of its own:
+    the number of workers changes nothing. They are left out for stopped subjects, of which no
+    posteriors are kept, as is an attack on several versions, or on signals that a snapshot does not
+    hold.
 
     Args:
         subjects: model families.
@@ -49,7 +50,10 @@ def score(
     tasks: list[tuple[MembershipAttack, Observations, int]] = []
     owners: list[int] = []
     for i, (subject, attack) in enumerate(pairs):
-        if attack.needs_posteriors:
+        if getattr(attack, "shadows", 0):  # one network, trained on references, for all targets
+            tasks.append((attack, _outputs_alone(subject.observations), seed))
+            owners.append(i)
+        elif attack.needs_posteriors:
             parts = _by_target(subject.observations)
             tasks += [(attack, o, derive_seed(seed, "target", row)) for row, o in enumerate(parts)]
             owners += [i] * len(parts)
@@ -69,6 +73,8 @@ def score(
 def _can_run(subject: Subject, attack: MembershipAttack) -> bool:
     if subject.kind != "stopped":
         return True
+    if getattr(attack, "needs_more_views", False):
+        return False  # a snapshot stands alone
     held = subject.observations.views[subject.observations.primary]
     return not attack.needs_posteriors and all(s.key in held for s in attack.needs)
 
@@ -78,8 +84,21 @@ def train_and_score(task: tuple[MembershipAttack, Observations, int]) -> Scores 
     attack, observations, seed = task
     try:
         return attack(observations, seed=seed)
-    except NotEnoughReferencesError as error:
+    except (NotEnoughReferencesError, MissingViewError) as error:
         return str(error)
+
+
+def _outputs_alone(observations: Observations) -> Observations:
+    """Return one view's whole outputs, without the signals: what goes to a worker."""
+    view = observations.primary
+    return replace(
+        observations,
+        views={view: {}},
+        posteriors={k: v for k, v in observations.posteriors.items() if k == view},
+        shadow_posteriors={k: v for k, v in observations.shadow_posteriors.items() if k == view},
+        sensitivities={k: v for k, v in observations.sensitivities.items() if k == view},
+        features=None,
+    )
 
 
 def _by_target(observations: Observations) -> list[Observations]:
@@ -101,7 +120,15 @@ def _by_target(observations: Observations) -> list[Observations]:
             {view: observations.posteriors[view][[row]]} if view in observations.posteriors else {}
         )
         parts.append(
-            replace(observations, views={view: signals}, membership=alone, posteriors=kept)
+            replace(
+                observations,
+                views={view: signals},
+                membership=alone,
+                posteriors=kept,
+                shadow_posteriors={},
+                sensitivities={},
+                features=None,
+            )
         )
     return parts
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.probe.run import observe, snapshot_view
+from secateur.probe.run import join_views, observe, snapshot_view
 from secateur.types import UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence")
 class Subject:
     """One family of models under audit, with what an attacker sees of it.
 
+    `observations` of a pruned family hold the other families' views too, its own being primary.
     `naive` is what an attacker sees who prunes no references: the targets' signals of this view,
     the references' of the baseline.
     """
@@ -77,12 +78,16 @@ def observe_subjects(
             )
     signals = needed_signals(attacks)
     posteriors = any(a.needs_posteriors for a in attacks)
+    shadows = max((getattr(a, "shadows", 0) for a in attacks), default=0)
+    features = any(getattr(a, "needs_features", False) for a in attacks)
     seen = [
         observe(
             f,
             records,
             signals=signals,
             posteriors=posteriors,
+            shadows=shadows,
+            features=features,
             queries=queries,
             workers=workers,
             progress=progress,
@@ -92,10 +97,10 @@ def observe_subjects(
     subjects = [Subject(name=names[0], kind="dense", observations=seen[0], fleet=fleets[0])]
     for fleet, observations in zip(fleets[1:], seen[1:], strict=True):
         naive = with_references_of(observations, seen[0])
+        # what an attack on several versions reads: nothing is copied
+        beside = join_views(observations, *(o for o in seen if o is not observations))
         subjects.append(
-            Subject(
-                name=fleet.name, kind="pruned", observations=observations, fleet=fleet, naive=naive
-            )
+            Subject(name=fleet.name, kind="pruned", observations=beside, fleet=fleet, naive=naive)
         )
     return subjects
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,18 @@ from secateur.models import logits_of, rebuild
 from secateur.parallel import run_tasks
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
-from secateur.types import Artifact, Fleet, Kept, Observations, Signal
+from secateur.types import Artifact, Fleet, Kept, Observations, Signal, derive_seed
 
 if TYPE_CHECKING:
-    from secateur.protocols import Builder, Progress
-    from secateur.types import Records
+    from torch import nn
 
-__all__ = ["join_views", "observe", "observe_model", "snapshot_view"]
+    from secateur.protocols import Builder, Progress
+    from secateur.types import IntArray, Records
+
+__all__ = ["join_views", "observe", "observe_model", "sensitivity", "snapshot_view"]
+
+NOISE = 1e-3  # standard deviation of the noise in inputs
+NOISY_QUERIES = 10
 
 
 def observe_model(
@@ -30,23 +35,28 @@ def observe_model(
     build: Builder,
     wanted: tuple[Signal, ...],
     queries: Queries,
-    task: tuple[Artifact | Path, bool],
-) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None]:
+    task: tuple[Artifact | Path, bool, bool],
+) -> tuple[
+    dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None
+]:
     """Return one model's signals on all records, and where asked its posteriors on them as they
-    are.
+    are and their sensitivities.
     """
-    artifact, keep_posterior = task
+    artifact, keep_posterior, keep_sensitivity = task
     if isinstance(artifact, Path):
         artifact = store.read_artifact(artifact)
     if artifact.kept is not None:
-        return _kept_signals(artifact.kept, wanted, queries, keep_posterior), None
+        whole = keep_posterior or keep_sensitivity
+        return _kept_signals(artifact.kept, wanted, queries, whole), None, None
     module = rebuild(artifact, build)
     logits = logits_of(module, records)
     found = [compute_signals(logits, records.labels, wanted)]
     for change in queries.changes()[1:]:
         changed = logits_of(module, records, change=change)
         found.append(compute_signals(changed, records.labels, wanted))
-    return joined_queries(found), softmax(logits) if keep_posterior else None
+    posterior = softmax(logits) if keep_posterior else None
+    moved = sensitivity(module, records, softmax(logits)) if keep_sensitivity else None
+    return joined_queries(found), posterior, moved
 
 
 def _kept_signals(
@@ -65,12 +75,40 @@ def _kept_signals(
     return {signal.key: np.asarray(kept.signals[signal.key]) for signal in wanted}
 
 
-def observe(
+@dataclass
+class _Noise:
+    """Gaussian noise for one query after the other of the same records in the same order."""
+
+    generator: np.random.Generator
+
+    def __call__(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        noise = self.generator.standard_normal(inputs.shape, dtype=np.float32)
+        return np.asarray(inputs + np.float32(NOISE) * noise, dtype=np.float32)
+
+
+def sensitivity(
+    module: nn.Module, records: Records, posterior: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return the mean of |softmax(x + noise) - softmax(x)| / eps, `[record, class]`.
+
+    Ten queries with noise N(0, eps^2), eps = 1e-3, as Yuan & Zhang 2022 ask; the noise is the same
+    for every model, so that models differ and not the questions.
+    """
+    total = np.zeros_like(posterior)
+    for query in range(NOISY_QUERIES):
+        noise = _Noise(np.random.default_rng(derive_seed(0, "sensitivity", query)))
+        total += np.abs(softmax(logits_of(module, records, change=noise)) - posterior)
+    return total / np.float32(NOISY_QUERIES * NOISE)
+
+
+def observe(  # noqa: PLR0913 - what to keep, and how to work
     fleet: Fleet,
     records: Records,
     *,
     signals: Sequence[Signal],
     posteriors: bool = True,
+    shadows: int = 0,
+    features: bool = False,
     queries: Queries | None = None,
     workers: int = 0,
     progress: Progress | None = None,
@@ -82,6 +120,10 @@ def observe(
         records: the fleet's records.
         signals: what to keep per (model, record); see `Signal`.
         posteriors: keep the targets' softmax outputs too, `[target, record, class]`.
+        shadows: keep the softmax outputs of so many references too, and sensitivities of theirs and
+            the targets': 4 (targets + 2 shadows + targets) x records x classes bytes with the
+            posteriors, and ten more queries of each of these models.
+        features: keep the records' inputs, flattened: 4 x records x inputs bytes.
         queries: the forms in which each record is asked about; by default as it is, once.
         workers: worker processes; 0 works in this process.
         progress: called after each model.
@@ -105,25 +147,43 @@ def observe(
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
     fleet.check_records(records)
     targets = set(fleet.membership.targets.tolist())
+    shadowed = set(fleet.membership.references[:shadows].tolist())
+    whole = (targets if posteriors or shadows else set()) | shadowed
     locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
     tasks = [
-        (locate(i) if locate else fleet.artifacts[i], posteriors and i in targets)
+        (locate(i) if locate else fleet.artifacts[i], i in whole, bool(shadows) and i in whole)
         for i in range(len(fleet))
     ]
     shared = (records, fleet.recipe.build, tuple(signals), queries or Queries())
     results = run_tasks(observe_model, tasks, workers=workers, shared=shared, progress=progress)
-    kept = [r.value[1] for r in results if r.value[1] is not None]
+    views = {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}
+    kept = {i: r.value[1] for i, r in enumerate(results) if r.value[1] is not None}
+    moved = {i: r.value[2] for i, r in enumerate(results) if r.value[2] is not None}
+    inputs = records.gather(np.arange(len(records))) if features else None
     return Observations(
-        views={
-            fleet.name: {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}
-        },
+        views={fleet.name: views},
         labels=records.labels,
         membership=fleet.membership,
         n_classes=records.n_classes,
         primary=fleet.name,
-        posteriors={fleet.name: np.stack(kept)} if kept else {},
+        posteriors=_rows(fleet, kept, fleet.membership.targets),
+        shadow_posteriors=_rows(fleet, kept, fleet.membership.references[:shadows]),
+        sensitivities=_rows(
+            fleet,
+            moved,
+            np.concatenate([fleet.membership.targets, fleet.membership.references[:shadows]]),
+        ),
         ids=records.ids,
+        features=None if inputs is None else inputs.reshape(len(inputs), -1),
     )
+
+
+def _rows(
+    fleet: Fleet, found: Mapping[int, np.ndarray[Any, Any]], models: IntArray
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what was found of these models, in their order, under the fleet's name."""
+    rows = [found[i] for i in models.tolist() if i in found]
+    return {fleet.name: np.stack(rows)} if rows else {}
 
 
 def snapshot_view(fleet: Fleet, records: Records, epoch: int) -> Observations:
@@ -154,9 +214,19 @@ def join_views(first: Observations, *others: Observations) -> Observations:
     """Put views of one membership side by side; the first one's primary view stays primary."""
     views: dict[str, Mapping[str, np.ndarray[Any, Any]]] = dict(first.views)
     posteriors = dict(first.posteriors)
+    shadow_posteriors = dict(first.shadow_posteriors)
+    sensitivities = dict(first.sensitivities)
     for other in others:
         if other.membership.digest != first.membership.digest:
             raise InputError("views of different memberships cannot stand side by side")
         views.update(other.views)
         posteriors.update(other.posteriors)
-    return replace(first, views=views, posteriors=posteriors)
+        shadow_posteriors.update(other.shadow_posteriors)
+        sensitivities.update(other.sensitivities)
+    return replace(
+        first,
+        views=views,
+        posteriors=posteriors,
+        shadow_posteriors=shadow_posteriors,
+        sensitivities=sensitivities,
+    )

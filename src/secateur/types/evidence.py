@@ -51,8 +51,12 @@ class Observations:
 
     A further axis `query` stands between model and record when records are queried more than once;
     the first query is the record as it is.
+    `primary` names the view under audit.
     `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
-    the order of `membership.targets`. `primary` names the view under audit.
+    the order of `membership.targets`. Kept where an attack reads them: `shadow_posteriors[view]`,
+    those of the first references; `sensitivities[view]` (`[target and shadow, record, class]`), how
+    far the softmax moves per unit of noise in the input; `features` (`[record, width]`), the inputs
+    or what the caller made of them, which an attacker knows without asking any model.
     """
 
     views: Mapping[str, Mapping[str, NDArray[Any]]]
@@ -61,9 +65,18 @@ class Observations:
     n_classes: int
     primary: str = "dense"
     posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    shadow_posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    sensitivities: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ids: NDArray[np.int64] | None = None
+    features: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.features is not None and (
+            self.features.ndim != 2 or len(self.features) != len(self.labels)
+        ):
+            raise DataError(
+                f"features need the shape ({len(self.labels)}, width), got {self.features.shape}"
+            )
         if self.primary not in self.views:
             raise InputError(f"no view {self.primary!r}; there are {sorted(self.views)}")
         models, records = self.membership.inside.shape

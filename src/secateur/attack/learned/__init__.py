@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from secateur.attack.learned.nasr import NasrAttack
+from secateur.attack.learned.samia import SAMIA
 
-__all__ = ["NasrAttack"]
+__all__ = ["SAMIA", "NasrAttack"]

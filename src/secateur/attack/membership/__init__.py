@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from secateur.attack.membership.attack_r import AttackR
+from secateur.attack.membership.bavaria import BaVarIA
+from secateur.attack.membership.calibrated import Calibrated
+from secateur.attack.membership.hierarchical import HierarchicalLiRA
 from secateur.attack.membership.lira import LiRA
+from secateur.attack.membership.pair import PairAttack
+from secateur.attack.membership.population import AttackP
+from secateur.attack.membership.quantile_regression import QuantileRegression
 from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
 from secateur.attack.membership.thresholds import (
@@ -11,13 +18,24 @@ from secateur.attack.membership.thresholds import (
     LossThreshold,
     ModifiedEntropyThreshold,
 )
+from secateur.attack.membership.vector_lira import VectorLiRA
+from secateur.attack.membership.versions import MultiVersion
 
 __all__ = [
     "RMIA",
+    "AttackP",
+    "AttackR",
+    "BaVarIA",
+    "Calibrated",
     "ConfidenceThreshold",
     "EntropyThreshold",
+    "HierarchicalLiRA",
     "LiRA",
     "LossThreshold",
     "ModifiedEntropyThreshold",
+    "MultiVersion",
+    "PairAttack",
+    "QuantileRegression",
+    "VectorLiRA",
     "pseudo_targets",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from scipy.special import log_ndtr
+from scipy.stats import norm
 
 from secateur.attack.membership.references import (
     Moments,
@@ -23,6 +24,8 @@ from secateur.types import AUDIT, Observations, Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from secateur.types import Membership
 
 __all__ = ["LiRA"]
 
@@ -43,9 +46,12 @@ class LiRA:
             - 1 + weight).
         weight: of the pooled variance in `shrunk`, in records; > 0.
         centre: `mean` as in the paper, `median` as in its released code.
+        compatibility: `paper`, or `released`: as the authors' script computes it, quirks
+            included. Medians; every record has as many references as the one with the fewest; the
+            spread divides by n; `shared` is one spread of all values in (out, offline), differences
+            between records included, for both sides; offline is -log p_out, which is two-sided.
 
-    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours; the released code
-    uses the in-variance for both in its shared mode, here each side has its own.
+    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours.
 
     Several queries: the mean of the per-query scores.
 
@@ -58,6 +64,7 @@ class LiRA:
     variance: Literal["per record", "shared", "shrunk"] = "shrunk"
     weight: float = 8.0
     centre: Literal["mean", "median"] = "mean"
+    compatibility: Literal["paper", "released"] = "paper"
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -73,6 +80,19 @@ class LiRA:
             )
         if self.centre not in ("mean", "median"):
             raise MethodError(f"centre must be 'mean' or 'median', got {self.centre!r}")
+        if self.compatibility not in ("paper", "released"):
+            raise MethodError(
+                f"compatibility must be 'paper' or 'released', got {self.compatibility!r}"
+            )
+        if self.compatibility == "released" and (
+            self.variance == "shrunk" or self.centre == "mean"
+        ):
+            raise MethodError(
+                f"the released script knows medians and two variances, got "
+                f"variance={self.variance!r}, centre={self.centre!r}; write "
+                f"LiRA(compatibility='released', variance='shared', centre='median'), or "
+                f"variance='per record'"
+            )
         if not (self.weight > 0 and np.isfinite(self.weight)):
             raise MethodError(f"weight must be positive and finite, got {self.weight}")
 
@@ -117,6 +137,8 @@ class LiRA:
         phi = with_queries(observations.stored(MARGIN))
         records = as_slice(audit)
         inside = columns(membership.inside[as_slice(references)], audit)
+        if self.compatibility == "released":
+            return self._released(phi, membership, inside)
         values = np.zeros((len(membership.targets), membership.inside.shape[1]))
         for q in range(phi.shape[1]):
             within, out = sided_moments(
@@ -140,6 +162,27 @@ class LiRA:
             return value
         return _log_density(phi, *within) - _log_density(phi, *out)
 
+    def _released(
+        self, phi: NDArray[Any], membership: Membership, inside: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return scores of `[model, query, record]` as the authors' script computes them."""
+        audit = membership.pools[AUDIT]
+        held = np.asarray(phi[:, :, audit], dtype=np.float64)
+        targets, references = held[membership.targets], held[membership.references]
+        out = _equally_many(references, ~inside)
+        within = out if self.mode == "offline" else _equally_many(references, inside)
+        spreads = [within.std(axis=0), out.std(axis=0)]
+        if self.variance == "shared":
+            spreads = [np.full(out.shape[1:], within.std())] * 2
+        log_in, log_out = (
+            np.asarray(norm.logpdf(targets, np.median(side, axis=0), spread + 1e-30))
+            for side, spread in zip((within, out), spreads, strict=True)
+        )
+        scores = -log_out if self.mode == "offline" else log_in - log_out
+        values = np.zeros((len(membership.targets), membership.inside.shape[1]))
+        values[:, audit] = scores.mean(axis=1)
+        return values
+
     def _variance(self, moments: Moments) -> NDArray[np.float64]:
         pooled = moments.pooled()
         if self.variance == "shared":
@@ -159,3 +202,15 @@ def _log_density(
     """Return log N(phi; centre, variance) up to the constant that cancels in the ratio."""
     value: NDArray[np.float64] = -0.5 * (np.log(variance) + (phi - moments.centre) ** 2 / variance)
     return value
+
+
+def _equally_many(references: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return per record the first k references that the mask selects, k the fewest of a record.
+
+    Args:
+        references: `[models, queries, records]`.
+        mask: `[models, records]`.
+    """
+    k = int(mask.sum(axis=0).min())
+    first = np.argsort(~mask, axis=0, kind="stable")[:k]
+    return np.take_along_axis(references, first[:, None, :], axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +17,28 @@ from secateur.attack.membership.blocks import (
     sided_log_means,
     sided_moments,
 )
-from secateur.errors import NotEnoughReferencesError
-from secateur.types import AUDIT, Membership, Observations
+from secateur.errors import DataError, MissingViewError, NotEnoughReferencesError
+from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import Role
+    from secateur.types import IntArray, Role, Signal
 
 __all__ = [
     "Moments",
     "as_slice",
+    "audit_scores",
     "best_threshold",
     "check_references",
     "columns",
     "masked_moments",
+    "population_of",
     "pseudo_targets",
     "reference_threshold",
     "sided_log_means",
     "sided_moments",
+    "view_vectors",
     "with_queries",
 ]
 
@@ -65,16 +68,38 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
         )
 
 
+def population_of(membership: Membership, *, what: str) -> IntArray:
+    """Return the population's records.
+
+    Raises:
+        DataError: there are none; the message names the attack.
+    """
+    population = membership.pool(POPULATION)
+    if not population.size:
+        raise DataError(
+            f"{what} compares with population records, but the pool {POPULATION!r} is empty; draw "
+            f"with pools={{'population': n, ...}}"
+        )
+    return population
+
+
 def with_queries(signal: NDArray[Any]) -> NDArray[Any]:
     """Return a signal as `[model, query, record]`."""
     return signal if signal.ndim == 3 else signal[:, None, :]
 
 
-def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Observations | None:
+def pseudo_targets(
+    observations: Observations, most: int = PSEUDO_TARGETS, *, every_view: bool = False
+) -> Observations | None:
     """Return observations in which the first references play the targets; the targets are left out.
 
     A quarter of the references, at most `most`, are played by; the others stay references. None
     when there are fewer than 8 references: too few to spare any.
+
+    Args:
+        observations: with targets and references.
+        most: pseudo-targets at most.
+        every_view: keep all views, for attacks that read several, instead of the primary one.
     """
     membership = observations.membership
     references = membership.references
@@ -96,13 +121,65 @@ def pseudo_targets(observations: Observations, most: int = PSEUDO_TARGETS) -> Ob
         units=membership.units,
         seed=membership.seed,
     )
-    primary = observations.views[observations.primary]
-    views = {observations.primary: {key: values[rows] for key, values in primary.items()}}
-    return replace(observations, views=views, membership=inner, posteriors={})
+    names = observations.views if every_view else (observations.primary,)
+    views = {
+        name: {key: values[rows] for key, values in observations.views[name].items()}
+        for name in names
+    }
+    return replace(
+        observations,
+        views=views,
+        membership=inner,
+        posteriors={},
+        shadow_posteriors={},
+        sensitivities={},
+    )
+
+
+def audit_scores(
+    observations: Observations,
+    score: Callable[[Observations], NDArray[np.float64]],
+    *,
+    otherwise: float | None = None,
+    fixed: float | None = None,
+    every_view: bool = False,
+) -> Scores:
+    """Return scores of the audit pool with a threshold chosen on references as pseudo-targets.
+
+    Args:
+        observations: with targets.
+        score: an attack's bare scores `[targets, audit records]`.
+        otherwise: the threshold where there are too few references to spare; None for none.
+        fixed: the threshold of an attack that needs no references to know it.
+        every_view: hand all views to `score`.
+    """
+    audit = observations.membership.pools[AUDIT]
+
+    def spread(seen: Observations) -> NDArray[np.float64]:
+        values = np.zeros((len(seen.membership.targets), seen.membership.inside.shape[1]))
+        values[:, audit] = score(seen)
+        return values
+
+    values = spread(observations)
+    evaluated = np.zeros(values.shape, dtype=np.bool_)
+    evaluated[:, audit] = True
+    threshold = fixed
+    if threshold is None:
+        threshold = reference_threshold(observations, spread, every_view=every_view)
+    if threshold is None:
+        threshold = otherwise
+    return Scores(
+        values=values,
+        evaluated=evaluated,
+        threshold=None if threshold is None else np.full(len(values), threshold),
+    )
 
 
 def reference_threshold(
-    observations: Observations, score: Callable[[Observations], NDArray[np.float64]]
+    observations: Observations,
+    score: Callable[[Observations], NDArray[np.float64]],
+    *,
+    every_view: bool = False,
 ) -> float | None:
     """Return the threshold of best balanced accuracy on pseudo-targets; None without enough of
     them.
@@ -110,8 +187,9 @@ def reference_threshold(
     Args:
         observations: with targets and references.
         score: an attack's bare scores `[targets, records]`.
+        every_view: hand all views to `score`.
     """
-    trial = pseudo_targets(observations)
+    trial = pseudo_targets(observations, every_view=every_view)
     if trial is None:
         return None
     try:
@@ -150,3 +228,43 @@ def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
         return float(distinct[0])
     middle = (distinct[best - 1] + distinct[best]) / 2
     return float(middle if middle > distinct[best - 1] else distinct[best])
+
+
+def view_vectors(
+    observations: Observations,
+    signal: Signal,
+    others: Sequence[str] | None,
+    *,
+    what: str,
+    most: int | None = None,
+) -> NDArray[np.float64]:
+    """Return a signal of several views as vectors `[models, audit records, views x queries]`.
+
+    Args:
+        observations: with more than one view.
+        signal: which.
+        others: views beside the primary one; None for all there are, in alphabetical order.
+        what: the attack, for the message.
+        most: of the others taken at most.
+
+    Raises:
+        MissingViewError: there is no other view, or one that was named is missing or the primary
+            one itself, or does not hold the signal.
+    """
+    primary = observations.primary
+    there = sorted(name for name in observations.views if name != primary)
+    chosen = (there if others is None else list(others))[:most]
+    missing = [n for n in chosen if n not in there or signal.key not in observations.views[n]]
+    if not chosen or missing:
+        raise MissingViewError(
+            f"{what} reads {signal.key!r} of {primary!r} and of "
+            f"{', '.join(map(repr, chosen)) or 'another version of it'}, but beside {primary!r} "
+            f"there are {there or 'no views'}; audit both fleets together, or join their "
+            f"observations with join_views"
+        )
+    audit = observations.membership.pools[AUDIT]
+    seen = [
+        with_queries(observations.signal(signal, view=name))[:, :, audit]
+        for name in (primary, *chosen)
+    ]
+    return np.concatenate(seen, axis=1).transpose(0, 2, 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from scipy.special import logsumexp
 
 from secateur.attack.membership.references import (
     as_slice,
@@ -21,6 +22,8 @@ from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from secateur.types import BoolArray, IntArray
 
 __all__ = ["RMIA"]
 
@@ -42,6 +45,9 @@ class RMIA:
             the attack can even change its sign between models. 4 keeps the order.
         gamma: ratio to beat, > 0.
         a: of the offline map, in [0, 1].
+        compatibility: `paper`, or `released` (offline only): as ML Privacy Meter computes it. Of R
+            references, p_out is the mean of the R // 2 largest values out, which for the
+            population, out of all R, is the larger half; the ratio must exceed gamma.
 
     Differs from the paper: plain softmax; the mean over references is not trimmed; several queries
     are averaged.
@@ -55,6 +61,7 @@ class RMIA:
     temperature: float = 4.0
     gamma: float = 1.0
     a: float = 0.3
+    compatibility: Literal["paper", "released"] = "paper"
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -68,6 +75,15 @@ class RMIA:
             raise MethodError(f"gamma must be positive and finite, got {self.gamma}")
         if not 0 <= self.a <= 1:
             raise MethodError(f"a must be in [0, 1], got {self.a}")
+        if self.compatibility not in ("paper", "released"):
+            raise MethodError(
+                f"compatibility must be 'paper' or 'released', got {self.compatibility!r}"
+            )
+        if self.compatibility == "released" and self.mode == "online":
+            raise MethodError(
+                "the released tool runs offline alone; write "
+                "RMIA(compatibility='released', mode='offline')"
+            )
         _ = self.needs  # checks the temperature
 
     @property
@@ -120,9 +136,7 @@ class RMIA:
         x, z = as_slice(audit), as_slice(population)
         for q in range(log_p.shape[1]):
             prior_x, prior_z = (
-                self._log_prior(
-                    *sided_log_means(log_p[:, q], references, part, columns(inside, part))
-                )
+                self._log_prior(*self._means(log_p[:, q], references, part, columns(inside, part)))
                 for part in (audit, population)
             )
             for row, target in enumerate(membership.targets):
@@ -130,6 +144,16 @@ class RMIA:
                 ratio_z = log_p[target, q, z].astype(np.float64) - prior_z
                 values[row, x] += self._share_beaten(ratio_x, ratio_z) / log_p.shape[1]
         return values
+
+    def _means(
+        self, log_p: NDArray[Any], models: IntArray, records: IntArray, inside: BoolArray
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the logs of the mean probabilities over references in and out."""
+        if self.compatibility != "released":
+            return sided_log_means(log_p, models, records, inside)
+        held = columns(log_p[as_slice(models)], records).astype(np.float64)
+        out = _log_mean_of_largest(held, ~inside)
+        return out, out  # this mode is offline
 
     def _log_prior(
         self, within: NDArray[np.float64], out: NDArray[np.float64]
@@ -154,5 +178,16 @@ class RMIA:
         bound = ratio_x - np.log(self.gamma)
         order = np.argsort(bound)  # sorted needles are found much faster
         share = np.empty(len(bound))
-        share[order] = np.searchsorted(np.sort(ratio_z), bound[order], side="right")
+        side: Literal["left", "right"] = "left" if self.compatibility == "released" else "right"
+        share[order] = np.searchsorted(np.sort(ratio_z), bound[order], side=side)
         return share / len(ratio_z)
+
+
+def _log_mean_of_largest(
+    log_p: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the log of the mean of the larger half of all models, those not selected being 0."""
+    k = max(len(log_p) // 2, 1)
+    largest = np.sort(np.where(mask, log_p, -np.inf), axis=0)[-k:]
+    mean: NDArray[np.float64] = logsumexp(largest, axis=0) - np.log(k)
+    return mean

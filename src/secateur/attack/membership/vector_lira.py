@@ -1,0 +1,113 @@
+"""LiRA on vectors: several signals and every query of a record as one Gaussian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_type_hints
+
+import numpy as np
+
+from secateur.attack.membership.references import audit_scores, check_references, with_queries
+from secateur.attack.membership.vectors import vector_log_ratio
+from secateur.errors import MethodError
+from secateur.protocols import Threat
+from secateur.types import AUDIT, Observations, Scores, Signal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["VectorLiRA"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorLiRA:
+    """LiRA's likelihood ratio of the vector of all signals under all queries.
+
+    Carlini et al. fit a Gaussian to the vector of a record's augmented queries. Here its
+    covariance is pooled over records and shrunk, its scale and means are shrunk per record (see
+    `vectors.py`): a covariance of each record's own would need far more references than queries.
+    Larger = more like a member.
+
+    Args:
+        signals: keys of signals, `name` or `name@temperature`, such as `margin` and `margin@4`.
+        covariance: `full`, or `diagonal` as in the paper.
+        shrink: weight of the diagonal in `full`, in [0, 1].
+        variant: `t` for Student-t predictives, `n` for Gaussians.
+
+    Differs from the paper: priors over records, and signals beyond the scaled logit.
+
+    Example:
+        >>> VectorLiRA(signals=("margin", "margin@4")).needs[1]
+        Signal(name='margin', temperature=4.0)
+    """
+
+    signals: tuple[str, ...] = ("margin",)
+    covariance: Literal["full", "diagonal"] = "full"
+    shrink: float = 0.1
+    variant: Literal["t", "n"] = "t"
+
+    threat: ClassVar[Threat] = "adaptive"
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "carlini2022membership"
+    needs_posteriors: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("t", "n"):
+            raise MethodError(f"variant must be 't' or 'n', got {self.variant!r}")
+        if self.covariance not in ("full", "diagonal"):
+            raise MethodError(f"covariance must be 'full' or 'diagonal', got {self.covariance!r}")
+        if not 0 <= self.shrink <= 1:
+            raise MethodError(f"shrink must be in [0, 1], got {self.shrink}")
+        if not self.signals or len(set(self.signals)) != len(self.signals):
+            raise MethodError(f"signals must be different and at least one, got {self.signals}")
+        _ = self.needs  # checks the names
+
+    @property
+    def needs(self) -> tuple[Signal, ...]:
+        """The signals of the vector."""
+        return tuple(_signal(key) for key in self.signals)
+
+    @property
+    def min_in(self) -> int:
+        """References in; the covariance needs two."""
+        return 2
+
+    @property
+    def min_out(self) -> int:
+        """References out; the covariance needs two."""
+        return 2
+
+    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
+        """Score the audit pool; the threshold is chosen on references as pseudo-targets.
+
+        Raises:
+            NotEnoughReferencesError: a record has fewer than two references in or out.
+        """
+        del seed  # nothing is random here
+        return audit_scores(observations, self._score, otherwise=0.0)
+
+    def _score(self, observations: Observations) -> NDArray[np.float64]:
+        who = observations.membership
+        check_references(who, what="VectorLiRA", min_in=self.min_in, min_out=self.min_out)
+        audit = who.pools[AUDIT]
+        seen = [with_queries(observations.signal(s))[:, :, audit] for s in self.needs]
+        vectors = np.concatenate(seen, axis=1).transpose(0, 2, 1)
+        return vector_log_ratio(
+            vectors[who.targets],
+            vectors[who.references],
+            who.inside[np.ix_(who.references, audit)],
+            variant=self.variant,
+            shrink=1.0 if self.covariance == "diagonal" else self.shrink,
+        )
+
+
+def _signal(key: str) -> Signal:
+    name, _, temperature = key.partition("@")
+    known = get_args(get_type_hints(Signal)["name"])
+    found = next((one for one in known if one == name), None)
+    if found is None:
+        raise MethodError(f"no signal {name!r}; there are {', '.join(known)}")
+    try:
+        return Signal(name=found, temperature=float(temperature or 1))
+    except ValueError as error:
+        raise MethodError(f"a signal is spelled name or name@temperature, got {key!r}") from error
