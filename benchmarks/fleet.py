@@ -49,6 +49,8 @@ class Case:
     epochs: int
     plain: int
     """Models of the plain loop: its rate does not depend on their number."""
+    compiled: bool = False
+    """Also as a compiled stack; the compiler's time, some 20 s per worker, is left out."""
 
 
 CASES = (
@@ -106,6 +108,7 @@ CASES = (
         models=4,
         epochs=2,
         plain=1,
+        compiled=True,
     ),
     Case(
         name="ResNet-18, width 0.25, 32x32",
@@ -172,11 +175,16 @@ def one_round(case: Case, recipe: Recipe, stack: int, cores: int) -> dict[str, t
         task = Plain(recipe=recipe, models=tuple(range(case.plain)), threads=threads)
         done = run_tasks(plain, [task], workers=1, shared=shared)
         found[f"plain, {threads} threads"] = rate(done, 1)
-    routes = {"serial": (Serial(), 1), "processes": (Processes(), cores)}
+    routes: dict[str, tuple[Any, int]] = {
+        "serial": (Serial(), 1),
+        "processes": (Processes(), cores),
+    }
     routes |= {
         f"stacked {stack}, one worker": (Stacked(models=stack), 1),
         f"stacked {stack}": (Stacked(models=stack), cores),
     }
+    if case.compiled:
+        routes[f"stacked {stack}, compiled"] = (Stacked(models=stack, compile=True), cores)
     for name, (engine, workers) in routes.items():
         shards = shards_of(plan, *shared, None, seed=0, engine=engine)
         if workers == 1 and len(shards) > 1:  # a half of the work is enough for one core
