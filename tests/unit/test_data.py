@@ -115,6 +115,21 @@ def test_the_same_seed_draws_the_same_and_another_seed_another():
     assert not np.array_equal(first.pool(AUDIT), other.pool(AUDIT))
 
 
+def test_a_draw_with_more_references_begins_with_those_of_a_smaller_one():
+    records = small_records()
+    few, more = (draw(records, targets=2, references=r, seed=1) for r in (6, 16))
+    assert np.array_equal(few.inside, more.inside[: len(few)])
+
+
+def test_any_even_number_of_references_from_the_first_on_is_balanced():
+    who = draw(small_records(), targets=1, references=14, seed=1)
+    inside = who.inside[who.references][:, who.pool(AUDIT)]
+    for n in range(2, 15, 2):
+        assert set(inside[:n].sum(axis=0).tolist()) == {n // 2}
+    sizes = inside.sum(axis=1)
+    assert sizes.max() - sizes.min() <= 1  # of two halves one may hold one more
+
+
 def test_references_and_pools_do_not_depend_on_the_targets():
     records = small_records()
     one, five = (draw(records, targets=t, references=4, seed=1) for t in (1, 5))

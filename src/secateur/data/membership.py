@@ -41,10 +41,11 @@ def draw(
     Args:
         records: all records.
         targets: number of models under audit, each a coin of its own per unit.
-        references: number of the attacker's models, 0 or at least 2, drawn without looking at the
-            targets. Each unit of the audit pool is in equally many of them: in blocks of 32 models,
-            in exactly round(share * 32) of each, at least 1 and at most all but one. So a draw with
-            more references begins with the same ones, up to whole blocks.
+        references: number of the attacker's models, 0 or at least 2; each unit of the audit pool is
+            in exactly round(share * references) of them, at least 1 and at most all but one, drawn
+            without looking at the targets. At a share of one half they come in pairs, of a random
+            half and the other half, so that any even number of them is balanced, and a draw with
+            more references begins with those of a smaller one.
         seed: of the draw.
         share: probability of a unit being a member, in (0, 1).
         pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of
@@ -169,26 +170,25 @@ def _by_unit(
     return by_unit
 
 
-BLOCK = 32
-"""References that are balanced among themselves."""
-
-
 def _balanced(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
     """Return bool[models, units] with exactly the same number of models inside for every unit."""
+    if share != 0.5 or models < 2:
+        return _by_rank(models, units, share, np.random.default_rng(derive_seed(seed, "ranks")))
+    paired = models - models % 2 - 2 * (models % 2)  # an odd number ends with three by rank
+    halves = [
+        np.random.default_rng(derive_seed(seed, "pair", pair)).permutation(units) < units // 2
+        for pair in range(paired // 2)
+    ]
+    pairs = [row for half in halves for row in (half, ~half)]
+    rest = _by_rank(models - paired, units, share, np.random.default_rng(derive_seed(seed, "odd")))
+    return np.concatenate([np.array(pairs, dtype=np.bool_).reshape(-1, units), rest])
+
+
+def _by_rank(models: int, units: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     if models == 0:
         return np.zeros((0, units), dtype=np.bool_)
-    whole, rest = divmod(models, BLOCK)
-    sizes = [BLOCK] * whole + ([rest] if rest else [])
-    if rest == 1 and whole:  # one model cannot be balanced alone
-        sizes[-2:] = [BLOCK + 1]
-    seeds = [seed, *(derive_seed(seed, "block", block) for block in range(1, len(sizes)))]
-    return np.concatenate([_block(n, units, share, s) for n, s in zip(sizes, seeds, strict=True)])
-
-
-def _block(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
     inside = min(models - 1, max(1, round(share * models)))
-    ranks = np.random.default_rng(seed).random((models, units)).argsort(axis=0)
-    balanced: NDArray[np.bool_] = ranks < inside
+    balanced: NDArray[np.bool_] = rng.random((models, units)).argsort(axis=0) < inside
     return balanced
 
 

@@ -93,8 +93,8 @@ def pseudo_targets(
 ) -> Observations | None:
     """Return observations in which the first references play the targets; the targets are left out.
 
-    A quarter of the references, at most `most`, are played by; the others stay references. None
-    when there are fewer than 8 references: too few to spare any.
+    A quarter of the references, at most `most`, are played by, in whole pairs of a draw; the others
+    stay references. None when there are fewer than 8 references: too few to spare any.
 
     Args:
         observations: with targets and references.
@@ -105,7 +105,7 @@ def pseudo_targets(
     references = membership.references
     if len(references) < 8:
         return None
-    n = min(most, len(references) // 4)
+    n = min(most, 2 * (len(references) // 8))  # whole pairs: what is left is balanced without them
     played = np.arange(len(references)) < n
     roles: tuple[Role, ...] = tuple("target" if p else "reference" for p in played.tolist())
     rows = as_slice(references)
