@@ -14,11 +14,12 @@ from secateur.errors import (
 )
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
-from secateur.train.make import absent_of, make
+from secateur.train.make import make
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
+from secateur.train.shards import absent_of
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -18,59 +17,20 @@ from secateur.errors import (
     MethodError,
     SecateurError,
 )
-from secateur.train.engines import Ray, Stacked
+from secateur.train.engines import Ray
 from secateur.train.engines.auto import Choice
-from secateur.train.engines.cut import cut
-from secateur.train.loop import steps_of
 from secateur.train.model import Job, own_training, rehearse
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import spelled
 from secateur.train.shard import Shard, make_shard
-from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
+from secateur.train.shards import absent_of, shards_of
+from secateur.types import Artifact, Fleet, Membership, Records
 
 if TYPE_CHECKING:
     from secateur.parallel import TaskResult
 
-__all__ = ["absent_of", "make", "shards_of"]
-
-
-def absent_of(fleet: Fleet | None) -> tuple[int, ...]:
-    """Return the models of a partly made fleet that are not there."""
-    missing = getattr(fleet.artifacts, "missing", None) if fleet is not None else None
-    return tuple(missing()) if missing else ()
-
-
-def _jobs(
-    plan: Plan, records: Records, membership: Membership, parent: Fleet | None, seed: int
-) -> list[Job]:
-    stored = None if parent is None else getattr(parent.artifacts, "path", None)
-    jobs = []
-    for model in range(len(membership)):
-        model_seed = derive_seed(seed, "model", model)
-        key = plan.key(records, membership, model, model_seed)
-        start: Artifact | Path | None = None
-        if parent is not None and plan.needs_parent:
-            start = stored(model) if stored else parent.artifacts[model]
-            key["parent"] = _key_digest(parent, model)
-        jobs.append(
-            Job(
-                recipe=plan.recipe,
-                transform=plan.transform,
-                model=model,
-                seed=model_seed,
-                key=key,
-                parent=start,
-                snapshots=plan.snapshots,
-                keep=plan.keep if membership.roles[model] == "reference" else None,
-            )
-        )
-    return jobs
-
-
-def _key_digest(fleet: Fleet, model: int) -> str:
-    stored = getattr(fleet.artifacts, "key_digest", None)
-    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
+__all__ = ["make"]
 
 
 def make(
@@ -133,57 +93,6 @@ def make(
         snapshot_epochs=plan.snapshots.epochs if plan.snapshots else (),
         engine=engine.route,
     )
-
-
-def shards_of(
-    plan: Plan,
-    records: Records,
-    membership: Membership,
-    parent: Fleet | None,
-    *,
-    seed: int,
-    engine: AnyEngine,
-) -> list[Shard]:
-    """Return what an engine would make for this plan, cut as it cuts it."""
-    return _shards(_jobs(plan, records, membership, parent, seed), membership, engine)
-
-
-def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> list[Shard]:
-    """Cut the jobs; those of a stack get its models into their keys."""
-    stack = engine.stack if isinstance(engine, Ray) else engine
-    if not isinstance(stack, Stacked):
-        return [Shard(jobs=(job,)) for job in jobs]
-    recipe = jobs[0].recipe
-    _refuse_unstackable(jobs[0])
-    steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
-    shards = []
-    for models in cut(steps, stack.models):
-        mates = [Provenance(key=jobs[i].key).digest for i in models]
-        together = hashlib.sha256("".join(mates).encode()).hexdigest()
-        own = [
-            replace(
-                jobs[i],
-                key={**jobs[i].key, "route": f"{stack.route}, place {place} of stack {together}"},
-            )
-            for place, i in enumerate(models)
-        ]
-        shards.append(Shard(jobs=tuple(own), stack=stack))
-    return shards
-
-
-def _refuse_unstackable(job: Job) -> None:
-    if own_training(job.recipe, job.transform) is not None:
-        raise MethodError(
-            "training code of your own cannot be stacked; use engine='processes' or 'serial'"
-        )
-    phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
-    for phase in phases:
-        optimiser = phase.optimiser or job.recipe.optimiser
-        if not getattr(optimiser, "elementwise", False):
-            raise MethodError(
-                f"{optimiser!r} does not say that it changes each weight by itself "
-                "(`elementwise`), so models cannot be stacked; train them with engine='processes'"
-            )
 
 
 def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:

@@ -13,11 +13,12 @@ import torch
 
 from secateur.errors import SecateurError, StoreError
 from secateur.models import prunable
+from secateur.train.batches import TrainData
 from secateur.train.engines.cluster import Ray
 from secateur.train.engines.processes import Processes
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
-from secateur.train.loop import TrainData, run_phases
+from secateur.train.loop import run_phases
 from secateur.train.stack import StackData, run_stack
 
 if TYPE_CHECKING:
