@@ -30,17 +30,17 @@ def by_unit_inside(
 
 
 def _balanced(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Return bool[models, units] with exactly the same number of models inside for every unit."""
+    """Return bool[models, units] with the same number of models inside for every unit.
+
+    At one half and an odd number of models, up to one.
+    """
     if share != 0.5 or models < 2:
         return _by_rank(models, units, share, np.random.default_rng(derive_seed(seed, "ranks")))
-    paired = models - models % 2 - 2 * (models % 2)  # an odd number ends with three by rank
     halves = [
         np.random.default_rng(derive_seed(seed, "pair", pair)).permutation(units) < units // 2
-        for pair in range(paired // 2)
+        for pair in range(-(-models // 2))
     ]
-    pairs = [row for half in halves for row in (half, ~half)]
-    rest = _by_rank(models - paired, units, share, np.random.default_rng(derive_seed(seed, "odd")))
-    return np.concatenate([np.array(pairs, dtype=np.bool_).reshape(-1, units), rest])
+    return np.array([row for half in halves for row in (half, ~half)][:models], dtype=np.bool_)
 
 
 def _by_rank(models: int, units: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -45,8 +45,8 @@ def draw(
         references: number of the attacker's models, 0 or at least 2; each unit of the audit pool is
             in exactly round(share * references) of them, at least 1 and at most all but one, drawn
             without looking at the targets. At a share of one half they come in pairs, of a random
-            half and the other half, so that any even number of them is balanced, and a draw with
-            more references begins with those of a smaller one.
+            half and the other half, so that any even number of them is balanced (an odd one up to
+            one model), and a draw with more references begins with those of a smaller one.
         seed: of the draw.
         share: probability of a unit being a member, in (0, 1).
         pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of

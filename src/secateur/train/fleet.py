@@ -123,7 +123,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         progress: called after each model.
         name: the new fleet's name; by default the transform's class name in lower case.
         limit: as in `train_fleet`. Of a fleet opened with `partial`, the models that are there are
-            made, and the result is as partial.
+            made (of stacks those that are there as a whole), and the result is as partial.
         keep: as in `train_fleet`.
         cache: as in `train_fleet`.
 

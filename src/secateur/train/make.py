@@ -19,6 +19,7 @@ from secateur.errors import (
 )
 from secateur.train.engines import Ray
 from secateur.train.engines.auto import Choice
+from secateur.train.keep import thinned
 from secateur.train.model import Job, own_training, rehearse
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
@@ -66,12 +67,19 @@ def make(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
-    choice = place.resolved(plan, records, membership)
+    absent = set(absent_of(parent)) if plan.needs_parent else set()
+    choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.folder is not None:
-        absent = set(absent_of(parent)) if plan.needs_parent else set()
-        return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
+        if all(absent & {job.model for job in shard.jobs} for shard in shards):
+            raise InputError(
+                f"{len(absent)} of {len(membership)} models to begin with are not there, and every "
+                "stack would need one of them; use engine='processes' (--engine "
+                "processes), or make the missing ones first"
+            )
+        with store.only_run_in(place.folder):
+            return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
     models = len(membership)
     made: dict[int, tuple[Artifact | str, float]] = {}
 
@@ -101,11 +109,29 @@ def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
     return replace(shard, jobs=tuple(jobs))
 
 
-def _taken(place: Place, key: str, job: Job) -> bool:
-    """Take a model that another run made, where there is one."""
-    if place.cache is None or place.folder is None:
+def _is_there(place: Place, key: str, job: Job, records: Records) -> bool:
+    """Tell whether a model is in the folder, or was made by another run, as it is to be kept.
+
+    Raises:
+        InputError: of the model in the folder other things were kept than are asked for.
+    """
+    assert place.folder is not None  # the caller looked
+    found = store.found_model(place.folder, key)
+    if found is None and place.cache and store.take_model(place.cache, place.folder, key):
+        found = store.found_model(place.folder, key)
+    if found is None:
         return False
-    return store.take_model(place.cache, place.folder, key, whole=job.keep is None)
+    if found.kept is None and job.keep is not None:
+        thin = thinned(found, job.recipe.build, records, job.keep)
+        store.write_artifact(store.model_path(place.folder, key), thin)
+    elif found.kept is not None and (job.keep is None or not job.keep.kept_by(found)):
+        asked = "its weights" if job.keep is None else f"{job.keep!r}"
+        raise InputError(
+            f"of model {job.model} in {place.folder} {found.kept.probe} under "
+            f"{found.kept.queries} was kept, and not {asked}; ask for the same again (--keep "
+            "targets), or choose another folder"
+        )
+    return True
 
 
 @dataclass(frozen=True)
@@ -162,7 +188,7 @@ class _Run:
                 store.write_artifact(store.model_path(self.folder, key), made)
             self.there.add(job.model)
             store.note_cost(self.folder, key, cpu_seconds=seconds)
-            if self.place.cache is not None:
+            if self.place.cache is not None and job.keep is None:
                 store.give_model(self.place.cache, self.folder, key)
         self.tell()
         limit, made_now = self.place.limit, len(self.there) - self.before
@@ -190,7 +216,7 @@ class _Run:
         except BudgetSpentError:
             raise
         except SecateurError:
-            if not any(store.has_model(self.folder, key) for key in self.keys):
+            if not any(store.model_path(self.folder, key).exists() for key in self.keys):
                 store.remove_unstarted_fleet(self.folder)
             raise
         except KeyboardInterrupt as error:
@@ -231,11 +257,7 @@ def _make_on_disk(
     if choice.rates:
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
-    there = {
-        job.model
-        for job in jobs
-        if store.has_model(folder, keys[job.model]) or _taken(place, keys[job.model], job)
-    }
+    there = {job.model for job in jobs if _is_there(place, keys[job.model], job, records)}
     models = [{job.model for job in shard.jobs} for shard in shards]
     run = _Run(
         plan=plan,

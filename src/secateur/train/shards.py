@@ -37,7 +37,7 @@ def _jobs(
         start: Artifact | Path | None = None
         if parent is not None and plan.needs_parent:
             start = stored(model) if stored else parent.artifacts[model]
-            key["parent"] = _key_digest(parent, model)
+            key["parent"] = _parent_digests(parent, model)
         jobs.append(
             Job(
                 recipe=plan.recipe,
@@ -53,9 +53,19 @@ def _jobs(
     return jobs
 
 
-def _key_digest(fleet: Fleet, model: int) -> str:
+def _parent_digests(fleet: Fleet, model: int) -> list[str]:
+    """Return what names a parent: its key, and its bytes where the key does not settle them.
+
+    It does where our code made the model and wrote it; not of models that a caller put together, or
+    that training code of the caller's made.
+    """
     stored = getattr(fleet.artifacts, "key_digest", None)
-    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
+    if stored and fleet.recipe.train is None:
+        return [str(stored(model))]
+    if stored and model in absent_of(fleet):
+        return [str(stored(model))]
+    artifact = fleet.artifacts[model]
+    return [artifact.provenance.digest, artifact.model_digest]
 
 
 def shards_of(

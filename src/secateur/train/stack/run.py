@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from secateur.train.hooks import Left
@@ -13,6 +14,7 @@ from secateur.train.stack import lift
 from secateur.train.stack.data import StackData
 from secateur.train.stack.kernels import Kernels
 from secateur.train.stack.training import AfterEpoch, Stack
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
@@ -67,10 +69,14 @@ def run_stack(  # noqa: PLR0913 - as `run_phases`, and how it is computed
     )
     masks: list[Tensors] = [{} for _ in modules]
     history: list[Tensors] = [{} for _ in modules]
-    for number, phase in enumerate(phases):
-        for k, left in enumerate(run.run(phase, number, after_epoch if number == 0 else None)):
-            masks[k].update(left.masks)
-            history[k].update(left.history)
+    device = data.inputs.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for number, phase in enumerate(phases):
+            # what a network draws by itself, where it is lifted as a whole
+            torch.manual_seed(derive_seed(seeds[0], "dropout", number))
+            for k, left in enumerate(run.run(phase, number, after_epoch if number == 0 else None)):
+                masks[k].update(left.masks)
+                history[k].update(left.history)
     run.put_back()
     for module in modules:
         module.eval()
