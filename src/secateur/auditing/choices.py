@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.attack.membership import pseudo_targets
+from secateur.attack.membership import pseudo_targets, recommended
 from secateur.errors import MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
+from secateur.types import AUDIT, POPULATION
 
 if TYPE_CHECKING:
     from secateur.auditing.subjects import Subject
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, Observations
+    from secateur.types import FloatArray, Membership, Observations
 
-__all__ = ["matched_epochs", "strongest", "strongest_on"]
+__all__ = [
+    "CHOSEN_BY_COUNT",
+    "CHOSEN_ON_REFERENCES",
+    "fallback",
+    "matched_epochs",
+    "strongest",
+    "strongest_on",
+    "with_recommended",
+]
+
+CHOSEN_ON_REFERENCES, CHOSEN_BY_COUNT = "references", "number of references"
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
@@ -49,6 +60,36 @@ def strongest_on(
         if best is None or value > best[0]:
             best = (value, repr(attack))
     return None if best is None else best[1]
+
+
+def fallback(ran: Sequence[str], membership: Membership) -> str:
+    """Return the attack to speak of where there are too few references to choose on.
+
+    Args:
+        ran: spellings of the attacks that ran, at least one.
+        membership: whose references are counted.
+    """
+    wanted = repr(_recommended_for(membership))
+    return wanted if wanted in ran else ran[0]
+
+
+def with_recommended(
+    attacks: Sequence[MembershipAttack], membership: Membership
+) -> tuple[MembershipAttack, ...]:
+    """Return attacks, and the one that is recommended for these references where it is missing."""
+    wanted = _recommended_for(membership)
+    known = {repr(a) for a in attacks}
+    return tuple(attacks) if repr(wanted) in known else (*attacks, wanted)
+
+
+def _recommended_for(membership: Membership) -> MembershipAttack:
+    references, audit = membership.references, membership.pools[AUDIT]
+    n_in = membership.inside[np.ix_(references, audit)].sum(axis=0)
+    return recommended(
+        n_in=int(n_in.min()),
+        n_out=int((len(references) - n_in).min()),
+        population=membership.pool(POPULATION).size > 0,
+    )
 
 
 def matched_epochs(
