@@ -5,7 +5,7 @@ Of one attack per subject, so that a report stays readable, and no row is a maxi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from secateur.attack.membership import pseudo_targets
 from secateur.errors import InputError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DELTA", "consequence_rows"]
 
 DELTA = 1e-5
-TAIL = "f-DP"
+TAIL: Literal["f-DP"] = "f-DP"
 MOST_EXPOSED = 20
 
 

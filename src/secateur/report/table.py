@@ -60,6 +60,8 @@ def cell(row: Measurement | None, *, percent: bool = False, digits: int = 3) -> 
     text = f"{scale * row.value:.{digits}f}"
     if row.low is not None and row.high is not None:
         text += f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
+    elif row.low is not None:
+        text = f"at least {text}"
     return text
 
 
@@ -105,13 +107,11 @@ def consequence_table(report: Report) -> list[dict[str, str]]:
         rows = consequences(report, subject)
         if not any(rows.values()):
             continue
-        bound = rows["bound"]
-        shown = cell(bound, digits=2)
         values = (
             label(report, subject),
             cell(rows["fpr"], percent=True, digits=1),
             *(cell(rows[f"precision {prior}"], percent=True, digits=1) for prior in PRIORS),
-            shown if bound is None or bound.value is None else f"at least {shown}",
+            cell(rows["bound"], digits=2),
             cell(rows["estimate"], digits=2),
             cell(rows["divergence"]),
             cell(rows["accuracy"], percent=True, digits=1),

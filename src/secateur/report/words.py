@@ -83,13 +83,16 @@ def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
     if fpr is None or rare is None or even is None:
         return ""
     if fpr.value is None:
-        return f"Whom to believe: not measured, since {fpr.why}."
+        return f"Whom to believe: not measured, since {_first(fpr.why)}."
     text = (
         f"Whom to believe: against a {name} model, at his own threshold, he accuses "
         f"{cell(fpr, percent=True, digits=1)} % of the non-members falsely"
     )
     if rare.value is None or even.value is None:
-        return f"{text}. How many of those whom he names are members is {rare.status}: {rare.why}."
+        return (
+            f"{text}. How many of those whom he names are members is {rare.status}: "
+            f"{_first(rare.why)}."
+        )
     return (
         f"{text}. If one in a hundred of those whom he asks about is a member, "
         f"{cell(rare, percent=True, digits=1)} % of those whom he names are members; if every "
@@ -97,12 +100,17 @@ def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
     )
 
 
+def _first(reason: str) -> str:
+    """Return what was wrong, without the values seen and how to mend it."""
+    return reason.partition(";")[0]
+
+
 def _epsilon(rows: dict[str, Measurement | None]) -> str:
     bound, estimate = rows["bound"], rows["estimate"]
     if bound is None:
         return ""
     if bound.value is None:
-        text = f"Epsilon: no lower bound is given, since {bound.why}"
+        text = f"Epsilon: no lower bound is given, since {_first(bound.why)}"
     elif bound.value == 0:
         text = "Epsilon: these guesses show no lower bound above 0"
     else:
@@ -126,7 +134,7 @@ def _information(rows: dict[str, Measurement | None]) -> str:
     if divergence is None:
         return ""
     if divergence.value is None or accuracy is None:
-        return f"Information: not measured, since {divergence.why}."
+        return f"Information: not measured, since {_first(divergence.why)}."
     return (
         f"Information: the scores say {cell(divergence)} nats about who was a member, of the 0.693 "
         "that there are to know; the best decision on them is right of "
