@@ -79,14 +79,14 @@ def test_what_the_strongest_attack_amounts_to_is_said_of_every_model(page):
     for line in lines:
         assert line == {
             "model": line["model"],
-            "false alarms %": "25.0 [23.0, 27.0]",
+            "false alarms %": "25 [23, 27]",
             "precision %, prior 1%": "3.0 [2.0, 4.0]",
-            "precision %, prior 10%": "20.0 [18.0, 22.0]",
-            "precision %, prior 50%": "70.0 [68.0, 72.0]",
+            "precision %, prior 10%": "20 [18, 22]",
+            "precision %, prior 50%": "70 [68, 72]",
             "epsilon, lower bound": "at least 1.25",
-            "epsilon, estimate": "3.50 [3.00, 4.00]",
+            "epsilon, estimate": "3.5 [3.0, 4.0]",
             "information, nats": "0.050 [0.030, 0.070]",
-            "reachable acc. %": "65.0 [63.0, 67.0]",
+            "reachable acc. %": "65 [63, 67]",
         }
         assert "at least 1.25" in render_text(report, width=200)
     seen = " ".join(page.text)
@@ -101,11 +101,11 @@ def test_sentences_tell_a_bound_from_an_estimate_and_say_why_one_is_missing():
     assert "200 of 240 guesses were right. That is a lower bound" in told[1]
     assert "An estimate, not a bound, from a Gaussian curve" in told[1]
     assert "If one in a hundred" in told[0] and "3.0 [2.0, 4.0] % of those whom he names" in told[0]
-    assert "0.050 [0.030, 0.070] nats" in told[2] and "65.0 [63.0, 67.0] %" in told[2]
+    assert "0.050 [0.030, 0.070] nats" in told[2] and "65 [63, 67] %" in told[2]
     missing = words.amounts(without(made_report(), bound))[1]
     assert missing.startswith("Epsilon: no lower bound is given, since no coins. An estimate, not")
     rare = words.amounts(without(made_report(), "precision at 1% prior"))[0]
-    assert rare.endswith("is not run: no coins.") and "25.0 [23.0, 27.0] %" in rare
+    assert rare.endswith("is not run: no coins.") and "25 [23, 27] %" in rare
     blind = words.amounts(without(made_report(), "false-positive rate"))[0]
     assert blind == "Whom to believe: not measured, since no coins."
     nothing = [replace(r, value=0.0, low=0.0) for r in made_report().rows if r.metric == bound]

@@ -19,7 +19,7 @@ __all__ = [
     "tpr_row",
 ]
 
-PRIORS = ("1%", "10%", "50%")
+PRIORS = {"1%": 1, "10%": 0, "50%": 0}  # and to how many digits a per cent of each is shown
 
 
 def subjects(report: Report) -> list[str]:

@@ -109,12 +109,15 @@ def consequence_table(report: Report) -> list[dict[str, str]]:
             continue
         values = (
             label(report, subject),
-            cell(rows["fpr"], percent=True, digits=1),
-            *(cell(rows[f"precision {prior}"], percent=True, digits=1) for prior in PRIORS),
+            cell(rows["fpr"], percent=True, digits=0),
+            *(
+                cell(rows[f"precision {prior}"], percent=True, digits=digits)
+                for prior, digits in PRIORS.items()
+            ),
             cell(rows["bound"], digits=2),
-            cell(rows["estimate"], digits=2),
+            cell(rows["estimate"], digits=1),
             cell(rows["divergence"]),
-            cell(rows["accuracy"], percent=True, digits=1),
+            cell(rows["accuracy"], percent=True, digits=0),
         )
         found.append(dict(zip(CONSEQUENCE_HEADERS, values, strict=True)))
     return found
@@ -199,12 +202,11 @@ def render_text(report: Report, width: int = 150) -> str:
     console.print(table)
     amounts = consequence_table(report)
     if amounts:
-        console.print(
-            _plain_table("What the strongest attack amounts to", CONSEQUENCE_HEADERS, amounts)
-        )
+        title = "What the strongest attack amounts to"
+        console.print(_plain_table(title, CONSEQUENCE_HEADERS, amounts, width=width))
     by_group = group_table(report)
     if by_group:
-        console.print(_plain_table("By group", GROUP_HEADERS[:-1], by_group, left=2))
+        console.print(_plain_table("By group", GROUP_HEADERS[:-1], by_group, width=width, left=2))
     models = dict(report.facts.get("models", {}))
     console.print(
         f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
@@ -241,11 +243,18 @@ def chosen_words(report: Report) -> str:
 
 
 def _plain_table(
-    title: str, headers: Sequence[str], lines: list[dict[str, str]], left: int = 1
+    title: str, headers: Sequence[str], lines: list[dict[str, str]], *, width: int, left: int = 1
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    widest = [max(map(len, (*h.split(), *(line[h] for line in lines)))) for h in headers]
+    fits = sum(widest) + 3 * len(headers) < width  # then headers are folded, not values
     for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i < left else "right", overflow="fold")
+        table.add_column(
+            header,
+            justify="left" if i < left else "right",
+            overflow="fold",
+            width=widest[i] if fits else None,
+        )
     for line in lines:
         table.add_row(*(line[h].replace("[", "\\[") for h in headers))
     return table

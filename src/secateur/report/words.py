@@ -85,8 +85,8 @@ def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
     if fpr.value is None:
         return f"Whom to believe: not measured, since {_first(fpr.why)}."
     text = (
-        f"Whom to believe: against a {name} model, at his own threshold, he accuses "
-        f"{cell(fpr, percent=True, digits=1)} % of the non-members falsely"
+        f"Whom to believe: against a {name} model, at a threshold chosen on references, the "
+        f"attacker accuses {cell(fpr, percent=True, digits=0)} % of the non-members falsely"
     )
     if rare.value is None or even.value is None:
         return (
@@ -96,7 +96,7 @@ def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
     return (
         f"{text}. If one in a hundred of those whom he asks about is a member, "
         f"{cell(rare, percent=True, digits=1)} % of those whom he names are members; if every "
-        f"second is one, {cell(even, percent=True, digits=1)} %."
+        f"second is one, {cell(even, percent=True, digits=0)} %."
     )
 
 
@@ -125,7 +125,7 @@ def _epsilon(rows: dict[str, Measurement | None]) -> str:
         return f"{text}."
     return (
         f"{text}. An estimate, not a bound, from a Gaussian curve fitted to the AUC: "
-        f"{cell(estimate, digits=2)}."
+        f"{cell(estimate, digits=1)}."
     )
 
 
@@ -138,7 +138,7 @@ def _information(rows: dict[str, Measurement | None]) -> str:
     return (
         f"Information: the scores say {cell(divergence)} nats about who was a member, of the 0.693 "
         "that there are to know; the best decision on them is right of "
-        f"{cell(accuracy, percent=True, digits=1)} % (balanced; 50 is a coin)."
+        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin)."
     )
 
 
