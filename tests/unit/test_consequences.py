@@ -192,9 +192,20 @@ def test_an_audit_without_references_speaks_of_the_bare_loss():
 
 
 def test_an_attack_that_did_not_run_is_not_fallen_back_on(world):
-    few = planted_world(records=200, targets=2, references=4, shift=1.0, seed=0)
-    assert fallback(["A", repr(HierarchicalLiRA())], few.membership) == repr(HierarchicalLiRA())
-    assert fallback(["A", "B"], few.membership) == "A"
+    few = planted_world(records=200, targets=2, references=4, shift=1.0, seed=0).membership
+    wanted = repr(HierarchicalLiRA())
+    assert fallback(["A", wanted], few) == (wanted, "number of references")
+    assert fallback(["A", "B"], few) == ("A", "order")
+    assert fallback(["A", wanted], world.membership) == ("A", "order")
     known = (LiRA(), HierarchicalLiRA())
-    assert with_recommended(known, few.membership) == known
-    assert with_recommended((LiRA(),), few.membership) == known
+    assert with_recommended(known, few) == known
+    assert with_recommended((LiRA(),), few) == known
+
+
+def test_attacks_that_were_asked_for_are_not_called_recommended():
+    few = planted_world(records=200, targets=2, references=4, shift=1.0, seed=0)
+    report = audit_signals(few, ATTACKS)
+    assert report.facts["strongest"] == {"dense": repr(LiRA())}
+    assert report.facts["chosen_on"] == {"dense": "order"}
+    told = " ".join(render_text(report).split())
+    assert "recommended" not in told and "the first that was asked for and ran" in told

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from secateur.types import FloatArray, Membership, Observations
 
 __all__ = [
-    "CHOSEN_BY_COUNT",
     "CHOSEN_ON_REFERENCES",
     "fallback",
     "matched_epochs",
@@ -29,7 +28,8 @@ __all__ = [
     "with_recommended",
 ]
 
-CHOSEN_ON_REFERENCES, CHOSEN_BY_COUNT = "references", "number of references"
+CHOSEN_ON_REFERENCES = "references"
+FEWEST_TO_CHOOSE = 8  # below, `pseudo_targets` spares none
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
@@ -62,15 +62,21 @@ def strongest_on(
     return None if best is None else best[1]
 
 
-def fallback(ran: Sequence[str], membership: Membership) -> str:
-    """Return the attack to speak of where there are too few references to choose on.
+def fallback(ran: Sequence[str], membership: Membership) -> tuple[str, str]:
+    """Return the attack to speak of where none can be chosen on references, and why this one.
 
     Args:
         ran: spellings of the attacks that ran, at least one.
         membership: whose references are counted.
+
+    Returns:
+        The attack that is recommended for so few references, `number of references`; the first that
+        ran, `order`, where that one did not run or there are enough.
     """
     wanted = repr(_recommended_for(membership))
-    return wanted if wanted in ran else ran[0]
+    if len(membership.references) < FEWEST_TO_CHOOSE and wanted in ran:
+        return wanted, "number of references"
+    return ran[0], "order"
 
 
 def with_recommended(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from secateur.attack.learned import NasrAttack
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import (
-    CHOSEN_BY_COUNT,
     CHOSEN_ON_REFERENCES,
     fallback,
     matched_epochs,
@@ -197,7 +196,9 @@ def _attack(
         and choice.get(s.name) is not None
     ]
     ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
-    otherwise = fallback(ran, baseline.observations.membership) if ran else repr(attacks[0])
+    otherwise, why = (
+        fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
+    )
     picked = {name: method or otherwise for name, method in choice.items()}
     curved = by_name[picked[baseline.name]]
     curve = _curve(baseline, on_the_way, points, curved, seed) if repr(curved) in ran else None
@@ -207,8 +208,7 @@ def _attack(
         naive=naive,
         strongest=picked,
         chosen_on={
-            name: CHOSEN_ON_REFERENCES if method else CHOSEN_BY_COUNT
-            for name, method in choice.items()
+            name: CHOSEN_ON_REFERENCES if method else why for name, method in choice.items()
         },
         matched=matched,
         curve=curve,

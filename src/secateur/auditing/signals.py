@@ -15,7 +15,6 @@ from secateur.attack.membership import (
     ModifiedEntropyThreshold,
 )
 from secateur.auditing.choices import (
-    CHOSEN_BY_COUNT,
     CHOSEN_ON_REFERENCES,
     fallback,
     strongest_on,
@@ -130,7 +129,7 @@ def audit_signals(
     ran = {m: s for m, s in scores.items() if isinstance(s, Scores)}
     able = [a for a in chosen if repr(a) in ran]
     found = strongest_on(observations, able, seed=seed)
-    best = found or fallback(list(ran), who)
+    best, why = (found, CHOSEN_ON_REFERENCES) if found else fallback(list(ran), who)
     attack = next(a for a in able if repr(a) == best)
     rows: list[Measurement] = []
     for tried in chosen:
@@ -163,7 +162,7 @@ def audit_signals(
         ),
         facts={
             **_facts(observations, best, seed),
-            "chosen_on": {subject: CHOSEN_ON_REFERENCES if found else CHOSEN_BY_COUNT},
+            "chosen_on": {subject: why},
             "kept": kept,
             **about,
         },

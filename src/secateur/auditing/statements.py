@@ -26,6 +26,6 @@ LIMITS = (
     "Averages hide individuals: some records may be fully exposed where the mean is low.",
     "The TPR's threshold is chosen on the evaluated data; balanced accuracy and precision use "
     "thresholds from references.",
-    "A lower bound on epsilon refutes claims of differential privacy; it supports none. An estimate "
-    "of epsilon is no bound.",
+    "A lower bound on epsilon refutes claims of differential privacy; it supports none. An "
+    "estimate of epsilon is no bound.",
 )

@@ -8,7 +8,7 @@ from secateur.types import Measurement, Report, Series
 
 __all__ = [
     "best_rows",
-    "chosen_by_count",
+    "chosen_on",
     "consequences",
     "find",
     "label",
@@ -101,9 +101,9 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
     }
 
 
-def chosen_by_count(report: Report, subject: str) -> bool:
-    """Tell whether there were too few references to choose a subject's attack on."""
-    return dict(report.facts.get("chosen_on", {})).get(subject) == "number of references"
+def chosen_on(report: Report, subject: str) -> str:
+    """Return on what a subject's attack was chosen: `references` unless the report says else."""
+    return str(dict(report.facts.get("chosen_on", {})).get(subject, "references"))
 
 
 def consequences(report: Report, subject: str) -> dict[str, Measurement | None]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from secateur.report.lookup import (
     PRIORS,
     best_rows,
-    chosen_by_count,
+    chosen_on,
     consequences,
     find,
     label,
@@ -233,13 +233,19 @@ def render_text(report: Report, width: int = 150) -> str:
     return buffer.getvalue().rstrip()
 
 
+CHOICES = {
+    "number of references": "with so few references the attack is the one recommended for their "
+    "number, not chosen",
+    "order": "the attack is the first that was asked for and ran, since it could not be chosen on "
+    "references",
+}
+
+
 def chosen_words(report: Report) -> str:
     """Say on what the strongest attack was chosen."""
-    if any(chosen_by_count(report, s) for s in subjects(report)):
-        return (
-            "with so few references the attack is the one recommended for their number, not chosen"
-        )
-    return "the strongest attack is chosen on references"
+    reasons = [chosen_on(report, s) for s in subjects(report)]
+    told = [CHOICES[r] for r in reasons if r in CHOICES]
+    return told[0] if told else "the strongest attack is chosen on references"
 
 
 def _plain_table(
