@@ -28,7 +28,7 @@ PATH = click.Path(path_type=Path)
     "--attack",
     "attacks",
     multiple=True,
-    help="An attack of `secateur methods`; may be repeated. Default: all that need signals alone.",
+    help="An attack of `secateur methods`; may be repeated. Default: LiRA, RMIA and thresholds.",
 )
 @click.option(
     "--rows",
