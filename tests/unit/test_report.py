@@ -102,6 +102,10 @@ def test_sentences_tell_a_bound_from_an_estimate_and_say_why_one_is_missing():
     assert "An estimate, not a bound, from a Gaussian curve" in told[1]
     assert "If one in a hundred" in told[0] and "3.0 [2.0, 4.0] % of those whom he names" in told[0]
     assert "0.050 [0.030, 0.070] nats" in told[2] and "65 [63, 67] %" in told[2]
+    assert "below the bound" not in told[1]
+    high = [replace(r, value=4.0, low=4.0) if r.metric == bound else r for r in made_report().rows]
+    above = words.amounts(replace(made_report(), rows=tuple(high)))[1]
+    assert above.endswith("It lies below the bound: some records leak more than such a curve says.")
     missing = words.amounts(without(made_report(), bound))[1]
     assert missing.startswith("Epsilon: no lower bound is given, since no coins. An estimate, not")
     rare = words.amounts(without(made_report(), "precision at 1% prior"))[0]

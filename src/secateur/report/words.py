@@ -85,8 +85,8 @@ def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
     if fpr.value is None:
         return f"Whom to believe: not measured, since {_first(fpr.why)}."
     text = (
-        f"Whom to believe: against a {name} model, at a threshold chosen on references, the "
-        f"attacker accuses {cell(fpr, percent=True, digits=0)} % of the non-members falsely"
+        f"Whom to believe: against a {name} model, at the threshold that was best on references, "
+        f"the attacker accuses {cell(fpr, percent=True, digits=0)} % of the non-members falsely"
     )
     if rare.value is None or even.value is None:
         return (
@@ -123,10 +123,13 @@ def _epsilon(rows: dict[str, Measurement | None]) -> str:
         )
     if estimate is None or estimate.value is None:
         return f"{text}."
-    return (
-        f"{text}. An estimate, not a bound, from a Gaussian curve fitted to the AUC: "
+    text += (
+        ". An estimate, not a bound, from a Gaussian curve fitted to the AUC: "
         f"{cell(estimate, digits=1)}."
     )
+    if bound.value is not None and bound.value > estimate.value:
+        text += " It lies below the bound: some records leak more than such a curve says."
+    return text
 
 
 def _information(rows: dict[str, Measurement | None]) -> str:
