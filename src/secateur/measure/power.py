@@ -80,7 +80,7 @@ def between_sd_of(row: Measurement) -> float:
         ...     value=0.6, low=0.58, high=0.62, interval="t over targets",
         ...     counts={"targets": 8, "members": 500, "non_members": 500})
         >>> round(between_sd_of(row), 4)
-        0.0159
+        0.016
     """
     counts = row.counts
     known = {"targets", "members", "non_members"} <= set(counts)
