@@ -496,6 +496,7 @@ def test_an_optimiser_that_may_look_at_all_weights_is_not_stacked(world):
         train_fleet(recipe, *world, seed=0, engine=FEW)
 
 
+@dataclass(frozen=True)
 class Branching(Hook):
     def grads(self, state, now, grads):
         return state, {n: g * 2 if float(g.sum()) > 0 else g for n, g in grads.items()}
@@ -510,7 +511,10 @@ def test_a_hook_that_cannot_be_lifted_is_named_before_anything_is_written(world,
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"models": 1}, "at least 2 models"), ({"workers": -1}, "workers must be at least 0")],
+    [
+        ({"models": 1}, "at least 2 models"),
+        ({"workers": -1}, "workers must be a whole number, at least 0"),
+    ],
 )
 def test_an_engine_that_cannot_be_is_refused(fields, message):
     with pytest.raises(InputError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +28,14 @@ def only_run_in(folder: str | Path) -> Iterator[None]:
         yield
         return
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_RDONLY)
+    missing = [p for p in (place, *place.parents) if not p.exists()]
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(place, os.O_RDONLY)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {place} ({error.strerror or error}); choose a folder that can be written"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,3 +48,6 @@ def only_run_in(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+        for made in missing:  # of a run that wrote nothing nothing is left
+            with contextlib.suppress(OSError):
+                made.rmdir()
