@@ -158,6 +158,16 @@ def test_every_network_follows_the_one_trained_alone_in_double_precision(name):
     assert_same(*both(recipe, noise_records(shape)), tolerance=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_follows_the_one_trained_alone_for_fifty_steps(name):
+    build, shape = NETWORKS[name]
+    recipe = Recipe(build=build, epochs=10, batch_size=16, optimiser=SGD(lr=0.002))
+    assert steps_of(SIZES[0], 16) * recipe.epochs == 50
+    assert_same(*both(recipe, noise_records(shape)), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("name", ["MLP dropout", "LeNet5", "SmallCNN without norm"])
 def test_in_single_precision_fifty_steps_stay_within_the_stated_tolerance(name):
     build, shape = NETWORKS[name]
