@@ -140,7 +140,9 @@ def learned_rows(
         told = {**about(world, subject, attack), "references": shadows}
         if not number:
             why = "trained on the pruned models alone, for which it was made: it takes minutes"
-            rows.append({**told, "not_run": why if subject == "dense" else "left out by --seeds 0"})
+            rows.append(
+                {**told, "not_run": why if subject == "dense" else "left out by --samia-seeds 0"}
+            )
             continue
         runs = [run_learned(cache, world, subject, attack, seed=seed) for seed in range(number)]
         seconds = world.seconds(attack, subject, who.references[:shadows].tolist())
