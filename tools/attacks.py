@@ -61,7 +61,7 @@ def measured(
     rows = [row for row in curves if row["references"] == max(REFERENCES)]
     for attack in WITHOUT_REFERENCES:
         found = run_attack(cache, world, subject, attack, models=[])
-        told = about(world, subject, attack)
+        told = {**about(world, subject, attack), "threat": "no references"}
         rows.append(line([found], **told, references=0, reference_seconds=0.0))
     print(f"{world.name}, {subject}: attacks on signals are done", flush=True)
     learned, stable = learned_rows(cache, world, subject, samia, arguments.samia_seeds)

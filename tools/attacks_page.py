@@ -73,7 +73,9 @@ def side_by_side(found: dict[str, Any], world: str, subject: str) -> str:
         if "not_run" in r
     ]
     headers = ["attack", "attacker", "references", *TITLES.values(), "reference-s", "scoring s"]
-    return table(headers, lines)
+    zero = [f"`{found['labels'][r['attack']]}`" for r in ran if r[AT_1].get("value") == 0]
+    note = "scores with many ties, so that no threshold lets so few non-members in"
+    return table(headers, lines) + (f"\n\nA TPR of 0: {note} ({', '.join(zero)})." * bool(zero))
 
 
 def power(found: dict[str, Any], world: str, subject: str, metric: str) -> str:
@@ -249,7 +251,12 @@ def attacks_page(found: dict[str, Any]) -> str:
     for world, subject, title in pairs:
         for metric in (AUC, AT_1):
             parts += [f"### {title}: {TITLES[metric]}", power(found, world, subject, metric)]
-    parts += ["What is missing, and why:", "\n".join(why_not(found)), "## The aim"]
+    parts += [
+        "What is missing, and why (of the records that one reference saw no reference out is left, "
+        "of the others none in):",
+        "\n".join(why_not(found)),
+        "## The aim",
+    ]
     parts.append(
         "Of what LiRA gets from 64 references, the percentage that each attack on the one model "
         "gets from 8; t intervals of the linearised ratio, paired over targets."

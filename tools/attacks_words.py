@@ -36,8 +36,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
             met.append(reached)
     count = sum(met)
     lines.append(
-        f"The aim, {100 * ENOUGH:.0f} % of both from 8 references, is reached by the best attack "
-        f"in {count} of {len(met)} cases."
+        f"The aim, {100 * ENOUGH:.0f} % of both from 8 references, is reached by the nearest "
+        f"attack in {count} of {len(met)} cases; the nearest is chosen on these targets."
     )
     return lines
 
@@ -92,11 +92,16 @@ def aimed(found: dict[str, Any], world: str, subject: str) -> tuple[str, bool]:
         for goal, s in best["shares"].items()
     ]
     reached = least(best) >= ENOUGH
-    return (
+    text = (
         f"With 8 references `{found['labels'][best['attack']]}` has {'; '.join(goals)}: "
-        f"{'reached' if reached else 'not reached'}.",
-        reached,
+        f"{'reached' if reached else 'not reached'} (the nearest of {len(rows)} attacks)."
     )
+    ours = [r for r in rows if found["labels"][r["attack"]] == DRAWN[0] and r is not best]
+    if ours:
+        shares = [s for goal in ours[0]["shares"].values() for s in goal.values()]
+        percents = [f"{100 * s['value']:.0f} %" for s in shares]
+        text += f" `{DRAWN[0]}`: {', '.join(percents)}."
+    return text, reached
 
 
 def enough(found: dict[str, Any], world: str, subject: str) -> str:
@@ -147,6 +152,7 @@ def specification(found: dict[str, Any]) -> dict[str, Any]:
     def panel(name: str, view: tuple[str, str, str, str], *, first: bool) -> dict[str, Any]:
         x, x_title, y, y_title = view
         base = 2 if x == "references" else 10
+        ticks = {"references": [2**k for k in range(8)], "seconds": [10**k for k in range(6)]}
         return {
             "width": 190,
             "height": 170,
@@ -159,6 +165,7 @@ def specification(found: dict[str, Any]) -> dict[str, Any]:
                     "type": "quantitative",
                     "title": x_title,
                     "scale": {"type": "log", "base": base},
+                    "axis": {"values": ticks[x]},
                 },
                 "y": {
                     "field": y,
