@@ -183,3 +183,12 @@ def test_a_second_run_finds_what_the_first_one_made(world, tmp_path, monkeypatch
     first = attack_runs.run_attack(cache, world, "dense", LiRA(), models=models)
     monkeypatch.setattr(LiRA, "__call__", None)
     assert attack_runs.run_attack(cache, world, "dense", LiRA(), models=models) == first
+
+
+def test_an_experiment_is_told_from_an_audits_report(tmp_path):
+    from secateur import store
+    from tools.docs import ROOT, is_experiment
+
+    assert not is_experiment(ROOT / "results" / "demo.json")
+    store.write_document(tmp_path / "x.json", {"format": "secateur-experiment-1"})
+    assert is_experiment(tmp_path / "x.json")
