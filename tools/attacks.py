@@ -50,6 +50,7 @@ from tools.attack_runs import (
 )
 
 PRUNE = {"location": "ADMM(rate=10, rho=(0.001, 3.0))", "fashion": "ADMM(rate=10)"}
+ONE_BY_ONE = "one model, one thread"
 
 
 def measured(
@@ -87,10 +88,12 @@ def commands(world: World) -> list[str]:
     method, made = PRUNE[world.name], world.fleets[-1].pipeline[-1]
     if repr(parse_transform(method)) != made:
         method = made
+    engine = ["", " --engine processes"][world.fleets[0].engine == ONE_BY_ONE]
+    curve = "" if world.fleets[0].snapshot_epochs else " --snapshots none"
     return [
         f"secateur train --data {data['data']} --targets {data['targets']} "
-        f"--references {data['references']} --snapshots none --out {world.name}/dense",
-        f'secateur prune {world.name}/dense --method "{method}" --name admm '
+        f"--references {data['references']}{curve}{engine} --out {world.name}/dense",
+        f'secateur prune {world.name}/dense --method "{method}" --name admm{engine} '
         f"--out {world.name}/admm",
     ]
 

@@ -186,8 +186,9 @@ def test_a_second_run_finds_what_the_first_one_made(world, tmp_path, monkeypatch
 
 
 def test_an_experiment_is_told_from_an_audits_report(tmp_path):
-    from secateur import store
     from tools.docs import ROOT, is_experiment
+
+    from secateur import store
 
     assert not is_experiment(ROOT / "results" / "demo.json")
     store.write_document(tmp_path / "x.json", {"format": "secateur-experiment-1"})
