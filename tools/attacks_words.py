@@ -34,10 +34,12 @@ def sentences(found: dict[str, Any]) -> list[str]:
             told, reached = aimed(found, world, subject)
             lines.append(f"**{name}, the aim.** {told} {enough(found, world, subject)}")
             met.append(reached)
-    count = sum(met)
+    goals = dict.fromkeys(found["labels"][g] for r in found["aim"] for g in r["shares"])
+    counts = [f"`{g}` in {sum(g in reached for reached in met)}" for g in goals]
     lines.append(
-        f"The aim, {100 * ENOUGH:.0f} % of both from 8 references, is reached by the nearest "
-        f"attack in {count} of {len(met)} cases; the nearest is chosen on these targets."
+        f"The aim, {100 * ENOUGH:.0f} % of both from 8 references of what LiRA has from 64, is "
+        f"reached by the nearest attack, chosen on these targets, against "
+        f"{', against '.join(counts)} of {len(met)} cases."
     )
     return lines
 
@@ -74,33 +76,36 @@ def unreferenced(found: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     )
 
 
-def least(row: dict[str, Any]) -> float:
-    """Return the smallest share of all goals and metrics."""
-    return min(s["value"] for goal in row["shares"].values() for s in goal.values())
+def least(shares: dict[str, dict[str, Any]]) -> float:
+    """Return the smallest share of all metrics."""
+    return float(min(share["value"] for share in shares.values()))
 
 
-def aimed(found: dict[str, Any], world: str, subject: str) -> tuple[str, bool]:
-    """Say how near the best attack with 8 references comes to LiRA with 64, and whether enough."""
+def aimed(found: dict[str, Any], world: str, subject: str) -> tuple[str, list[str]]:
+    """Say how near the best attack with 8 references comes to LiRA with 64, and whose 90 %."""
     rows = [r for r in found["aim"] if r["world"] == world and r["subject"] == subject]
     rows = [r for r in rows if r["shares"]]
     if not rows:
-        return "With 8 references nothing ran.", False
-    best = max(rows, key=least)
+        return "With 8 references nothing ran.", []
+    best = max(rows, key=lambda r: min(map(least, r["shares"].values())))
+    reached = [found["labels"][g] for g, s in best["shares"].items() if least(s) >= ENOUGH]
     goals = [
-        f"{100 * s[AUC]['value']:.0f} % of the AUC above 0.5 and {100 * s[AT_1]['value']:.0f} % of "
-        f"the TPR at 1 % FPR of `{found['labels'][goal]}` with 64"
+        f"{100 * s[AUC]['value']:.1f} % of the AUC above 0.5 and {100 * s[AT_1]['value']:.1f} % of "
+        f"the TPR at 1 % FPR of `{found['labels'][goal]}` with 64: "
+        f"{'reached' if found['labels'][goal] in reached else 'not reached'}"
         for goal, s in best["shares"].items()
     ]
-    reached = least(best) >= ENOUGH
     text = (
-        f"With 8 references `{found['labels'][best['attack']]}` has {'; '.join(goals)}: "
-        f"{'reached' if reached else 'not reached'} (the nearest of {len(rows)} attacks)."
+        f"With 8 references `{found['labels'][best['attack']]}`, the nearest of {len(rows)}, has "
+        f"{'; '.join(goals)}."
     )
     ours = [r for r in rows if found["labels"][r["attack"]] == DRAWN[0] and r is not best]
     if ours:
-        shares = [s for goal in ours[0]["shares"].values() for s in goal.values()]
-        percents = [f"{100 * s['value']:.0f} %" for s in shares]
-        text += f" `{DRAWN[0]}`: {', '.join(percents)}."
+        percents = [
+            f"{100 * s[AUC]['value']:.1f} % and {100 * s[AT_1]['value']:.1f} %"
+            for s in ours[0]["shares"].values()
+        ]
+        text += f" `{DRAWN[0]}` has {'; '.join(percents)}."
     return text, reached
 
 
@@ -164,7 +169,7 @@ def specification(found: dict[str, Any]) -> dict[str, Any]:
                     "field": x,
                     "type": "quantitative",
                     "title": x_title,
-                    "scale": {"type": "log", "base": base},
+                    "scale": {"type": "log", "base": base, "nice": False},
                     "axis": {"values": ticks[x]},
                 },
                 "y": {
