@@ -195,7 +195,7 @@ def specification(found: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "config": {**CONFIG, "background": "white"},
+        "config": {**CONFIG, "background": "white", "aria": False},
         "data": {"values": data},
         "vconcat": rows,
     }
