@@ -30,8 +30,8 @@ from secateur.parallel import run_tasks
 from secateur.protocols import Builder
 from secateur.train import Adam, Processes, Recipe, Serial, Stacked
 from secateur.train.engines.auto import choose
-from secateur.train.make import shards_of
 from secateur.train.plan import Plan
+from secateur.train.shards import shards_of
 from secateur.types import ArraySource, Membership, Records
 
 

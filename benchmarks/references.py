@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from secateur import store
-from secateur.cli.runs import default_recipe, parse_recipe
+from secateur.auditing import default_attacks, needed_signals
+from secateur.cli.runs import default_recipe, keep, parse_recipe
 from secateur.compress import ADMM
 from secateur.context import hardware
-from secateur.data import draw, load, restrict
-from secateur.train import Processes, Stacked, apply, train_fleet
+from secateur.data import Queries, draw, load, restrict
+from secateur.train import Processes, Stacked, apply, drop_weights, train_fleet
 
 METHOD = ADMM(rate=10, rho=(1e-3, 3.0))
 
@@ -45,6 +46,9 @@ def timed(arguments: argparse.Namespace, references: int, engine: Any) -> dict[s
         size = sum(f.stat().st_size for f in (Path(place) / "admm" / "models").iterdir())
         kept = store.open_fleet(Path(place) / "admm")
         assert len(kept) == len(pruned.artifacts) == references  # type: ignore[union-attr]
+        whole = store.open_fleet(Path(place) / "admm", recipe=recipe)
+        drop_weights(whole, records, keep(Queries()))
+        thin = [Path(whole.artifacts.path(i)).stat().st_size for i in who.references]  # type: ignore[attr-defined]
     row = {
         "engine": repr(engine),
         "references": references,
@@ -52,6 +56,9 @@ def timed(arguments: argparse.Namespace, references: int, engine: Any) -> dict[s
         "admm_seconds_per_reference": (end - middle) / references,
         "seconds_per_reference": (end - begun) / references,
         "bytes_per_model": size / references,
+        "bytes_without_weights": sum(thin) / len(thin),
+        "bytes_per_signal_and_record": sum(thin)
+        / (len(thin) * len(records) * len(needed_signals(default_attacks()))),
         "members": int(who.inside.sum(axis=1).mean()),
         "records": len(records),
     }

@@ -45,6 +45,33 @@ def unmeasured_row(subject, metric, status, why, *, method=LIRA, **more):
     )
 
 
+def consequence_rows(name):
+    """What `auditing/consequences.py` writes of the strongest attack of one subject."""
+    bound = {"delta": 1e-5, "guesses": 240.0, "correct": 200.0}
+    return [
+        attack_row(name, "false-positive rate", 0.25),
+        attack_row(name, "precision at 1% prior", 0.03, 0.01),
+        attack_row(name, "precision at 10% prior", 0.2),
+        attack_row(name, "precision at 50% prior", 0.7),
+        Measurement(
+            subject=name,
+            risk="membership",
+            method=LIRA,
+            metric="epsilon at delta 1e-05",
+            value=1.25,
+            low=1.25,
+            interval="lower bound",
+            counts=bound,
+            threat="adaptive",
+            why="lower bound",
+        ),
+        attack_row(name, "epsilon at delta 1e-05, gdp fit", 3.5, 0.5, why="an estimate"),
+        attack_row(name, "adversary's gain", -1.3, unit="nats"),
+        attack_row(name, "jensen-shannon divergence", 0.05, unit="nats"),
+        attack_row(name, "reachable accuracy", 0.65),
+    ]
+
+
 def subject_rows(name, *, auc, test, kept):
     """What `auditing/run.py` writes of one subject."""
     about = {"subject": name, "risk": "utility", "method": "accuracy"}
@@ -86,10 +113,11 @@ def subject_rows(name, *, auc, test, kept):
         )
     ]
     if KINDS[name] == "stopped":
-        return [*use, *attacks]
+        return [*use, *attacks, *consequence_rows(name)]
     return [
         *use,
         *attacks,
+        *consequence_rows(name),
         unmeasured_row(
             name, "auc", "not run", "NasrAttack needs posteriors", method=NASR, threat="insider"
         ),

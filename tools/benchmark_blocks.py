@@ -58,13 +58,14 @@ def references_block(found: dict[str, Any]) -> str:
         f"Location-30, MLP 446-512-256-128-30, 1,000 members, then `{found['method']}`: wall "
         "seconds per reference, with the start of workers and the writing of models.",
         "",
-        "| engine | references | s each | to train | ADMM and retraining | bytes a model |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| engine | references | s each | to train | ADMM and retraining | bytes a model | "
+        "signals alone |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
         f"| `{row['engine']}` | {row['references']} | {row['seconds_per_reference']:.2f} | "
         f"{row['dense_seconds_per_reference']:.2f} | {row['admm_seconds_per_reference']:.2f} | "
-        f"{row['bytes_per_model']:,.0f} |"
+        f"{row['bytes_per_model']:,.0f} | {row['bytes_without_weights']:,.0f} |"
         for row in found["rows"]
     ]
     gain = f"The second core gains {found['second_core']:.2f}x (processes)."

@@ -15,18 +15,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from secateur.attack.learned import NasrAttack
+    from secateur.attack.learned import SAMIA, NasrAttack
     from secateur.attack.membership import (
         RMIA,
+        AttackP,
+        AttackR,
+        BaVarIA,
+        Calibrated,
         ConfidenceThreshold,
         EntropyThreshold,
+        HierarchicalLiRA,
         LiRA,
         LossThreshold,
         ModifiedEntropyThreshold,
+        MultiVersion,
+        PairAttack,
+        QuantileRegression,
+        VectorLiRA,
+        recommended,
     )
-    from secateur.auditing import audit, default_attacks
+    from secateur.auditing import audit, audit_signals, default_attacks
     from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
-    from secateur.data import Queries, digits, draw, given, load
+    from secateur.data import (
+        Mislabelled,
+        NearDuplicates,
+        OutOfDistribution,
+        Queries,
+        digits,
+        draw,
+        given,
+        load,
+        plant,
+    )
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -35,6 +55,11 @@ if TYPE_CHECKING:
         difference,
         epsilon_bound,
         epsilon_estimate,
+        epsilon_over_runs,
+        information_rows,
+        most_exposed,
+        positive_predictive_value,
+        realised_fpr,
         tpr_at_fpr,
     )
     from secateur.models import (
@@ -89,14 +114,20 @@ __all__ = [
     "ADMM",
     "MLP",
     "RMIA",
+    "SAMIA",
     "SGD",
     "VGG16",
     "Adam",
     "Artifact",
+    "AttackP",
+    "AttackR",
+    "BaVarIA",
+    "Calibrated",
     "ConfidenceThreshold",
     "Control",
     "EntropyThreshold",
     "Fleet",
+    "HierarchicalLiRA",
     "LeNet5",
     "LeNet20",
     "LiRA",
@@ -104,14 +135,20 @@ __all__ = [
     "Magnitude",
     "Measurement",
     "Membership",
+    "Mislabelled",
     "MobileNetV2",
     "ModifiedEntropyThreshold",
+    "MultiVersion",
     "NasrAttack",
+    "NearDuplicates",
     "Normalised",
     "Observations",
+    "OutOfDistribution",
+    "PairAttack",
     "Phase",
     "Processes",
     "Provenance",
+    "QuantileRegression",
     "Queries",
     "RandomCrop",
     "RandomFlip",
@@ -133,10 +170,12 @@ __all__ = [
     "SmallCNN",
     "Snapshots",
     "Stacked",
+    "VectorLiRA",
     "__version__",
     "apply",
     "auc",
     "audit",
+    "audit_signals",
     "balanced_accuracy",
     "by_group",
     "default_attacks",
@@ -145,12 +184,19 @@ __all__ = [
     "draw",
     "epsilon_bound",
     "epsilon_estimate",
+    "epsilon_over_runs",
     "given",
+    "information_rows",
     "load",
+    "most_exposed",
     "observe",
     "open_fleet",
+    "plant",
+    "positive_predictive_value",
     "read_report",
+    "realised_fpr",
     "rebuild",
+    "recommended",
     "render_text",
     "tpr_at_fpr",
     "train_fleet",
@@ -158,15 +204,17 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "attack.learned": "NasrAttack",
-    "attack.membership": "RMIA ConfidenceThreshold EntropyThreshold LiRA LossThreshold "
-    "ModifiedEntropyThreshold",
-    "auditing": "audit default_attacks",
+    "attack.learned": "SAMIA NasrAttack",
+    "attack.membership": "RMIA AttackP AttackR BaVarIA Calibrated ConfidenceThreshold "
+    "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
+    "PairAttack QuantileRegression VectorLiRA recommended",
+    "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM Magnitude RandomMask RefreshStatistics",
-    "data": "Queries digits draw given load",
+    "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
     "errors": "SecateurError SecateurWarning",
-    "measure": "auc balanced_accuracy by_group difference epsilon_bound "
-    "epsilon_estimate tpr_at_fpr",
+    "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
+    "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "
+    "tpr_at_fpr",
     "models": "MLP VGG16 LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",

@@ -30,7 +30,7 @@ def digests(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("engine", ["processes", "stacked"])
+@pytest.mark.parametrize("engine", ["processes", "stacked", "lifted"])
 def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_digests(tmp_path, engine):
     begun = time.monotonic()
     assert start(tmp_path / "whole", engine).wait() == 0

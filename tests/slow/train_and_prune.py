@@ -5,21 +5,77 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from torch import Tensor, nn
+from torch.nn import functional
+
 from secateur.compress import ADMM
 from secateur.data import digits, draw
 from secateur.models import MLP
-from secateur.train import Adam, Processes, Recipe, Stacked, apply, train_fleet
+from secateur.probe import SignalProbe
+from secateur.train import (
+    Adam,
+    Keep,
+    Processes,
+    Recipe,
+    Snapshots,
+    Stacked,
+    apply,
+    train_fleet,
+)
+from secateur.types import Signal
+
+PROBE = SignalProbe(signals=(Signal(name="margin"),))
+
+
+class Lifted(nn.Module):
+    """A network that is lifted as a whole, with dropout of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 32), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x.flatten(1)).relu() if len(x) else x
+        out: Tensor = self.last(functional.dropout(hidden, 0.3, training=self.training))
+        return out
+
+
+def lifted() -> nn.Module:
+    """Return a fresh one."""
+    return Lifted()
 
 
 def main(folder: Path, engine: str) -> None:
-    """Train 8 models and prune them, in two worker processes."""
-    made_by = Stacked(models=3, workers=2) if engine == "stacked" else Processes(workers=2)
+    """Train 8 models and prune them, in two worker processes.
+
+    `lifted` is a stack of networks with dropout, with snapshots, a cache, and signals kept of the
+    pruned references in place of their weights.
+    """
+    whole = engine != "lifted"
+    made_by = Processes(workers=2) if engine == "processes" else Stacked(models=3, workers=2)
     records = digits()
     who = draw(records, targets=2, references=6, seed=0, pools={"audit": 200, "population": 50})
-    recipe = Recipe(build=MLP(widths=(64, 32, 10)), optimiser=Adam(lr=2e-3), epochs=6)
-    dense = train_fleet(recipe, records, who, seed=0, engine=made_by, folder=folder / "dense")
-    prune = ADMM(rate=4.0, updates=3, epochs_per_update=1, retrain_epochs=2)
-    apply(prune, dense, records, seed=0, engine=made_by, folder=folder / "admm")
+    build = MLP(widths=(64, 32, 10)) if whole else lifted
+    recipe = Recipe(build=build, optimiser=Adam(lr=2e-3), epochs=6)
+    dense = train_fleet(
+        recipe,
+        records,
+        who,
+        seed=0,
+        engine=made_by,
+        folder=folder / "dense",
+        snapshots=None if whole else Snapshots(epochs=(1, 6), probe=PROBE),
+        cache=None if whole else folder / "cache",
+    )
+    apply(
+        ADMM(rate=4.0, updates=3, epochs_per_update=1, retrain_epochs=2),
+        dense,
+        records,
+        seed=0,
+        engine=made_by,
+        folder=folder / "admm",
+        keep=None if whole else Keep(probe=PROBE),
+    )
 
 
 if __name__ == "__main__":

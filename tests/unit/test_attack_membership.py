@@ -406,7 +406,7 @@ def test_pseudo_targets_are_references_and_no_target_is_left():
     world = planted_world(records=60, targets=2, references=12, shift=1.0, seed=0)
     trial = pseudo_targets(world)
     assert trial is not None
-    assert len(trial.membership.targets) == 3
+    assert len(trial.membership.targets) == 2  # whole pairs: a quarter would be three
     assert len(trial.membership) == 12
     references = world.membership.references
     assert np.array_equal(trial.membership.inside, world.membership.inside[references])

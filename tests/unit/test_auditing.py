@@ -21,6 +21,13 @@ from small_world import small_membership, small_recipe, small_records
 PER_RECORD = LiRA(variance="per record")
 LEARNED = NasrAttack(epochs=1)
 ATTACKS = (LiRA(), LossThreshold(), LEARNED)
+CONSEQUENCES = (
+    "false-positive rate",
+    "precision at 10% prior",
+    "epsilon at delta 1e-05",
+    "epsilon at delta 1e-05, gdp fit",
+    "reachable accuracy",
+)
 METRICS = {"auc", "balanced accuracy", "accuracy", "tpr at 1% fpr"}
 
 
@@ -68,6 +75,30 @@ def test_every_subject_has_every_metric_of_every_attack_that_can_run(report):
                 assert not metrics
             else:
                 assert metrics >= METRICS, (subject, attack)
+
+
+def test_of_every_subject_the_chosen_attack_alone_has_consequences(report):
+    for subject in {r.subject for r in report.rows}:
+        chosen = report.facts["strongest"][subject]
+        assert report.facts["chosen_on"][subject] == "references"
+        for metric in CONSEQUENCES:
+            rows = rows_of(report, subject=subject, metric=metric)
+            assert [(r.method, r.threat) for r in rows] == [(chosen, "adaptive")], metric
+        bound = rows_of(report, subject=subject, metric="epsilon at delta 1e-05")[0]
+        assert bound.status == "measured" and bound.counts["rules_tried"] == 1
+    assert not rows_of(report, metric="balanced accuracy of the 20 most exposed records")
+
+
+def test_a_default_audit_without_references_speaks_of_the_bare_loss():
+    records = small_records()
+    who = small_membership(records, targets=2, references=0)
+    fleet = train_fleet(small_recipe(), records, who, seed=0, engine="serial")
+    report = audit(fleet, records)
+    wanted = repr(LossThreshold(class_wise=False))
+    assert report.facts["strongest"] == {"dense": wanted}
+    assert report.facts["chosen_on"] == {"dense": "number of references"}
+    assert rows_of(report, method=wanted, metric="auc")[0].status == "measured"
+    assert rows_of(report, method=wanted, metric="precision at 1% prior")[0].status == "not run"
 
 
 def test_adaptive_and_naive_rows_are_what_the_measures_say(world, report):

@@ -753,6 +753,51 @@ TYPED = (
         spoil=lambda here: pictures(here / "pictures"),
     ),
     Typed(
+        kind="an audit without a size",
+        command="power --targets 8 --members 100",
+        message=r"--non-members is missing; give it, or --pilot",
+    ),
+    Typed(
+        kind="an audit without a size",
+        command="power --targets 0 --members 100 --non-members 100",
+        message=r"must be at least 1, got 0, 100 and 100",
+    ),
+    Typed(
+        kind="an AUC out of range",
+        command="power --targets 8 --members 100 --non-members 100 --auc 1",
+        message=r"the AUC must be in \(0, 1\), got 1; give --auc",
+    ),
+    Typed(
+        kind="a spread out of range",
+        command="power --targets 8 --members 100 --non-members 100 --between-sd nan",
+        message=r"between_sd must be in \[0, 0\.5\), got nan",
+    ),
+    Typed(
+        kind="a difference of nothing",
+        command="power --targets 8 --members 100 --non-members 100 --difference 0",
+        message=r"difference must be above 0, got 0",
+    ),
+    Typed(
+        kind="a correlation out of range",
+        command="power --targets 8 --members 100 --non-members 100 --correlation 1",
+        message=r"correlation must be in \[-1, 1\), got 1",
+    ),
+    Typed(
+        kind="two spreads of targets",
+        command="power --targets 8 --pilot {}/report.json --between-sd 0.1",
+        message=r"--pilot and --between-sd both say the spread of targets; give one",
+    ),
+    Typed(
+        kind="a pilot with too few targets",
+        command="power --pilot {}/report.json",
+        message=r"t interval over 8 or more targets; this row is 'auc' with .* over 2 targets",
+    ),
+    Typed(
+        kind="missing file",
+        command="power --pilot {}/nowhere.json",
+        message=r"there is no secateur report file .*nowhere\.json; check the path",
+    ),
+    Typed(
         kind="missing signals",
         command="attack --target {}/nowhere.npz --out {}/new.json",
         message=r"there is no signals file .*nowhere\.npz; check the path",

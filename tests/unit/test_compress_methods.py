@@ -20,7 +20,8 @@ from secateur.compress.random import RandomMaskHook
 from secateur.errors import MethodError
 from secateur.models import prunable
 from secateur.train import SGD, Adam, Hook, Left
-from secateur.train.loop import TrainData, run_phases
+from secateur.train.batches import TrainData
+from secateur.train.loop import run_phases
 from secateur.types import Records
 from small_world import SmallNet, small_recipe, small_records
 

@@ -109,16 +109,17 @@ def test_what_was_not_kept_is_named(tmp_path, wanted, queries, message):
 
 
 def test_a_model_has_either_weights_or_signals():
-    kept = Kept(signals={"margin": np.zeros(3)}, queries="Queries()", model="m")
+    kept = Kept(signals={"margin": np.zeros(3)}, probe="p", queries="Queries()", model="m")
     with pytest.raises(InputError, match="either its weights or the signals"):
         Artifact(tensors={"w": np.zeros(2)}, builder="b", provenance=Provenance(key={}), kept=kept)
 
 
 def test_kept_signals_are_part_of_the_digest(tmp_path):
-    kept = Kept(signals={"margin": np.zeros(3)}, queries="Queries()", model="m")
+    kept = Kept(signals={"margin": np.zeros(3)}, probe="p", queries="Queries()", model="m")
     one = Artifact(tensors={}, builder="b", provenance=Provenance(key={}), kept=kept)
     for other in (
         replace(kept, model="n"),
+        replace(kept, probe="q"),
         replace(kept, queries="Queries(flip=True)"),
         replace(kept, signals={"margin": np.ones(3)}),
     ):
@@ -203,12 +204,39 @@ def test_more_references_begin_with_those_that_are_there(tmp_path):
     assert counts == [0, 7]
 
 
-def test_a_run_that_needs_weights_takes_none_without_them(world, tmp_path):
+def test_what_is_kept_of_a_shared_model_is_what_this_run_asks_for(world, tmp_path):
     cache = tmp_path / "cache"
     common = {"seed": 0, "engine": "serial", "cache": cache}
+    alone = train_fleet(
+        small_recipe(), *world, folder=tmp_path / "alone", keep=KEEP, seed=0, engine="serial"
+    )
     train_fleet(small_recipe(), *world, folder=tmp_path / "thin", keep=KEEP, **common)
     whole = train_fleet(small_recipe(), *world, folder=tmp_path / "whole", **common)
     assert all(a.tensors for a in whole.artifacts)
+    later = train_fleet(small_recipe(), *world, folder=tmp_path / "later", keep=KEEP, **common)
+    assert [a.digest for a in later.artifacts] == [a.digest for a in alone.artifacts]
+    other = Keep(probe=SignalProbe(signals=(Signal(name="entropy"),)))
+    last = train_fleet(small_recipe(), *world, folder=tmp_path / "last", keep=other, **common)
+    assert set(last.artifacts[-1].kept.signals) == {"entropy"}
+
+
+def test_a_resumed_run_keeps_what_the_first_one_kept_or_says_so(world, tmp_path):
+    common = {"seed": 0, "engine": "serial", "folder": tmp_path / "a"}
+    train_fleet(small_recipe(), *world, **common)
+    thin = train_fleet(small_recipe(), *world, keep=KEEP, **common)
+    assert thin.artifacts[-1].kept is not None
+    with pytest.raises(InputError, match="was kept, and not its weights"):
+        train_fleet(small_recipe(), *world, **common)
+    other = Keep(probe=SignalProbe(signals=(Signal(name="entropy"),)))
+    with pytest.raises(InputError, match="was kept, and not Keep"):
+        train_fleet(small_recipe(), *world, keep=other, **common)
+
+
+def test_two_runs_do_not_work_in_one_folder(world, tmp_path):
+    folder = tmp_path / "a"
+    with store.only_run_in(folder), pytest.raises(StoreError, match="another run works in"):
+        train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=folder)
+    train_fleet(small_recipe(), *world, seed=0, engine="serial", folder=folder)
 
 
 def test_a_shared_model_outlives_the_folder_and_is_checked(world, tmp_path):

@@ -37,6 +37,13 @@ def test_dir_and_star_import_show_every_public_name():
     assert set(secateur.__all__) <= set(found)
 
 
+def test_every_attack_is_public():
+    from secateur.attack import learned, membership
+
+    attacks = {*learned.__all__, *membership.__all__} - {"pseudo_targets"}
+    assert attacks <= set(secateur.__all__)
+
+
 def test_no_public_name_is_also_the_name_of_a_module():
     modules = {m.name for m in pkgutil.iter_modules(secateur.__path__)}
     assert not modules & set(secateur.__all__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -12,6 +13,7 @@ import pytest
 from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
+from secateur.report.table import consequence_table
 
 
 class Page(HTMLParser):
@@ -59,6 +61,82 @@ def named(spec, name):
     return next((f for f in found if f is not None), None)
 
 
+def without(report, metric):
+    """Return the report in which this metric was not run, for a reason with a mend."""
+    rows = [
+        replace(r, value=None, low=None, high=None, status="not run", why="no coins; draw")
+        if r.metric == metric
+        else r
+        for r in report.rows
+    ]
+    return replace(report, rows=tuple(rows))
+
+
+def test_what_the_strongest_attack_amounts_to_is_said_of_every_model(page):
+    report = made_report()
+    lines = consequence_table(report)
+    assert [line["model"] for line in lines] == list(KINDS)
+    for line in lines:
+        assert line == {
+            "model": line["model"],
+            "false alarms %": "25 [23, 27]",
+            "precision %, prior 1%": "3.0 [2.0, 4.0]",
+            "precision %, prior 10%": "20 [18, 22]",
+            "precision %, prior 50%": "70 [68, 72]",
+            "epsilon, lower bound": "at least 1.25",
+            "epsilon, estimate": "3.5 [3.0, 4.0]",
+            "information, nats": "0.050 [0.030, 0.070]",
+            "reachable acc. %": "65 [63, 67]",
+        }
+        assert "at least 1.25" in render_text(report, width=200)
+    seen = " ".join(page.text)
+    for sentence in words.amounts(report):
+        assert sentence in seen
+
+
+def test_sentences_tell_a_bound_from_an_estimate_and_say_why_one_is_missing():
+    bound = "epsilon at delta 1e-05"
+    told = words.amounts(made_report())
+    assert "cannot claim an epsilon below 1.25 (delta 1e-05, 95 % confidence)" in told[1]
+    assert "200 of 240 guesses were right. That is a lower bound" in told[1]
+    assert "An estimate, not a bound, from a Gaussian curve" in told[1]
+    assert "If one in a hundred" in told[0] and "3.0 [2.0, 4.0] % of those whom he names" in told[0]
+    assert "0.050 [0.030, 0.070] nats" in told[2] and "65 [63, 67] %" in told[2]
+    assert "below the bound" not in told[1]
+    high = [replace(r, value=4.0, low=4.0) if r.metric == bound else r for r in made_report().rows]
+    above = words.amounts(replace(made_report(), rows=tuple(high)))[1]
+    assert above.endswith("It lies below the bound: some records leak more than such a curve says.")
+    missing = words.amounts(without(made_report(), bound))[1]
+    assert missing.startswith("Epsilon: no lower bound is given, since no coins. An estimate, not")
+    rare = words.amounts(without(made_report(), "precision at 1% prior"))[0]
+    assert rare.endswith("is not run: no coins.") and "25 [23, 27] %" in rare
+    blind = words.amounts(without(made_report(), "false-positive rate"))[0]
+    assert blind == "Whom to believe: not measured, since no coins."
+    nothing = [replace(r, value=0.0, low=0.0) for r in made_report().rows if r.metric == bound]
+    rows = [r for r in made_report().rows if r.metric != bound]
+    shown = words.amounts(replace(made_report(), rows=(*rows, *nothing)))[1]
+    assert shown.startswith("Epsilon: these guesses show no lower bound above 0. An estimate")
+
+
+def test_older_reports_have_no_such_section():
+    report = made_report()
+    rows = [r for r in report.rows if r.metric in ("auc", "test accuracy")]
+    older = replace(report, rows=tuple(rows))
+    assert consequence_table(older) == [] and words.amounts(older) == []
+    assert "What the strongest attack amounts to" not in html.render(older)
+    assert "What the strongest attack amounts to" not in render_text(older)
+
+
+def test_on_what_the_attack_was_chosen_is_said_as_it_was(page):
+    assert "the strongest attack is chosen on references" in " ".join(page.text)
+    few = {**made_report().facts, "chosen_on": dict.fromkeys(KINDS, "number of references")}
+    told = render_text(replace(made_report(), facts=few))
+    assert "is chosen on references" not in told
+    assert "the attack is the one recommended for their number, not chosen" in " ".join(
+        told.split()
+    )
+
+
 def test_names_of_users_are_text_in_every_place(page):
     kinds = {tag for tag, _ in page.elements}
     assert "b" not in kinds
@@ -83,7 +161,8 @@ def test_the_table_gives_counts_and_an_interval_or_says_why_not():
     lines = attack_table(report)
     assert len(lines) == sum(r.risk == "membership" for r in report.rows)
     for line in lines:
-        measured = line["counts"] and line["interval"] and re.search(r"\[.+, .+\]", line["value"])
+        ends = re.search(r"\[.+, .+\]|^at least ", line["value"])
+        measured = line["counts"] and line["interval"] and ends
         assert measured or (line["value"] in ("not run", "not resolvable") and line["note"]), line
     assert {line["value"] for line in lines if line["spelling"] == NASR} == {"not run"}
 

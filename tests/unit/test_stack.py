@@ -42,11 +42,12 @@ from secateur.train import (
     apply,
     train_fleet,
 )
+from secateur.train.batches import TrainData, batches, steps_of
 from secateur.train.engines import ONE_BY_ONE
 from secateur.train.engines.auto import choose, even
 from secateur.train.engines.cut import cut
 from secateur.train.hooks import Hook, Left
-from secateur.train.loop import TrainData, batches, run_phases, steps_of
+from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
 from secateur.train.stack import StackData, Unsupported, Vmapped, lower, run_stack
 from secateur.train.stack.forward import forward_of

@@ -49,7 +49,7 @@ def plan(**changes):
 def train(path, models):
     for i in models:
         made = artifact(i)
-        if not store.has_model(path, made.provenance.digest):
+        if store.found_model(path, made.provenance.digest) is None:
             store.write_artifact(store.model_path(path, made.provenance.digest), made)
             store.note_cost(path, made.provenance.digest, cpu_seconds=i + 0.5)
 
@@ -179,15 +179,15 @@ def test_a_model_is_there_only_when_it_can_be_read(tmp_path):
     store.create_fleet(tmp_path, plan())
     train(tmp_path, [1])
     one, two = artifact(1).provenance.digest, artifact(2).provenance.digest
-    assert store.has_model(tmp_path, one)
-    assert not store.has_model(tmp_path, two)
+    assert store.found_model(tmp_path, one) is not None
+    assert store.found_model(tmp_path, two) is None
     path = store.model_path(tmp_path, one)
     store.model_path(tmp_path, two).write_bytes(path.read_bytes())
     with pytest.raises(StoreError, match="holds another model"):
-        store.has_model(tmp_path, two)
+        store.found_model(tmp_path, two)
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(StoreError, match="was altered"):
-        store.has_model(tmp_path, one)
+        store.found_model(tmp_path, one)
 
 
 def test_a_model_swapped_after_the_end_is_refused_when_it_is_read(tmp_path):

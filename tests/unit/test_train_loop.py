@@ -12,7 +12,8 @@ from torch.nn import functional
 from secateur.errors import MethodError
 from secateur.models import prunable
 from secateur.train import SGD, Adam, Hook, Left, Phase, Recipe
-from secateur.train.loop import TrainData, batches, run_phases
+from secateur.train.batches import TrainData, batches
+from secateur.train.loop import run_phases
 from secateur.types import derive_seed
 from small_world import SmallNet, small_membership, small_recipe, small_records
 

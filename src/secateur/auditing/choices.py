@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.attack.membership import pseudo_targets
+from secateur.attack.membership import pseudo_targets, recommended
 from secateur.errors import MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
+from secateur.types import AUDIT, POPULATION
 
 if TYPE_CHECKING:
     from secateur.auditing.subjects import Subject
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, Observations
+    from secateur.types import FloatArray, Membership, Observations
 
-__all__ = ["matched_epochs", "strongest", "strongest_on"]
+__all__ = [
+    "CHOSEN_ON_REFERENCES",
+    "fallback",
+    "matched_epochs",
+    "strongest",
+    "strongest_on",
+    "with_recommended",
+]
+
+CHOSEN_ON_REFERENCES = "references"
+FEWEST_TO_CHOOSE = 8  # below, `pseudo_targets` spares none
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
@@ -49,6 +60,42 @@ def strongest_on(
         if best is None or value > best[0]:
             best = (value, repr(attack))
     return None if best is None else best[1]
+
+
+def fallback(ran: Sequence[str], membership: Membership) -> tuple[str, str]:
+    """Return the attack to speak of where none can be chosen on references, and why this one.
+
+    Args:
+        ran: spellings of the attacks that ran, at least one.
+        membership: whose references are counted.
+
+    Returns:
+        The attack that is recommended for so few references, `number of references`; the first that
+        ran, `order`, where that one did not run or there are enough.
+    """
+    wanted = repr(_recommended_for(membership))
+    if len(membership.references) < FEWEST_TO_CHOOSE and wanted in ran:
+        return wanted, "number of references"
+    return ran[0], "order"
+
+
+def with_recommended(
+    attacks: Sequence[MembershipAttack], membership: Membership
+) -> tuple[MembershipAttack, ...]:
+    """Return attacks, and the one that is recommended for these references where it is missing."""
+    wanted = _recommended_for(membership)
+    known = {repr(a) for a in attacks}
+    return tuple(attacks) if repr(wanted) in known else (*attacks, wanted)
+
+
+def _recommended_for(membership: Membership) -> MembershipAttack:
+    references, audit = membership.references, membership.pools[AUDIT]
+    n_in = membership.inside[np.ix_(references, audit)].sum(axis=0)
+    return recommended(
+        n_in=int(n_in.min()),
+        n_out=int((len(references) - n_in).min()),
+        population=membership.pool(POPULATION).size > 0,
+    )
 
 
 def matched_epochs(

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
 from secateur.auditing.checks import controls
-from secateur.auditing.choices import matched_epochs, strongest
-from secateur.auditing.rows import (
-    Scored,
-    attack_rows,
-    convergence_series,
-    difference_rows,
-    early_stopping_series,
-    group_rows,
-    subject_rows,
+from secateur.auditing.choices import (
+    CHOSEN_ON_REFERENCES,
+    fallback,
+    matched_epochs,
+    strongest,
+    with_recommended,
 )
+from secateur.auditing.contents import Found, facts_of, rows_of, series_of
+from secateur.auditing.rows import Scored, early_stopping_series, group_rows
 from secateur.auditing.scoring import score, train_and_score
 from secateur.auditing.signals import signal_attacks
-from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
-from secateur.measure import auc, column_of, histogram_series, roc_series
+from secateur.measure import auc, column_of
 from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
-    from secateur.types import Measurement, Records, Series
+    from secateur.types import Records, Series
 
 __all__ = ["audit", "default_attacks"]
 
@@ -40,28 +37,9 @@ def default_attacks() -> tuple[MembershipAttack, ...]:
 
     Example:
         >>> len(default_attacks())
-        9
+        10
     """
     return (*signal_attacks(), NasrAttack())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Audit:
-    """What is known while the report is put together."""
-
-    subjects: list[Subject]
-    scored: list[Scored]
-    naive: list[Scored]
-    strongest: dict[str, str]
-    matched: list[dict[str, Any]]
-    curve: Series | None
-
-    def best(self, subject: str) -> Scored | None:
-        """Return the subject's strongest attack as scored on the targets."""
-        for item in self.scored:
-            if item.subject.name == subject and item.method == self.strongest.get(subject):
-                return item
-        return None
 
 
 def audit(  # noqa: PLR0913 - one argument per decision of an audit
@@ -82,7 +60,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         target: fleets of one membership; the first is the baseline. Each holds targets and
             references.
         records: the fleets' records.
-        attacks: default `default_attacks()`.
+        attacks: default `default_attacks()`, and the one that is recommended for so few references.
         queries: the forms in which each record is asked about; by default as it is. The dense
             fleet's early-stopping curve holds those of its snapshots: give the same.
         groups: columns of the records' groups, or `class`; the strongest attack and the test
@@ -95,7 +73,8 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
-        early-stopped epochs that match a pruned fleet are chosen on the references.
+        early-stopped epochs that match a pruned fleet are chosen on the references; with fewer than
+        8 of them the attack is the one that is recommended for so few.
 
     Raises:
         InputError: fleets of different memberships, or opened without their recipe.
@@ -115,7 +94,11 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
     _check_kinds(attacks, groups, queries)
-    chosen = tuple(default_attacks() if attacks is None else attacks)
+    chosen = (
+        with_recommended(default_attacks(), fleets[0].membership)
+        if attacks is None
+        else tuple(attacks)
+    )
     for name in groups:
         column_of(records, name)  # refuses before any query
     if holds_canaries(records) and CANARY not in groups:
@@ -124,7 +107,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         fleets, records, chosen, workers=workers, queries=queries, progress=progress
     )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
-    rows, adaptive_pairs = _rows(state)
+    rows, adaptive_pairs = rows_of(state, seed=seed)
     for subject in subjects if groups else ():
         best = state.best(subject.name)
         rows += [] if best is None else group_rows(best, records, groups)
@@ -132,7 +115,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     return Report(
         title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),
         rows=tuple(rows),
-        series=tuple(_series(state)),
+        series=tuple(series_of(state)),
         controls=tuple(
             controls(
                 state.subjects,
@@ -156,7 +139,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
             context=hardware(),
         ),
         facts={
-            **_facts(state, records, seed),
+            **facts_of(state, records, seed),
             **({"queries": repr(queries)} if queries else {}),
             **({"groups": list(groups)} if groups else {}),
             **about,
@@ -185,7 +168,7 @@ def _attack(
     seed: int,
     workers: int,
     progress: Progress | None,
-) -> _Audit:
+) -> Found:
     baseline = subjects[0]
     on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
     choice = {s.name: strongest(s, attacks, seed=seed) for s in subjects}
@@ -213,15 +196,20 @@ def _attack(
         and choice.get(s.name) is not None
     ]
     ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
-    fallback = ran[0] if ran else repr(attacks[0])
-    picked = {name: method or fallback for name, method in choice.items()}
+    otherwise, why = (
+        fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
+    )
+    picked = {name: method or otherwise for name, method in choice.items()}
     curved = by_name[picked[baseline.name]]
     curve = _curve(baseline, on_the_way, points, curved, seed) if repr(curved) in ran else None
-    return _Audit(
+    return Found(
         subjects=everyone,
         scored=scored,
         naive=naive,
         strongest=picked,
+        chosen_on={
+            name: CHOSEN_ON_REFERENCES if method else why for name, method in choice.items()
+        },
         matched=matched,
         curve=curve,
     )
@@ -245,73 +233,3 @@ def _curve(
         )
         measured.append((epoch, train, test, row))
     return early_stopping_series(baseline.name, repr(attack), measured, membership.targets)
-
-
-def _rows(state: _Audit) -> tuple[list[Measurement], list[tuple[Measurement, Measurement]]]:
-    rows: list[Measurement] = []
-    for subject in state.subjects:
-        rows += subject_rows(subject)
-    for item in (*state.scored, *state.naive):
-        rows += attack_rows(item)
-    baseline = state.subjects[0].name
-    by_key = {(i.subject.name, i.method): i for i in state.scored}
-    for item in state.scored:
-        if item.subject.kind != "pruned":
-            continue
-        against = [
-            baseline,
-            *(m["view"] for m in state.matched if m["subject"] == item.subject.name),
-        ]
-        for other in dict.fromkeys(against):
-            if (other, item.method) in by_key:
-                rows += difference_rows(item, by_key[(other, item.method)])
-    pairs = []
-    for weak in state.naive:
-        if isinstance(weak.scores, str):
-            continue
-        best = state.best(weak.subject.name)
-        if best is not None and best.method == weak.method and isinstance(best.scores, Scores):
-            pairs.append((attack_rows(weak)[0], attack_rows(best)[0]))
-    return rows, pairs
-
-
-def _series(state: _Audit) -> list[Series]:
-    found: list[Series] = [] if state.curve is None else [state.curve]
-    for subject in state.subjects:
-        best = state.best(subject.name)
-        membership = subject.observations.membership
-        if best is not None and isinstance(best.scores, Scores):
-            found.append(
-                roc_series(best.scores, membership, subject=subject.name, method=best.method)
-            )
-            found.append(
-                histogram_series(best.scores, membership, subject=subject.name, method=best.method)
-            )
-        if subject.kind == "pruned":
-            curve = convergence_series(subject)
-            found += [] if curve is None else [curve]
-    return found
-
-
-def _facts(state: _Audit, records: Records, seed: int) -> dict[str, Any]:
-    membership = state.subjects[0].observations.membership
-    return {
-        "data": {
-            "name": records.name,
-            "records": len(records),
-            "classes": records.n_classes,
-            "digest": records.digest,
-        },
-        "pools": {name: len(indices) for name, indices in membership.pools.items()},
-        "models": {"targets": len(membership.targets), "references": len(membership.references)},
-        "subjects": {
-            s.name: {"pipeline": list(s.fleet.pipeline), "label": s.name, "kind": s.kind}
-            for s in state.subjects
-        },
-        "baseline": state.subjects[0].name,
-        "strongest": state.strongest,
-        "matched": state.matched,
-        "threat_model": THREAT_MODEL,
-        "limits": list(LIMITS),
-        "seed": seed,
-    }

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 from secateur.attack.membership import (
     RMIA,
     EntropyThreshold,
+    HierarchicalLiRA,
     LiRA,
     LossThreshold,
     ModifiedEntropyThreshold,
 )
-from secateur.auditing.choices import strongest_on
+from secateur.auditing.choices import (
+    CHOSEN_ON_REFERENCES,
+    fallback,
+    strongest_on,
+    with_recommended,
+)
+from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
 from secateur.context import hardware
@@ -43,9 +50,10 @@ def signal_attacks() -> tuple[MembershipAttack, ...]:
 
     Example:
         >>> len(signal_attacks())
-        8
+        9
     """
     return (
+        HierarchicalLiRA(),
         LiRA(),
         LiRA(variance="per record"),
         LiRA(mode="offline"),
@@ -99,7 +107,7 @@ def audit_signals(
 
     Args:
         observations: of targets and, where an attack needs them, references.
-        attacks: default `signal_attacks()`.
+        attacks: default `signal_attacks()`, and the one that is recommended for so few references.
         scores: what `score_signals` gave for these attacks, where that was done before.
         kept: what was saved of each model: `logits`, `probabilities`, or a signal's name.
         seed: of the controls.
@@ -115,17 +123,22 @@ def audit_signals(
         >>> sorted(c.id for c in report.controls if c.status == "not run")
         ['adaptive', 'blind-baseline']
     """
-    chosen = tuple(signal_attacks() if attacks is None else attacks)
-    scores = score_signals(observations, chosen, seed=seed) if scores is None else scores
     who, subject = observations.membership, observations.primary
+    chosen = with_recommended(signal_attacks(), who) if attacks is None else tuple(attacks)
+    scores = score_signals(observations, chosen, seed=seed) if scores is None else scores
     ran = {m: s for m, s in scores.items() if isinstance(s, Scores)}
     able = [a for a in chosen if repr(a) in ran]
-    best = strongest_on(observations, able, seed=seed) or next(iter(ran))
+    found = strongest_on(observations, able, seed=seed)
+    best, why = (found, CHOSEN_ON_REFERENCES) if found else fallback(list(ran), who)
+    attack = next(a for a in able if repr(a) == best)
     rows: list[Measurement] = []
-    for attack in chosen:
+    for tried in chosen:
         rows += leak_rows(
-            scores[repr(attack)], who, subject=subject, method=repr(attack), threat=attack.threat
+            scores[repr(tried)], who, subject=subject, method=repr(tried), threat=tried.threat
         )
+    rows += consequence_rows(
+        ran[best], observations, attack, subject=subject, threat=attack.threat, seed=seed
+    )
     named = {"subject": subject, "method": best}
     series: tuple[Series, ...] = (
         roc_series(ran[best], who, **named),
@@ -147,7 +160,12 @@ def audit_signals(
             },
             context=hardware(),
         ),
-        facts={**_facts(observations, best, seed), "kept": kept, **about},
+        facts={
+            **_facts(observations, best, seed),
+            "chosen_on": {subject: why},
+            "kept": kept,
+            **about,
+        },
     )
 
 

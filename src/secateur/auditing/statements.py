@@ -24,6 +24,8 @@ LIMITS = (
     "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
     "this pool of records, not a statement about one person.",
     "Averages hide individuals: some records may be fully exposed where the mean is low.",
-    "The TPR's threshold is chosen on the evaluated data; balanced accuracy uses thresholds from"
-    " references.",
+    "The TPR's threshold is chosen on the evaluated data; balanced accuracy and precision use "
+    "thresholds from references.",
+    "A lower bound on epsilon refutes claims of differential privacy; it supports none. An "
+    "estimate of epsilon is no bound.",
 )

@@ -28,7 +28,7 @@ PATH = click.Path(path_type=Path)
     "--attack",
     "attacks",
     multiple=True,
-    help="An attack of `secateur methods`; may be repeated. Default: all that need signals alone.",
+    help="An attack of `secateur methods`; may be repeated. Default: LiRA, RMIA and thresholds.",
 )
 @click.option(
     "--rows",
@@ -82,6 +82,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     from dataclasses import replace
 
     from secateur import store
+    from secateur.auditing.choices import with_recommended
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
     from secateur.cli.checks import refuse_outputs
     from secateur.types import Scores
@@ -92,6 +93,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     refuse_outputs(out, html, scores, inputs=inputs)
     parts = _parts(target, references, rows, kind)
     seen = _observed(parts, chosen)
+    chosen = chosen if attacks else with_recommended(chosen, seen.membership)
     found = score_signals(seen, chosen, seed=seed)
     kept = next(iter(parts[0][0].arrays))
     about = {

@@ -24,7 +24,8 @@ __all__ = ["command"]
     "--attack",
     "attacks",
     multiple=True,
-    help="An attack of `secateur methods`; may be repeated. Default: all.",
+    help="An attack of `secateur methods`; may be repeated. "
+    "Default: LiRA, RMIA, thresholds and a neural attack.",
 )
 @click.option(
     "--queries",

@@ -23,6 +23,7 @@ VERBS = {
     "prune": "Prune every model of a fleet in the same way.",
     "audit": "Attack fleets of one membership and write a report.",
     "attack": "Attack saved logits or signals of models that somebody else trained.",
+    "power": "Say before anything is trained what an audit of a given size can find.",
     "report": "Show a report as a table, or write it as one HTML page.",
     "methods": "List methods with threat model, parameters and reference.",
     "clean": "Keep of a fleet's references their signals alone.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.data.coins import by_unit_inside
 from secateur.errors import DataError, InputError
 from secateur.types import (
     ATTACK,
@@ -44,8 +45,8 @@ def draw(
         references: number of the attacker's models, 0 or at least 2; each unit of the audit pool is
             in exactly round(share * references) of them, at least 1 and at most all but one, drawn
             without looking at the targets. At a share of one half they come in pairs, of a random
-            half and the other half, so that any even number of them is balanced, and a draw with
-            more references begins with those of a smaller one.
+            half and the other half, so that any even number of them is balanced (an odd one up to
+            one model), and a draw with more references begins with those of a smaller one.
         seed: of the draw.
         share: probability of a unit being a member, in (0, 1).
         pools: records per pool, among `audit`, `population`, `utility`, `attack`; default half of
@@ -76,7 +77,9 @@ def draw(
     filled = _fill(records.units, sizes, rng, held=held)
     units, where = np.unique(records.units[filled[AUDIT]], return_inverse=True)
     inside = np.zeros((targets + references, len(records)), dtype=np.bool_)
-    by_unit = _by_unit(len(units), targets=targets, references=references, share=share, seed=seed)
+    by_unit = by_unit_inside(
+        len(units), targets=targets, references=references, share=share, seed=seed
+    )
     inside[:, filled[AUDIT]] = by_unit[:, where]
     target: Role = "target"
     reference: Role = "reference"
@@ -154,49 +157,6 @@ def _left(size: int, held: int) -> int:
             f"{size}; make the pool larger, or plant fewer canaries"
         )
     return size - held
-
-
-def _by_unit(
-    units: int, *, targets: int, references: int, share: float, seed: int
-) -> NDArray[np.bool_]:
-    """Return bool[models, units]: targets by coins, then references, balanced."""
-    if units < 2:
-        raise InputError(f"the audit pool holds {units} units; at least 2 are needed")
-    coins = np.random.default_rng(derive_seed(seed, "targets"))
-    thrown = coins.random((targets, units)) < share
-    balanced = _balanced(references, units, share, derive_seed(seed, "references"))
-    by_unit = np.concatenate([thrown, balanced])
-    _repair(by_unit, coins)
-    return by_unit
-
-
-def _balanced(models: int, units: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Return bool[models, units] with exactly the same number of models inside for every unit."""
-    if share != 0.5 or models < 2:
-        return _by_rank(models, units, share, np.random.default_rng(derive_seed(seed, "ranks")))
-    paired = models - models % 2 - 2 * (models % 2)  # an odd number ends with three by rank
-    halves = [
-        np.random.default_rng(derive_seed(seed, "pair", pair)).permutation(units) < units // 2
-        for pair in range(paired // 2)
-    ]
-    pairs = [row for half in halves for row in (half, ~half)]
-    rest = _by_rank(models - paired, units, share, np.random.default_rng(derive_seed(seed, "odd")))
-    return np.concatenate([np.array(pairs, dtype=np.bool_).reshape(-1, units), rest])
-
-
-def _by_rank(models: int, units: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    if models == 0:
-        return np.zeros((0, units), dtype=np.bool_)
-    inside = min(models - 1, max(1, round(share * models)))
-    balanced: NDArray[np.bool_] = rng.random((models, units)).argsort(axis=0) < inside
-    return balanced
-
-
-def _repair(inside: NDArray[np.bool_], rng: np.random.Generator) -> None:
-    """Give a model with no members, or no non-members, one of them (tiny pools only)."""
-    for row in inside:
-        if row.all() or not row.any():
-            row[rng.integers(len(row))] ^= True
 
 
 def given(records: Records, *, members: IntArray, non_members: IntArray) -> Membership:

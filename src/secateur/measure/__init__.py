@@ -19,8 +19,14 @@ from secateur.measure.controls import (
     training_size_control,
 )
 from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
-from secateur.measure.exposure import MostExposed, most_exposed
-from secateur.measure.gaussian import epsilon_estimate, gdp_delta, gdp_epsilon, gdp_mu
+from secateur.measure.exposure import FEWEST_MODELS, MostExposed, most_exposed
+from secateur.measure.gaussian import (
+    epsilon_estimate,
+    epsilon_name,
+    gdp_delta,
+    gdp_epsilon,
+    gdp_mu,
+)
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
 from secateur.measure.information import (
     LEAST_GAIN,
@@ -54,12 +60,18 @@ from secateur.measure.power import (
     AuditSize,
     auc_half_width,
     auc_sd,
+    between_sd_of,
     detectable_difference,
     resolvable_fpr,
     targets_needed,
     tpr_half_width,
 )
-from secateur.measure.precision import PRIORS, positive_predictive_value, precision_of
+from secateur.measure.precision import (
+    PRIORS,
+    positive_predictive_value,
+    precision_name,
+    precision_of,
+)
 from secateur.measure.roc import (
     Roc,
     auc_value,
@@ -83,6 +95,7 @@ from secateur.measure.utility import gap_attack, over_targets, size_rows
 from secateur.measure.weighted import Ranked, rank
 
 __all__ = [
+    "FEWEST_MODELS",
     "LEAST_GAIN",
     "PRIORS",
     "AuditSize",
@@ -103,6 +116,7 @@ __all__ = [
     "best_balanced_accuracy",
     "best_gain",
     "best_guesses",
+    "between_sd_of",
     "blind_baseline",
     "by_group",
     "clopper_pearson",
@@ -115,6 +129,7 @@ __all__ = [
     "epsilon_from_guesses",
     "epsilon_from_guesses_fdp",
     "epsilon_from_rates",
+    "epsilon_name",
     "epsilon_over_runs",
     "found_at_fpr",
     "fpr_name",
@@ -138,6 +153,7 @@ __all__ = [
     "per_target",
     "planted_control",
     "positive_predictive_value",
+    "precision_name",
     "precision_of",
     "rank",
     "rank_agreement",

@@ -10,11 +10,13 @@ from scipy.optimize import brentq
 
 from secateur.errors import InputError, MethodError
 from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr
+from secateur.types import Measurement
 
 __all__ = [
     "AuditSize",
     "auc_half_width",
     "auc_sd",
+    "between_sd_of",
     "detectable_difference",
     "resolvable_fpr",
     "targets_needed",
@@ -61,6 +63,46 @@ def auc_sd(auc: float, members: int, non_members: int) -> float:
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (members - 1) * (q1 - auc**2) + (non_members - 1) * (q2 - auc**2)
     return float(np.sqrt(spread / (members * non_members)))
+
+
+def between_sd_of(row: Measurement) -> float:
+    """Return how far the targets' true AUCs spread, read off an AUC's t interval over targets.
+
+    The half-width times sqrt(targets) / t is the deviation of the measured AUCs; what their records
+    alone make of it (`auc_sd`) is subtracted. 0 where the records explain all of it. Few targets
+    say little: the estimate itself varies by about 1 / sqrt(2 (targets - 1)) of its size.
+
+    Raises:
+        InputError: the row is no AUC with a t interval over targets.
+
+    Example:
+        >>> row = Measurement(subject="dense", risk="membership", method="m", metric="auc",
+        ...     value=0.6, low=0.58, high=0.62, interval="t over targets",
+        ...     counts={"targets": 8, "members": 500, "non_members": 500})
+        >>> round(between_sd_of(row), 4)
+        0.016
+    """
+    counts = row.counts
+    known = {"targets", "members", "non_members"} <= set(counts)
+    if (
+        row.metric != "auc"
+        or row.versus
+        or not known
+        or row.interval != "t over targets"
+        or row.value is None
+        or row.low is None
+        or row.high is None
+    ):
+        raise InputError(
+            f"the spread of targets is read off an AUC with a t interval over 8 or more targets; "
+            f"this row is {row.metric!r} with the interval {row.interval!r} over "
+            f"{counts.get('targets', 0):g} targets; audit more targets, or say the spread"
+        )
+    targets = int(counts["targets"])
+    half = max(row.value - row.low, row.high - row.value)  # an end may be clipped at 0 or 1
+    seen = half * np.sqrt(targets) / stats.t.ppf(0.5 + row.confidence / 2, targets - 1)
+    records = auc_sd(row.value, round(counts["members"]), round(counts["non_members"]))
+    return float(np.sqrt(max(0.0, seen**2 - records**2)))
 
 
 def _target_sd(size: AuditSize, auc: float) -> float:

@@ -11,8 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from secateur.errors import MissingExtraError
 from secateur.report.charts import charts
 from secateur.report.lookup import label, subjects
-from secateur.report.table import GROUP_HEADERS, HEADERS, attack_table, group_table, main_table
-from secateur.report.words import answer
+from secateur.report.table import (
+    CONSEQUENCE_HEADERS,
+    GROUP_HEADERS,
+    HEADERS,
+    attack_table,
+    chosen_words,
+    consequence_table,
+    group_table,
+    main_table,
+)
+from secateur.report.words import amounts, answer
 from secateur.types import Report
 
 __all__ = ["render"]
@@ -27,6 +36,28 @@ GLOSSARY = (
     ("AUC", "probability that a member gets a higher score than a non-member; 0.5 is a coin"),
     ("TPR at an FPR", "share of members found when that share of non-members is falsely accused"),
     ("balanced accuracy", "mean of the shares of members and non-members that are called right"),
+    ("false alarms", "share of non-members called members, at the threshold chosen on references"),
+    (
+        "precision at a prior",
+        "share of members among those called members, if that share of all asked about are members",
+    ),
+    (
+        "epsilon, lower bound",
+        "a smaller epsilon of differential privacy is refuted by how many guesses were right; "
+        "needs members drawn by coins",
+    ),
+    (
+        "epsilon, estimate",
+        "the epsilon of a Gaussian mechanism with this AUC; no bound, neither from below nor above",
+    ),
+    (
+        "information",
+        "Jensen-Shannon divergence between members' and non-members' scores, biased downward",
+    ),
+    (
+        "reachable accuracy",
+        "balanced accuracy of the best decision on the scores, fitted on other records",
+    ),
     ("adaptive", "an attacker whose references are pruned exactly as the target is"),
     ("naive", "an attacker with dense references against a pruned target; flatters pruning"),
     ("insider", "an attacker who knows half of the members and non-members"),
@@ -76,6 +107,10 @@ def render(report: Report) -> str:
         quiet=[c for c in report.controls if c.status != "raised"],
         main=main_table(report),
         attacks=attack_table(report),
+        chosen=chosen_words(report),
+        amounts=amounts(report),
+        consequences=consequence_table(report),
+        consequence_headers=CONSEQUENCE_HEADERS,
         groups=group_table(report),
         group_headers=GROUP_HEADERS,
         charts=found,

@@ -8,6 +8,8 @@ from secateur.types import Measurement, Report, Series
 
 __all__ = [
     "best_rows",
+    "chosen_on",
+    "consequences",
     "find",
     "label",
     "series_of",
@@ -16,6 +18,8 @@ __all__ = [
     "subjects",
     "tpr_row",
 ]
+
+PRIORS = {"1%": 1, "10%": 0, "50%": 0}  # and to how many digits a per cent of each is shown
 
 
 def subjects(report: Report) -> list[str]:
@@ -94,6 +98,38 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
         "auc": find(report, subject, "auc", method=method),
         "balanced": find(report, subject, "balanced accuracy", method=method),
         "tpr": tpr_row(report, subject, method),
+    }
+
+
+def chosen_on(report: Report, subject: str) -> str:
+    """Return on what a subject's attack was chosen: `references` unless the report says else."""
+    return str(dict(report.facts.get("chosen_on", {})).get(subject, "references"))
+
+
+def consequences(report: Report, subject: str) -> dict[str, Measurement | None]:
+    """Return what the strongest attack's scores amount to, for one subject.
+
+    Keys: `fpr`, `precision 1%` and so on, `bound`, `estimate`, `divergence`, `accuracy`, `exposed`;
+    None where the report has no such row.
+    """
+    method = strongest(report, subject)
+    own = [r for r in report.rows if r.subject == subject and r.method == method and not r.versus]
+    own = [r for r in own if r.group == "all" and r.threat != "naive"]
+
+    def first(start: str, end: str = "") -> Measurement | None:
+        fits = (r for r in own if r.metric.startswith(start) and r.metric.endswith(end))
+        return next(fits, None)
+
+    priors = {f"precision {prior}": first(f"precision at {prior}") for prior in PRIORS}
+    bounds = [r for r in own if r.metric.startswith("epsilon at") and "fit" not in r.metric]
+    return {
+        "fpr": first("false-positive rate"),
+        **priors,
+        "bound": bounds[0] if bounds else None,
+        "estimate": first("epsilon at", "gdp fit"),
+        "divergence": first("jensen-shannon"),
+        "accuracy": first("reachable accuracy"),
+        "exposed": first("balanced accuracy of the"),
     }
 
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from secateur.report.lookup import best_rows, find, label, short, strongest, subjects
+from secateur.report.lookup import (
+    PRIORS,
+    best_rows,
+    chosen_on,
+    consequences,
+    find,
+    label,
+    short,
+    strongest,
+    subjects,
+)
 from secateur.types import Measurement, Report
 
-__all__ = ["attack_table", "cell", "group_table", "main_table", "render_text"]
+__all__ = [
+    "attack_table",
+    "cell",
+    "chosen_words",
+    "consequence_table",
+    "group_table",
+    "main_table",
+    "render_text",
+]
 
 HEADERS = (
     "model",
@@ -41,6 +60,8 @@ def cell(row: Measurement | None, *, percent: bool = False, digits: int = 3) -> 
     text = f"{scale * row.value:.{digits}f}"
     if row.low is not None and row.high is not None:
         text += f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
+    elif row.low is not None:
+        text = f"at least {text}"
     return text
 
 
@@ -62,6 +83,43 @@ def main_table(report: Report) -> list[dict[str, str]]:
             f"{cell(tpr, percent=True, digits=1)} at {at}" if tpr is not None else "-",
         )
         found.append(dict(zip(HEADERS, values, strict=True)))
+    return found
+
+
+CONSEQUENCE_HEADERS = (
+    "model",
+    "false alarms %",
+    *(f"precision %, prior {prior}" for prior in PRIORS),
+    "epsilon, lower bound",
+    "epsilon, estimate",
+    "information, nats",
+    "reachable acc. %",
+)
+
+
+def consequence_table(report: Report) -> list[dict[str, str]]:
+    """Return one row per model family: what its strongest attack amounts to.
+
+    Keys are `CONSEQUENCE_HEADERS`. Empty where a report has no such rows, as older ones.
+    """
+    found = []
+    for subject in subjects(report):
+        rows = consequences(report, subject)
+        if not any(rows.values()):
+            continue
+        values = (
+            label(report, subject),
+            cell(rows["fpr"], percent=True, digits=0),
+            *(
+                cell(rows[f"precision {prior}"], percent=True, digits=digits)
+                for prior, digits in PRIORS.items()
+            ),
+            cell(rows["bound"], digits=2),
+            cell(rows["estimate"], digits=1),
+            cell(rows["divergence"]),
+            cell(rows["accuracy"], percent=True, digits=0),
+        )
+        found.append(dict(zip(CONSEQUENCE_HEADERS, values, strict=True)))
     return found
 
 
@@ -142,16 +200,20 @@ def render_text(report: Report, width: int = 150) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
     console.print(table)
+    amounts = consequence_table(report)
+    if amounts:
+        title = "What the strongest attack amounts to"
+        console.print(_plain_table(title, CONSEQUENCE_HEADERS, amounts, width=width))
     by_group = group_table(report)
     if by_group:
-        console.print(_group_text(by_group))
+        console.print(_plain_table("By group", GROUP_HEADERS[:-1], by_group, width=width, left=2))
     models = dict(report.facts.get("models", {}))
     console.print(
         f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
         f"more; "
         f"{models.get('references', '?')} references "
         f"{'as they were given' if 'kept' in report.facts else 'through the identical pipeline'}; "
-        "the strongest attack is chosen on references. AUC 0.5 = a coin.",
+        f"{chosen_words(report)}. AUC 0.5 = a coin.",
         markup=False,
         highlight=False,
     )
@@ -171,11 +233,34 @@ def render_text(report: Report, width: int = 150) -> str:
     return buffer.getvalue().rstrip()
 
 
-def _group_text(lines: list[dict[str, str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="By group", title_justify="left")
-    shown = GROUP_HEADERS[:-1]
-    for i, header in enumerate(shown):
-        table.add_column(header, justify="left" if i < 2 else "right", overflow="fold")
+CHOICES = {
+    "number of references": "with so few references the attack is the one recommended for their "
+    "number, not chosen",
+    "order": "the attack is the first that was asked for and ran, since it could not be chosen on "
+    "references",
+}
+
+
+def chosen_words(report: Report) -> str:
+    """Say on what the strongest attack was chosen."""
+    reasons = [chosen_on(report, s) for s in subjects(report)]
+    told = [CHOICES[r] for r in reasons if r in CHOICES]
+    return told[0] if told else "the strongest attack is chosen on references"
+
+
+def _plain_table(
+    title: str, headers: Sequence[str], lines: list[dict[str, str]], *, width: int, left: int = 1
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    widest = [max(map(len, (*h.split(), *(line[h] for line in lines)))) for h in headers]
+    fits = sum(widest) + 3 * len(headers) < width  # then headers are folded, not values
+    for i, header in enumerate(headers):
+        table.add_column(
+            header,
+            justify="left" if i < left else "right",
+            overflow="fold",
+            width=widest[i] if fits else None,
+        )
     for line in lines:
-        table.add_row(*(line[h].replace("[", "\\[") for h in shown))
+        table.add_row(*(line[h].replace("[", "\\[") for h in headers))
     return table

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from secateur.report.lookup import best_rows, find, label, short, strongest, subjects
+from secateur.report.lookup import (
+    best_rows,
+    consequences,
+    find,
+    label,
+    short,
+    strongest,
+    subjects,
+)
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["answer", "compare"]
+__all__ = ["amounts", "answer", "compare"]
 
 
 def compare(row: Measurement) -> str:
@@ -49,6 +57,92 @@ def answer(report: Report) -> list[str]:
         "exposed. An audit is a lower bound on leakage, not a guarantee."
     )
     return found
+
+
+def amounts(report: Report) -> list[str]:
+    """Return what the baseline's strongest attack amounts to, one sentence or two each."""
+    names = subjects(report)
+    if not names:
+        return []
+    baseline = str(report.facts.get("baseline", names[0]))
+    rows = consequences(report, baseline)
+    name = label(report, baseline)
+    found = [_whom_to_believe(rows, name), _epsilon(rows), _information(rows)]
+    exposed = rows["exposed"]
+    if exposed is not None and exposed.value is not None:
+        found.append(
+            f"Exposure: the {exposed.counts['records']:g} records that looked most exposed on one "
+            f"half of the models are called right in {cell(exposed, percent=True, digits=1)} % of "
+            "the other half (balanced)."
+        )
+    return [text for text in found if text]
+
+
+def _whom_to_believe(rows: dict[str, Measurement | None], name: str) -> str:
+    fpr, rare, even = rows["fpr"], rows["precision 1%"], rows["precision 50%"]
+    if fpr is None or rare is None or even is None:
+        return ""
+    if fpr.value is None:
+        return f"Whom to believe: not measured, since {_first(fpr.why)}."
+    text = (
+        f"Whom to believe: against a {name} model, at the threshold that was best on references, "
+        f"the attacker accuses {cell(fpr, percent=True, digits=0)} % of the non-members falsely"
+    )
+    if rare.value is None or even.value is None:
+        return (
+            f"{text}. How many of those whom he names are members is {rare.status}: "
+            f"{_first(rare.why)}."
+        )
+    return (
+        f"{text}. If one in a hundred of those whom he asks about is a member, "
+        f"{cell(rare, percent=True, digits=1)} % of those whom he names are members; if every "
+        f"second is one, {cell(even, percent=True, digits=0)} %."
+    )
+
+
+def _first(reason: str) -> str:
+    """Return what was wrong, without the values seen and how to mend it."""
+    return reason.partition(";")[0]
+
+
+def _epsilon(rows: dict[str, Measurement | None]) -> str:
+    bound, estimate = rows["bound"], rows["estimate"]
+    if bound is None:
+        return ""
+    if bound.value is None:
+        text = f"Epsilon: no lower bound is given, since {_first(bound.why)}"
+    elif bound.value == 0:
+        text = "Epsilon: these guesses show no lower bound above 0"
+    else:
+        text = (
+            f"Epsilon: whoever claims differential privacy for this training cannot claim an "
+            f"epsilon below {bound.value:.2f} (delta {bound.counts['delta']:g}, "
+            f"{100 * bound.confidence:g} % confidence): "
+            f"{bound.counts['correct']:g} of {bound.counts['guesses']:g} guesses were right. That "
+            "is a lower bound; the true one may be much larger, or infinite"
+        )
+    if estimate is None or estimate.value is None:
+        return f"{text}."
+    text += (
+        ". An estimate, not a bound, from a Gaussian curve fitted to the AUC: "
+        f"{cell(estimate, digits=1)}."
+    )
+    if bound.value is not None and bound.value > estimate.value:
+        text += " It lies below the bound: some records leak more than such a curve says."
+    return text
+
+
+def _information(rows: dict[str, Measurement | None]) -> str:
+    divergence, accuracy = rows["divergence"], rows["accuracy"]
+    if divergence is None:
+        return ""
+    if divergence.value is None or accuracy is None:
+        return f"Information: not measured, since {_first(divergence.why)}."
+    return (
+        f"Information: the scores say {cell(divergence)} nats about who was a member, of the 0.693 "
+        "that there are to know; the best decision on them is right of "
+        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin)."
+    )
 
 
 def _attacker(report: Report, subject: str) -> str:

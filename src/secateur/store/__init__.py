@@ -38,12 +38,13 @@ from secateur.store.fleets import (
     FleetPlan,
     begun_engine,
     create_fleet,
-    has_model,
+    found_model,
     model_path,
     read_fleet_plan,
     remove_unstarted_fleet,
 )
 from secateur.store.layouts import read_signals
+from secateur.store.locks import only_run_in
 from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
@@ -57,11 +58,12 @@ __all__ = [
     "create_fleet",
     "finish_fleet",
     "fleet_digest",
+    "found_model",
     "give_model",
-    "has_model",
     "model_path",
     "note_choice",
     "note_cost",
+    "only_run_in",
     "open_fleet",
     "read_artifact",
     "read_document",

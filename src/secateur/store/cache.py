@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
-from secateur.errors import StoreError
+from secateur.store.files import write_bytes
 from secateur.store.fleets import checked_artifact, model_path
 
 __all__ = ["give_model", "take_model"]
 
 
-def take_model(cache: str | Path, path: str | Path, key_digest: str, *, whole: bool) -> bool:
+def take_model(cache: str | Path, path: str | Path, key_digest: str) -> bool:
     """Put a model that another run made into a fleet's folder.
 
     Args:
         cache: the folder of shared models.
         path: the fleet's folder.
         key_digest: the provenance digest that the fleet wants.
-        whole: only with its weights.
 
     Returns:
         Whether it was there.
@@ -32,15 +29,13 @@ def take_model(cache: str | Path, path: str | Path, key_digest: str, *, whole: b
     shared = model_path(cache, key_digest)
     if not shared.exists():
         return False
-    artifact = checked_artifact(shared, key_digest, None)
-    if whole and artifact.kept is not None:
-        return False
+    checked_artifact(shared, key_digest, None)
     _link(shared, model_path(path, key_digest))
     return True
 
 
 def give_model(cache: str | Path, path: str | Path, key_digest: str) -> None:
-    """Let other runs find a fleet's model; one that is there already stays.
+    """Let other runs find a fleet's model, whole as it is; one that is there already stays.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -59,13 +54,4 @@ def _link(source: Path, place: Path) -> None:
         return
     except OSError:  # another disk, or one without links
         pass
-    try:
-        with tempfile.TemporaryDirectory(dir=place.parent) as apart:
-            copy = Path(apart) / place.name
-            shutil.copyfile(source, copy)
-            copy.replace(place)
-    except OSError as error:
-        raise StoreError(
-            f"cannot share {place} ({error.strerror or error}); choose a folder for shared models "
-            "that can be written"
-        ) from error
+    write_bytes(place, source.read_bytes())

@@ -28,7 +28,7 @@ __all__ = [
     "checked_artifact",
     "checked_membership",
     "create_fleet",
-    "has_model",
+    "found_model",
     "model_path",
     "read_fleet_plan",
     "read_manifest",
@@ -276,17 +276,14 @@ def model_path(path: str | Path, key_digest: str) -> Path:
     return FleetFolder(Path(path)).model(key_digest)
 
 
-def has_model(path: str | Path, key_digest: str) -> bool:
-    """Tell whether a model is finished, by reading it.
+def found_model(path: str | Path, key_digest: str) -> Artifact | None:
+    """Return a model that is finished; None where it is not there.
 
     Raises:
         StoreError: its file is there but truncated, altered, or of another model.
     """
     file = model_path(path, key_digest)
-    if not file.exists():
-        return False
-    checked_artifact(file, key_digest, None)
-    return True
+    return checked_artifact(file, key_digest, None) if file.exists() else None
 
 
 def checked_artifact(file: Path, key_digest: str, digest: str | None) -> Artifact:

@@ -73,7 +73,8 @@ def write_artifact(path: str | Path, artifact: Artifact) -> None:
     }
     if artifact.kept is not None:
         parts[_SIGNALS] = artifact.kept.signals
-        head["kept"] = {"queries": artifact.kept.queries, "model": artifact.kept.model}
+        kept = artifact.kept
+        head["kept"] = {"probe": kept.probe, "queries": kept.queries, "model": kept.model}
     arrays = {
         f"{part}/{name}": _storable(path, f"{part}/{name}", array)
         for part, named in parts.items()
@@ -156,6 +157,11 @@ def _artifact(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ar
         provenance=Provenance(key=dict(head["provenance"])),
         kept=None
         if kept is None
-        else Kept(signals=signals, queries=str(kept["queries"]), model=str(kept["model"])),
+        else Kept(
+            signals=signals,
+            probe=str(kept["probe"]),
+            queries=str(kept["queries"]),
+            model=str(kept["model"]),
+        ),
         **parts,
     )

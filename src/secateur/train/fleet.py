@@ -14,11 +14,12 @@ from secateur.errors import (
 )
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
-from secateur.train.make import absent_of, make
+from secateur.train.make import make
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import Recipe, Transform
+from secateur.train.shards import absent_of
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         progress: called after each model.
         name: the new fleet's name; by default the transform's class name in lower case.
         limit: as in `train_fleet`. Of a fleet opened with `partial`, the models that are there are
-            made, and the result is as partial.
+            made (of stacks those that are there as a whole), and the result is as partial.
         keep: as in `train_fleet`.
         cache: as in `train_fleet`.
 

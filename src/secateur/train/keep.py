@@ -86,6 +86,14 @@ class Keep:
     probe: Probe
     queries: Queries = field(default_factory=Queries)
 
+    def kept_by(self, artifact: Artifact) -> bool:
+        """Tell whether a model without weights holds these signals, asked for in this way."""
+        kept = artifact.kept
+        return kept is not None and (kept.probe, kept.queries) == (
+            repr(self.probe),
+            repr(self.queries),
+        )
+
 
 def _probed(
     module: nn.Module, records: Records, probe: Probe, queries: Queries
@@ -115,7 +123,12 @@ def thinned(artifact: Artifact, build: Builder, records: Records, keep: Keep) ->
         keep: which signals.
     """
     signals = _probed(rebuild(artifact, build), records, keep.probe, keep.queries)
-    kept = Kept(signals=signals, queries=repr(keep.queries), model=artifact.digest)
+    kept = Kept(
+        signals=signals,
+        probe=repr(keep.probe),
+        queries=repr(keep.queries),
+        model=artifact.digest,
+    )
     return replace(artifact, tensors={}, masks={}, kept=kept)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from secateur.errors import DivergedError, MethodError, NotFiniteError
 from secateur.models import channels_last, takes_channels_last
+from secateur.train.batches import TrainData, batches
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
 from secateur.train.statistics import FreshStatistics
-from secateur.types import Records, derive_seed
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,48 +25,16 @@ if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
     from secateur.train.optimisers import Steps
     from secateur.train.recipe import Phase, Recipe
-    from secateur.types import IntArray
 
 __all__ = [
-    "TrainData",
     "Trained",
-    "batches",
     "check_streams",
     "diverged",
     "learning_rate",
     "run_phases",
-    "steps_of",
 ]
 
 AfterEpoch = Callable[[nn.Module, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainData:
-    """The records that one model may read: inputs and labels on the model's device, and their
-    indices.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    indices: Tensor
-
-    @classmethod
-    def of(cls, records: Records, indices: IntArray, device: torch.device) -> TrainData:
-        """Gather exactly these records."""
-        where = torch.from_numpy(np.array(indices, dtype=np.int64))
-        return cls(
-            inputs=torch.from_numpy(np.array(records.gather(indices))).to(device),
-            labels=torch.from_numpy(np.array(records.labels[indices])).to(device),
-            indices=where.to(device),
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, rows: Tensor, streams: Mapping[str, Batch]) -> Batch:
-        """Return the mini-batch of these rows."""
-        return Batch(self.inputs[rows], self.labels[rows], self.indices[rows], streams)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,30 +46,9 @@ class Trained:
     left: Left
 
 
-def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Yield the rows of one epoch in a fresh order; a last batch of one joins the one before."""
-    order = torch.from_numpy(rng.permutation(n))
-    starts = list(range(0, n, size))
-    if len(starts) > 1 and n - starts[-1] == 1:
-        starts.pop()
-    for i, start in enumerate(starts):
-        yield order[start : starts[i + 1] if i + 1 < len(starts) else n]
-
-
 def learning_rate(base: float, schedule: str, progress: float) -> float:
     """Return the rate after this share of a phase."""
     return base * 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else base
-
-
-def steps_of(n: int, size: int) -> int:
-    """Return the number of batches in an epoch over n records.
-
-    Example:
-        >>> steps_of(64, 32), steps_of(65, 32), steps_of(66, 32)
-        (2, 2, 3)
-    """
-    steps = -(-n // size)
-    return steps - 1 if steps > 1 and n % size == 1 else steps
 
 
 def check_streams(phase: Phase, sizes: Mapping[str, int]) -> None:

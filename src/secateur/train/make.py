@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -18,59 +17,21 @@ from secateur.errors import (
     MethodError,
     SecateurError,
 )
-from secateur.train.engines import Ray, Stacked
+from secateur.train.engines import Ray
 from secateur.train.engines.auto import Choice
-from secateur.train.engines.cut import cut
-from secateur.train.loop import steps_of
+from secateur.train.keep import thinned
 from secateur.train.model import Job, own_training, rehearse
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import spelled
 from secateur.train.shard import Shard, make_shard
-from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
+from secateur.train.shards import absent_of, shards_of
+from secateur.types import Artifact, Fleet, Membership, Records
 
 if TYPE_CHECKING:
     from secateur.parallel import TaskResult
 
-__all__ = ["absent_of", "make", "shards_of"]
-
-
-def absent_of(fleet: Fleet | None) -> tuple[int, ...]:
-    """Return the models of a partly made fleet that are not there."""
-    missing = getattr(fleet.artifacts, "missing", None) if fleet is not None else None
-    return tuple(missing()) if missing else ()
-
-
-def _jobs(
-    plan: Plan, records: Records, membership: Membership, parent: Fleet | None, seed: int
-) -> list[Job]:
-    stored = None if parent is None else getattr(parent.artifacts, "path", None)
-    jobs = []
-    for model in range(len(membership)):
-        model_seed = derive_seed(seed, "model", model)
-        key = plan.key(records, membership, model, model_seed)
-        start: Artifact | Path | None = None
-        if parent is not None and plan.needs_parent:
-            start = stored(model) if stored else parent.artifacts[model]
-            key["parent"] = _key_digest(parent, model)
-        jobs.append(
-            Job(
-                recipe=plan.recipe,
-                transform=plan.transform,
-                model=model,
-                seed=model_seed,
-                key=key,
-                parent=start,
-                snapshots=plan.snapshots,
-                keep=plan.keep if membership.roles[model] == "reference" else None,
-            )
-        )
-    return jobs
-
-
-def _key_digest(fleet: Fleet, model: int) -> str:
-    stored = getattr(fleet.artifacts, "key_digest", None)
-    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
+__all__ = ["make"]
 
 
 def make(
@@ -106,12 +67,19 @@ def make(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
-    choice = place.resolved(plan, records, membership)
+    absent = set(absent_of(parent)) if plan.needs_parent else set()
+    choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.folder is not None:
-        absent = set(absent_of(parent)) if plan.needs_parent else set()
-        return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
+        if all(absent & {job.model for job in shard.jobs} for shard in shards):
+            raise InputError(
+                f"{len(absent)} of {len(membership)} models to begin with are not there, and every "
+                "stack would need one of them; use engine='processes' (--engine "
+                "processes), or make the missing ones first"
+            )
+        with store.only_run_in(place.folder):
+            return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
     models = len(membership)
     made: dict[int, tuple[Artifact | str, float]] = {}
 
@@ -135,68 +103,35 @@ def make(
     )
 
 
-def shards_of(
-    plan: Plan,
-    records: Records,
-    membership: Membership,
-    parent: Fleet | None,
-    *,
-    seed: int,
-    engine: AnyEngine,
-) -> list[Shard]:
-    """Return what an engine would make for this plan, cut as it cuts it."""
-    return _shards(_jobs(plan, records, membership, parent, seed), membership, engine)
-
-
-def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> list[Shard]:
-    """Cut the jobs; those of a stack get its models into their keys."""
-    stack = engine.stack if isinstance(engine, Ray) else engine
-    if not isinstance(stack, Stacked):
-        return [Shard(jobs=(job,)) for job in jobs]
-    recipe = jobs[0].recipe
-    _refuse_unstackable(jobs[0])
-    steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
-    shards = []
-    for models in cut(steps, stack.models):
-        mates = [Provenance(key=jobs[i].key).digest for i in models]
-        together = hashlib.sha256("".join(mates).encode()).hexdigest()
-        own = [
-            replace(
-                jobs[i],
-                key={**jobs[i].key, "route": f"{stack.route}, place {place} of stack {together}"},
-            )
-            for place, i in enumerate(models)
-        ]
-        shards.append(Shard(jobs=tuple(own), stack=stack))
-    return shards
-
-
-def _refuse_unstackable(job: Job) -> None:
-    if own_training(job.recipe, job.transform) is not None:
-        raise MethodError(
-            "training code of your own cannot be stacked; use engine='processes' or 'serial'"
-        )
-    phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
-    for phase in phases:
-        optimiser = phase.optimiser or job.recipe.optimiser
-        if not getattr(optimiser, "elementwise", False):
-            raise MethodError(
-                f"{optimiser!r} does not say that it changes each weight by itself "
-                "(`elementwise`), so models cannot be stacked; train them with engine='processes'"
-            )
-
-
 def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
     """Return a shard whose worker writes its models."""
     jobs = (replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs)
     return replace(shard, jobs=tuple(jobs))
 
 
-def _taken(place: Place, key: str, job: Job) -> bool:
-    """Take a model that another run made, where there is one."""
-    if place.cache is None or place.folder is None:
+def _is_there(place: Place, key: str, job: Job, records: Records) -> bool:
+    """Tell whether a model is in the folder, or was made by another run, as it is to be kept.
+
+    Raises:
+        InputError: of the model in the folder other things were kept than are asked for.
+    """
+    assert place.folder is not None  # the caller looked
+    found = store.found_model(place.folder, key)
+    if found is None and place.cache and store.take_model(place.cache, place.folder, key):
+        found = store.found_model(place.folder, key)
+    if found is None:
         return False
-    return store.take_model(place.cache, place.folder, key, whole=job.keep is None)
+    if found.kept is None and job.keep is not None:
+        thin = thinned(found, job.recipe.build, records, job.keep)
+        store.write_artifact(store.model_path(place.folder, key), thin)
+    elif found.kept is not None and (job.keep is None or not job.keep.kept_by(found)):
+        asked = "its weights" if job.keep is None else f"{job.keep!r}"
+        raise InputError(
+            f"of model {job.model} in {place.folder} {found.kept.probe} under "
+            f"{found.kept.queries} was kept, and not {asked}; ask for the same again (--keep "
+            "targets), or choose another folder"
+        )
+    return True
 
 
 @dataclass(frozen=True)
@@ -253,7 +188,7 @@ class _Run:
                 store.write_artifact(store.model_path(self.folder, key), made)
             self.there.add(job.model)
             store.note_cost(self.folder, key, cpu_seconds=seconds)
-            if self.place.cache is not None:
+            if self.place.cache is not None and job.keep is None:
                 store.give_model(self.place.cache, self.folder, key)
         self.tell()
         limit, made_now = self.place.limit, len(self.there) - self.before
@@ -281,7 +216,7 @@ class _Run:
         except BudgetSpentError:
             raise
         except SecateurError:
-            if not any(store.has_model(self.folder, key) for key in self.keys):
+            if not any(store.model_path(self.folder, key).exists() for key in self.keys):
                 store.remove_unstarted_fleet(self.folder)
             raise
         except KeyboardInterrupt as error:
@@ -322,11 +257,7 @@ def _make_on_disk(
     if choice.rates:
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
-    there = {
-        job.model
-        for job in jobs
-        if store.has_model(folder, keys[job.model]) or _taken(place, keys[job.model], job)
-    }
+    there = {job.model for job in jobs if _is_there(place, keys[job.model], job, records)}
     models = [{job.model for job in shard.jobs} for shard in shards]
     run = _Run(
         plan=plan,

@@ -16,10 +16,11 @@ from torch import nn
 from secateur import store
 from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
+from secateur.train.batches import TrainData
 from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
-from secateur.train.loop import TrainData, Trained, as_arrays, run_phases
+from secateur.train.loop import Trained, as_arrays, run_phases
 from secateur.train.recipe import Phase, Recipe, Transform, spelled
 from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed

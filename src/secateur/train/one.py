@@ -13,8 +13,9 @@ from torch import nn
 
 from secateur.errors import MethodError
 from secateur.models import prunable, tensors_of
+from secateur.train.batches import TrainData
 from secateur.train.engines.serial import one_thread
-from secateur.train.loop import TrainData, run_phases
+from secateur.train.loop import run_phases
 from secateur.train.recipe import Recipe, Transform
 from secateur.types import Artifact, Records, derive_seed, digest_arrays
 

@@ -47,11 +47,19 @@ class Place:
     limit: Limit | None = None
     cache: Path | None = None
 
-    def resolved(self, plan: Plan, records: Records, membership: Membership) -> Choice:
+    def resolved(
+        self, plan: Plan, records: Records, membership: Membership, *, stack: bool = True
+    ) -> Choice:
         """Return the engine itself; `auto` keeps what an unfinished folder was begun with.
 
+        Args:
+            plan: what is made.
+            records: all records.
+            membership: who trains on what.
+            stack: whether `auto` may stack.
+
         Raises:
-            InputError: an unknown engine.
+            InputError: an unknown engine, or a device that is not there.
         """
         engine = self.engine
         if isinstance(engine, str):
@@ -60,9 +68,18 @@ class Place:
                     f"unknown engine {engine!r}; there are {', '.join(map(repr, _NAMED))}"
                 )
             engine = _NAMED[engine]()
+        if isinstance(engine, Stacked):
+            engine.check_device()
         if not isinstance(engine, Auto):
             return Choice(engine=engine, rates={})
         begun = None if self.folder is None else store.begun_engine(self.folder)
         if begun is not None:
             return Choice(engine=engine_of_route(begun, engine.workers), rates={})
-        return choose(plan.recipe, plan.transform, records, membership, workers=engine.workers)
+        return choose(
+            plan.recipe,
+            plan.transform,
+            records,
+            membership,
+            workers=engine.workers,
+            stack=stack,
+        )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+
+from secateur.train.recipe import spelled
+from secateur.train.sources import refuse_addresses, sources_of
 
 if TYPE_CHECKING:
     from secateur.train.keep import Keep, Snapshots
@@ -18,36 +21,6 @@ if TYPE_CHECKING:
     from secateur.types import Membership, Records
 
 __all__ = ["Plan"]
-
-
-def _source_digest(value: object) -> str:
-    """Digest the source of user code, so that an edit is never met by a stale result."""
-    kind: Any = value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
-    digest = _digest_of_source(kind)
-    return digest or hashlib.sha256(repr(value).encode()).hexdigest()
-
-
-@functools.cache
-def _digest_of_source(kind: Any) -> str:
-    """Digest the source of a class or function as it was loaded; empty where there is none."""
-    try:
-        return hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
-    except (OSError, TypeError):
-        return ""
-
-
-def _sources(value: object) -> dict[str, str]:
-    """Digest the sources of a method and of the methods in its fields, by class name."""
-    found = {f"{type(value).__module__}.{type(value).__qualname__}": _source_digest(value)}
-    if inspect.isfunction(value):
-        found = {f"{value.__module__}.{value.__qualname__}": _source_digest(value)}
-    parts: list[object] = list(getattr(value, "__dict__", {}).values())
-    for part in parts:
-        items = part if isinstance(part, tuple) else (part,)
-        for item in items:
-            if hasattr(item, "__dataclass_fields__") or inspect.isfunction(item):
-                found.update(_sources(item))
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +42,12 @@ class Plan:
     ) -> dict[str, Any]:
         """Return whatever can change a byte of this model."""
         method = self.recipe if self.transform is None else self.transform
-        streams = {p for phase in self._phases() for p in phase.streams}
+        streams = {p for phase in self._phases for p in phase.streams}
         return {
             "step": "train" if self.transform is None else "transform",
             "method": repr(method),
             "revision": method.revision,
-            "sources": {**_sources(self.recipe), **_sources(method)},
+            "sources": self.sources,
             "recipe": repr(self.recipe),
             "records": records.digest,
             "members": hashlib.sha256(np.packbits(membership.inside[model]).tobytes()).hexdigest(),
@@ -84,14 +57,30 @@ class Plan:
             "seed": seed,
             "snapshots": repr(self.snapshots),
             "route": "one model, one thread",
-            "torch": version("torch"),
+            "versions": {name: version(name) for name in ("numpy", "secateur", "torch")},
         }
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Digests of the code that makes the models, a network and its hooks included.
+
+        Raises:
+            MethodError: something is spelled by its place in memory, or captures values.
+        """
+        for method in (self.recipe, self.transform, self.snapshots):
+            refuse_addresses(repr(method))
+        refuse_addresses(spelled(self.recipe.build))
+        with torch.random.fork_rng(devices=[]):
+            network = self.recipe.build()
+        hooks = [(phase.hooks, phase.optimiser) for phase in self._phases]
+        return sources_of([self.recipe, self.transform, hooks, network, self.snapshots])
 
     @property
     def needs_parent(self) -> bool:
         """Whether each model starts from a trained one."""
         return self.transform is not None and not self.transform.fresh
 
+    @cached_property
     def _phases(self) -> Sequence[Phase]:
         return (
             self.recipe.phases() if self.transform is None else self.transform.phases(self.recipe)

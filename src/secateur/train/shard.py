@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from secateur.models import prunable
+from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.stack import Kernels, StackData, run_stack
 from secateur.types import Artifact, Membership, Records
@@ -47,6 +48,13 @@ def make_shard(
         For each job its model, or the model's digest when it was written to `job.path`, and its
         CPU seconds (of a stack, an equal share).
     """
+    with one_thread():
+        return _made(records, membership, shard)
+
+
+def _made(
+    records: Records, membership: Membership, shard: Shard
+) -> list[tuple[Artifact | str, float]]:
     if shard.stack is None:
         return [_timed(records, membership, job) for job in shard.jobs]
     begun = time.process_time()

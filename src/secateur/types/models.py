@@ -43,10 +43,12 @@ class Kept:
     """What stands for a model whose weights were not kept.
 
     `signals` are its numbers on every record, `[record]` or `[query, record]`, under `Signal.key`;
-    `queries` is how records were asked about; `model` the digest of the model itself.
+    `probe` and `queries` spell what made them and how records were asked about; `model` is the
+    digest of the model itself.
     """
 
     signals: Mapping[str, NDArray[Any]]
+    probe: str
     queries: str
     model: str
 
@@ -94,7 +96,7 @@ class Artifact:
         extra = f"{self.builder}|{self.provenance.digest}"
         if self.kept is not None:
             arrays |= {f"signals/{k}": v for k, v in self.kept.signals.items()}
-            extra += f"|{self.kept.queries}|{self.kept.model}"
+            extra += f"|{self.kept.probe}|{self.kept.queries}|{self.kept.model}"
         return digest_arrays(arrays, extra=extra)
 
     @property

@@ -10,6 +10,7 @@ from secateur.attack.membership.lira import LiRA
 from secateur.attack.membership.pair import PairAttack
 from secateur.attack.membership.population import AttackP
 from secateur.attack.membership.quantile_regression import QuantileRegression
+from secateur.attack.membership.recommended import recommended
 from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
 from secateur.attack.membership.thresholds import (
@@ -38,4 +39,5 @@ __all__ = [
     "QuantileRegression",
     "VectorLiRA",
     "pseudo_targets",
+    "recommended",
 ]

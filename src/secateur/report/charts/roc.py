@@ -59,7 +59,7 @@ def roc(report: Report) -> Spec:
                 "encoding": {"x": x, "y": y},
             },
             {
-                "mark": {"type": "area"},
+                "mark": {"type": "area", "interpolate": "step-after"},
                 "encoding": {
                     "x": x,
                     "y": {**y, "field": "low"},

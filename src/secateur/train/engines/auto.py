@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ import torch
 
 from secateur.errors import SecateurError, StoreError
 from secateur.models import prunable
+from secateur.train.batches import TrainData
 from secateur.train.engines.cluster import Ray
-from secateur.train.engines.processes import Processes
+from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
-from secateur.train.loop import TrainData, run_phases
+from secateur.train.loop import run_phases
 from secateur.train.stack import StackData, run_stack
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
     from secateur.train.recipe import Recipe, Transform
-    from secateur.types import Membership, Records
+    from secateur.types import IntArray, Membership, Records
 
 __all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
 
 STACKED = re.compile(r"stacked\(models=(\d+), device='cpu'\)")
-STEPS = 4
-SIZES = (4, 16, 32)
+STEPS = 6
+SIZES = (2, 4, 16, 32)
 LONG = 0.25
 """Seconds of one model's step above which stacking is not tried: Python costs nothing there."""
 SHORT = 4.0
@@ -53,6 +54,9 @@ class Auto:
     """
 
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(workers=self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,7 @@ def choose(
     membership: Membership,
     *,
     workers: int = 0,
+    stack: bool = True,
 ) -> Choice:
     """Return the fastest engine for this fleet on this machine.
 
@@ -100,6 +105,7 @@ def choose(
         records: all records.
         membership: who trains on what; its number of models bounds a stack.
         workers: worker processes; 0 means one per core.
+        stack: whether models may be stacked.
     """
     if recipe.train is not None and transform is None:
         return Choice(engine=Processes(workers=workers), rates={})
@@ -108,18 +114,19 @@ def choose(
     trial = _Trial(recipe, transform, records, membership)
     with one_thread():
         alone = trial.alone()
-        rates = {"one by one": trial.records / alone}
+        rates = {"one by one": trial.rate(alone)}
         few = models < 4 or cores == 1 or trial.work / rates["one by one"] < SHORT
         one_by_one = Serial() if few else Processes(workers=workers)
-        if alone / trial.steps > LONG or models < 4:
+        stack = stack and trial.can_stack and len(trial.members) >= 4
+        if alone > LONG or not stack:
             return Choice(engine=one_by_one, rates=rates)
         best, fastest = 0, MARGIN * rates["one by one"]
-        for size in [s for s in SIZES if s <= models]:
+        for size in [s for s in SIZES if s <= len(trial.members)]:
             try:
                 seconds = trial.stacked(size)
-            except (SecateurError, RuntimeError, NotImplementedError):
+            except (SecateurError, RuntimeError, NotImplementedError, TypeError, ValueError):
                 break  # what cannot be stacked is made one by one
-            rate = rates[f"stacks of {size}"] = size * trial.records / seconds
+            rate = rates[f"stacks of {size}"] = size * trial.rate(seconds)
             if rate > fastest:
                 best, fastest = size, rate
     if not best:
@@ -137,69 +144,79 @@ def even(models: int, size: int, cores: int) -> int:
 
 
 class _Trial:
-    """A few steps of the first phase that trains, on a few records."""
+    """The time of a step: of a few more steps, what they take more.
+
+    So that what is done once, such as stacking the weights, does not count.
+    """
 
     def __init__(
         self, recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
     ) -> None:
         planned = recipe.phases() if transform is None else transform.phases(recipe)
-        some = next((p for p in planned if p.epochs), planned[0])
-        self.phases = (replace(some, epochs=1),)
+        self.phase = next((p for p in planned if p.epochs), planned[0])
+        plans = [phase.optimiser or recipe.optimiser for phase in planned]
+        self.can_stack = all(getattr(plan, "elementwise", False) for plan in plans)
         self.recipe = recipe
         self.all = records
         self.membership = membership
-        self.members = [
-            membership.members(k)[: STEPS * recipe.batch_size] for k in range(len(membership))
-        ]
-        self.records = min(map(len, self.members))
-        self.members = [rows[: self.records] for rows in self.members]
-        self.steps = max(1, self.records // recipe.batch_size)
-        all_members = int(membership.inside.sum())
-        self.work = all_members * sum(p.epochs for p in planned)
+        every = [membership.members(k)[: recipe.batch_size] for k in range(len(membership))]
+        every = [rows for rows in every if len(rows)]
+        self.records = min(map(len, every), default=1)
+        self.members = [rows[: self.records] for rows in every]
+        self.work = int(membership.inside.sum()) * sum(p.epochs for p in planned)
+
+    def rate(self, seconds: float) -> float:
+        """Return one model's records per second from its seconds per step."""
+        return self.records / max(seconds, 1e-9)
 
     def _fresh(self, models: int) -> list[nn.Module]:
         with torch.random.fork_rng(devices=[]):
             return [self.recipe.build() for _ in range(models)]
 
-    def alone(self) -> float:
-        """Return the seconds of one model; of a single step where already that is long."""
-        first = min(self._alone(self.recipe.batch_size) for _ in range(2))
-        if first > LONG:
-            self.records, self.steps = min(self.records, self.recipe.batch_size), 1
-            return first
-        return min(self._alone(self.records) for _ in range(2))
+    def _pools(self) -> dict[str, IntArray]:
+        return {pool: self.membership.pool(pool)[:STREAM] for pool in self.phase.streams}
 
-    def _alone(self, records: int) -> float:
-        data = TrainData.of(self.all, self.members[0][:records], torch.device("cpu"))
-        pools = {pool for phase in self.phases for pool in phase.streams}
-        streams = {
-            pool: TrainData.of(self.all, self.membership.pool(pool)[:STREAM], torch.device("cpu"))
-            for pool in pools
-        }
-        (module,) = self._fresh(1)
-        initial: Tensors = dict(module.named_parameters())
-        context = (initial, prunable(module))
-        begun = time.perf_counter()
-        run_phases(module, self.phases, self.recipe, data, streams=streams, context=context, seed=0)
-        return time.perf_counter() - begun
+    def alone(self) -> float:
+        """Return the seconds of a step of one model."""
+        cpu = torch.device("cpu")
+        data = TrainData.of(self.all, self.members[0], cpu) if self.members else None
+        if data is None:
+            return 0.0
+        streams = {pool: TrainData.of(self.all, rows, cpu) for pool, rows in self._pools().items()}
+
+        def steps(n: int) -> float:
+            (module,) = self._fresh(1)
+            initial: Tensors = dict(module.named_parameters())
+            begun = time.perf_counter()
+            run_phases(
+                module,
+                (replace(self.phase, epochs=n),),
+                self.recipe,
+                data,
+                streams=streams,
+                context=(initial, prunable(module)),
+                seed=0,
+            )
+            return time.perf_counter() - begun
+
+        return _per_step(steps)
 
     def stacked(self, models: int) -> float:
-        """Return the seconds of so many models at once."""
-        device = torch.device("cpu")
-        data = StackData.of(self.all, self.members[:models], device)
-        pools = {pool for phase in self.phases for pool in phase.streams}
+        """Return the seconds of a step of so many models at once."""
+        cpu = torch.device("cpu")
+        data = StackData.of(self.all, self.members[:models], cpu)
         streams = {
-            pool: StackData.of(self.all, [self.membership.pool(pool)[:STREAM]] * models, device)
-            for pool in pools
+            pool: StackData.of(self.all, [rows] * models, cpu)
+            for pool, rows in self._pools().items()
         }
 
-        def once() -> float:
+        def steps(n: int) -> float:
             modules = self._fresh(models)
             initial: list[Tensors] = [dict(module.named_parameters()) for module in modules]
             begun = time.perf_counter()
             run_stack(
                 modules,
-                self.phases,
+                (replace(self.phase, epochs=n),),
                 self.recipe,
                 data,
                 streams=streams,
@@ -208,8 +225,19 @@ class _Trial:
             )
             return time.perf_counter() - begun
 
-        once()  # what is done the first time does not count
-        return min(once(), once())
+        return _per_step(steps)
+
+
+def _per_step(steps: Callable[[int], float]) -> float:
+    """Return the seconds that a step takes, from runs of one step and of some more.
+
+    Every step is an epoch here, of one batch.
+    """
+    first = min(steps(1) for _ in range(2))
+    if first > LONG:
+        return first
+    more = min(steps(1 + STEPS) for _ in range(2))
+    return max((more - first) / STEPS, 1e-7)
 
 
 STREAM = 512  # records of a further pool: enough to draw batches from

@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError, MissingExtraError, SecateurError, WorkerError
 from secateur.parallel import ENVIRONMENT, TaskResult
+from secateur.train.engines.processes import check_counts
 from secateur.train.engines.serial import ONE_BY_ONE
 from secateur.train.engines.stacked import Stacked
 from secateur.worker import measured
@@ -58,7 +59,8 @@ class Ray:
     def __post_init__(self) -> None:
         if self.stack is not None and not isinstance(self.stack, Stacked):
             raise InputError(f"stack must be such as Stacked(models=16), got {self.stack!r}")
-        if self.workers < 0 or self.gpus < 0:
+        check_counts(workers=self.workers)
+        if self.gpus < 0:
             raise InputError(f"workers={self.workers}, gpus={self.gpus}: both must be at least 0")
 
     @property
@@ -75,7 +77,10 @@ class Ray:
         progress: Progress | None = None,
         on_result: Callable[[int, TaskResult], None] | None = None,
     ) -> list[TaskResult]:
-        """Return `function(*shared, task)` for each task, in order."""
+        """Return `function(*shared, task)` for each task, in order.
+
+        What `on_result` has seen is not held: its value is None then.
+        """
         results: dict[int, TaskResult] = {}
         if progress is not None:
             progress(0, len(tasks), function.__name__)
@@ -86,6 +91,7 @@ class Ray:
                 results[index] = result
                 if on_result is not None:
                     on_result(index, result)
+                    results[index] = replace(result, value=None)  # a whole fleet does not fit
                 if progress is not None:
                     progress(len(results), len(tasks), function.__name__)
         return [results[index] for index in range(len(tasks))]
@@ -139,13 +145,17 @@ class Ray:
         most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting = list(range(len(tasks)))[::-1]
         running: dict[Any, int] = {}
-        while waiting or running:
-            while waiting and len(running) < most:
-                index = waiting.pop()
-                running[remote.remote(function, held, tasks[index])] = index
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            index = running.pop(done)
-            yield index, _got(ray, done, index)
+        try:
+            while waiting or running:
+                while waiting and len(running) < most:
+                    index = waiting.pop()
+                    running[remote.remote(function, held, tasks[index])] = index
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                index = running.pop(done)
+                yield index, _got(ray, done, index)
+        finally:
+            for left in running:  # on a cluster of the user's own they would go on
+                ray.cancel(left)
 
 
 def _got(ray: Any, done: Any, index: int) -> TaskResult:

@@ -14,7 +14,19 @@ from secateur.train.engines.serial import ONE_BY_ONE
 if TYPE_CHECKING:
     from secateur.protocols import Progress
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "check_counts"]
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse what is no whole number of at least 0.
+
+    Raises:
+        InputError: names the first.
+    """
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            more = " (0: one per core)" if name == "workers" else ""
+            raise InputError(f"{name} must be a whole number, at least 0{more}, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +40,7 @@ class Processes:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise InputError(f"workers must be at least 0 (0: one per core), got {self.workers}")
+        check_counts(workers=self.workers)
 
     @property
     def route(self) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import torch
+
 from secateur.errors import InputError
-from secateur.train.engines.processes import Processes
+from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import Serial
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ class Stacked:
     Args:
         models: at most so many in one stack, at least 2. A part of the result's key: other stacks
             give other last bits.
-        workers: stacks side by side, one thread each; 0 means one per core, 1 works in this
-            process.
+        workers: stacks side by side, one thread each; 0 means one per core, or this process alone
+            where the device is a card; 1 works in this process.
         device: where they are trained, such as `cpu` or `cuda:0`.
         precision: of the network's forward and backward pass; weights, losses and the optimiser
             stay in float32.
@@ -57,13 +59,30 @@ class Stacked:
             raise InputError(
                 f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}"
             )
+        check_counts(models=self.models, workers=self.workers)
+        try:
+            torch.device(self.device)
+        except RuntimeError as error:
+            raise InputError(
+                f"device must be such as 'cpu' or 'cuda:0', got {self.device!r}"
+            ) from error
         if self.models < 2:
             raise InputError(
                 f"a stack holds at least 2 models, got models={self.models}; train them one by one "
                 "with engine='processes'"
             )
-        if self.workers < 0:
-            raise InputError(f"workers must be at least 0 (0: one per core), got {self.workers}")
+
+    def check_device(self) -> None:
+        """Refuse a device that is not there.
+
+        Raises:
+            InputError: names it.
+        """
+        if torch.device(self.device).type == "cuda" and not torch.cuda.is_available():
+            raise InputError(
+                f"device={self.device!r}, but torch sees no CUDA device here; install a CUDA build "
+                "of torch, or use device='cpu'"
+            )
 
     @property
     def route(self) -> str:
@@ -82,5 +101,7 @@ class Stacked:
         on_result: Callable[[int, TaskResult], None] | None = None,
     ) -> list[TaskResult]:
         """Return `function(*shared, task)` for each task, in order."""
-        where = Serial() if self.workers == 1 else Processes(workers=self.workers)
+        # workers beside each other gain nothing on one card
+        alone = self.workers == 1 or (not self.workers and torch.device(self.device).type != "cpu")
+        where = Serial() if alone else Processes(workers=self.workers)
         return where.run(function, tasks, shared=shared, progress=progress, on_result=on_result)

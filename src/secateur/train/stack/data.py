@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from secateur.train.batches import steps_of
 from secateur.train.hooks import Batch
-from secateur.train.loop import steps_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,136 @@
+"""What a report of fleets holds: rows, series and facts, from what the attacks found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secateur.auditing.consequences import consequence_rows
+from secateur.auditing.rows import (
+    Scored,
+    attack_rows,
+    convergence_series,
+    difference_rows,
+    subject_rows,
+)
+from secateur.auditing.statements import LIMITS, THREAT_MODEL
+from secateur.auditing.subjects import Subject
+from secateur.measure import histogram_series, roc_series
+from secateur.types import Scores
+
+if TYPE_CHECKING:
+    from secateur.types import Measurement, Records, Series
+
+__all__ = ["Found", "facts_of", "rows_of", "series_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is known while the report is put together."""
+
+    subjects: list[Subject]
+    scored: list[Scored]
+    naive: list[Scored]
+    strongest: dict[str, str]
+    chosen_on: dict[str, str]
+    matched: list[dict[str, Any]]
+    curve: Series | None
+
+    def best(self, subject: str) -> Scored | None:
+        """Return the subject's strongest attack as scored on the targets."""
+        for item in self.scored:
+            if item.subject.name == subject and item.method == self.strongest.get(subject):
+                return item
+        return None
+
+
+def rows_of(
+    state: Found, *, seed: int
+) -> tuple[list[Measurement], list[tuple[Measurement, Measurement]]]:
+    """Return all rows but those of groups, and per pruned subject (naive, adaptive) AUCs."""
+    rows: list[Measurement] = []
+    for subject in state.subjects:
+        rows += subject_rows(subject)
+    for item in (*state.scored, *state.naive):
+        rows += attack_rows(item)
+    for subject in state.subjects:
+        rows += _consequences(state.best(subject.name), seed)
+    baseline = state.subjects[0].name
+    by_key = {(i.subject.name, i.method): i for i in state.scored}
+    for item in state.scored:
+        if item.subject.kind != "pruned":
+            continue
+        against = [
+            baseline,
+            *(m["view"] for m in state.matched if m["subject"] == item.subject.name),
+        ]
+        for other in dict.fromkeys(against):
+            if (other, item.method) in by_key:
+                rows += difference_rows(item, by_key[(other, item.method)])
+    pairs = []
+    for weak in state.naive:
+        if isinstance(weak.scores, str):
+            continue
+        best = state.best(weak.subject.name)
+        if best is not None and best.method == weak.method and isinstance(best.scores, Scores):
+            pairs.append((attack_rows(weak)[0], attack_rows(best)[0]))
+    return rows, pairs
+
+
+def _consequences(best: Scored | None, seed: int) -> list[Measurement]:
+    if best is None or isinstance(best.scores, str):
+        return []
+    subject = best.subject
+    return consequence_rows(
+        best.scores,
+        subject.observations,
+        best.attack,
+        subject=subject.name,
+        threat=best.threat,
+        seed=seed,
+    )
+
+
+def series_of(state: Found) -> list[Series]:
+    """Return curves and histograms of every subject's strongest attack, and ADMM's residuals."""
+    found: list[Series] = [] if state.curve is None else [state.curve]
+    for subject in state.subjects:
+        best = state.best(subject.name)
+        membership = subject.observations.membership
+        if best is not None and isinstance(best.scores, Scores):
+            found.append(
+                roc_series(best.scores, membership, subject=subject.name, method=best.method)
+            )
+            found.append(
+                histogram_series(best.scores, membership, subject=subject.name, method=best.method)
+            )
+        if subject.kind == "pruned":
+            curve = convergence_series(subject)
+            found += [] if curve is None else [curve]
+    return found
+
+
+def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
+    """Return what the report says of data, models, choices and limits."""
+    membership = state.subjects[0].observations.membership
+    return {
+        "data": {
+            "name": records.name,
+            "records": len(records),
+            "classes": records.n_classes,
+            "digest": records.digest,
+        },
+        "pools": {name: len(indices) for name, indices in membership.pools.items()},
+        "models": {"targets": len(membership.targets), "references": len(membership.references)},
+        "subjects": {
+            s.name: {"pipeline": list(s.fleet.pipeline), "label": s.name, "kind": s.kind}
+            for s in state.subjects
+        },
+        "baseline": state.subjects[0].name,
+        "strongest": state.strongest,
+        "chosen_on": state.chosen_on,
+        "matched": state.matched,
+        "threat_model": THREAT_MODEL,
+        "limits": list(LIMITS),
+        "seed": seed,
+    }
