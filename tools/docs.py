@@ -11,6 +11,15 @@ from secateur import store
 from secateur.report.table import HEADERS, cell, main_table
 from secateur.report.words import answer
 from secateur.types import Report
+from tools.attacks_page import attacks_page
+from tools.attacks_words import picture
+from tools.benchmark_blocks import (
+    fleet_block,
+    made_by,
+    peers_block,
+    references_block,
+    scoring_block,
+)
 from tools.coverage import page as coverage_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,134 +159,29 @@ def put_between(path: Path, mark: str, block: str) -> None:
     store.write_text(path, f"{head}{begin}\n{block}\n{end}{tail}")
 
 
-def made_by(found: dict[str, Any]) -> str:
-    """Return one line that says how and where a benchmark was run."""
-    machine = found["machine"]
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
-    return (
-        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores, "
-        f"{', '.join(machine['flags'])}; {versions}."
-    )
-
-
-def fleet_block(found: dict[str, Any]) -> str:
-    """Return the table of `benchmarks.fleet`."""
-    lines = [
-        "Models x records per second of running workers, and the ratio to a plain loop (one "
-        "process, a DataLoader without workers, torch's own Adam, the better of one thread and one "
-        "per core) of the same round: median (smallest to largest) of "
-        f"{found['rounds']} rounds. Peak: share of the matrix-product peak of the cores in use, "
-        f"which is {found['peak_gflops_per_core']:.0f} GFLOP/s a core. Workers start in "
-        f"{found['start_up_seconds']:.1f} s, once per fleet.",
-        "",
-        "| network | parameters | route | rate | ratio | peak % | MB a worker |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in found["rows"]:
-        for name, route in row["routes"].items():
-            ratio = route["ratio"]
-            lines.append(
-                f"| {row['case']} | {row['parameters']:,} | {name} | "
-                f"{route['rate']['median']:,.0f} | {ratio['median']:.2f} "
-                f"({ratio['min']:.2f} to {ratio['max']:.2f}) | "
-                f"{100 * route['share_of_peak']:.0f} | {route['megabytes']:.0f} |"
-            )
-    parts = list(found["rows"][0]["where"])
-    lines += [
-        "",
-        "Where the time of one model after another goes, in percent:",
-        "",
-        f"| network | {' | '.join(parts)} |",
-        f"| --- |{' --- |' * len(parts)}",
-    ]
-    for row in found["rows"]:
-        shares = " | ".join(f"{100 * row['where'][part]:.0f}" for part in parts)
-        lines.append(f"| {row['case']} | {shares} |")
-    chosen = "; ".join(f"{row['case']}: {row['auto']['chosen']}" for row in found["rows"])
-    return "\n".join([*lines, "", f"What `auto` chose: {chosen}.", "", made_by(found)])
-
-
-def references_block(found: dict[str, Any]) -> str:
-    """Return the table of `benchmarks.references`."""
-    lines = [
-        f"Location-30, MLP 446-512-256-128-30, 1,000 members, then `{found['method']}`: wall "
-        "seconds per reference, with the start of workers and the writing of models.",
-        "",
-        "| engine | references | s each | to train | ADMM and retraining | bytes a model | "
-        "signals alone |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{row['engine']}` | {row['references']} | {row['seconds_per_reference']:.2f} | "
-        f"{row['dense_seconds_per_reference']:.2f} | {row['admm_seconds_per_reference']:.2f} | "
-        f"{row['bytes_per_model']:,.0f} | {row['bytes_without_weights']:,.0f} |"
-        for row in found["rows"]
-    ]
-    gain = f"The second core gains {found['second_core']:.2f}x (processes)."
-    return "\n".join([*lines, "", gain, "", made_by(found)])
-
-
-def peers_block(found: dict[str, Any]) -> str:
-    """Return the table of `benchmarks.peers`."""
-    lines = [
-        "Wall seconds, median (smallest to largest) of "
-        f"{found['rounds']} processes each, and the ratio of the medians to ours; peak memory of "
-        "the process, and of one of its workers.",
-        "",
-        "| what | by | seconds | ratio | MB | MB a worker |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in found["rows"]:
-        for who, part in row["by"].items():
-            name = f"{who} {found['packages'][who]}"
-            if "failed" in part:
-                lines.append(f"| {row['case']} | {name} | failed: {part['failed']} | - | - | - |")
-                continue
-            took = part["seconds"]
-            lines.append(
-                f"| {row['case']} | {name} | {took['median']:.2f} ({took['min']:.2f} to "
-                f"{took['max']:.2f}) | {part['ratio']:.1f} | {part['megabytes']:.0f} | "
-                f"{part['worker_megabytes']:.0f} |"
-            )
-    return "\n".join([*lines, "", made_by(found)])
-
-
-def scoring_block(found: dict[str, Any]) -> str:
-    """Return the tables of `benchmarks.scoring`."""
-    by_case: dict[str, dict[str, float]] = {}
-    for row in found["fast"]:
-        by_case.setdefault(row["case"], {})[row["dtype"]] = 1e3 * row["seconds"]["median"]
-    lines = [
-        "20,000 records x 64 references, one target, RMIA with a population of 10,000; "
-        f"milliseconds of one core, median of {found['rounds']} rounds. The threshold is chosen on "
-        "8 references played as targets.",
-        "",
-        "| what | float32 | float64 |",
-        "| --- | --- | --- |",
-        *(
-            f"| {case} | {took['float32']:.1f} | {took['float64']:.1f} |"
-            for case, took in by_case.items()
-        ),
-        "",
-        "256 models x 50,000 records in float32 files mapped into memory, scores and threshold: "
-        "memory beside the files' own pages, at the peak, and before with everything imported.",
-        "",
-        "| attack | queries | MB in the file | s | MB at the peak | MB before |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {row['case']} | {row['queries']} | {row['file_mb']:.0f} | {row['seconds']:.2f} | "
-        f"{row['peak_mb']:.0f} | {row['before_mb']:.0f} |"
-        for row in found["large"]
-    ]
-    return "\n".join([*lines, "", made_by(found)])
-
-
 EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "lenet-mnist": lenet_page,
     "coverage": coverage_page,
     "agreement": agreement_page,
+    "attacks": attacks_page,
 }
+PICTURES: Mapping[str, Callable[[dict[str, Any]], str]] = {"attacks": picture}
+EXPERIMENT_FORMAT = "secateur-experiment-1"
+
+
+def write_experiment(path: Path) -> None:
+    """Write the page of one experiment, and its picture where it has one."""
+    found = store.read_document(path, what="secateur experiment")
+    target = ROOT / "docs" / "results" / f"{path.stem}.md"
+    store.write_text(target, EXPERIMENTS[found["experiment"]](found))
+    if found["experiment"] in PICTURES:
+        store.write_text(target.with_suffix(".svg"), PICTURES[found["experiment"]](found))
+    print(target.relative_to(ROOT))
+
+
+def is_experiment(path: Path) -> bool:
+    """Return whether a result is an experiment's document and not the report of an audit."""
+    return store.read_document(path, what="secateur result").get("format") == EXPERIMENT_FORMAT
 
 
 def main() -> None:
@@ -294,11 +198,11 @@ def main() -> None:
             found = store.read_document(path, what="secateur benchmark")
             put_between(ROOT / "docs" / "scaling.md", name, block(found))
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
-        found = store.read_document(path, what="secateur experiment")
-        target = ROOT / "docs" / "results" / f"{path.stem}.md"
-        store.write_text(target, EXPERIMENTS[found["experiment"]](found))
-        print(target.relative_to(ROOT))
+        write_experiment(path)
     for path in sorted((ROOT / "results").glob("*.json")):
+        if is_experiment(path):
+            write_experiment(path)
+            continue
         report = store.read_report(path)
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
         store.write_text(target, page(path.stem, report))
