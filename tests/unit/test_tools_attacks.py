@@ -21,7 +21,9 @@ from secateur.attack.membership import RMIA, AttackP, HierarchicalLiRA, LiRA, Lo
 from secateur.attack.membership import PairAttack as Pair
 from secateur.data import draw
 from secateur.measure import auc, tpr_at_fpr
-from secateur.types import Fleet, Observations, Records, derive_seed
+from secateur.probe.run import observe
+from secateur.train import train_fleet
+from secateur.types import Fleet, Observations, Records, Signal, derive_seed
 
 N, CLASSES = 400, 3
 LIST = (
@@ -193,3 +195,26 @@ def test_an_experiment_is_told_from_an_audits_report(tmp_path):
     assert not is_experiment(ROOT / "results" / "demo.json")
     store.write_document(tmp_path / "x.json", {"format": "secateur-experiment-1"})
     assert is_experiment(tmp_path / "x.json")
+
+
+def test_samia_reads_whole_outputs_of_a_real_fleet(tmp_path):
+    from small_world import small_membership, small_recipe, small_records
+
+    records = small_records()
+    who = small_membership(records, targets=2, references=2)
+    dense = train_fleet(small_recipe(), records, who, seed=0, engine="serial")
+    loss = Signal(name="loss")
+    world = attack_runs.World(
+        name="location",
+        folder=Path(),
+        fleets=(dense,),
+        records=records,
+        seen={"dense": observe(dense, records, signals=[loss])},
+        digest="small",
+    )
+    cache = attack_runs.Cache(folder=tmp_path)
+    samia = SAMIA(shadows=2, epochs=1)
+    found = attack_runs.run_learned(cache, world, "dense", samia, seed=0)
+    assert len(found["auc"]) == 2
+    kept = cache.scores(attack_runs.key_of(world, "dense", samia, 2, 0, 0))
+    assert kept.evaluated.sum() == found["members"] + found["non_members"]
