@@ -9,7 +9,7 @@ import pytest
 
 from secateur import measure
 from secateur.attack.learned import NasrAttack
-from secateur.attack.membership import LiRA, LossThreshold
+from secateur.attack.membership import RMIA, LiRA, LossThreshold
 from secateur.auditing import audit, needed_signals
 from secateur.auditing.choices import matched_epochs, strongest
 from secateur.auditing.subjects import observe_subjects
@@ -192,3 +192,19 @@ def test_one_seed_gives_one_report(world, report):
     assert other["rows"] != first["rows"]  # the learned attack alone has coins to toss
     changed = {a["method"] for a, b in zip(first["rows"], other["rows"], strict=True) if a != b}
     assert changed == {repr(LEARNED)}
+
+
+def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
+    records = small_records()
+    who = small_membership(records, references=8)
+    dense = train_fleet(
+        small_recipe(),
+        records,
+        who,
+        seed=0,
+        engine="serial",
+        snapshots=Snapshots(epochs=(1, 3), probe=SignalProbe(signals=needed_signals([LiRA()]))),
+    )
+    report = audit(dense, records, attacks=[RMIA()])
+    assert not [s for s in report.series if s.kind == "early stopping"]
+    assert [row for row in report.rows if row.metric == "auc" and row.status == "measured"]

@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 CHOSEN_ON_REFERENCES = "references"
-FEWEST_TO_CHOOSE = 8  # below, `pseudo_targets` spares none
 
 
 def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
@@ -70,11 +69,11 @@ def fallback(ran: Sequence[str], membership: Membership) -> tuple[str, str]:
         membership: whose references are counted.
 
     Returns:
-        The attack that is recommended for so few references, `number of references`; the first that
-        ran, `order`, where that one did not run or there are enough.
+        The attack that is recommended for these references, `number of references`; the first that
+        ran, `order`, where that one did not run.
     """
     wanted = repr(_recommended_for(membership))
-    if len(membership.references) < FEWEST_TO_CHOOSE and wanted in ran:
+    if wanted in ran:
         return wanted, "number of references"
     return ran[0], "order"
 

@@ -16,7 +16,7 @@ from secateur.auditing.choices import (
 )
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
-from secateur.auditing.scoring import score, train_and_score
+from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
@@ -222,8 +222,8 @@ def _curve(
     attack: MembershipAttack,
     seed: int,
 ) -> Series | None:
-    if not on_the_way or attack.needs_posteriors:
-        return None
+    if not on_the_way or not all(can_run(subject, attack) for subject in on_the_way):
+        return None  # a snapshot holds neither posteriors nor every signal, and stands alone
     membership = baseline.observations.membership
     measured = []
     for subject, (epoch, train, test) in zip(on_the_way, points, strict=True):

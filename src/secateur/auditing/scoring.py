@@ -17,7 +17,7 @@ from secateur.types import Membership, Observations, Scores, derive_seed
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
 
-__all__ = ["score"]
+__all__ = ["can_run", "score"]
 
 
 def score(
@@ -45,7 +45,7 @@ def score(
     Returns:
         Subject by subject, with scores, or with the reason why an attack did not run.
     """
-    pairs = [(s, a) for s in subjects for a in attacks if _can_run(s, a)]
+    pairs = [(s, a) for s in subjects for a in attacks if can_run(s, a)]
     light: dict[int, Scores | str] = {}
     tasks: list[tuple[MembershipAttack, Observations, int]] = []
     owners: list[int] = []
@@ -70,7 +70,8 @@ def score(
     ]
 
 
-def _can_run(subject: Subject, attack: MembershipAttack) -> bool:
+def can_run(subject: Subject, attack: MembershipAttack) -> bool:
+    """Tell whether what is known of a subject serves an attack."""
     if subject.kind != "stopped":
         return True
     if getattr(attack, "needs_more_views", False):

@@ -111,6 +111,12 @@ def refuse_dependent(membership: Membership, trials: Trials) -> None:
         DependentTrialsError: with what was seen.
     """
     refuse_given(membership)
+    together = np.concatenate(trials.inside)
+    if stats.binomtest(int(together.sum()), len(together), 0.5).pvalue < NEVER:
+        raise DependentTrialsError(
+            f"{int(together.sum())} of {len(together)} (target, unit) pairs are members, which "
+            "fair coins do not give; a one-run bound needs draw(share=0.5)"
+        )
     for row, coins in enumerate(trials.inside):
         chance = stats.binomtest(int(coins.sum()), len(coins), 0.5).pvalue
         if chance < NEVER:

@@ -38,14 +38,16 @@ def _score(
     evaluated = np.zeros(values.shape, dtype=np.bool_)
     evaluated[:, audit] = True
     references = membership.references
-    if not references.size:
+    inside = membership.inside[np.ix_(references, audit)]
+    if not inside.any() or inside.all():  # nothing to choose between
         if class_wise:
             raise NotEnoughReferencesError(
-                f"{what} chooses class-wise thresholds on reference models, and there are 0; draw "
-                f"references, or use {what}(class_wise=False), whose score needs none"
+                f"{what} chooses class-wise thresholds on reference models that have members and "
+                f"non-members among the audited records, and there are {len(references)}, with "
+                f"{int(inside.sum())} of {inside.size} pairs inside; draw references, or use "
+                f"{what}(class_wise=False), whose score needs none"
             )
         return Scores(values=values, evaluated=evaluated)
-    inside = membership.inside[np.ix_(references, audit)]
     seen = oriented[np.ix_(references, audit)]
     labels = observations.labels[audit] if class_wise else np.zeros(len(audit), dtype=np.int64)
     values[:, audit] -= _thresholds(seen, inside, labels)
