@@ -250,3 +250,14 @@ def test_the_strongest_attack_is_chosen_on_references(tmp_path):
         )
     ]
     assert chosen[0] == chosen[1] and chosen[0] in {repr(a) for a in attacks}
+
+
+def test_a_target_among_its_own_references_is_refused(tmp_path):
+    found = saved_signals.world()
+    np.savez(tmp_path / "t.npz", **saved_signals.part(found, slice(0, 1)))
+    np.savez(tmp_path / "both.npz", **saved_signals.part(found, slice(0, 5)))
+    files = ("--target", tmp_path / "t.npz", "--references", tmp_path / "both.npz")
+    done = secateur("attack", *files, "--out", tmp_path / "report.json")
+    assert done.code == 2
+    assert "the signals of target 0 on every record: it is the same model" in done.err
+    assert not (tmp_path / "report.json").exists()

@@ -49,7 +49,8 @@ engine_option = click.option(
 
 budget_option = click.option(
     "--budget",
-    help="Stop after 600s, 20m, 2h or '12 models'; the same command goes on another time.",
+    help="Stop after 600s, 20m, 2h or '12 models', at the end of a model or of a stack; the same "
+    "command goes on another time.",
 )
 partial_option = click.option(
     "--partial", is_flag=True, help="Take the models that are there of an unfinished fleet."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -160,7 +161,7 @@ def observations_of(
     Raises:
         DataError: files about different records, a target whose membership is not said, members in
             the population.
-        InputError: a signal that cannot be computed.
+        InputError: a signal that cannot be computed; a target that is one of the references too.
     """
     labels, units, population = _records(parts)
     records = parts[0][0].shape[1]
@@ -189,6 +190,7 @@ def observations_of(
                     )
                 found[key][row] = values
             row += 1
+    _refuse_twins(found, membership)
     if rounded:
         warnings.warn(
             f"{rounded} probabilities of the true class were rounded to 1 when they were saved: "
@@ -210,6 +212,23 @@ def observations_of(
         n_classes=max([int(labels.max()) + 1, *classes]),
         view=view,
     )
+
+
+def _refuse_twins(found: Mapping[str, NDArray[Any]], membership: Membership) -> None:
+    """Refuse a target whose signals are those of a reference: the answer stands in the question."""
+    rows: dict[bytes, int] = {}
+    if set(found) == {"correct"}:  # good models may agree on every record
+        return
+    for model in range(len(membership)):
+        together = hashlib.sha256(b"".join(values[model].tobytes() for values in found.values()))
+        if membership.roles[model] == "target":
+            rows[together.digest()] = model
+        elif together.digest() in rows:
+            raise InputError(
+                f"model {model} of the references has the signals of target "
+                f"{rows[together.digest()]} on every record: it is the same model; leave it out, "
+                "as an attacker has no reference that is the target"
+            )
 
 
 def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
