@@ -913,7 +913,7 @@ TYPED = (
         kind="an attack without its signal",
         command=SIGNALS + " --attack EntropyThreshold",
         message=r"EntropyThreshold\(.*\) needs entropy, which what was saved does not give",
-        spoil=lambda here: saved(here, logits=None, margin=np.zeros((18, 40))),
+        spoil=lambda here: saved(here, logits=None, margin=np.arange(720.0).reshape(18, 40)),
     ),
     Typed(
         kind="a torn table of signals",
