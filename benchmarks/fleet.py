@@ -50,7 +50,7 @@ class Case:
     plain: int
     """Models of the plain loop: its rate does not depend on their number."""
     compiled: bool = False
-    """Also as a compiled stack; the compiler's time, some 20 s per worker, is left out."""
+    """Also as a compiled stack; the compiler's time is left out."""
 
 
 CASES = (

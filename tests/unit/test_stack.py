@@ -162,7 +162,7 @@ def test_every_network_follows_the_one_trained_alone_in_double_precision(name):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [name for name in NETWORKS if "MobileNet" not in name])
 def test_a_network_follows_the_one_trained_alone_for_fifty_steps(name):
-    # MobileNetV2, as narrow as here, turns the last bit into a tenth of a weight by then
+    # MobileNetV2, as narrow as here, amplifies the last bit too far by then
     build, shape = NETWORKS[name]
     recipe = Recipe(build=build, epochs=10, batch_size=16, optimiser=SGD(lr=0.002))
     assert steps_of(SIZES[0], 16) * recipe.epochs == 50

@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import (
-    audit_scores,
-    check_references,
-    view_vectors,
-)
-from secateur.attack.membership.vectors import vector_log_ratio
-from secateur.errors import MethodError
+from secateur.attack.membership.references import audit_scores, view_vectors
+from secateur.attack.membership.vectors import check_vector, views_log_ratio
 from secateur.protocols import Threat
-from secateur.types import AUDIT, Observations, Scores, Signal
+from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,10 +52,7 @@ class PairAttack:
     needs_more_views: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.variant not in ("t", "n"):
-            raise MethodError(f"variant must be 't' or 'n', got {self.variant!r}")
-        if not 0 <= self.shrink <= 1:
-            raise MethodError(f"shrink must be in [0, 1], got {self.shrink}")
+        check_vector(variant=self.variant, shrink=self.shrink)
 
     @property
     def needs(self) -> tuple[Signal, ...]:
@@ -88,14 +80,6 @@ class PairAttack:
         return audit_scores(observations, self._score, otherwise=0.0, every_view=True)
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
-        who = observations.membership
         names = (self.other,) if self.other else None
         vectors = view_vectors(observations, self.needs[0], names, what="PairAttack", most=1)
-        check_references(who, what="PairAttack", min_in=self.min_in, min_out=self.min_out)
-        return vector_log_ratio(
-            vectors[who.targets],
-            vectors[who.references],
-            who.inside[:, who.pools[AUDIT]][who.references],
-            variant=self.variant,
-            shrink=self.shrink,
-        )
+        return views_log_ratio(observations.membership, vectors, self)

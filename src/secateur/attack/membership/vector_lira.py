@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_type_hints
 import numpy as np
 
 from secateur.attack.membership.references import audit_scores, check_references, with_queries
-from secateur.attack.membership.vectors import vector_log_ratio
+from secateur.attack.membership.vectors import check_vector, vector_log_ratio
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal
@@ -52,12 +52,9 @@ class VectorLiRA:
     needs_posteriors: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.variant not in ("t", "n"):
-            raise MethodError(f"variant must be 't' or 'n', got {self.variant!r}")
+        check_vector(variant=self.variant, shrink=self.shrink)
         if self.covariance not in ("full", "diagonal"):
             raise MethodError(f"covariance must be 'full' or 'diagonal', got {self.covariance!r}")
-        if not 0 <= self.shrink <= 1:
-            raise MethodError(f"shrink must be in [0, 1], got {self.shrink}")
         if not self.signals or len(set(self.signals)) != len(self.signals):
             raise MethodError(f"signals must be different and at least one, got {self.signals}")
         _ = self.needs  # checks the names

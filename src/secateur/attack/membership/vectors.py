@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import gammaln
 
+from secateur.attack.membership.references import check_references
 from secateur.attack.membership.shrinkage import (
     NORMAL,
     fit_variance_prior,
     floored,
     trend,
 )
+from secateur.errors import MethodError
+from secateur.types import AUDIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["vector_log_ratio"]
+    from secateur.types import Membership
+
+__all__ = ["check_vector", "vector_log_ratio", "views_log_ratio"]
 
 PASSES = 2
 BLOCK = 4096
@@ -57,6 +62,61 @@ class _Side:
             squares=np.einsum("mra,ab,mrb->r", away, inverse, away),
             freedom=(count - 1) * directions,
         )
+
+
+class _OfViews(Protocol):
+    """An attack on several views of one model."""
+
+    @property
+    def variant(self) -> str:
+        """`t` or `n`."""
+        ...
+
+    @property
+    def shrink(self) -> float:
+        """Weight of the covariance's diagonal."""
+        ...
+
+    @property
+    def min_in(self) -> int:
+        """References in."""
+        ...
+
+    @property
+    def min_out(self) -> int:
+        """References out."""
+        ...
+
+
+def check_vector(*, variant: str, shrink: float) -> None:
+    """Refuse parameters that no vector attack knows.
+
+    Raises:
+        MethodError: names the value.
+    """
+    if variant not in ("t", "n"):
+        raise MethodError(f"variant must be 't' or 'n', got {variant!r}")
+    if not 0 <= shrink <= 1:
+        raise MethodError(f"shrink must be in [0, 1], got {shrink}")
+
+
+def views_log_ratio(
+    who: Membership, vectors: NDArray[np.float64], attack: _OfViews
+) -> NDArray[np.float64]:
+    """Return an attack's scores `[targets, audit records]` from vectors `[models, records, S]`.
+
+    Raises:
+        NotEnoughReferencesError: a record has too few references in or out.
+    """
+    what = type(attack).__name__
+    check_references(who, what=what, min_in=attack.min_in, min_out=attack.min_out)
+    return vector_log_ratio(
+        vectors[who.targets],
+        vectors[who.references],
+        who.inside[:, who.pools[AUDIT]][who.references],
+        variant=attack.variant,
+        shrink=attack.shrink,
+    )
 
 
 def vector_log_ratio(

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import (
-    audit_scores,
-    check_references,
-    view_vectors,
-)
-from secateur.attack.membership.vectors import vector_log_ratio
+from secateur.attack.membership.references import audit_scores, view_vectors
+from secateur.attack.membership.vectors import check_vector, views_log_ratio
 from secateur.errors import MethodError
 from secateur.protocols import Threat
-from secateur.types import AUDIT, Observations, Scores, Signal
+from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,10 +51,7 @@ class MultiVersion:
     needs_more_views: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.variant not in ("t", "n"):
-            raise MethodError(f"variant must be 't' or 'n', got {self.variant!r}")
-        if not 0 <= self.shrink <= 1:
-            raise MethodError(f"shrink must be in [0, 1], got {self.shrink}")
+        check_vector(variant=self.variant, shrink=self.shrink)
         if len(set(self.others)) != len(self.others):
             raise MethodError(f"others must be different views, got {self.others}")
 
@@ -88,15 +81,7 @@ class MultiVersion:
         return audit_scores(observations, self._score, otherwise=0.0, every_view=True)
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
-        who = observations.membership
         vectors = view_vectors(
             observations, self.needs[0], self.others or None, what="MultiVersion"
         )
-        check_references(who, what="MultiVersion", min_in=self.min_in, min_out=self.min_out)
-        return vector_log_ratio(
-            vectors[who.targets],
-            vectors[who.references],
-            who.inside[:, who.pools[AUDIT]][who.references],
-            variant=self.variant,
-            shrink=self.shrink,
-        )
+        return views_log_ratio(observations.membership, vectors, self)

@@ -179,9 +179,9 @@ class _Trial:
     def alone(self) -> float:
         """Return the seconds of a step of one model."""
         cpu = torch.device("cpu")
-        data = TrainData.of(self.all, self.members[0], cpu) if self.members else None
-        if data is None:
+        if not self.members:
             return 0.0
+        data = TrainData.of(self.all, self.members[0], cpu)
         streams = {pool: TrainData.of(self.all, rows, cpu) for pool, rows in self._pools().items()}
 
         def steps(n: int) -> float:

@@ -37,8 +37,8 @@ class Stacked:
         device: where they are trained, such as `cpu` or `cuda:0`.
         precision: of the network's forward and backward pass; weights, losses and the optimiser
             stay in float32.
-        compile: fuse the network with `torch.compile`, which takes some 20 seconds per process and
-            needs a C++ compiler; for many models with small convolutions.
+        compile: fuse the network with `torch.compile`, which takes longer than many steps, in every
+            process, and needs a C++ compiler.
 
     Raises:
         InputError: fewer than 2 models, fewer than 0 workers, an unknown precision.
