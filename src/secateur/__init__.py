@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         load,
         plant,
     )
+    from secateur.defend import WeightDecay
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -171,6 +172,7 @@ __all__ = [
     "Snapshots",
     "Stacked",
     "VectorLiRA",
+    "WeightDecay",
     "__version__",
     "apply",
     "auc",
@@ -211,6 +213,7 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
+    "defend": "WeightDecay",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "

@@ -13,6 +13,7 @@ __all__ = [
     "ASKING",
     "ATTACK",
     "CANARIES",
+    "DEFENCE",
     "LEARNED",
     "NETWORK",
     "PRUNING",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 PRUNING = "pruning"
+DEFENCE = "defence"
 ATTACK = "attack"
 LEARNED = "attack that trains networks"
 NETWORK = "network"
@@ -30,6 +32,7 @@ ASKING = "way to ask"
 CANARIES = "canary"
 ROOMS = {
     "compress": PRUNING,
+    "defend": DEFENCE,
     "attack/membership": ATTACK,
     "attack/learned": LEARNED,
     "models": NETWORK,
@@ -108,7 +111,9 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     parts = [node, *_bases(node, classes)]
     calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
-    return decorated and bool(calls & {"__call__", "phases", "make", "batch", "changes"})
+    return decorated and bool(
+        calls & {"__call__", "phases", "make", "batch", "changes", "defended"}
+    )
 
 
 def _entry(node: ast.ClassDef, kind: str, classes: dict[str, ast.ClassDef]) -> Entry:

@@ -21,6 +21,7 @@ VERBS = {
     "demo": "The main job on digits that need no download: train, prune, audit, report.",
     "train": "Train a fleet of dense models, each on its own draw of members.",
     "prune": "Prune every model of a fleet in the same way.",
+    "defend": "Train a fleet's models anew under a defence.",
     "audit": "Attack fleets of one membership and write a report.",
     "attack": "Attack saved logits or signals of models that somebody else trained.",
     "power": "Say before anything is trained what an audit of a given size can find.",
@@ -29,7 +30,7 @@ VERBS = {
     "clean": "Keep of a fleet's references their signals alone.",
     "data": "List data sets, download their files, and look into them.",
 }
-HEAVY = {"demo", "train", "prune", "audit", "clean"}
+HEAVY = {"demo", "train", "prune", "defend", "audit", "clean"}
 BAD_INPUT, INTERRUPTED = 2, 130
 MARK = "SECATEUR_ENVIRONMENT_SET"
 # libgomp and glibc read these when a process starts: see docs/architecture.md, "Processes"

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
-from secateur.cli.catalogue import ATTACK, CANARIES, LEARNED, NETWORK, PRUNING, TRAINING, catalogue
+from secateur.cli.catalogue import (
+    ATTACK,
+    CANARIES,
+    DEFENCE,
+    LEARNED,
+    NETWORK,
+    PRUNING,
+    TRAINING,
+    catalogue,
+)
 from secateur.data import canary_indices, data_set, draw, load, plant, restrict, with_columns
 from secateur.errors import (
     InputError,
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.data.planting import Canaries
     from secateur.protocols import MembershipAttack
-    from secateur.train import Engine, Keep, Recipe, Transform
+    from secateur.train import Defence, Engine, Keep, Recipe, Transform
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -37,6 +46,7 @@ __all__ = [
     "open_runs",
     "parse_attack",
     "parse_canaries",
+    "parse_defence",
     "parse_queries",
     "parse_recipe",
     "parse_transform",
@@ -69,7 +79,7 @@ def parse_recipe(text: str) -> Recipe:
     """Read a recipe as its repr spells it."""
     from secateur.train import Recipe
 
-    found = _parse(text, _names(NETWORK, TRAINING), what="network or training method")
+    found = _parse(text, _names(NETWORK, TRAINING, DEFENCE), what="network or training method")
     if not isinstance(found, Recipe):
         raise InputError(
             f"{text!r} is a {type(found).__name__}, not a recipe; write Recipe(build=...)"
@@ -89,6 +99,19 @@ def parse_transform(text: str) -> Transform:
     known = pruning if name not in pruning else {**pruning, **_names(TRAINING)}
     found = _parse(text, known, what="pruning method")
     assert isinstance(found, Transform)  # the catalogue lists nothing else as pruning
+    return found
+
+
+def parse_defence(text: str) -> Defence:
+    """Read a defence as its repr spells it."""
+    from secateur.train import Defence
+
+    defences = _names(DEFENCE)
+    name = text.partition("(")[0].strip()
+    # an optimiser or a network may stand inside a defence, but is none
+    known = defences if name not in defences else {**defences, **_names(TRAINING, NETWORK)}
+    found = _parse(text, known, what="defence")
+    assert isinstance(found, Defence)  # the catalogue lists nothing else as a defence
     return found
 
 
@@ -193,7 +216,8 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     if sum(map(int, wanted.values())) > len(records):
         raise InputError(
             f"--members {wanted['audit'] // 2} (the audit pool holds twice as many), --population "
-            f"{wanted['population']} and --utility {wanted['utility']} need "
+            f"{wanted['population']}, --utility {wanted['utility']} and --attack-pool "
+            f"{wanted.get('attack', 0)} need "
             f"{sum(wanted.values())} records, but {origin['data']} has {len(records)}; ask for "
             "fewer"
         )

@@ -28,6 +28,13 @@ __all__ = ["command"]
 @click.option("--members", type=click.IntRange(min=1), help="Expected training records per model.")
 @click.option("--population", type=click.IntRange(min=0), help="Records for RMIA; never members.")
 @click.option("--utility", type=click.IntRange(min=0), help="Records for test accuracy alone.")
+@click.option(
+    "--attack-pool",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Non-members that a defence reads (Min-Max); apart from all other pools.",
+)
 @click.option("--targets", default=8, show_default=True, help="Models under audit.")
 @click.option("--references", default=32, show_default=True, help="The attacker's models.")
 @click.option("--recipe", help='Such as "Recipe(build=LeNet5(), epochs=20)"; default by data set.')
@@ -110,6 +117,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     keep: str = "all",
     cache: Path | None = None,
     canaries: tuple[str, ...] = (),
+    attack_pool: int = 0,
 ) -> Any:
     """Draw a world and train its fleet."""
     from secateur.auditing import default_attacks, needed_signals
@@ -134,7 +142,10 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "references": references,
         "share": 0.5,
         "seed": seed,
-        "pools": _pools(data, (members, population, utility)),
+        "pools": {
+            **_pools(data, (members, population, utility)),
+            **({"attack": attack_pool} if attack_pool else {}),
+        },
         **({"queries": repr(asked)} if len(asked) > 1 else {}),
         **({} if columns is None else {"columns": str(columns.absolute())}),
         **({"canaries": planted} if planted else {}),

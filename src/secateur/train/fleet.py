@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from secateur.errors import (
-    InputError,
-    SecateurWarning,
-)
+from secateur.errors import InputError, MethodError, SecateurWarning
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
 from secateur.train.make import make
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
-from secateur.train.recipe import Recipe, Transform
+from secateur.train.recipe import Defence, Recipe, Transform
 from secateur.train.shards import absent_of
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
@@ -41,6 +38,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
     progress: Progress | None = None,
     limit: Limit | None = None,
     cache: Path | None = None,
+    name: str = "dense",
 ) -> Fleet:
     """Train one model per row of `membership`, each from its own seed.
 
@@ -60,9 +58,10 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
         limit: a budget after which the run stops; needs a folder.
         cache: a folder of models that runs share: what is there under the same key (method,
             members, seed, route, versions) is taken, and what is made is left there.
+        name: the fleet's.
 
     Returns:
-        A fleet named `dense`; its artifacts load lazily when there is a folder.
+        A fleet; its artifacts load lazily when there is a folder.
 
     Raises:
         InterruptedRunError: the run was stopped; the message says how to resume.
@@ -81,7 +80,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
     plan = Plan(
         recipe=recipe,
         transform=None,
-        name="dense",
+        name=name,
         pipeline=(repr(recipe),),
         snapshots=snapshots,
         keep=keep,
@@ -97,7 +96,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
 
 
 def apply(  # noqa: PLR0913 - what, on what, and how it is run
-    transform: Transform,
+    transform: Transform | Defence,
     model: Fleet | nn.Module,
     records: Records,
     *,
@@ -113,7 +112,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     """Apply a transform to every model of a fleet, or to one module; the input stays as it is.
 
     Args:
-        transform: such as `ADMM(rate=10)`.
+        transform: such as `ADMM(rate=10)`; or a defence such as `MinMax()`, by which the fleet's
+            models are trained anew with the same members and seeds.
         model: a fleet, whose membership and seeds carry over, or one trained module, all of whose
             `records` are members.
         records: the fleet's records.
@@ -142,6 +142,16 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         >>> int(sum(m.sum() for m in small.masks.values())), 64 * 16 + 16 * 10
         (296, 1184)
     """
+    if isinstance(transform, Defence):
+        return _defend(
+            transform,
+            model,
+            records,
+            seed,
+            name=name or type(transform).__name__.lower(),
+            keep=keep,
+            place=Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache),
+        )
     if isinstance(model, nn.Module):
         return apply_to_module(transform, model, records, seed)
     if model.recipe is None:
@@ -157,15 +167,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     model.check_records(records)
     if not transform.fresh and model.artifacts[present[-1]].kept is not None:
         raise weights_missing(present[-1])
-    key = model.artifacts[there].provenance.key
-    own_seed = derive_seed(seed, "model", there)
-    if key.get("seed", own_seed) != own_seed:
-        warnings.warn(
-            f"the fleet was trained with another seed than {seed}; before and after are paired "
-            "only with the same one",
-            SecateurWarning,
-            stacklevel=2,
-        )
+    _warn_of_seed(model, there, seed)
     plan = Plan(
         recipe=model.recipe,
         transform=transform,
@@ -176,3 +178,49 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     )
     place = Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache)
     return make(plan, records, model.membership, model, seed, place)
+
+
+def _warn_of_seed(fleet: Fleet, there: int, seed: int) -> None:
+    key = fleet.artifacts[there].provenance.key
+    own_seed = derive_seed(seed, "model", there)
+    if key.get("seed", own_seed) != own_seed:
+        warnings.warn(
+            f"the fleet was trained with another seed than {seed}; before and after are paired "
+            "only with the same one",
+            SecateurWarning,
+            stacklevel=3,
+        )
+
+
+def _defend(
+    defence: Defence,
+    model: Fleet | nn.Module,
+    records: Records,
+    seed: int,
+    *,
+    name: str,
+    keep: Keep | None,
+    place: Place,
+) -> Fleet:
+    """Train a fleet anew under a defence, paired with the fleet that it is compared with."""
+    if isinstance(model, nn.Module):
+        raise MethodError(
+            f"{type(defence).__name__} trains from fresh weights; give train_fleet the recipe "
+            f"{type(defence).__name__}(...).defended(recipe)"
+        )
+    if model.recipe is None:
+        raise InputError("this fleet has no recipe; open it with the recipe that trained it")
+    model.check_records(records)
+    present = [i for i in range(len(model)) if i not in set(absent_of(model))]
+    if present:
+        _warn_of_seed(model, present[0], seed)
+    recipe = defence.defended(model.recipe)
+    plan = Plan(
+        recipe=recipe,
+        transform=None,
+        name=name,
+        pipeline=(repr(recipe),),
+        snapshots=None,
+        keep=keep,
+    )
+    return make(plan, records, model.membership, None, seed, place)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from secateur.train.hooks import Hook
     from secateur.train.optimisers import Steps
 
-__all__ = ["SGD", "Adam", "Optimiser", "Phase", "Recipe", "Schedule", "Transform", "spelled"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "Defence",
+    "Optimiser",
+    "Phase",
+    "Recipe",
+    "Schedule",
+    "Transform",
+    "spelled",
+]
 
 Schedule = Literal["constant", "cosine"]
 
@@ -235,4 +245,21 @@ class Transform(Protocol):
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return what happens, in order."""
+        ...
+
+
+@runtime_checkable
+class Defence(Protocol):
+    """Changes how a model is trained: a recipe in, the defended recipe out.
+
+    What the defence adds to the recipe (hooks, streams, another training code) is still there when
+    the model is pruned afterwards, since a pruning method trains with the recipe's hooks.
+    A frozen dataclass whose repr is its provenance.
+    """
+
+    revision: ClassVar[int]
+    reference: ClassVar[str]
+
+    def defended(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the defence in it."""
         ...

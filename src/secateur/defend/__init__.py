@@ -1,0 +1,7 @@
+"""Methods that change how a model is trained: each a frozen dataclass with `defended(recipe)`."""
+
+from __future__ import annotations
+
+from secateur.defend.decay import WeightDecay
+
+__all__ = ["WeightDecay"]
