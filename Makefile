@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow paper cluster peers bench demo docs
+.PHONY: help setup check test slow gpu paper cluster peers bench demo docs
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -41,6 +41,9 @@ test: check ## check + unit and contract tests + doctests (under 8 minutes on 2 
 
 slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests
+
+gpu: $(STAMP) ## tests on a CUDA card (with a CUDA build of torch: TORCH_INDEX)
+	$(BIN)/python -m pytest -q -m gpu tests/gpu
 
 paper: $(STAMP) ## reproductions of published figures
 	$(BIN)/python -m pytest -q -m paper --timeout 0 tests

@@ -53,6 +53,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     workers: int = 0,
     about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> Report:
     """Audit one fleet, or a dense fleet and what was made of it.
 
@@ -70,6 +71,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         workers: worker processes for queries and learned attacks; 0 works in this process.
         about: further facts for the report: `title`, `command`, `data`, `labels` of subjects.
         progress: called after each queried model.
+        device: where models are queried, such as `cuda:0`; attacks run on the CPU.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
@@ -104,7 +106,13 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     if holds_canaries(records) and CANARY not in groups:
         groups = (*groups, CANARY)
     subjects = observe_subjects(
-        fleets, records, chosen, workers=workers, queries=queries, progress=progress
+        fleets,
+        records,
+        chosen,
+        workers=workers,
+        queries=queries,
+        progress=progress,
+        device=device,
     )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
     rows, adaptive_pairs = rows_of(state, seed=seed)

@@ -64,6 +64,7 @@ def observe_subjects(
     workers: int,
     queries: Queries | None = None,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> list[Subject]:
     """Query every fleet; the first is the baseline."""
     names = [f.name for f in fleets]
@@ -91,6 +92,7 @@ def observe_subjects(
             queries=queries,
             workers=workers,
             progress=progress,
+            device=device,
         )
         for f in fleets
     ]

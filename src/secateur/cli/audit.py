@@ -42,6 +42,9 @@ __all__ = ["command"]
 @data_dir_option
 @seed_option
 @workers_option
+@click.option(
+    "--device", default="cpu", show_default=True, help="Where models are queried, such as cuda:0."
+)
 @out_option("The report, JSON.")
 def command(**options: Any) -> None:
     """Attack FLEETS (the first is the baseline) and write a report with intervals and controls.
@@ -74,6 +77,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     queries: str | None = None,
     groups: tuple[str, ...] = (),
     partial: bool = False,
+    device: str = "cpu",
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
@@ -81,8 +85,10 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.checks import common_part, refuse_outputs, refuse_without_references
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
+    from secateur.models import check_device
     from secateur.report import html as page
 
+    check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
     refuse_outputs(out, html, inputs=fleets)
@@ -105,6 +111,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             workers=processes(workers),
             about={"command": command},
             progress=bar,
+            device=device,
         )
     store.write_report(out, report)
     if html is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
-from secateur.models.forward import logits_of
+from secateur.models.forward import check_device, logits_of
 from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
@@ -24,6 +24,7 @@ __all__ = [
     "ResNet18",
     "SmallCNN",
     "channels_last",
+    "check_device",
     "logits_of",
     "prunable",
     "rebuild",

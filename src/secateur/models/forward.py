@@ -20,7 +20,27 @@ if TYPE_CHECKING:
 
     Inputs = NDArray[np.float32]
 
-__all__ = ["logits_of"]
+__all__ = ["check_device", "logits_of"]
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is none, or is not there.
+
+    Raises:
+        InputError: names it.
+
+    Example:
+        >>> check_device("cpu")
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(f"device must be such as 'cpu' or 'cuda:0', got {device!r}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device={device!r}, but torch sees no CUDA device here; install a CUDA build of "
+            "torch, or use device='cpu'"
+        )
 
 
 def logits_of(

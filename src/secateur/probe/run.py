@@ -12,7 +12,7 @@ import numpy as np
 from secateur import store
 from secateur.data import Queries, joined_queries
 from secateur.errors import InputError
-from secateur.models import logits_of, rebuild
+from secateur.models import check_device, logits_of, rebuild
 from secateur.parallel import run_tasks
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
@@ -35,12 +35,13 @@ def observe_model(
     build: Builder,
     wanted: tuple[Signal, ...],
     queries: Queries,
+    device: str,
     task: tuple[Artifact | Path, bool, bool],
 ) -> tuple[
     dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None
 ]:
     """Return one model's signals on all records, and where asked its posteriors on them as they
-    are and their sensitivities.
+    are and their sensitivities; it is queried on `device`.
     """
     artifact, keep_posterior, keep_sensitivity = task
     if isinstance(artifact, Path):
@@ -48,7 +49,7 @@ def observe_model(
     if artifact.kept is not None:
         whole = keep_posterior or keep_sensitivity
         return _kept_signals(artifact.kept, wanted, queries, whole), None, None
-    module = rebuild(artifact, build)
+    module = rebuild(artifact, build).to(device)
     logits = logits_of(module, records)
     found = [compute_signals(logits, records.labels, wanted)]
     for change in queries.changes()[1:]:
@@ -112,6 +113,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     queries: Queries | None = None,
     workers: int = 0,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> Observations:
     """Query every model of a fleet on all records.
 
@@ -127,6 +129,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         queries: the forms in which each record is asked about; by default as it is, once.
         workers: worker processes; 0 works in this process.
         progress: called after each model.
+        device: where models are queried, such as `cuda:0`; there in this process alone.
 
     Returns:
         Observations with one view, named as the fleet; signals are `[model, record]`, or
@@ -145,6 +148,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     """
     if fleet.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
+    check_device(device)
     fleet.check_records(records)
     targets = set(fleet.membership.targets.tolist())
     shadowed = set(fleet.membership.references[:shadows].tolist())
@@ -154,8 +158,10 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         (locate(i) if locate else fleet.artifacts[i], i in whole, bool(shadows) and i in whole)
         for i in range(len(fleet))
     ]
-    shared = (records, fleet.recipe.build, tuple(signals), queries or Queries())
-    results = run_tasks(observe_model, tasks, workers=workers, shared=shared, progress=progress)
+    shared = (records, fleet.recipe.build, tuple(signals), queries or Queries(), device)
+    # processes beside each other gain nothing on one card
+    beside = workers if device == "cpu" else 0
+    results = run_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
     views = {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}
     kept = {i: r.value[1] for i, r in enumerate(results) if r.value[1] is not None}
     moved = {i: r.value[2] for i, r in enumerate(results) if r.value[2] is not None}

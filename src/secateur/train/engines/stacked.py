@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from secateur.errors import InputError
+from secateur.models import check_device
 from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import Serial
 
@@ -78,11 +79,7 @@ class Stacked:
         Raises:
             InputError: names it.
         """
-        if torch.device(self.device).type == "cuda" and not torch.cuda.is_available():
-            raise InputError(
-                f"device={self.device!r}, but torch sees no CUDA device here; install a CUDA build "
-                "of torch, or use device='cpu'"
-            )
+        check_device(self.device)
 
     @property
     def route(self) -> str:
