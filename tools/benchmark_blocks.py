@@ -52,6 +52,33 @@ def fleet_block(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"What `auto` chose: {chosen}.", "", made_by(found)])
 
 
+def device_block(found: dict[str, Any]) -> str:
+    """Return the table of `benchmarks.device`."""
+    rounds = found["rounds"]
+    how = "one round" if rounds == 1 else f"median (smallest to largest) of {rounds} rounds"
+    lines = [
+        f"Models x records per second on one {found['device']}, and the ratio to a plain loop on "
+        "the same card (one model after another, records on the card beforehand, torch's own fused "
+        f"Adam) of the same round: {how}.",
+        "",
+        "| network | batch | route | rate | ratio | TFLOP/s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        for name, route in row["routes"].items():
+            about = f"| {row['case']} | {row['batch_size']} | {name} |"
+            if "not_run" in route:
+                lines.append(f"{about} not run: {route['not_run']} | - | - |")
+                continue
+            ratio = route["ratio"]
+            spread = "" if rounds == 1 else f" ({ratio['min']:.2f} to {ratio['max']:.2f})"
+            lines.append(
+                f"{about} {route['rate']['median']:,.0f} | {ratio['median']:.2f}{spread} | "
+                f"{route['tflops']:.2f} |"
+            )
+    return "\n".join([*lines, "", made_by(found)])
+
+
 def references_block(found: dict[str, Any]) -> str:
     """Return the table of `benchmarks.references`."""
     lines = [

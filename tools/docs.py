@@ -14,6 +14,7 @@ from secateur.types import Report
 from tools.attacks_page import attacks_page
 from tools.attacks_words import picture
 from tools.benchmark_blocks import (
+    device_block,
     fleet_block,
     made_by,
     peers_block,
@@ -188,6 +189,7 @@ def main() -> None:
     """Write every page, and the tables between marks."""
     blocks = {
         "fleet": fleet_block,
+        "device": device_block,
         "references": references_block,
         "peers": peers_block,
         "scoring": scoring_block,

@@ -67,7 +67,7 @@ def test_the_first_steps_are_those_of_the_cpu(name):
     )
     for a, b in zip(here.artifacts, there.artifacts, strict=True):
         for key, value in a.tensors.items():
-            np.testing.assert_allclose(b.tensors[key], value, atol=2e-3, err_msg=key)
+            np.testing.assert_allclose(b.tensors[key], value, atol=5e-3, err_msg=key)
 
 
 @pytest.mark.parametrize(
