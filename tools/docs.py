@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import store
-from secateur.report.table import HEADERS, cell, main_table
+from secateur.report.table import HEADERS, cell, chosen_words, main_table
 from secateur.report.words import answer
 from secateur.types import Report
 from tools.attacks_page import attacks_page
@@ -47,8 +47,7 @@ def page(name: str, report: Report) -> str:
         f"Made by `{facts['command']}` on: "
         + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
         markdown_table(report),
-        "Square brackets: 95 % t intervals over targets. The strongest attack is chosen on "
-        "references.",
+        f"Square brackets: 95 % t intervals over targets; {chosen_words(report)}.",
         "## In words",
         *answer(report),
         "## Controls",

@@ -13,6 +13,7 @@ from secateur.attack.membership import (
     LiRA,
     LossThreshold,
     ModifiedEntropyThreshold,
+    VectorLiRA,
 )
 from secateur.auditing.choices import (
     CHOSEN_ON_REFERENCES,
@@ -48,17 +49,23 @@ LOSSLESS = ("logits", "margin")
 def signal_attacks() -> tuple[MembershipAttack, ...]:
     """Return the attacks on signals that an audit runs unless told otherwise.
 
+    RMIA runs at two temperatures, since which is stronger differs between models
+    (docs/results/attacks.md). However many run, the strongest is chosen on references.
+
     Example:
         >>> len(signal_attacks())
-        9
+        12
     """
     return (
         HierarchicalLiRA(),
+        VectorLiRA(),
         LiRA(),
         LiRA(variance="per record"),
         LiRA(mode="offline"),
         RMIA(),
         RMIA(mode="offline"),
+        RMIA(temperature=1.0),
+        RMIA(mode="offline", temperature=1.0),
         LossThreshold(),
         EntropyThreshold(),
         ModifiedEntropyThreshold(),
