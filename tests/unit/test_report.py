@@ -11,8 +11,10 @@ from importlib import resources
 import pytest
 
 from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
+from secateur.auditing import default_attacks
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
+from secateur.report.lookup import short
 from secateur.report.table import consequence_table
 
 
@@ -125,6 +127,11 @@ def test_older_reports_have_no_such_section():
     assert consequence_table(older) == [] and words.amounts(older) == []
     assert "What the strongest attack amounts to" not in html.render(older)
     assert "What the strongest attack amounts to" not in render_text(older)
+
+
+def test_short_names_tell_the_default_attacks_apart():
+    names = [short(repr(attack)) for attack in default_attacks()]
+    assert len(set(names)) == len(names) and all("(" not in name for name in names)
 
 
 def test_on_what_the_attack_was_chosen_is_said_as_it_was(page):

@@ -81,12 +81,15 @@ def blocks(
         arrays may be overwritten, and are used again.
     """
     rows, n = values[as_slice(models)], len(records)
+    together = isinstance(as_slice(records), slice)
+    if together:
+        rows = columns(rows, records)
     width = min(_width(models), max(1, n))
     held, masks = np.empty((len(models), width)), np.empty((len(models), width))
     for first in range(0, n, width):
         where = slice(first, min(first + width, n))
         block, mask = held[:, : where.stop - first], masks[:, : where.stop - first]
-        np.copyto(block, columns(rows, records[where]))
+        np.copyto(block, rows[:, where] if together else np.take(rows, records[where], axis=1))
         np.copyto(mask, inside[:, where])
         yield where, block, mask
 
