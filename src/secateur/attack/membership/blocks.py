@@ -150,8 +150,9 @@ def _moments(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], BoolArray]:
     """Return counts, means, sums of squared deviations and where these cancelled, in and out.
 
-    Each `[2, records]`. `shifted` sums differences from the first model's value, for records whose
-    values lie far from 0 beside their spread.
+    Each `[2, records]`; what did not cancel keeps at least ten digits. `shifted` sums differences
+    from the first model's value, for records whose values lie far from 0 beside their spread: it
+    saves most of them, saturated ones among them, from the much slower `_two_pass`.
     """
     shift = np.zeros(len(records))
     first, second = np.empty((2, len(records))), np.empty((2, len(records)))
