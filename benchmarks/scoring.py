@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,9 @@ def fast(rounds: int) -> list[dict[str, Any]]:
         for turn in range(rounds):
             for name, call in calls.items():
                 call(seen)
-                took.setdefault((name, "cache"), []).append(seconds(lambda call=call: call(seen)))
+                took.setdefault((name, "cache"), []).append(seconds(partial(call, seen)))
             for i, name in enumerate((READING, LIRA)):
-                other, call = cold[(2 * turn + i) % n], calls[name]
-                found = seconds(lambda call=call, other=other: call(other))
+                found = seconds(partial(calls[name], cold[(2 * turn + i) % n]))
                 took.setdefault((name, "memory"), []).append(found)
         for (name, place), values in took.items():
             row = {"case": name, "from": place, "dtype": np.dtype(dtype).name}

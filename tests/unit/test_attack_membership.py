@@ -249,7 +249,9 @@ def test_records_far_from_zero_keep_their_moments_wherever_they_lie(monkeypatch,
 def test_models_inside_are_counted_beyond_what_a_byte_holds():
     inside = np.random.default_rng(0).random((300, 9)) < 0.97
     np.testing.assert_array_equal(blockwise.count_inside(inside), inside.sum(axis=0))
-    np.testing.assert_array_equal(blockwise.count_inside(inside[:, 2:5]), inside[:, 2:5].sum(axis=0))
+    np.testing.assert_array_equal(
+        blockwise.count_inside(inside[:, 2:5]), inside[:, 2:5].sum(axis=0)
+    )
 
 
 @pytest.mark.parametrize("gap", [0.0, 300.0, 5000.0])

@@ -234,8 +234,8 @@ def render_text(report: Report, width: int = 150) -> str:
 
 
 CHOSEN = (
-    "the strongest attack is the one with the largest AUC on references that play targets; at a low "
-    "false alarm rate another attack may find more"
+    "the strongest attack is the one with the largest AUC on references that play targets; at a "
+    "low false alarm rate another attack may find more"
 )
 CHOICES = {
     "number of references": "with so few references the attack is the one recommended for their "
