@@ -94,7 +94,7 @@ def test_with_few_references_several_rules_are_tried_and_corrected_for():
 
 
 def test_members_that_nobody_drew_give_an_estimate_and_no_bound(world):
-    given = replace(world, membership=replace(world.membership, drawn=False))
+    given = replace(world, membership=replace(world.membership, drawn=False, share=None))
     found = rows_of(given)
     assert list(found) == METRICS
     assert found[EPSILON].status == "not run" and "drawn by coins" in found[EPSILON].why

@@ -241,10 +241,14 @@ def open_runs(
         recipe = parse_recipe(plan.pipeline[0])
         fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
     first = plans[0]
-    records, _ = world(first.data, load(str(first.data["data"]), data_dir))
+    records, drawn = world(first.data, load(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:
         raise StoreError(
             f"{folders[0]} was trained on records with the digest {first.records_digest}, but "
             f"{first.data['data']!r} now gives {records.digest}; point --data-dir to the same files"
         )
-    return fleets, records, first.seed
+    # a fleet stored before shares were does not say how its coins were thrown; the draw does
+    told = [
+        replace(f, membership=drawn) if f.membership.digest == drawn.digest else f for f in fleets
+    ]
+    return told, records, first.seed

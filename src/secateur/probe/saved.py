@@ -172,7 +172,6 @@ def observations_of(
         pools={AUDIT: audit, POPULATION: np.flatnonzero(population)},
         units=np.arange(records) if units is None else units,
         seed=0,
-        drawn=False,
     )
     found: dict[str, NDArray[Any]] = {}
     row, rounded = 0, 0
