@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secateur.store import SavedSignals
     from secateur.types import Role
 
-__all__ = ["from_probabilities", "observations_of", "obtainable", "signals_of"]
+__all__ = ["from_probabilities", "observations_of", "obtainable", "signals_of", "source_of"]
 
 SMALLEST = 1e-45  # stands for a probability of 0, as in LiRA's released code
 IN_MEMORY = 2**28  # bytes of one signal; what is larger goes to a temporary file
@@ -64,10 +64,19 @@ def obtainable(held: Sequence[str], wanted: Signal) -> bool:
         >>> obtainable(["loss"], Signal(name="margin", temperature=2.0))
         False
     """
-    if wanted.key in held or {"logits", "probabilities"} & set(held):
-        return True
+    return source_of(held, wanted) is not None
+
+
+def source_of(held: Sequence[str], wanted: Signal) -> str | None:
+    """Return from which of these arrays a signal is computed; None where it cannot be.
+
+    Example:
+        >>> source_of(["confidence", "logits"], Signal(name="margin"))
+        'logits'
+    """
     plain = wanted.name in PLAIN and wanted.temperature == 1
-    return plain and bool({*PLAIN, "confidence"} & set(held))
+    order = (wanted.key, "logits", "probabilities", *((*PLAIN, "confidence") if plain else ()))
+    return next((name for name in order if name in held), None)
 
 
 def signals_of(
