@@ -198,7 +198,7 @@ def test_probabilities_that_were_rounded_to_one_are_counted(tmp_path):
     p[:, np.arange(40), found["labels"]] = 1.0
     np.savez(tmp_path / "p.npz", probabilities=p, labels=found["labels"], inside=found["inside"])
     with pytest.warns(SecateurWarning, match="720 probabilities of the true class were rounded"):
-        from secateur.probe.saved import observations_of
+        from secateur.probe.saved_models import observations_of
 
         saved = read_signals(tmp_path / "p.npz")
         seen = observations_of([(saved, range(18), "target")], [MARGIN])
@@ -219,8 +219,8 @@ def test_what_is_no_probability_is_refused(values, message):
 
 
 def test_a_large_signal_goes_to_a_temporary_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("secateur.probe.saved.IN_MEMORY", 100)
-    from secateur.probe.saved import observations_of
+    monkeypatch.setattr("secateur.probe.saved_models.IN_MEMORY", 100)
+    from secateur.probe.saved_models import observations_of
 
     found = saved_signals.world()
     np.savez(tmp_path / "a.npz", **found)
@@ -236,7 +236,7 @@ def test_a_large_signal_goes_to_a_temporary_file(tmp_path, monkeypatch):
 def test_the_strongest_attack_is_chosen_on_references(tmp_path):
     found = saved_signals.world()
     np.savez(tmp_path / "a.npz", **found)
-    from secateur.probe.saved import observations_of
+    from secateur.probe.saved_models import observations_of
 
     saved = read_signals(tmp_path / "a.npz")
     parts = [(saved, [0, 1], "target"), (saved, range(2, 18), "reference")]

@@ -134,7 +134,7 @@ def _parsed(text: str) -> MembershipAttack:
     from importlib import import_module
 
     from secateur import protocols
-    from secateur.cli.catalogue import ATTACK, LEARNED, catalogue
+    from secateur.cli.catalogue import ATTACK, LEARNED, catalogue, refuse_other_kinds
     from secateur.errors import UnknownMethodError
     from secateur.spelling import parse
 
@@ -145,6 +145,7 @@ def _parsed(text: str) -> MembershipAttack:
             f"{name} trains networks and is no attack on signals alone; run it on a fleet with "
             "`secateur audit`"
         )
+    refuse_other_kinds(text, ATTACK, what="attack")
     names = {e.name: getattr(import_module(e.module), e.name) for e in entries if e.kind == ATTACK}
     found: MembershipAttack = parse(text, names, what="attack", kinds=vars(protocols))
     return found
@@ -194,7 +195,8 @@ def _observed(
     parts: list[tuple[SavedSignals, Sequence[int], Role]], attacks: Sequence[MembershipAttack]
 ) -> Any:
     """Compute the signals that attacks and controls read, as far as every file gives them."""
-    from secateur.probe.saved import observations_of, obtainable
+    from secateur.probe.saved import obtainable
+    from secateur.probe.saved_models import observations_of
     from secateur.types import Signal
 
     log_p = Signal(name="log_confidence")
