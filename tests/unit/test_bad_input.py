@@ -240,13 +240,13 @@ TYPED = (
     Typed(
         kind="wrong shape",
         command="train --recipe 'Recipe(build=MLP(widths=(63, 10)))' --out {}/new",
-        message=r"the network does not accept inputs of shape \(1, 8, 8\): its first layer takes 63 "
-        r"numbers, a record has 64; give a network that is built for this shape",
+        message=r"the network does not accept inputs of shape \(1, 8, 8\): its first layer takes "
+        r"63 numbers, a record has 64; give a network that is built for this shape",
     ),
     Typed(
         kind="wrong shape",
         command="train --recipe 'Recipe(build=SmallCNN(channels=3))' --out {}/new",
-        message=r"shape \(1, 8, 8\): its first layer takes pictures of shape \(3, height, width\); g",
+        message=r"shape \(1, 8, 8\): its first layer takes pictures of shape \(3, height, width\);",
     ),
     Typed(
         kind="wrong shape",
@@ -281,7 +281,7 @@ TYPED = (
     Typed(
         kind="a method of another kind",
         command="prune {}/dense --method LiRA --out {}/new",
-        message=r"unknown pruning method 'LiRA': LiRA is an attack, .*--attack.*; there are ADMM, M",
+        message=r"unknown pruning method 'LiRA': LiRA is an attack, .*; there are ADMM, Mag",
     ),
     Typed(
         kind="a method of another kind",
@@ -427,11 +427,6 @@ TYPED = (
         message=r"--out .*dense/below is, or is inside, the fleet .*; choose a new folder",
     ),
     Typed(
-        kind="a fleet named twice",
-        command="audit {}/dense {}/dense/. --out {}/new.json",
-        message=r"the fleet .*dense is named twice; name each fleet once, the dense one first",
-    ),
-    Typed(
         kind="two fleets of one name",
         command="audit {}/dense {}/copy --out {}/new.json --workers 1",
         message=r"different names, got \['dense', 'dense'\]; name each .* prune with another name",
@@ -551,7 +546,7 @@ TYPED = (
     Typed(
         kind="the same fleet twice",
         command="audit {}/dense {}/dense --out {}/new.json --workers 1",
-        message=r"fleets need different names, got \['dense', 'dense'\]",
+        message=r"the fleet .*dense is named twice; name each fleet once, the dense one first",
     ),
     Typed(
         kind="workers below none",
@@ -938,21 +933,21 @@ TYPED = (
     Typed(
         kind="signals with NaN",
         command=SIGNALS,
-        message=r"s\.npz, model 0: logits of 40 of 40 records are NaN or infinite, first of record 0",
+        message=r"s\.npz, model 0: logits of 40 of 40 records are NaN or infinite, first of",
         spoil=lambda here: saved(here, logits=np.full((18, 1, 40, 3), np.nan)),
     ),
     Typed(
         kind="signals with NaN",
         command=REFERENCES,
-        message=r"r\.npz, model 5: logits of 1 of 40 records are NaN or infinite, first of record 7; "
-        r"ask the model again, or leave it out",
+        message=r"r\.npz, model 5: logits of 1 of 40 records are NaN or infinite, first of "
+        r"record 7; ask the model again, or leave it out",
         spoil=lambda here: others(here, "logits", np.nan),
     ),
     Typed(
         kind="signals with NaN",
         command=REFERENCES,
-        message=r"r\.npz, model 5: margin of 1 of 40 records is NaN or infinite, first of record 7; "
-        r"ask the model again, or leave it out",
+        message=r"r\.npz, model 5: margin of 1 of 40 records is NaN or infinite, first of "
+        r"record 7; ask the model again, or leave it out",
         spoil=lambda here: others(here, "margin", np.inf),
     ),
     Typed(
