@@ -12,6 +12,7 @@ from secateur.measure.canaries import tpr_on_canaries
 from secateur.measure.controls import (
     adaptive_control,
     gap_control,
+    leave_one_out_control,
     null_control,
     planted_control,
     reference_count_control,
@@ -142,6 +143,7 @@ __all__ = [
     "histogram_series",
     "information_rows",
     "jensen_shannon",
+    "leave_one_out_control",
     "lowest_resolvable_fpr",
     "most_exposed",
     "near_duplicates_control",

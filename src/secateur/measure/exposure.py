@@ -118,8 +118,9 @@ def _verdicts(
     if len(inside) < FEWEST_MODELS:
         raise MethodError(
             f"the most exposed records need at least {FEWEST_MODELS} models under attack, half to "
-            f"choose on and half to report on, got {len(inside)}; train more targets, or score the "
-            "references as targets of each other"
+            f"choose on and half to report on, got {len(inside)}; train more targets, or score "
+            f"{FEWEST_MODELS} references or more as targets of each other (fewer are biased: "
+            "the others tell who is in the one left out)"
         )
     if scores.threshold is None:
         raise MethodError(

@@ -47,7 +47,7 @@ def epsilon_estimate(
     Example:
         >>> inside = np.arange(200)[None] % 2 == 0
         >>> who = Membership(inside=inside, roles=("given",), pools={"audit": np.arange(200)},
-        ...     units=np.arange(200), seed=0, drawn=False)
+        ...     units=np.arange(200), seed=0)
         >>> seen = Scores(values=inside + np.sin(np.arange(200.0))[None], evaluated=inside | True)
         >>> row = epsilon_estimate(seen, who, delta=1e-5, about=("dense", "x", ""))
         >>> row.why.startswith("an estimate, not a bound")

@@ -111,6 +111,11 @@ def refuse_dependent(membership: Membership, trials: Trials) -> None:
         DependentTrialsError: with what was seen.
     """
     refuse_given(membership)
+    if membership.share != 0.5:
+        raise DependentTrialsError(
+            f"the targets' coins were thrown with share {membership.share}; a one-run bound needs "
+            "fair ones: draw(share=0.5)"
+        )
     together = np.concatenate(trials.inside)
     if stats.binomtest(int(together.sum()), len(together), 0.5).pvalue < NEVER:
         raise DependentTrialsError(
@@ -144,13 +149,19 @@ def refuse_dependent(membership: Membership, trials: Trials) -> None:
 
 
 def refuse_given(membership: Membership) -> None:
-    """Refuse memberships that nobody drew."""
+    """Refuse memberships of which nobody knows that coins were thrown."""
     roles = {membership.roles[m] for m in membership.targets.tolist()}
     if not membership.drawn or roles != {"target"}:
         raise DependentTrialsError(
             "a bound on epsilon needs members drawn by coins before the training; here they were "
             f"given (roles {sorted(roles)}, drawn={membership.drawn}); use draw, or "
             "epsilon_estimate, which is no bound"
+        )
+    if membership.share is None:
+        raise DependentTrialsError(
+            "a bound on epsilon needs members drawn by coins before the training, and this "
+            "membership does not say with which share they were thrown: its models are references, "
+            "or it was stored before shares were; draw it anew, from the same records and seed"
         )
 
 
