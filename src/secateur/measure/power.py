@@ -28,7 +28,8 @@ _MOST_TARGETS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSize:
-    """How many targets, and members and non-members of each.
+    """How many targets, and members and non-members of each: in units, if a person owns several
+    records.
 
     `between_sd` is how far the targets' true AUCs spread (standard deviation), from a pilot or an
     earlier report of the same pipeline; 0 is an optimist's.
@@ -225,7 +226,7 @@ def targets_needed(
 
 
 def resolvable_fpr(size: AuditSize) -> float | None:
-    """Return the lowest listed FPR with 10 expected false positives over all targets.
+    """Return the lowest listed FPR with 10 expected false positives, in units, over all targets.
 
     Example:
         >>> resolvable_fpr(AuditSize(targets=8, members=500, non_members=500, between_sd=0.0))
