@@ -93,7 +93,7 @@ from secateur.measure.targets import non_member_units, per_target, units_per_tar
 from secateur.measure.trials import best_guesses, default_guesses
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 from secateur.measure.weighted import Ranked, rank
-from secateur.measure.widen import Ends, trials_of_metric, widened
+from secateur.measure.widen import Ends, trials_of_metric, widened, widened_metric
 
 __all__ = [
     "FEWEST_MODELS",
@@ -183,4 +183,5 @@ __all__ = [
     "unit_bootstrap",
     "units_per_target",
     "widened",
+    "widened_metric",
 ]

@@ -6,8 +6,8 @@ import numpy as np
 
 from secateur.measure.interval import paired_difference, t_interval
 from secateur.measure.membership import counts_of, fpr_name
-from secateur.measure.targets import Metric, per_target, units_per_target
-from secateur.measure.widen import trials_of_metric, widened
+from secateur.measure.targets import Metric, per_target, rates_of, targets_of, units_per_target
+from secateur.measure.widen import widened_metric
 from secateur.types import Interval, Measurement, Membership, Scores
 
 __all__ = ["difference"]
@@ -25,8 +25,8 @@ def difference(
 ) -> Measurement:
     """Measure a - b, paired over the same targets, with a t interval.
 
-    Where both subjects' own intervals are widened (`widened`), the paired one is joined with what
-    these two say of a difference, as if unpaired.
+    Where both subjects' own intervals are widened (`widened_metric`), the paired one is joined with
+    what these two say of a difference, as if unpaired.
 
     Args:
         a: scores on the first subject.
@@ -62,8 +62,14 @@ def difference(
     own = []
     for values, scores in ((x, a), (y, b)):
         value, *ends = t_interval(values)
-        trials = trials_of_metric(metric, units_per_target(scores, membership))
-        found = widened((ends[0], ends[1]), value=value, trials=trials, interval=kind)
+        found = widened_metric(
+            metric,
+            (ends[0], ends[1]),
+            value=value,
+            rates=rates_of(targets_of(scores, membership)),
+            units=units_per_target(scores, membership),
+            interval=kind,
+        )
         own.append((value, found))
     notes = [found.note for _, found in own]
     if all(notes):

@@ -12,10 +12,11 @@ from secateur.measure.targets import (
     Metric,
     evaluated_units,
     non_member_units,
+    rates_of,
     targets_of,
     units_per_target,
 )
-from secateur.measure.widen import trials_of_metric, widened
+from secateur.measure.widen import widened_metric
 from secateur.types import Interval, Measurement, Membership, Scores
 
 __all__ = [
@@ -70,7 +71,7 @@ def measured(
 ) -> Measurement:
     """Measure per target, then pick the interval that the number of targets allows.
 
-    Where nearly all records or all targets agree it is widened (`widened`).
+    Where nearly all records or all targets agree it is widened (`widened_metric`).
     `lower` moves the lower end down by what the metric's own definition leaves open.
     """
     targets = targets_of(scores, membership)
@@ -88,10 +89,12 @@ def measured(
             confidence=confidence,
         )
         kind = "two-way bootstrap" if len(values) > 1 else "unit bootstrap"
-    ends = widened(
+    ends = widened_metric(
+        metric,
         (low, high),
         value=mean,
-        trials=trials_of_metric(metric, units_per_target(scores, membership)),
+        rates=rates_of(targets),
+        units=units_per_target(scores, membership),
         interval=kind,
         confidence=confidence,
     )

@@ -11,7 +11,7 @@ from secateur.errors import InputError
 from secateur.measure.interval import percentile_ends, resampled_means, t_interval
 from secateur.measure.membership import FEWEST_FOR_T, counts_of, no_threshold
 from secateur.measure.roc import EXPECTED
-from secateur.measure.targets import Target, evaluated_units, targets_of, units_per_target
+from secateur.measure.targets import Target, evaluated_units, rates_of, targets_of, units_per_target
 from secateur.measure.widen import Ends, widened
 from secateur.types import Measurement, Membership, Scores
 
@@ -91,7 +91,7 @@ def positive_predictive_value(
     if scores.threshold is None:
         return no_threshold(scores, membership, name, about)
     targets = targets_of(scores, membership)
-    rates = np.concatenate([t.rates(np.ones((1, t.width))) for t in targets])
+    rates = rates_of(targets)
     row = _row(scores, membership, name, about, rates)
     if row.status != "measured":
         return row

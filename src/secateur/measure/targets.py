@@ -23,6 +23,7 @@ __all__ = [
     "evaluated_units",
     "non_member_units",
     "per_target",
+    "rates_of",
     "targets_of",
     "units_per_target",
 ]
@@ -125,6 +126,11 @@ def targets_of(scores: Scores, membership: Membership) -> list[Target]:
             )
         )
     return found
+
+
+def rates_of(targets: list[Target]) -> NDArray[np.float64]:
+    """Return TPR and FPR at the threshold of each target, `[targets, 2]`; 0 without a threshold."""
+    return np.concatenate([t.rates(np.ones((1, t.width))) for t in targets])
 
 
 def evaluated_units(scores: Scores, membership: Membership) -> NDArray[np.int64]:

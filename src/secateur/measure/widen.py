@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from secateur.measure.interval import beta_ends
+from secateur.measure.interval import beta_ends, t_interval
 from secateur.types.report import Interval
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from secateur.measure.targets import Metric
 
-__all__ = ["Ends", "trials_of_metric", "widened"]
+__all__ = ["Ends", "trials_of_metric", "widened", "widened_balanced", "widened_metric"]
 
 FEWEST_EVENTS = 10
 """Units that differ from the rest below which no spread can be judged."""
@@ -65,6 +65,35 @@ def trials_of_metric(metric: Metric, units: NDArray[np.float64]) -> NDArray[np.f
         "false-positive rate": units[:, 1],
     }
     return found[metric]
+
+
+def widened_metric(
+    metric: Metric,
+    ends: tuple[float, float],
+    *,
+    value: float,
+    rates: NDArray[np.float64] | None,
+    units: NDArray[np.float64],
+    interval: Interval,
+    confidence: float = 0.95,
+) -> Ends:
+    """Widen the interval of a metric by `widened`, of a balanced accuracy by `widened_balanced`.
+
+    Args:
+        metric: which.
+        ends: (low, high) as the interval `interval` gives them.
+        value: the mean over targets.
+        rates: TPR and FPR of each target, `[targets, 2]`, for a balanced accuracy.
+        units: members and non-members of each target, `[targets, 2]`.
+        interval: kind of `ends`.
+        confidence: in (0, 1).
+    """
+    if metric == "balanced accuracy" and rates is not None:
+        return widened_balanced(
+            ends, rates=rates, units=units, interval=interval, confidence=confidence
+        )
+    trials = trials_of_metric(metric, units)
+    return widened(ends, value=value, trials=trials, interval=interval, confidence=confidence)
 
 
 def widened(
@@ -139,6 +168,55 @@ def widened(
         interval=_WIDER[interval],
         note=f"{'few units differ' if shown < 1 else 'the targets hardly differ'}: widened to the "
         f"Clopper-Pearson interval of {effective:.0f} trials",
+    )
+
+
+def widened_balanced(
+    ends: tuple[float, float],
+    *,
+    rates: NDArray[np.float64],
+    units: NDArray[np.float64],
+    interval: Interval,
+    confidence: float = 0.95,
+) -> Ends:
+    """Widen the interval of a balanced accuracy, (TPR + 1 - FPR) / 2, as `widened` does.
+
+    Where TPR and FPR both come from few units, as when nobody is called a member, their own
+    intervals make that of the mean: a half of what rates of independent units differ by.
+
+    Args:
+        ends: (low, high) as the interval `interval` gives them.
+        rates: TPR and FPR of each target, `[targets, 2]`.
+        units: members and non-members of each target, `[targets, 2]`.
+        interval: kind of `ends`.
+        confidence: in (0, 1).
+
+    Reference:
+        zou2008construction.
+    """
+    tpr, fpr = rates.mean(axis=0).tolist()
+    value = (tpr + 1 - fpr) / 2
+    own = []
+    for rate, column, trials in zip((tpr, fpr), rates.T, units.T, strict=True):
+        over_targets = interval == "t over targets"
+        count = trials.sum() if over_targets else trials.min()
+        if count * min(rate, 1 - rate) >= FEWEST_EVENTS:
+            whole = trials_of_metric("balanced accuracy", units)
+            return widened(
+                ends, value=value, trials=whole, interval=interval, confidence=confidence
+            )
+        given = t_interval(column, confidence)[1:] if over_targets else (rate, rate)
+        own.append(
+            widened(given, value=rate, trials=trials, interval=interval, confidence=confidence)
+        )
+    found, alarms = own
+    low = value - float(np.hypot(tpr - found.low, alarms.high - fpr)) / 2
+    high = value + float(np.hypot(found.high - tpr, fpr - alarms.low)) / 2
+    return Ends(
+        low=min(ends[0], low),
+        high=max(ends[1], high),
+        interval=found.interval,
+        note=found.note,
     )
 
 
