@@ -22,9 +22,9 @@ def page(found: dict[str, Any]) -> str:
         "# Coverage of the intervals",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
         f"How many of {found['worlds']:,} made worlds of scores have their truth within the 95 % "
-        "interval; `tools/coverage_worlds.py` says what the worlds are: ordinary ones, and strong, null "
-        "and canary-sized ones where the interval's name says so. More than 95 is conservative; "
-        "too low is marked where a binomial test rejects 95 at 0.001.",
+        "interval; `tools/coverage_worlds.py` says what the worlds are: ordinary ones, and strong, "
+        "null and canary-sized ones where the interval's name says so. More than 95 is "
+        "conservative; too low is marked where a binomial test rejects 95 at 0.001.",
         "\n".join(lines),
         "Not used, for comparison: "
         + "; ".join(
