@@ -8,6 +8,7 @@ import pytest
 from secateur.measure import (
     auc,
     balanced_accuracy,
+    between_sd_of,
     by_group,
     clopper_pearson,
     difference,
@@ -24,6 +25,7 @@ from secateur.measure import (
     trials_of_metric,
     two_way_bootstrap,
     unit_bootstrap,
+    units_of,
     units_per_target,
     widened,
 )
@@ -235,6 +237,16 @@ def test_expected_false_positives_count_a_person_once():
     assert row.counts["expected_false_positive_units"] == pytest.approx(2.4)
     assert "2.4 false positives (units) are expected" in row.why and "lowest is 0.05" in row.why
     assert tpr_at_fpr(scores, who, fpr=0.05, **ABOUT).status == "measured"
+
+
+def test_a_pilot_is_read_in_units():
+    scores, who = people_world()
+    row = auc(scores, who, **ABOUT)
+    assert (row.counts["members"], row.counts["non_members"]) == (150, 150)
+    assert units_of(row) == (30, 30)
+    plain = auc(scores, member(who.inside), **ABOUT)
+    assert "member_units" not in plain.counts and units_of(plain) == (150, 150)
+    assert between_sd_of(row) < between_sd_of(plain)
 
 
 def test_false_positives_of_one_person_are_one():

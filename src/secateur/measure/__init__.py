@@ -65,6 +65,7 @@ from secateur.measure.power import (
     resolvable_fpr,
     targets_needed,
     tpr_half_width,
+    units_of,
 )
 from secateur.measure.precision import (
     PRIORS,
@@ -181,6 +182,7 @@ __all__ = [
     "trials_of_metric",
     "two_way_bootstrap",
     "unit_bootstrap",
+    "units_of",
     "units_per_target",
     "widened",
     "widened_metric",

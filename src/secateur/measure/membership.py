@@ -49,13 +49,20 @@ def fpr_name(fpr: float) -> str:
 
 
 def counts_of(scores: Scores, membership: Membership) -> dict[str, float]:
-    """Return the numbers of targets and references, and the means of members and non-members."""
+    """Return the numbers of targets and references, and the means of members and non-members.
+
+    Records; their units too where a person owns several.
+    """
     targets = targets_of(scores, membership)
+    units = units_per_target(scores, membership).mean(axis=0).tolist()
+    records = np.mean([[t.members.sum(), (~t.members).sum()] for t in targets], axis=0).tolist()
+    apart = {} if units == records else {"member_units": units[0], "non_member_units": units[1]}
     return {
         "targets": float(len(targets)),
-        "members": float(np.mean([t.members.sum() for t in targets])),
-        "non_members": float(np.mean([(~t.members).sum() for t in targets])),
+        "members": records[0],
+        "non_members": records[1],
         "references": float(len(membership.references)),
+        **apart,
     }
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "resolvable_fpr",
     "targets_needed",
     "tpr_half_width",
+    "units_of",
 ]
 
 _MOST_TARGETS = 100_000
@@ -102,8 +103,16 @@ def between_sd_of(row: Measurement) -> float:
     targets = int(counts["targets"])
     half = max(row.value - row.low, row.high - row.value)  # an end may be clipped at 0 or 1
     seen = half * np.sqrt(targets) / stats.t.ppf(0.5 + row.confidence / 2, targets - 1)
-    records = auc_sd(row.value, round(counts["members"]), round(counts["non_members"]))
+    records = auc_sd(row.value, *units_of(row))
     return float(np.sqrt(max(0.0, seen**2 - records**2)))
+
+
+def units_of(row: Measurement) -> tuple[int, int]:
+    """Return how many members and non-members a target of a row has, in units."""
+    members, others = (
+        row.counts.get(f"{one}_units", row.counts[f"{one}s"]) for one in ("member", "non_member")
+    )
+    return round(members), round(others)
 
 
 def _target_sd(size: AuditSize, auc: float) -> float:
