@@ -20,7 +20,7 @@ from tools.benchmark_blocks import (
     references_block,
     scoring_block,
 )
-from tools.coverage import page as coverage_page
+from tools.coverage_page import page as coverage_page
 
 ROOT = Path(__file__).resolve().parent.parent
 

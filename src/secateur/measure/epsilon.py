@@ -9,11 +9,10 @@ import numpy as np
 from secateur.errors import DependentTrialsError, InputError
 from secateur.measure.gaussian import epsilon_name
 from secateur.measure.tails import epsilon_from_rates
-from secateur.measure.targets import targets_of
+from secateur.measure.targets import adjacency, targets_of
 from secateur.measure.trials import (
     Guesses,
     Tail,
-    adjacency,
     checked_rules,
     refuse_dependent,
     refuse_given,

@@ -14,7 +14,7 @@ from scipy import stats
 
 from secateur.errors import InputError, MethodError
 from secateur.measure.interval import clopper_pearson
-from secateur.types import Measurement, Membership, Scores, derive_seed
+from secateur.types import Interval, Measurement, Membership, Scores, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -206,7 +206,9 @@ def _row(
     spread = float(np.sqrt((moved**2).sum() * models / (models - 1)))
     width = float(stats.t.ppf(0.975, models - 1)) * spread
     low, high = max(0.0, value - width), min(1.0, value + width)
+    interval: Interval = "t over targets"
     if spread == 0:  # every model agrees: the rule of three on models
+        interval = "t over targets, widened"
         low = min(low, clopper_pearson(round(models * value), models)[0])
         high = max(high, clopper_pearson(round(models * value), models)[1])
     return Measurement(
@@ -217,7 +219,7 @@ def _row(
         value=value,
         low=low,
         high=high,
-        interval="t over targets",
+        interval=interval,
         counts={
             "targets": float(models),
             "models_chosen_on": float(chosen_on),

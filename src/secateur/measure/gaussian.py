@@ -9,6 +9,7 @@ from scipy import special
 
 from secateur.errors import InputError
 from secateur.measure.membership import auc
+from secateur.measure.targets import adjacency
 from secateur.types import Measurement, Membership, Scores
 
 __all__ = ["epsilon_estimate", "epsilon_name", "gdp_delta", "gdp_epsilon", "gdp_mu"]
@@ -62,7 +63,7 @@ def epsilon_estimate(
     value, low, high = (_epsilon_of_auc(v, delta) for v in (row.value, row.low, row.high))
     words = (
         "an estimate, not a bound: assumes the trade-off curve of a Gaussian mechanism, equal for "
-        "all records; adjacency: one record added or removed"
+        f"all records; {adjacency(scores, membership)}"
     )
     counts = {**row.counts, "delta": delta}
     metric = f"{epsilon_name(delta)}, gdp fit"

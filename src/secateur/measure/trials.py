@@ -21,7 +21,6 @@ __all__ = [
     "Guesses",
     "Tail",
     "Trials",
-    "adjacency",
     "best_guesses",
     "checked_rules",
     "default_guesses",
@@ -163,14 +162,6 @@ def refuse_given(membership: Membership) -> None:
             "membership does not say with which share they were thrown: its models are references, "
             "or it was stored before shares were; draw it anew, from the same records and seed"
         )
-
-
-def adjacency(scores: Scores, membership: Membership) -> str:
-    """Say what neighbouring data sets differ in."""
-    audited = membership.units[scores.evaluated.any(axis=0)]
-    several = len(np.unique(audited)) < len(audited)
-    what = "one unit (all records of a person)" if several else "one record"
-    return f"adjacency: {what} added or removed"
 
 
 def checked_rules(guesses: Guesses | None, trials: Trials) -> tuple[tuple[int, int], ...]:
