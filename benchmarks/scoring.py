@@ -2,8 +2,10 @@
 
     python -m benchmarks.scoring [--quick] [--out results/benchmarks/scoring.json]
 
-- LiRA of 20,000 records x 64 references and one target, beside reading the signals once
-  (`values.sum()`) and numpy's own mean and variance of each record over the models.
+- LiRA of 20,000 records x 64 references and one target, beside reading the references' signals
+  once (`values.sum()`) and numpy's own mean and variance of each record over the models. In cache:
+  the same signals as in the call before. From memory: another copy at each call, of more copies
+  than a processor's caches hold.
 - RMIA of the same with a population of 10,000.
 - Both from files mapped into memory, 256 models x 50,000 records x 1 and 10 queries in float32:
   seconds, and the peak of memory that is not the files' own pages, in a process of its own.
@@ -22,6 +24,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,8 @@ from oracles import attacks as loops  # the slow truth lives with the tests
 
 RECORDS, REFERENCES, POPULATION = 20_000, 64, 10_000
 LARGE = (256, 50_000)
+COLD_BYTES = 300_000_000  # of copies that take turns: far more than the last cache
+READING, LIRA = "one reading", "LiRA, scores"
 ATTACKS = {"LiRA": LiRA(), "RMIA": RMIA(), "RMIA offline": RMIA(mode="offline")}
 
 
@@ -80,31 +86,51 @@ def observed(dtype: type[np.floating[Any]]) -> Observations:
     return Observations.from_arrays(signals, labels=labels, membership=who)
 
 
+def passes() -> dict[str, Callable[[Observations], object]]:
+    """Return what is timed, by name: numpy's passes over the references, and the attacks."""
+
+    def references(seen: Observations) -> np.ndarray[Any, np.dtype[Any]]:
+        return seen.views["dense"]["margin"][1:, :RECORDS]
+
+    calls: dict[str, Callable[[Observations], object]] = {
+        READING: lambda seen: references(seen).sum(),
+        "numpy's mean and variance": lambda seen: (
+            references(seen).mean(axis=0, dtype=np.float64),
+            references(seen).var(axis=0, dtype=np.float64),
+        ),
+    }
+    for name, attack in ATTACKS.items():
+        calls[f"{name}, scores"] = lambda seen, attack=attack: attack._values(seen)
+        calls[f"{name}, scores and threshold"] = lambda seen, attack=attack: attack(seen)
+    return calls
+
+
 def fast(rounds: int) -> list[dict[str, Any]]:
     """Time the attacks of 20k x 64 in turn with numpy's passes over the same data."""
     rows = []
     for dtype in (np.float32, np.float64):
-        seen = observed(dtype)
-        margin = np.ascontiguousarray(seen.views["dense"]["margin"][:, :RECORDS])
-        calls: dict[str, Callable[[], object]] = {
-            "one reading": lambda margin=margin: margin.sum(),
-            "numpy's mean and variance": lambda margin=margin: (
-                margin.mean(axis=0, dtype=np.float64),
-                margin.var(axis=0, dtype=np.float64),
-            ),
-        }
-        for name, attack in ATTACKS.items():
-            calls[f"{name}, scores"] = lambda attack=attack, seen=seen: attack._values(seen)
-            calls[f"{name}, scores and threshold"] = lambda attack=attack, seen=seen: attack(seen)
-        took: dict[str, list[float]] = {name: [] for name in calls}
-        for turn in range(rounds + 1):
+        seen, calls = observed(dtype), passes()
+        n = COLD_BYTES // seen.views["dense"]["margin"].nbytes
+        cold = [
+            replace(seen, views={"dense": {"margin": seen.views["dense"]["margin"].copy()}})
+            for _ in range(n)
+        ]
+        took: dict[tuple[str, str], list[float]] = {}
+        for turn in range(rounds):
             for name, call in calls.items():
-                found = seconds(call)
-                if turn:  # the first one warms up
-                    took[name].append(found)
-        for name, values in took.items():
-            rows.append({"case": name, "dtype": np.dtype(dtype).name, "seconds": spread(values)})
-            print(f"{name}, {np.dtype(dtype).name}: {1e3 * statistics.median(values):.2f} ms")
+                call(seen)
+                took.setdefault((name, "cache"), []).append(seconds(partial(call, seen)))
+            for i, name in enumerate((READING, LIRA)):
+                found = seconds(partial(calls[name], cold[(2 * turn + i) % n]))
+                took.setdefault((name, "memory"), []).append(found)
+        for (name, place), values in took.items():
+            row = {"case": name, "from": place, "dtype": np.dtype(dtype).name}
+            beside = [v / r for v, r in zip(values, took[READING, place], strict=True)]
+            rows.append({**row, "seconds": spread(values), "readings": spread(beside)})
+            print(
+                f"{name}, {row['dtype']}, from {place}: {1e3 * statistics.median(values):.2f} ms, "
+                f"{statistics.median(beside):.1f} readings"
+            )
     return rows
 
 

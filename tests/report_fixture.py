@@ -107,7 +107,7 @@ def subject_rows(name, *, auc, test, kept):
                 "2.4 false positives are expected, at least 10 are needed; the lowest is 0.05",
                 method=method,
                 threat="adaptive",
-                counts={**COUNTS, "expected_false_positives": 2.4},
+                counts={**COUNTS, "expected_false_positive_units": 2.4},
             ),
             attack_row(name, "tpr at 5% fpr", 0.2, method=method),
         )

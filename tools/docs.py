@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import store
-from secateur.report.table import HEADERS, cell, main_table
+from secateur.report.table import HEADERS, cell, chosen_words, main_table
 from secateur.report.words import answer
 from secateur.types import Report
 from tools.attacks_page import attacks_page
@@ -21,7 +21,7 @@ from tools.benchmark_blocks import (
     references_block,
     scoring_block,
 )
-from tools.coverage import page as coverage_page
+from tools.coverage_page import page as coverage_page
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,8 +48,7 @@ def page(name: str, report: Report) -> str:
         f"Made by `{facts['command']}` on: "
         + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
         markdown_table(report),
-        "Square brackets: 95 % t intervals over targets. The strongest attack is chosen on "
-        "references.",
+        f"Square brackets: 95 % t intervals over targets; {chosen_words(report)}.",
         "## In words",
         *answer(report),
         "## Controls",

@@ -1,6 +1,6 @@
 """Every interval covers: 2,000 made worlds of scores whose truth is known in closed form.
 
-The table is that of `python -m tools.coverage`; about a quarter of an hour on one core.
+The table is that of `python -m tools.coverage`; about half an hour on one core.
 """
 
 from __future__ import annotations

@@ -227,6 +227,33 @@ def test_a_side_far_from_the_other_keeps_its_own_moments(apart, spread):
         np.testing.assert_allclose(moments.squares, np.asarray(squares, float), rtol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_records_far_from_zero_keep_their_moments_wherever_they_lie(monkeypatch, dtype, share):
+    monkeypatch.setattr(blockwise, "BLOCK", 64)
+    values, inside = two_sides(16, 50)
+    rng = np.random.default_rng(1)
+    values = (values + 3e6 * (rng.random(50) < share)).astype(dtype)
+    columns = np.sort(rng.permutation(50)[:30])
+    part = inside[:, columns]
+    for moments, side in zip(
+        sided_moments(values, np.arange(16), columns, part), (part, ~part), strict=True
+    ):
+        held = np.ma.array(values[:, columns].astype(np.longdouble), mask=~side)
+        mean = held.mean(axis=0)
+        squares = ((held - mean) ** 2).sum(axis=0)
+        np.testing.assert_allclose(moments.centre, np.asarray(mean, float), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(moments.squares, np.asarray(squares, float), rtol=1e-10)
+
+
+def test_models_inside_are_counted_beyond_what_a_byte_holds():
+    inside = np.random.default_rng(0).random((300, 9)) < 0.97
+    np.testing.assert_array_equal(blockwise.count_inside(inside), inside.sum(axis=0))
+    np.testing.assert_array_equal(
+        blockwise.count_inside(inside[:, 2:5]), inside[:, 2:5].sum(axis=0)
+    )
+
+
 @pytest.mark.parametrize("gap", [0.0, 300.0, 5000.0])
 def test_log_means_of_a_side_hold_however_far_below_the_other_it_lies(gap):
     values, inside = two_sides(8, 60)

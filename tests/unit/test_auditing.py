@@ -9,13 +9,14 @@ import pytest
 
 from secateur import measure
 from secateur.attack.learned import NasrAttack
-from secateur.attack.membership import RMIA, LiRA, LossThreshold
-from secateur.auditing import audit, needed_signals
-from secateur.auditing.choices import matched_epochs, strongest
+from secateur.attack.membership import RMIA, ConfidenceThreshold, LiRA, LossThreshold
+from secateur.auditing import audit, default_attacks, needed_signals
+from secateur.auditing.choices import matched_epochs, strongest, strongest_on
 from secateur.auditing.subjects import observe_subjects
 from secateur.compress import Magnitude
 from secateur.probe import SignalProbe
 from secateur.train import Snapshots, apply, train_fleet
+from secateur.types import Observations
 from small_world import small_membership, small_recipe, small_records
 
 PER_RECORD = LiRA(variance="per record")
@@ -156,6 +157,37 @@ def test_the_strongest_attack_has_the_largest_auc_on_pseudo_targets(world):
     for attack in (LiRA(), LossThreshold()):
         assert strongest(subject, [attack], seed=0) == repr(attack)
     assert strongest(subject, [LEARNED], seed=0) is None
+
+
+def test_a_larger_auc_is_chosen_over_more_members_at_a_low_false_alarm_rate():
+    who = small_membership(small_records(), targets=2, references=32)
+    rng = np.random.default_rng(0)
+    clear = who.inside & (rng.random(who.inside.shape) < 0.2)  # a fifth stand out, the rest do not
+    seen = Observations.from_arrays(
+        {
+            "loss": -rng.normal(size=who.inside.shape) - who.inside,
+            "log_confidence": rng.normal(size=who.inside.shape) + 9 * clear,
+        },
+        labels=np.arange(who.inside.shape[1]) % 2,
+        membership=who,
+    )
+    broad, narrow = LossThreshold(class_wise=False), ConfidenceThreshold(class_wise=False)
+    auc, tpr = (
+        [np.mean(measure.per_target(a(seen), who, metric)) for a in (broad, narrow)]
+        for metric in ("auc", "tpr")
+    )
+    assert auc[0] > auc[1] and tpr[0] < tpr[1]
+    for attacks in ((broad, narrow), (narrow, broad)):
+        assert strongest_on(seen, attacks, seed=0) == repr(broad)
+
+
+def test_the_default_attacks_try_rmia_at_both_temperatures_and_keep_one_signal_for_it():
+    tried = {(a.mode, a.temperature) for a in default_attacks() if isinstance(a, RMIA)}
+    assert tried == {(mode, t) for mode in ("online", "offline") for t in (1.0, 4.0)}
+    assert len(set(map(repr, default_attacks()))) == len(default_attacks())
+    others = [a for a in default_attacks() if a not in (RMIA(), RMIA(mode="offline"))]
+    further = set(needed_signals(default_attacks())) - set(needed_signals(others))
+    assert [s.key for s in further] == ["log_confidence@4"]
 
 
 def test_of_equally_near_epochs_the_earliest_matches(world):

@@ -170,6 +170,20 @@ def lira_without_one_keep(here: Path) -> None:
     (here / "exp" / "experiment-3_18" / "keep.npy").unlink()
 
 
+def others(here: Path, name: str, value: float) -> None:
+    """Save targets and references, with one value of the sixth reference changed."""
+    found = saved_signals.world()
+    logits = found.pop("logits")
+    kinds = {"logits": logits, "margin": logits[:, 0, :, 0]}
+    kinds["probabilities"] = np.full(logits.shape, 1 / 3)
+    for file, models in (("t", saved_signals.OWN), ("r", saved_signals.OTHERS)):
+        values = np.array(kinds[name][models])
+        if file == "r":
+            values[(5, 0, 7, 0) if values.ndim == 4 else (5, 7)] = value
+        np.savez(here / f"{file}.npz", **{**saved_signals.part(found, models), name: values})
+
+
+REFERENCES = "attack --target {}/t.npz --references {}/r.npz --out {}/new.json"
 SIGNALS = "attack --target {}/s.npz --rows 0 --out {}/new.json"
 
 
@@ -226,7 +240,18 @@ TYPED = (
     Typed(
         kind="wrong shape",
         command="train --recipe 'Recipe(build=MLP(widths=(63, 10)))' --out {}/new",
-        message=r"the network does not accept inputs of shape \(1, 8, 8\)",
+        message=r"the network does not accept inputs of shape \(1, 8, 8\): its first layer takes "
+        r"63 numbers, a record has 64; give a network that is built for this shape",
+    ),
+    Typed(
+        kind="wrong shape",
+        command="train --recipe 'Recipe(build=SmallCNN(channels=3))' --out {}/new",
+        message=r"shape \(1, 8, 8\): its first layer takes pictures of shape \(3, height, width\);",
+    ),
+    Typed(
+        kind="wrong shape",
+        command="train --recipe 'Recipe(build=LeNet5())' --out {}/new",
+        message=r"takes pictures of shape \(1, height, width\), .*does not fit their 8 x 8 pixels",
     ),
     Typed(
         kind="wrong shape",
@@ -252,6 +277,27 @@ TYPED = (
         kind="unknown method",
         command="prune {}/dense --method Adam --out {}/new",
         message=r"unknown pruning method 'Adam'",
+    ),
+    Typed(
+        kind="a method of another kind",
+        command="prune {}/dense --method LiRA --out {}/new",
+        message=r"unknown pruning method 'LiRA': LiRA is an attack, .*; there are ADMM, Mag",
+    ),
+    Typed(
+        kind="a method of another kind",
+        command="prune {}/dense --method SAMIA() --out {}/new",
+        message=r"SAMIA is an attack that trains networks, .*secateur audit --attack",
+    ),
+    Typed(
+        kind="a method of another kind",
+        command="audit {}/dense --attack ADMM(rate=10) --out {}/new.json",
+        message=r"unknown attack 'ADMM': ADMM is a pruning method, .*prune --method.*there are At",
+    ),
+    Typed(
+        kind="a method of another kind",
+        command=SIGNALS + " --attack LeNet5",
+        message=r"unknown attack 'LeNet5': LeNet5 is a network, .*secateur train --recipe",
+        spoil=saved,
     ),
     Typed(
         kind="unknown method",
@@ -367,8 +413,24 @@ TYPED = (
     ),
     Typed(
         kind="altered checkpoint",
-        command="prune {}/dense --method Magnitude --out {}/dense --workers 1",
+        command="train --targets 2 --references 4 --out {}/dense --workers 1",
         message=r"holds another fleet",
+    ),
+    Typed(
+        kind="a fleet pruned into itself",
+        command="prune {}/dense --method Magnitude --out {}/dense --workers 1",
+        message=r"--out .*dense is, or is inside, the fleet .*dense that is pruned.*; choose a new",
+    ),
+    Typed(
+        kind="a fleet pruned into itself",
+        command="prune {}/dense --method Magnitude --out {}/dense/below --workers 1",
+        message=r"--out .*dense/below is, or is inside, the fleet .*; choose a new folder",
+    ),
+    Typed(
+        kind="two fleets of one name",
+        command="audit {}/dense {}/copy --out {}/new.json --workers 1",
+        message=r"different names, got \['dense', 'dense'\]; name each .* prune with another name",
+        spoil=lambda here: shutil.copytree(here / "dense", here / "copy"),
     ),
     Typed(
         kind="altered report",
@@ -484,7 +546,7 @@ TYPED = (
     Typed(
         kind="the same fleet twice",
         command="audit {}/dense {}/dense --out {}/new.json --workers 1",
-        message=r"fleets need different names, got \['dense', 'dense'\]",
+        message=r"the fleet .*dense is named twice; name each fleet once, the dense one first",
     ),
     Typed(
         kind="workers below none",
@@ -871,8 +933,29 @@ TYPED = (
     Typed(
         kind="signals with NaN",
         command=SIGNALS,
-        message=r"logits hold values that are NaN or infinite",
+        message=r"s\.npz, model 0: logits of 40 of 40 records are NaN or infinite, first of",
         spoil=lambda here: saved(here, logits=np.full((18, 1, 40, 3), np.nan)),
+    ),
+    Typed(
+        kind="signals with NaN",
+        command=REFERENCES,
+        message=r"r\.npz, model 5: logits of 1 of 40 records are NaN or infinite, first of "
+        r"record 7; ask the model again, or leave it out",
+        spoil=lambda here: others(here, "logits", np.nan),
+    ),
+    Typed(
+        kind="signals with NaN",
+        command=REFERENCES,
+        message=r"r\.npz, model 5: margin of 1 of 40 records is NaN or infinite, first of "
+        r"record 7; ask the model again, or leave it out",
+        spoil=lambda here: others(here, "margin", np.inf),
+    ),
+    Typed(
+        kind="probabilities that do not add up",
+        command=REFERENCES,
+        message=r"r\.npz, model 5: the probabilities of a record must add up to 1, got sums of .*; "
+        r"divide by the sums, or call them logits",
+        spoil=lambda here: others(here, "probabilities", 0.5),
     ),
     Typed(
         kind="logits called probabilities",

@@ -198,7 +198,7 @@ def test_probabilities_that_were_rounded_to_one_are_counted(tmp_path):
     p[:, np.arange(40), found["labels"]] = 1.0
     np.savez(tmp_path / "p.npz", probabilities=p, labels=found["labels"], inside=found["inside"])
     with pytest.warns(SecateurWarning, match="720 probabilities of the true class were rounded"):
-        from secateur.probe.saved import observations_of
+        from secateur.probe.saved_models import observations_of
 
         saved = read_signals(tmp_path / "p.npz")
         seen = observations_of([(saved, range(18), "target")], [MARGIN])
@@ -219,8 +219,8 @@ def test_what_is_no_probability_is_refused(values, message):
 
 
 def test_a_large_signal_goes_to_a_temporary_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("secateur.probe.saved.IN_MEMORY", 100)
-    from secateur.probe.saved import observations_of
+    monkeypatch.setattr("secateur.probe.saved_models.IN_MEMORY", 100)
+    from secateur.probe.saved_models import observations_of
 
     found = saved_signals.world()
     np.savez(tmp_path / "a.npz", **found)
@@ -236,7 +236,7 @@ def test_a_large_signal_goes_to_a_temporary_file(tmp_path, monkeypatch):
 def test_the_strongest_attack_is_chosen_on_references(tmp_path):
     found = saved_signals.world()
     np.savez(tmp_path / "a.npz", **found)
-    from secateur.probe.saved import observations_of
+    from secateur.probe.saved_models import observations_of
 
     saved = read_signals(tmp_path / "a.npz")
     parts = [(saved, [0, 1], "target"), (saved, range(2, 18), "reference")]
@@ -261,3 +261,58 @@ def test_a_target_among_its_own_references_is_refused(tmp_path):
     assert done.code == 2
     assert "the signals of target 0 on every record: it is the same model" in done.err
     assert not (tmp_path / "report.json").exists()
+
+
+def control_of(path, name):
+    return next(c for c in read_report(path).controls if c.id == name)
+
+
+def test_one_experiment_of_few_against_the_others_is_raised_as_leave_one_out(tmp_path):
+    found = saved_signals.world()
+    rng = np.random.default_rng(0)
+    models = 8
+    inside = rng.random((models, saved_signals.RECORDS)).argsort(axis=0) < models // 2
+    found = {"logits": found["logits"][:models], "labels": found["labels"], "inside": inside}
+    named = saved_signals.save_lira(tmp_path, {**found})
+    named = (*named[:1], named[1].replace("_18", f"_{models}"), *named[2:])
+    done = secateur("attack", *named, "--attack", "LiRA", "--out", tmp_path / "r.json")
+    assert done.code == 0, done.err
+    control = control_of(tmp_path / "r.json", "leave-one-out")
+    assert control.status == "raised" and "8 models of one balanced design" in control.saw
+    assert "leave-one-out" in done.out
+    named = saved_signals.save_npz(tmp_path, saved_signals.world())
+    done = secateur("attack", *named, "--attack", "LiRA", "--out", tmp_path / "r.json")
+    assert control_of(tmp_path / "r.json", "leave-one-out").status == "passed"
+
+
+def test_what_was_read_of_every_file_decides_whether_digits_are_lost(tmp_path):
+    found = saved_signals.world()
+    z = found["logits"].astype(np.float64)
+    p = np.exp(z - np.logaddexp.reduce(z, axis=-1, keepdims=True))
+    both = {"probabilities": p, **found}
+    lossy = {"probabilities": p, **{k: v for k, v in found.items() if k != "logits"}}
+
+    def kept(own, others):
+        for name, world, models in (
+            ("t", own, saved_signals.OWN),
+            ("r", others, saved_signals.OTHERS),
+        ):
+            arrays = {
+                k: v[models] if k in ("logits", "probabilities", "inside") else v
+                for k, v in world.items()
+            }
+            np.savez(tmp_path / f"{name}.npz", **arrays)
+        done = secateur(
+            *("attack", "--target", tmp_path / "t.npz", "--references", tmp_path / "r.npz"),
+            *("--attack", "LiRA", "--out", tmp_path / "report.json"),
+        )
+        assert done.code == 0, done.err
+        control = control_of(tmp_path / "report.json", "logits")
+        return control.status, control.saw
+
+    assert kept(both, found) == ("passed", "logits were read of t.npz; logits were read of r.npz")
+    assert kept(found, lossy) == (
+        "raised",
+        "logits were read of t.npz; probabilities were read of r.npz",
+    )
+    assert kept(lossy, found)[0] == "raised"

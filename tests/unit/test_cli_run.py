@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from command_line import listing, secateur, train
 from secateur import store
 from secateur.cli.progress import Bar
 from secateur.cli.runs import open_runs
+from secateur.store.arrays import _MEMBERSHIP, _read, _write
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,18 @@ def test_train_writes_a_fleet_that_says_how_to_draw_its_records_again(runs):
     fleets, records, seed = open_runs((runs / "dense", runs / "mag"), None)
     assert [f.name for f in fleets] == ["dense", "mag"]
     assert len(records) == 160 and records.digest == plan.records_digest and seed == 0
+
+
+def test_a_fleet_stored_before_shares_were_has_its_coins_drawn_again(runs, tmp_path):
+    shutil.copytree(runs / "dense", tmp_path / "old")
+    file = tmp_path / "old" / "membership.npz"
+    fields, arrays = _read(file, form=_MEMBERSHIP)
+    assert fields.pop("share") == 0.5
+    _write(file, form=_MEMBERSHIP, fields=fields, arrays=arrays)
+    assert store.read_membership(file).share is None
+    assert store.read_fleet_plan(tmp_path / "old").membership.share is None
+    (opened,), _, _ = open_runs((tmp_path / "old",), None)
+    assert opened.membership.share == 0.5
 
 
 def test_pruned_fleets_keep_the_membership_and_the_asked_share(runs):

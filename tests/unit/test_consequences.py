@@ -22,6 +22,7 @@ from secateur.auditing.consequences import consequence_rows
 from secateur.data import planted_world
 from secateur.errors import InputError
 from secateur.report import render_text
+from secateur.types import Scores
 
 EPSILON = "epsilon at delta 1e-05"
 METRICS = [
@@ -94,7 +95,7 @@ def test_with_few_references_several_rules_are_tried_and_corrected_for():
 
 
 def test_members_that_nobody_drew_give_an_estimate_and_no_bound(world):
-    given = replace(world, membership=replace(world.membership, drawn=False))
+    given = replace(world, membership=replace(world.membership, drawn=False, share=None))
     found = rows_of(given)
     assert list(found) == METRICS
     assert found[EPSILON].status == "not run" and "drawn by coins" in found[EPSILON].why
@@ -209,3 +210,20 @@ def test_attacks_that_were_asked_for_are_not_called_recommended():
     assert report.facts["chosen_on"] == {"dense": "order"}
     told = " ".join(render_text(report).split())
     assert "recommended" not in told and "the first that was asked for and ran" in told
+
+
+def test_an_estimate_below_the_bound_says_so():
+    world = planted_world(records=4_000, targets=4, references=0, shift=0.0, seed=0)
+    inside = world.membership.inside
+    audit = world.membership.pools["audit"]
+    values = np.random.default_rng(0).normal(size=inside.shape)
+    few = np.isin(np.arange(4_000), audit[::20])  # these leak wholly, the others not at all
+    values[:, few] += np.where(inside[:, few], 20.0, -20.0)
+    evaluated = np.broadcast_to(np.isin(np.arange(4_000), audit), inside.shape)
+    found = rows_of(world, LossThreshold(), Scores(values=values, evaluated=evaluated))
+    bound, estimate = found[EPSILON], found[f"{EPSILON}, gdp fit"]
+    assert 0 < estimate.value < bound.value
+    assert f"below the bound of {bound.value:.3g}, which holds" in estimate.why
+    level = rows_of(planted_world(records=600, targets=8, references=16, shift=1.5, seed=0))
+    assert level[EPSILON].value < level[f"{EPSILON}, gdp fit"].value
+    assert "below the bound" not in level[f"{EPSILON}, gdp fit"].why

@@ -195,6 +195,7 @@ def test_restricting_drops_the_records_of_no_pool_and_nothing_else(seed):
         assert some.ids[fewer.members(model)].tolist() == records.ids[who.members(model)].tolist()
     assert fewer.units.tolist() == some.units.tolist()
     assert (fewer.roles, fewer.seed, fewer.drawn) == (who.roles, who.seed, who.drawn)
+    assert (fewer.share, who.drawn) == (who.share, True) and who.share is not None
 
 
 def test_restricting_twice_changes_nothing_more():

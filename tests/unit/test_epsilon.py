@@ -17,7 +17,7 @@ from scipy.stats import beta, binomtest, norm
 from secateur.attack.membership import LiRA, pseudo_targets
 from secateur.data import draw, planted_records, planted_world
 from secateur.data import given as given_membership
-from secateur.errors import DependentTrialsError, InputError
+from secateur.errors import DataError, DependentTrialsError, InputError
 from secateur.measure import (
     best_guesses,
     default_guesses,
@@ -33,6 +33,7 @@ from secateur.measure import (
     one_run_p_value,
 )
 from secateur.measure.tails import _approximate, _impossible
+from secateur.measure.trials import refuse_given
 from secateur.types import Membership, Scores
 
 ABOUT = ("dense", "x", "adaptive")
@@ -48,6 +49,8 @@ def coins(rng, targets, units):
         pools={"audit": np.arange(units)},
         units=np.arange(units),
         seed=0,
+        drawn=True,
+        share=0.5,
     )
 
 
@@ -60,6 +63,8 @@ def runs_with_one_canary(rng, runs):
         pools={"audit": np.arange(2)},
         units=np.arange(2),
         seed=0,
+        drawn=True,
+        share=0.5,
     )
 
 
@@ -394,6 +399,8 @@ def test_a_person_with_several_records_is_one_canary():
         pools={"audit": np.arange(240)},
         units=np.repeat(np.arange(80), 3),
         seed=0,
+        drawn=True,
+        share=0.5,
     )
     noise = rng.normal(size=(1, 240))
     row = epsilon_bound(
@@ -419,11 +426,49 @@ def test_a_person_with_many_records_counts_no_more_than_one_with_few():
         pools={"audit": np.arange(len(units))},
         units=units,
         seed=0,
+        drawn=True,
+        share=0.5,
     )
     row = epsilon_bound(
         scored(5.0 + by_unit[units][None]), who, delta=0, guesses=[(30, 30)], about=ABOUT
     )
     assert row.counts["correct"] == 60
+
+
+def test_a_membership_made_by_hand_gets_no_bound_unless_somebody_vouches_for_its_coins():
+    rng = np.random.default_rng(5)
+    vouched = coins(rng, 2, 100)
+    scores = gaussian_scores(rng, vouched, 3.0)
+    assert epsilon_bound(scores, vouched, delta=0, about=ABOUT).value > 0
+    silent = Membership(
+        inside=vouched.inside,
+        roles=vouched.roles,
+        pools=vouched.pools,
+        units=vouched.units,
+        seed=0,
+    )
+    with pytest.raises(DependentTrialsError, match="they were given"):
+        epsilon_bound(scores, silent, delta=0, about=ABOUT)
+    for untold in (
+        replace(vouched, share=None),
+        pseudo_targets(
+            planted_world(records=400, targets=2, references=16, shift=1.0, seed=0)
+        ).membership,
+    ):
+        with pytest.raises(DependentTrialsError, match="does not say with which share"):
+            refuse_given(untold)
+    with pytest.raises(DataError, match=r"share=0\.5 .* needs drawn=True; got drawn=False"):
+        replace(vouched, drawn=False)
+
+
+@pytest.mark.parametrize("share", [0.45, 0.52])
+def test_a_share_next_to_one_half_gets_no_bound_however_few_the_coins(share):
+    records = planted_records(60, seed=0)
+    who = draw(records, targets=1, references=0, share=share, seed=0)
+    noise = np.random.default_rng(0).normal(size=who.inside.shape)
+    seen = Scores(values=noise, evaluated=np.isin(np.arange(60), who.pools["audit"])[None])
+    with pytest.raises(DependentTrialsError, match=f"share {share}"):
+        epsilon_bound(seen, who, delta=0, about=ABOUT)
 
 
 def test_dependent_trials_get_no_bound():
@@ -438,10 +483,10 @@ def test_dependent_trials_get_no_bound():
         )
     world = planted_world(records=400, targets=2, references=16, shift=1.0, seed=0)
     trial = pseudo_targets(world)
-    with pytest.raises(DependentTrialsError, match="balanced design"):
+    with pytest.raises(DependentTrialsError, match="its models are references"):
         epsilon_bound(LiRA()(trial), trial.membership, delta=0, about=ABOUT)
     skewed = draw(records, targets=1, references=0, share=0.2, seed=0, pools={"audit": 200})
-    with pytest.raises(DependentTrialsError, match="fair coins do not give"):
+    with pytest.raises(DependentTrialsError, match=r"thrown with share 0\.2; .*draw\(share=0\.5"):
         epsilon_bound(scored(rng.normal(size=(1, 200))), skewed, delta=0, about=ABOUT)
     one = coins(rng, 1, 100)
     twice = replace(one, inside=np.repeat(one.inside, 2, axis=0), roles=("target",) * 2)

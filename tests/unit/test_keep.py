@@ -12,7 +12,7 @@ from command_line import listing, secateur, train
 from secateur import read_report, store
 from secateur.attack.membership import LiRA, LossThreshold
 from secateur.auditing import audit, needed_signals
-from secateur.compress import ADMM
+from secateur.compress import ADMM, RandomMask
 from secateur.data import Queries
 from secateur.errors import InputError, StoreError
 from secateur.models import SmallCNN
@@ -271,3 +271,31 @@ def test_models_are_copied_where_links_cannot_be_made(world, tmp_path, monkeypat
 def test_a_cache_needs_a_folder(world, tmp_path):
     with pytest.raises(InputError, match="a limit or a cache needs a folder"):
         train_fleet(small_recipe(), *world, seed=0, engine="serial", cache=tmp_path)
+
+
+def test_a_random_mask_needs_no_weights_and_gives_the_models_of_a_whole_fleet(world, tmp_path):
+    made = {}
+    for name, keep in (("whole", None), ("thin", KEEP)):
+        dense = train_fleet(
+            small_recipe(), *world, seed=0, engine="serial", folder=tmp_path / name, keep=keep
+        )
+        mask = RandomMask(rate=3, epochs=1)
+        made[name] = apply(
+            mask, dense, world[0], seed=0, engine="serial", folder=tmp_path / f"{name}-random"
+        )
+    assert [a.digest for a in made["thin"].artifacts] == [a.digest for a in made["whole"].artifacts]
+
+
+def test_a_clean_fleet_is_told_so_and_starts_no_worker(tmp_path, monkeypatch):
+    assert train(tmp_path / "dense").code == 0
+    first = secateur("clean", tmp_path / "dense", "--workers", "1")
+    assert first.code == 0 and "MB freed" in first.out
+
+    def refuse(*_, **__):
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr("secateur.train.keep.run_tasks", refuse)
+    before = listing(tmp_path)
+    again = secateur("clean", tmp_path / "dense")
+    assert again.code == 0 and "dense: already clean, nothing to do" in again.out
+    assert listing(tmp_path) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from command_line import secateur, train
@@ -44,6 +46,32 @@ def test_what_is_no_budget_is_refused(text):
 def test_a_budget_of_nothing_is_refused(fields):
     with pytest.raises(InputError, match="above 0, got 0"):
         Limit(**fields)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes", "said"),
+    [
+        (Limit(seconds=1), [6], "all 6 models that are to do are one stack"),
+        (Limit(seconds=1), [3, 3], None),
+        (Limit(models=2), [3, 3], "a stack holds 3 models"),
+        (Limit(models=3), [3, 3], None),
+        (Limit(models=1), [1, 1], None),
+        (Limit(seconds=1), [1], None),
+        (Limit(seconds=1), [], None),
+    ],
+)
+def test_a_budget_that_a_stack_overruns_is_warned_of_before_the_work(limit, sizes, said):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        limit.warn_of_stacks(sizes)
+    assert [said in str(w.message) for w in caught] == ([True] if said else [])
+
+
+def test_the_command_line_says_that_one_stack_overruns_the_budget(tmp_path):
+    done = train(tmp_path / "one", "--engine", "Stacked(models=6)", "--budget", "1s")
+    assert done.code == 0
+    assert "warning: the budget of 1 s is looked at when a stack ends" in done.err
+    assert done.err.index("warning") < done.err.index("0 of 6")
 
 
 def test_time_is_spent_too():

@@ -23,6 +23,7 @@ from secateur.measure import (
     controls,
     difference,
     gap_attack,
+    leave_one_out_control,
     lowest_resolvable_fpr,
     near_duplicates_control,
     null_control,
@@ -47,7 +48,7 @@ from secateur.measure.weighted import (
     weighted_balanced_accuracy,
     weighted_tpr_at_fpr,
 )
-from secateur.types import Membership, Records, Scores
+from secateur.types import Membership, Observations, Records, Scores
 
 
 @st.composite
@@ -230,7 +231,7 @@ def test_tpr_is_not_resolvable_below_ten_expected_false_positives():
     assert "at least 10 are needed; the lowest is 0.05" in row.why
     enough = tpr_at_fpr(*world_scores(8, records=400), fpr=0.01, **ABOUT)
     assert enough.status == "measured"
-    assert enough.counts["expected_false_positives"] == pytest.approx(16, abs=2)
+    assert enough.counts["expected_false_positive_units"] == pytest.approx(16, abs=2)
     assert enough.counts["realised_fpr"] <= 0.01
     assert "evaluated data" in enough.why
 
@@ -262,7 +263,7 @@ def test_a_difference_is_paired_and_signed_first_minus_second():
 
 
 def test_the_gap_attack_is_half_plus_half_the_gap():
-    row = gap_attack(np.array([1.0, 0.9]), np.array([0.6, 0.7]), subject="d", counts={})
+    row = gap_attack(np.array([1.0, 0.9]), np.array([0.6, 0.7]), subject="d", counts={}, trials=200)
     assert row.value == pytest.approx(0.5 + np.mean([0.4, 0.2]) / 2)
 
 
@@ -312,6 +313,59 @@ def test_the_planted_control_is_raised_when_an_attack_is_blind():
             return Scores(values=0 * scores.values, evaluated=scores.evaluated)
 
     assert planted_control(Blind(), world, seed=0).status == "raised"
+
+
+def balanced_design(models, references=None, records=1_000):
+    """Return signals without any leak; the target is one of the design, or drawn apart from it."""
+    rng = np.random.default_rng(models)
+    inside = rng.random((models, records)).argsort(axis=0) < models // 2
+    if references is not None:
+        inside = np.concatenate([rng.random((1, records)) < 0.5, inside[:references]])
+    who = Membership(
+        inside=inside,
+        roles=("target", *("reference",) * (len(inside) - 1)),
+        pools={"audit": np.arange(records)},
+        units=np.arange(records),
+        seed=0,
+    )
+    return Observations.from_arrays(
+        {"margin": rng.normal(size=inside.shape)}, labels=np.arange(records) % 2, membership=who
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "status", "value"), [(4, "raised", 0.42), (8, "raised", 0.48), (64, "passed", 0.5)]
+)
+def test_leave_one_out_over_few_models_of_a_balanced_design_is_raised(models, status, value):
+    world = balanced_design(models)
+    control = leave_one_out_control(LiRA(), world, subject="given", seed=0)
+    assert (control.status, control.value) == (status, pytest.approx(value, abs=0.04))
+    assert f"{models} models of one balanced design" in control.saw and "-1.00" in control.saw
+
+
+def test_leave_one_out_is_found_with_several_targets_and_with_records_in_no_model():
+    world = balanced_design(16)
+    who = world.membership
+    several = replace(who, roles=("target",) * 4 + ("reference",) * 12)
+    found = leave_one_out_control(
+        LiRA(), replace(world, membership=several), subject="given", seed=0
+    )
+    assert found.status == "raised" and "-0.4" in found.saw
+    inside = np.array(who.inside)
+    inside[:, :400] = False
+    some = replace(who, inside=inside)
+    offline = LiRA(mode="offline")
+    found = leave_one_out_control(offline, replace(world, membership=some), subject="given", seed=0)
+    assert found.status == "raised" and "-1.00" in found.saw
+
+
+@pytest.mark.parametrize("references", [3, 8, 16])
+def test_references_drawn_apart_from_the_target_are_no_leave_one_out(references):
+    # balanced themselves, or a part of another balanced design
+    for design in (references, 20):
+        world = balanced_design(design, references=references)
+        control = leave_one_out_control(LiRA(), world, subject="given", seed=0)
+        assert (control.status, control.value) == ("passed", None)
 
 
 def test_the_blind_baseline_catches_a_shifted_non_member_set_and_passes_a_draw():

@@ -82,7 +82,7 @@ def test_a_precision_from_few_false_positives_is_not_resolvable_and_says_what_wa
     scores, who = world(8, shift=6.0, threshold=3.0)
     row = positive_predictive_value(scores, who, prior=0.01, **ABOUT)
     assert row.status == "not resolvable"
-    assert row.counts["false_positives"] == (~who.inside & (scores.values >= 3)).sum() < 10
+    assert row.counts["false_positive_units"] == (~who.inside & (scores.values >= 3)).sum() < 10
     assert "needs 10 false positives over all targets" in row.why
     silent, who = world(8, threshold=99.0)
     assert positive_predictive_value(silent, who, prior=0.5, **ABOUT).status == "not resolvable"
@@ -124,7 +124,8 @@ def test_no_false_positive_at_all_still_has_an_upper_end(targets):
     row = realised_fpr(scores, who, **ABOUT)
     fewest = (~who.inside).sum(axis=1).min()
     assert (row.value, row.low) == (0.0, 0.0)
-    assert row.high == clopper_pearson(0, fewest)[1]
+    assert row.high == pytest.approx(clopper_pearson(0, int(fewest))[1])
+    assert row.interval.endswith(", widened")
 
 
 def test_intervals_of_groups_hold_for_all_groups_together():

@@ -11,8 +11,10 @@ from importlib import resources
 import pytest
 
 from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
+from secateur.auditing import default_attacks
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
+from secateur.report.lookup import short
 from secateur.report.table import consequence_table
 
 
@@ -127,11 +129,20 @@ def test_older_reports_have_no_such_section():
     assert "What the strongest attack amounts to" not in render_text(older)
 
 
+def test_short_names_tell_the_default_attacks_apart():
+    names = [short(repr(attack)) for attack in default_attacks()]
+    assert len(set(names)) == len(names) and all("(" not in name for name in names)
+
+
 def test_on_what_the_attack_was_chosen_is_said_as_it_was(page):
-    assert "the strongest attack is chosen on references" in " ".join(page.text)
+    reported = made_report()
+    for told in (" ".join(page.text), render_text(reported)):
+        said = " ".join(told.split())
+        assert "the strongest attack is the one with the largest AUC on references" in said
+        assert "at a low false alarm rate another attack may find more" in said
     few = {**made_report().facts, "chosen_on": dict.fromkeys(KINDS, "number of references")}
     told = render_text(replace(made_report(), facts=few))
-    assert "is chosen on references" not in told
+    assert "largest AUC on references" not in " ".join(told.split())
     assert "the attack is the one recommended for their number, not chosen" in " ".join(
         told.split()
     )

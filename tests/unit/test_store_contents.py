@@ -135,13 +135,15 @@ def memberships(draw):
     for m in range(models):
         inside[m, draw(st.integers(0, audit - 1))] = True
     extra = draw(NAME.filter(lambda name: name != "audit"))
+    drawn = draw(st.booleans())
     return Membership(
         inside=inside,
         roles=tuple(draw(st.sampled_from(["target", "reference", "given"])) for _ in range(models)),
         pools={"audit": np.arange(audit), extra: np.arange(audit, audit + others)},
         units=np.arange(audit + others),
         seed=draw(st.integers(0, 2**62)),
-        drawn=draw(st.booleans()),
+        drawn=drawn,
+        share=draw(st.none() | st.floats(0.01, 0.99)) if drawn else None,
     )
 
 
@@ -151,6 +153,7 @@ def test_a_membership_comes_back_equal(made):
     found = through("membership", made)
     assert found.digest == made.digest
     assert (found.roles, found.seed, found.drawn) == (made.roles, made.seed, made.drawn)
+    assert found.share == made.share
     same(found.pools, made.pools)
     np.testing.assert_array_equal(found.inside, made.inside)
 

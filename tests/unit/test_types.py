@@ -260,7 +260,7 @@ def test_the_digest_of_a_membership_changes_with_any_content():
         {"pools": {"audit": np.arange(4), "population": np.array([4, 5])}},
         {"units": np.array([0, 0, 2, 3, 4, 5])},
         {"seed": 1},
-        {"drawn": False},
+        {"drawn": True},
     ]
     assert len({make_membership(**c).digest for c in changes}) == len(changes)
 

@@ -5,6 +5,7 @@ Of one attack per subject, so that a report stays readable, and no row is a maxi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from secateur.attack.membership import pseudo_targets
@@ -64,10 +65,10 @@ def consequence_rows(
     rows += [positive_predictive_value(scores, who, prior=p, **named) for p in PRIORS]
     rule = _rule(observations, attack, seed)
     try:
-        rows.append(epsilon_bound(scores, who, delta=DELTA, about=about, tail=TAIL, guesses=rule))
+        bound = epsilon_bound(scores, who, delta=DELTA, about=about, tail=TAIL, guesses=rule)
     except InputError as error:
-        rows.append(_not_run(epsilon_name(DELTA), error, named))
-    rows.append(epsilon_estimate(scores, who, delta=DELTA, about=about))
+        bound = _not_run(epsilon_name(DELTA), error, named)
+    rows += [bound, _beside(bound, epsilon_estimate(scores, who, delta=DELTA, about=about))]
     try:
         rows += information_rows(scores, who, about=about)
     except InputError as error:
@@ -82,6 +83,17 @@ def consequence_rows(
                 )
             )
     return rows
+
+
+def _beside(bound: Measurement, estimate: Measurement) -> Measurement:
+    """Say of an estimate where it lies below what is proven."""
+    if bound.value is None or estimate.value is None or estimate.value >= bound.value:
+        return estimate
+    return replace(
+        estimate,
+        why=f"{estimate.why}; it lies below the bound of {bound.value:.3g}, which holds: some "
+        "records leak more than such a curve says",
+    )
 
 
 def _rule(

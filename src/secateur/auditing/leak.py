@@ -9,6 +9,7 @@ from secateur.measure import (
     auc,
     balanced_accuracy,
     lowest_resolvable_fpr,
+    non_member_units,
     tpr_at_fpr,
 )
 from secateur.types import Measurement, Scores
@@ -16,7 +17,7 @@ from secateur.types import Measurement, Scores
 if TYPE_CHECKING:
     from secateur.types import Membership
 
-__all__ = ["HEADLINE_FPR", "leak_rows", "non_members"]
+__all__ = ["HEADLINE_FPR", "leak_rows"]
 
 HEADLINE_FPR = 0.01
 
@@ -55,13 +56,7 @@ def leak_rows(
         tpr_at_fpr(scores, membership, fpr=HEADLINE_FPR, **about),
     ]
     if rows[-1].status == "not resolvable":
-        lowest = lowest_resolvable_fpr(non_members(scores, membership))
+        lowest = lowest_resolvable_fpr(non_member_units(scores, membership))
         if lowest is not None:
             rows.append(tpr_at_fpr(scores, membership, fpr=lowest, **about))
     return rows
-
-
-def non_members(scores: Scores, membership: Membership) -> int:
-    """Return the number of evaluated (target, non-member) pairs."""
-    inside = membership.inside[membership.targets]
-    return int((scores.evaluated & ~inside).sum())

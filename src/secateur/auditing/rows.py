@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from secateur.auditing.leak import HEADLINE_FPR, leak_rows, non_members
+from secateur.auditing.leak import HEADLINE_FPR, leak_rows
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
 from secateur.data import CANARY, holds_canaries
@@ -19,6 +19,7 @@ from secateur.measure import (
     difference,
     gap_attack,
     lowest_resolvable_fpr,
+    non_member_units,
     over_targets,
     size_rows,
     tpr_on_canaries,
@@ -94,6 +95,11 @@ def subject_rows(subject: Subject) -> list[Measurement]:
     train, test = (a[targets] for a in subject.accuracies())
     audit = membership.pools[AUDIT]
     members = float(membership.inside[targets].sum(axis=1).mean())
+    units = membership.units[audit]
+    kinds = [
+        [len(np.unique(units[s])) for s in (m, ~m)] for m in membership.inside[targets][:, audit]
+    ]
+    fewest_in, fewest_out = np.min(kinds, axis=0).tolist()
     rows = [
         over_targets(
             train,
@@ -103,6 +109,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
             metric="train accuracy",
             counts={"members": members},
             better="neither",
+            trials=fewest_in,
         )
     ]
     if np.isfinite(test).all():
@@ -115,6 +122,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
                 metric="test accuracy",
                 counts={"records": float(len(membership.pool(UTILITY)))},
                 better="higher",
+                trials=len(np.unique(membership.units[membership.pool(UTILITY)])),
             )
         )
         held_out = subject.observations.plain(CORRECT)
@@ -127,6 +135,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
                 outside,
                 subject=subject.name,
                 counts={"members": members, "non_members": float(len(audit)) - members},
+                trials=2 * min(fewest_in, fewest_out),
             )
         )
     return rows + _size_and_cost(subject)
@@ -162,7 +171,7 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
         return []
     membership = a.subject.observations.membership
     fpr = HEADLINE_FPR
-    n = non_members(a.scores, membership)
+    n = non_member_units(a.scores, membership)
     if fpr * n < 10:
         fpr = lowest_resolvable_fpr(n) or 0.1
     rows = []

@@ -37,7 +37,7 @@ def default_attacks() -> tuple[MembershipAttack, ...]:
 
     Example:
         >>> len(default_attacks())
-        10
+        13
     """
     return (*signal_attacks(), NasrAttack())
 

@@ -115,6 +115,7 @@ def _by_target(observations: Observations) -> list[Observations]:
             units=who.units,
             seed=who.seed,
             drawn=who.drawn,
+            share=who.share,
         )
         signals = {key: values[[model]] for key, values in observations.views[view].items()}
         kept = (

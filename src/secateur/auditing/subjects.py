@@ -69,7 +69,10 @@ def observe_subjects(
     """Query every fleet; the first is the baseline."""
     names = [f.name for f in fleets]
     if len(set(names)) != len(names):
-        raise InputError(f"fleets need different names, got {names}; give one of them another name")
+        raise InputError(
+            f"fleets need different names, got {names}; name each fleet once, and prune with "
+            "another name (--name)"
+        )
     for fleet in fleets[1:]:
         if fleet.membership.digest != fleets[0].membership.digest:
             raise InputError(

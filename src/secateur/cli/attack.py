@@ -95,13 +95,14 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     seen = _observed(parts, chosen)
     chosen = chosen if attacks else with_recommended(chosen, seen.membership)
     found = score_signals(seen, chosen, seed=seed)
-    kept = next(iter(parts[0][0].arrays))
     about = {
         "command": command,
         "title": f"Membership audit of {target.name}",
         "files": [p.name for p in inputs],
     }
-    report = audit_signals(seen, chosen, scores=found, kept=kept, seed=seed, about=about)
+    report = audit_signals(
+        seen, chosen, scores=found, kept=_read_arrays(parts, chosen), seed=seed, about=about
+    )
     if scores is not None:
         ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
         digest = store.write_score_table(scores, ran)
@@ -114,12 +115,26 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     return report
 
 
+def _read_arrays(
+    parts: Sequence[tuple[SavedSignals, Sequence[int], Role]], attacks: Sequence[MembershipAttack]
+) -> dict[str, list[str]]:
+    """Return by file the arrays from which the signals that attacks need are computed."""
+    from secateur.probe.saved import source_of
+
+    wanted = {s for a in attacks for s in a.needs}
+    read: dict[str, set[str]] = {}
+    for part, _, _ in parts:
+        sources = {source_of(list(part.arrays), s) for s in wanted}
+        read.setdefault(part.path.name, set()).update(s for s in sources if s is not None)
+    return {name: sorted(sources) for name, sources in read.items() if sources}
+
+
 def _parsed(text: str) -> MembershipAttack:
     """Read an attack's spelling; those that train networks are refused."""
     from importlib import import_module
 
     from secateur import protocols
-    from secateur.cli.catalogue import ATTACK, LEARNED, catalogue
+    from secateur.cli.catalogue import ATTACK, LEARNED, catalogue, refuse_other_kinds
     from secateur.errors import UnknownMethodError
     from secateur.spelling import parse
 
@@ -130,6 +145,7 @@ def _parsed(text: str) -> MembershipAttack:
             f"{name} trains networks and is no attack on signals alone; run it on a fleet with "
             "`secateur audit`"
         )
+    refuse_other_kinds(text, ATTACK, what="attack")
     names = {e.name: getattr(import_module(e.module), e.name) for e in entries if e.kind == ATTACK}
     found: MembershipAttack = parse(text, names, what="attack", kinds=vars(protocols))
     return found
@@ -179,7 +195,8 @@ def _observed(
     parts: list[tuple[SavedSignals, Sequence[int], Role]], attacks: Sequence[MembershipAttack]
 ) -> Any:
     """Compute the signals that attacks and controls read, as far as every file gives them."""
-    from secateur.probe.saved import observations_of, obtainable
+    from secateur.probe.saved import obtainable
+    from secateur.probe.saved_models import observations_of
     from secateur.types import Signal
 
     log_p = Signal(name="log_confidence")

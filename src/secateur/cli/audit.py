@@ -82,7 +82,12 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
-    from secateur.cli.checks import common_part, refuse_outputs, refuse_without_references
+    from secateur.cli.checks import (
+        common_part,
+        refuse_outputs,
+        refuse_same_fleet,
+        refuse_without_references,
+    )
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
     from secateur.models import check_device
@@ -91,6 +96,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
+    refuse_same_fleet(fleets)
     refuse_outputs(out, html, inputs=fleets)
     opened, records, _ = open_runs(fleets, data_dir, partial=partial)
     if partial:

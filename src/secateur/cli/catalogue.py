@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import secateur
+from secateur.errors import UnknownMethodError
 
 __all__ = [
     "ASKING",
@@ -20,6 +21,7 @@ __all__ = [
     "TRAINING",
     "Entry",
     "catalogue",
+    "refuse_other_kinds",
 ]
 
 PRUNING = "pruning"
@@ -38,6 +40,16 @@ ROOMS = {
     "models": NETWORK,
     "train": TRAINING,
     "data": ASKING,
+}
+USED = {
+    PRUNING: "a pruning method, named with `secateur prune --method`",
+    DEFENCE: "a defence, named with `secateur defend --method`",
+    ATTACK: "an attack, named with `--attack` of `secateur audit` and `attack`",
+    LEARNED: "an attack that trains networks, named with `secateur audit --attack`",
+    NETWORK: "a network, named as build=... in `secateur train --recipe`",
+    TRAINING: "a part of training, named inside `secateur train --recipe`",
+    ASKING: "a way to ask, named with `--queries`",
+    CANARIES: "a kind of canaries, named with `secateur train --canaries`",
 }
 
 
@@ -71,6 +83,25 @@ def catalogue() -> tuple[Entry, ...]:
         True
     """
     return tuple(entry for room, kind in ROOMS.items() for entry in _room(_root() / room, kind))
+
+
+def refuse_other_kinds(text: str, *kinds: str, what: str) -> None:
+    """Say what a method is that is listed, but is of none of these kinds.
+
+    Raises:
+        UnknownMethodError: says where it is named instead.
+
+    Example:
+        >>> refuse_other_kinds("LiRA()", ATTACK, what="attack")
+    """
+    name = text.partition("(")[0].strip()
+    entries = catalogue()
+    found = [entry.kind for entry in entries if entry.name == name]
+    if found and not set(found) & set(kinds):
+        names = sorted(entry.name for entry in entries if entry.kind in kinds)
+        raise UnknownMethodError(
+            f"unknown {what} {name!r}: {name} is {USED[found[0]]}; there are {', '.join(names)}"
+        )
 
 
 def _root() -> Path:

@@ -29,7 +29,9 @@ __all__ = [
     "check_fit",
     "common_part",
     "made_part",
+    "refuse_folder_inside",
     "refuse_outputs",
+    "refuse_same_fleet",
     "refuse_unwritable",
     "refuse_without_references",
 ]
@@ -79,6 +81,35 @@ def refuse_outputs(*files: Path | None, inputs: Sequence[Path]) -> None:
                     "choose another path"
                 )
         seen.append(place)
+
+
+def refuse_same_fleet(fleets: Sequence[Path]) -> None:
+    """Refuse a fleet that is named twice.
+
+    Raises:
+        InputError: names the folder.
+    """
+    seen: list[Path] = []
+    for folder in fleets:
+        if folder.resolve() in seen:
+            raise InputError(
+                f"the fleet {folder} is named twice; name each fleet once, the dense one first"
+            )
+        seen.append(folder.resolve())
+
+
+def refuse_folder_inside(folder: Path, fleet: Path) -> None:
+    """Refuse to make a fleet in the folder of the fleet that it is made from, or below it.
+
+    Raises:
+        StoreError: names both.
+    """
+    place, source = folder.resolve(), fleet.resolve()
+    if place == source or source in place.parents:
+        raise StoreError(
+            f"--out {folder} is, or is inside, the fleet {fleet}, which stays as it "
+            "is; choose a new folder"
+        )
 
 
 def refuse_unwritable(path: Path) -> None:

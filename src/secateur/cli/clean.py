@@ -27,25 +27,32 @@ def command(**options: Any) -> None:
       secateur clean runs/dense runs/admm
     """
     for path, freed, left in clean(**options):
-        click.echo(f"{path}: {freed / 1e6:,.1f} MB freed, {left / 1e6:,.1f} MB left")
+        size = f"{left / 1e6:,.1f} MB left"
+        if freed is None:
+            click.echo(f"{path}: already clean, nothing to do, {size}")
+        else:
+            click.echo(f"{path}: {freed / 1e6:,.1f} MB freed, {size}")
 
 
 def clean(
     *, fleets: tuple[Path, ...], data_dir: Path | None, workers: int
-) -> list[tuple[Path, int, int]]:
-    """Drop weights; return for each fleet its path, bytes freed and bytes left."""
+) -> list[tuple[Path, int | None, int]]:
+    """Drop weights; return for each fleet its path, bytes freed (None: was clean) and left."""
     from secateur.cli.progress import Bar
     from secateur.cli.runs import keep, open_runs, parse_queries, processes
     from secateur.train import drop_weights
+    from secateur.train.keep import is_clean
 
     opened, records, _ = open_runs(fleets, data_dir)
     asked = parse_queries(str(records.origin.get("queries", "Queries()")))
-    done = []
+    done: list[tuple[Path, int | None, int]] = []
     for path, fleet in zip(fleets, opened, strict=True):
-        with Bar("keeping signals") as bar:
-            freed = drop_weights(
-                fleet, records, keep(asked), workers=processes(workers), progress=bar
-            )
+        freed = None
+        if not is_clean(fleet):
+            with Bar("keeping signals") as bar:
+                freed = drop_weights(
+                    fleet, records, keep(asked), workers=processes(workers), progress=bar
+                )
         left = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         done.append((path, freed, left))
     return done

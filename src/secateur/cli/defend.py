@@ -58,6 +58,7 @@ def defend(  # noqa: PLR0913 - one argument per option of the verb
     cache: Path | None = None,
 ) -> Any:
     """Open a fleet, train it anew in another folder."""
+    from secateur.cli.checks import refuse_folder_inside
     from secateur.cli.progress import Bar
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
@@ -65,6 +66,7 @@ def defend(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.train import Limit, apply
 
     defence = parse_defence(method)
+    refuse_folder_inside(out, fleet)
     (plain,), records, seed = open_runs((fleet,), data_dir)
     label = type(defence).__name__.lower() if name is None else name
     if not label.strip():

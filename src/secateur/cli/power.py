@@ -21,8 +21,10 @@ LIKELY_AUC = 0.6
 
 @click.command("power")
 @click.option("--targets", type=int, help="Models under audit. Default: as in --pilot.")
-@click.option("--members", type=int, help="Members of each. Default: as in --pilot.")
-@click.option("--non-members", type=int, help="Non-members of each. Default: as in --pilot.")
+@click.option("--members", type=int, help="Members of each (persons). Default: as in --pilot.")
+@click.option(
+    "--non-members", type=int, help="Non-members of each (persons). Default: as in --pilot."
+)
 @click.option(
     "--between-sd",
     type=float,
@@ -110,7 +112,7 @@ def _read(path: Path) -> _Pilot:
     """Read the baseline's strongest attack off a report."""
     from secateur import store
     from secateur.errors import InputError
-    from secateur.measure import between_sd_of, fpr_name
+    from secateur.measure import between_sd_of, fpr_name, units_of
     from secateur.report.lookup import find, label, short, strongest, subjects
 
     report = store.read_report(path)
@@ -121,11 +123,17 @@ def _read(path: Path) -> _Pilot:
     if row is None or row.value is None:
         raise InputError(f"{path} holds no measured AUC of {subject!r}; give --between-sd instead")
     found = find(report, subject, fpr_name(FPR), method=method)
+    spread = between_sd_of(row)
+    members, others = units_of(row)
     return _Pilot(
-        between_sd=between_sd_of(row),
+        between_sd=spread,
         auc=row.value,
         tpr=None if found is None else found.value,
-        counts={k: round(row.counts[k]) for k in ("targets", "members", "non_members")},
+        counts={
+            "targets": round(row.counts["targets"]),
+            "members": members,
+            "non_members": others,
+        },
         about=f"{path.name}: {label(report, subject)}, {short(method)}",
     )
 

@@ -76,6 +76,7 @@ def prune(  # noqa: PLR0913 - one argument per option of the verb
     cache: Path | None = None,
 ) -> Any:
     """Open a fleet, prune it into another folder."""
+    from secateur.cli.checks import refuse_folder_inside
     from secateur.cli.progress import Bar
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
@@ -83,6 +84,7 @@ def prune(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.train import Limit, apply
 
     transform = parse_transform(method)
+    refuse_folder_inside(out, fleet)
     (dense,), records, seed = open_runs((fleet,), data_dir, partial=partial)
     label = type(transform).__name__.lower() if name is None else name
     if not label.strip():

@@ -23,12 +23,10 @@ from secateur.cli.catalogue import (
     PRUNING,
     TRAINING,
     catalogue,
+    refuse_other_kinds,
 )
 from secateur.data import canary_indices, data_set, draw, load, plant, restrict, with_columns
-from secateur.errors import (
-    InputError,
-    StoreError,
-)
+from secateur.errors import InputError, StoreError
 from secateur.spelling import parse
 
 if TYPE_CHECKING:
@@ -95,6 +93,7 @@ def parse_transform(text: str) -> Transform:
 
     pruning = _names(PRUNING)
     name = text.partition("(")[0].strip()
+    refuse_other_kinds(text, PRUNING, what="pruning method")
     # an optimiser may stand inside a pruning method, but is none
     known = pruning if name not in pruning else {**pruning, **_names(TRAINING)}
     found = _parse(text, known, what="pruning method")
@@ -106,6 +105,7 @@ def parse_defence(text: str) -> Defence:
     """Read a defence as its repr spells it."""
     from secateur.train import Defence
 
+    refuse_other_kinds(text, DEFENCE, what="defence")
     defences = _names(DEFENCE)
     name = text.partition("(")[0].strip()
     # an optimiser or a network may stand inside a defence, but is none
@@ -117,6 +117,7 @@ def parse_defence(text: str) -> Defence:
 
 def parse_attack(text: str) -> MembershipAttack:
     """Read an attack as its repr spells it."""
+    refuse_other_kinds(text, ATTACK, LEARNED, what="attack")
     attack: MembershipAttack = _parse(text, _names(ATTACK, LEARNED), what="attack")
     return attack
 
@@ -265,10 +266,14 @@ def open_runs(
         recipe = parse_recipe(plan.pipeline[0])
         fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
     first = plans[0]
-    records, _ = world(first.data, load(str(first.data["data"]), data_dir))
+    records, drawn = world(first.data, load(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:
         raise StoreError(
             f"{folders[0]} was trained on records with the digest {first.records_digest}, but "
             f"{first.data['data']!r} now gives {records.digest}; point --data-dir to the same files"
         )
-    return fleets, records, first.seed
+    # a fleet stored before shares were does not say how its coins were thrown; the draw does
+    told = [
+        replace(f, membership=drawn) if f.membership.digest == drawn.digest else f for f in fleets
+    ]
+    return told, records, first.seed

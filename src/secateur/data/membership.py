@@ -84,7 +84,15 @@ def draw(
     target: Role = "target"
     reference: Role = "reference"
     roles = (target,) * targets + (reference,) * references
-    return Membership(inside=inside, roles=roles, pools=filled, units=records.units, seed=seed)
+    return Membership(
+        inside=inside,
+        roles=roles,
+        pools=filled,
+        units=records.units,
+        seed=seed,
+        drawn=True,
+        share=float(share),
+    )
 
 
 def _check(targets: int, references: int, share: float) -> None:
@@ -188,9 +196,7 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
     inside = np.zeros((1, len(records)), dtype=np.bool_)
     inside[0, members] = True
     pools = {AUDIT: np.union1d(members, non_members)}
-    return Membership(
-        inside=inside, roles=("given",), pools=pools, units=records.units, seed=0, drawn=False
-    )
+    return Membership(inside=inside, roles=("given",), pools=pools, units=records.units, seed=0)
 
 
 def _indices(what: str, indices: IntArray, n: int) -> IntArray:
@@ -242,6 +248,7 @@ def restrict(records: Records, membership: Membership) -> tuple[Records, Members
         units=membership.units[kept],
         seed=membership.seed,
         drawn=membership.drawn,
+        share=membership.share,
     )
 
 

@@ -12,12 +12,14 @@ from secateur.measure.canaries import tpr_on_canaries
 from secateur.measure.controls import (
     adaptive_control,
     gap_control,
+    leave_one_out_control,
     null_control,
     planted_control,
     reference_count_control,
     saturation_control,
     training_size_control,
 )
+from secateur.measure.differences import difference
 from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
 from secateur.measure.exposure import FEWEST_MODELS, MostExposed, most_exposed
 from secateur.measure.gaussian import (
@@ -51,7 +53,6 @@ from secateur.measure.membership import (
     accuracy_of_attack,
     auc,
     balanced_accuracy,
-    difference,
     fpr_name,
     realised_fpr,
     tpr_at_fpr,
@@ -65,6 +66,7 @@ from secateur.measure.power import (
     resolvable_fpr,
     targets_needed,
     tpr_half_width,
+    units_of,
 )
 from secateur.measure.precision import (
     PRIORS,
@@ -89,16 +91,18 @@ from secateur.measure.tails import (
     epsilon_from_rates,
     one_run_p_value,
 )
-from secateur.measure.targets import per_target
+from secateur.measure.targets import non_member_units, per_target, units_per_target
 from secateur.measure.trials import best_guesses, default_guesses
 from secateur.measure.utility import gap_attack, over_targets, size_rows
 from secateur.measure.weighted import Ranked, rank
+from secateur.measure.widen import Ends, trials_of_metric, widened, widened_metric
 
 __all__ = [
     "FEWEST_MODELS",
     "LEAST_GAIN",
     "PRIORS",
     "AuditSize",
+    "Ends",
     "MostExposed",
     "Ranked",
     "Roc",
@@ -142,9 +146,11 @@ __all__ = [
     "histogram_series",
     "information_rows",
     "jensen_shannon",
+    "leave_one_out_control",
     "lowest_resolvable_fpr",
     "most_exposed",
     "near_duplicates_control",
+    "non_member_units",
     "null_control",
     "one_run_p_value",
     "over_targets",
@@ -175,6 +181,11 @@ __all__ = [
     "tpr_on_canaries",
     "tpr_segment",
     "training_size_control",
+    "trials_of_metric",
     "two_way_bootstrap",
     "unit_bootstrap",
+    "units_of",
+    "units_per_target",
+    "widened",
+    "widened_metric",
 ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.measure.groups import FEWEST_IN_GROUP, by_group
+from secateur.measure.groups import FEWEST_IN_GROUP, by_group, one_of
 from secateur.measure.membership import tpr_at_fpr
 from secateur.measure.roc import lowest_resolvable_fpr
+from secateur.measure.targets import non_member_units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,8 @@ def tpr_on_canaries(
         fewest: canaries, in and out, that a kind needs in every target.
 
     Returns:
-        One row per kind, `canary=kind`, with the intervals of `tpr_at_fpr`. Where the number of
+        One row per kind, `canary=kind`, with the intervals of `tpr_at_fpr`, which hold for all
+        kinds together (Bonferroni). Where the number of
         canaries does not resolve `fpr`, the lowest listed FPR that it does resolve takes its
         place; where none is, or there are too few canaries, the row is "not resolvable".
 
@@ -70,14 +72,20 @@ def tpr_on_canaries(
     subject, method, threat = about
     found = []
     for row in (r for r in rows if r.metric.startswith("tpr at")):
-        if "expected_false_positives" not in row.counts:  # too few canaries
+        if "groups" not in row.counts:  # too few canaries
             found.append(row)
             continue
         part = replace(scores, evaluated=canaries & (column == row.group.removeprefix(f"{NAME}=")))
-        outside = part.evaluated & ~membership.inside[membership.targets]
-        level = max(fpr, lowest_resolvable_fpr(int(outside.sum())) or fpr)
+        kinds = int(row.counts["groups"])
+        level = max(fpr, lowest_resolvable_fpr(non_member_units(part, membership)) or fpr)
         measured = tpr_at_fpr(
-            part, membership, fpr=level, subject=subject, method=method, threat=threat
+            part,
+            membership,
+            fpr=level,
+            subject=subject,
+            method=method,
+            threat=threat,
+            confidence=1 - 0.05 / kinds,
         )
-        found.append(replace(measured, group=row.group))
+        found.append(one_of(measured, row.group, kinds))
     return found

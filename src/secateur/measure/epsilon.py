@@ -9,11 +9,10 @@ import numpy as np
 from secateur.errors import DependentTrialsError, InputError
 from secateur.measure.gaussian import epsilon_name
 from secateur.measure.tails import epsilon_from_rates
-from secateur.measure.targets import targets_of
+from secateur.measure.targets import adjacency, targets_of
 from secateur.measure.trials import (
     Guesses,
     Tail,
-    adjacency,
     checked_rules,
     refuse_dependent,
     refuse_given,
@@ -160,13 +159,11 @@ def epsilon_over_runs(
             out.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> inside = rng.random((300, 2)) < 0.5
-        >>> inside[:, 1] = ~inside[:, 0]
-        >>> runs = Membership(inside=inside, roles=("target",) * 300, units=np.arange(2), seed=0,
-        ...     pools={"audit": np.arange(2)})
-        >>> seen = Scores(values=4.0 * inside, evaluated=np.ones_like(inside))
-        >>> row = epsilon_over_runs(seen, runs, record=0, delta=1e-5, threshold=2.0,
+        >>> from secateur.data import draw, planted_records
+        >>> runs = draw(planted_records(50, seed=0), targets=300, references=0, seed=0)
+        >>> canary = int(runs.pools["audit"][0])
+        >>> seen = Scores(values=4.0 * runs.inside, evaluated=np.ones_like(runs.inside))
+        >>> row = epsilon_over_runs(seen, runs, record=canary, delta=1e-5, threshold=2.0,
         ...     about=("dense", "x", ""))
         >>> row.value > 3
         True

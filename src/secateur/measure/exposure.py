@@ -14,7 +14,7 @@ from scipy import stats
 
 from secateur.errors import InputError, MethodError
 from secateur.measure.interval import clopper_pearson
-from secateur.types import Measurement, Membership, Scores, derive_seed
+from secateur.types import Interval, Measurement, Membership, Scores, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,8 +118,9 @@ def _verdicts(
     if len(inside) < FEWEST_MODELS:
         raise MethodError(
             f"the most exposed records need at least {FEWEST_MODELS} models under attack, half to "
-            f"choose on and half to report on, got {len(inside)}; train more targets, or score the "
-            "references as targets of each other"
+            f"choose on and half to report on, got {len(inside)}; train more targets, or score "
+            f"{FEWEST_MODELS} references or more as targets of each other (fewer are biased: "
+            "the others tell who is in the one left out)"
         )
     if scores.threshold is None:
         raise MethodError(
@@ -205,7 +206,9 @@ def _row(
     spread = float(np.sqrt((moved**2).sum() * models / (models - 1)))
     width = float(stats.t.ppf(0.975, models - 1)) * spread
     low, high = max(0.0, value - width), min(1.0, value + width)
+    interval: Interval = "t over targets"
     if spread == 0:  # every model agrees: the rule of three on models
+        interval = "t over targets, widened"
         low = min(low, clopper_pearson(round(models * value), models)[0])
         high = max(high, clopper_pearson(round(models * value), models)[1])
     return Measurement(
@@ -216,7 +219,7 @@ def _row(
         value=value,
         low=low,
         high=high,
-        interval="t over targets",
+        interval=interval,
         counts={
             "targets": float(models),
             "models_chosen_on": float(chosen_on),

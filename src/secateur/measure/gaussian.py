@@ -9,6 +9,7 @@ from scipy import special
 
 from secateur.errors import InputError
 from secateur.measure.membership import auc
+from secateur.measure.targets import adjacency
 from secateur.types import Measurement, Membership, Scores
 
 __all__ = ["epsilon_estimate", "epsilon_name", "gdp_delta", "gdp_epsilon", "gdp_mu"]
@@ -47,7 +48,7 @@ def epsilon_estimate(
     Example:
         >>> inside = np.arange(200)[None] % 2 == 0
         >>> who = Membership(inside=inside, roles=("given",), pools={"audit": np.arange(200)},
-        ...     units=np.arange(200), seed=0, drawn=False)
+        ...     units=np.arange(200), seed=0)
         >>> seen = Scores(values=inside + np.sin(np.arange(200.0))[None], evaluated=inside | True)
         >>> row = epsilon_estimate(seen, who, delta=1e-5, about=("dense", "x", ""))
         >>> row.why.startswith("an estimate, not a bound")
@@ -62,7 +63,7 @@ def epsilon_estimate(
     value, low, high = (_epsilon_of_auc(v, delta) for v in (row.value, row.low, row.high))
     words = (
         "an estimate, not a bound: assumes the trade-off curve of a Gaussian mechanism, equal for "
-        "all records; adjacency: one record added or removed"
+        f"all records; {adjacency(scores, membership)}"
     )
     counts = {**row.counts, "delta": delta}
     metric = f"{epsilon_name(delta)}, gdp fit"

@@ -131,17 +131,19 @@ def _of_group(
         "confidence": 1 - 0.05 / groups,
     }
     rows = [auc(part, membership, **told), tpr_at_fpr(part, membership, **told)]
+    return [one_of(row, group, groups) for row in rows]
+
+
+def one_of(row: Measurement, group: str, groups: int) -> Measurement:
+    """Return a row at the confidence 1 - 0.05 / groups as what it is among all of these groups."""
     note = f"95 % for all {groups} groups of this column together"
-    return [
-        replace(
-            row,
-            group=group,
-            confidence=0.95,
-            counts={**row.counts, "groups": float(groups)},
-            why=f"{row.why}; {note}".lstrip("; ") if row.status == "measured" else row.why,
-        )
-        for row in rows
-    ]
+    return replace(
+        row,
+        group=group,
+        confidence=0.95,
+        counts={**row.counts, "groups": float(groups)},
+        why=f"{row.why}; {note}".lstrip("; ") if row.status == "measured" else row.why,
+    )
 
 
 def _check_fewest(fewest: int) -> None:
@@ -230,6 +232,7 @@ def accuracy_by_group(
             metric="test accuracy",
             counts=counts,
             better="higher",
+            trials=people,
         )
         rows.append(replace(row, group=group))
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +12,13 @@ from secateur.measure.information import LEAST_GAIN, jensen_shannon
 from secateur.measure.interval import t_interval, two_way_bootstrap
 from secateur.measure.membership import FEWEST_FOR_T
 from secateur.measure.targets import targets_of
-from secateur.types import Measurement, Membership, Scores, derive_seed
+from secateur.measure.widen import trials_of_metric, widened
+from secateur.types import Interval, Measurement, Membership, Scores, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["information_rows"]
-
-Interval = Literal["t over targets", "two-way bootstrap", "unit bootstrap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,9 @@ def information_rows(
     right = [
         np.where(x == 0.5, 0.5, (x > 0.5) == b.members) for b, x in zip(binned, h, strict=True)
     ]
-    gained = _mean(gains, binned, membership.units, total=True)
+    every = np.concatenate(h)
+    lies = np.log(np.minimum(every, 1 - every).min()), np.log(np.maximum(every, 1 - every).max())
+    gained = _mean(gains, binned, membership.units, total=True, outcomes=lies)
     plug_in, bias = _plug_in(binned, bins)
     counts = {
         "targets": float(len(binned)),
@@ -100,7 +101,7 @@ def information_rows(
     }
     halved = tuple(max(0.0, (v - LEAST_GAIN) / 2) for v in gained[:3])
     divergence = (halved[0], halved[1], halved[2], gained[3])
-    accuracy = _mean(right, binned, membership.units, total=False)
+    accuracy = _mean(right, binned, membership.units, total=False, outcomes=(0.0, 1.0))
     extra = {"plug_in": plug_in, "plug_in_bias": bias}
     return [
         _row("adversary's gain", gained, about, counts, unit="nats"),
@@ -188,8 +189,12 @@ def _mean(
     units: NDArray[np.int64],
     *,
     total: bool,
+    outcomes: tuple[float, float],
 ) -> tuple[float, float, float, Interval]:
-    """Return the mean over targets of the members' mean and the non-members', added or averaged."""
+    """Return the mean over targets of the members' mean and the non-members', added or averaged.
+
+    `outcomes`: the least and the largest that one record can give.
+    """
     scale = 1.0 if total else 0.5
     each = np.array(
         [
@@ -197,9 +202,15 @@ def _mean(
             for v, b in zip(values, binned, strict=True)
         ]
     )
+    sizes = [[len(np.unique(b.units[s])) for s in (b.members, ~b.members)] for b in binned]
+    trials = trials_of_metric("balanced accuracy", np.array(sizes, dtype=np.float64))
+    bounds = (2 * scale * outcomes[0], 2 * scale * outcomes[1])
     if len(each) >= FEWEST_FOR_T:
         mean, low, high = t_interval(each)
-        return mean, low, high, "t over targets"
+        found = widened(
+            (low, high), value=mean, trials=trials, interval="t over targets", bounds=bounds
+        )
+        return mean, found.low, found.high, found.interval
 
     def statistic(row: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         b, w = binned[row], weights[:, binned[row].columns]
@@ -217,7 +228,9 @@ def _mean(
     low, high = two_way_bootstrap(statistic, units, targets=len(each), seed=0)
     mean = float(each.mean())
     kind: Interval = "two-way bootstrap" if len(each) > 1 else "unit bootstrap"
-    return mean, min(low, mean), max(high, mean), kind
+    low, high = min(low, mean), max(high, mean)
+    found = widened((low, high), value=mean, trials=trials, interval=kind, bounds=bounds)
+    return mean, found.low, found.high, found.interval
 
 
 def _plug_in(binned: list[_Binned], bins: int) -> tuple[float, float]:

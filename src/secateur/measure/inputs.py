@@ -10,6 +10,7 @@ from secateur.data.twins import content_keys, nearly_equal
 from secateur.measure.interval import t_interval, unit_bootstrap
 from secateur.measure.roc import auc_value
 from secateur.measure.weighted import rank
+from secateur.measure.widen import trials_of_metric, widened
 from secateur.types import AUDIT, Control, Membership, Records, derive_seed
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ def blind_baseline(records: Records, membership: Membership, *, seed: int) -> Co
     )
     values = np.array([auc_value(s, m) for s, m in zip(scores, inside, strict=True)])
     if len(values) >= 2:
-        mean, low, high = t_interval(values)
+        mean, *ends = t_interval(values)
+        kinds = [[len(np.unique(units[side])) for side in (row, ~row)] for row in inside]
+        trials = trials_of_metric("auc", np.array(kinds, dtype=np.float64))
+        found = widened((ends[0], ends[1]), value=mean, trials=trials, interval="t over targets")
+        low, high = found.low, found.high
     else:
         mean = float(values[0])
         low, high = unit_bootstrap(rank(scores[0], inside[0]).auc, units, seed=seed)

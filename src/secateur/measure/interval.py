@@ -143,7 +143,7 @@ def two_way_bootstrap(
     *,
     targets: int,
     seed: int,
-    replicates: int = 1000,
+    replicates: int | None = None,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Return the percentile interval of a mean over targets, for other targets and other units.
@@ -157,12 +157,25 @@ def two_way_bootstrap(
         units: `[records]`, whose record each is.
         targets: number of target rows, at least 1; with 1 only units are resampled.
         seed: of the resampling.
-        replicates: number of resamples, at least 100.
+        replicates: number of resamples, at least 100; default `replicates_for`.
         confidence: in (0, 1).
     """
-    means = resampled_means(statistic, units, targets=targets, seed=seed, replicates=replicates)
+    number = replicates_for(confidence) if replicates is None else replicates
+    means = resampled_means(statistic, units, targets=targets, seed=seed, replicates=number)
     low, high = percentile_ends(means, confidence)
     return float(low), float(high)
+
+
+def replicates_for(confidence: float) -> int:
+    """Return how many replicates reach the ends of a percentile interval.
+
+    1,000, and so many that 5 are expected beyond each end.
+
+    Example:
+        >>> replicates_for(0.95), replicates_for(1 - 0.05 / 100)
+        (1000, 20000)
+    """
+    return max(1000, round(5 / ((1 - confidence) / 2)))
 
 
 def percentile_ends(
@@ -182,7 +195,7 @@ def unit_bootstrap(
     units: NDArray[Any],
     *,
     seed: int,
-    replicates: int = 1000,
+    replicates: int | None = None,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Return the percentile interval of one model's statistic over units: this-model risk."""
@@ -207,7 +220,12 @@ def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     """
     if not 0 <= hits <= n or n < 1:
         raise InputError(f"hits must be in 0 .. n and n at least 1, got {hits} of {n}")
+    return beta_ends(hits, n, confidence)
+
+
+def beta_ends(hits: float, n: float, confidence: float) -> tuple[float, float]:
+    """Return Clopper-Pearson's ends, which need no whole numbers, of `hits` of `n` trials."""
     tail = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else float(stats.beta.ppf(tail, hits, n - hits + 1))
-    high = 1.0 if hits == n else float(stats.beta.ppf(1 - tail, hits + 1, n - hits))
+    low = 0.0 if hits <= 0 else float(stats.beta.ppf(tail, hits, n - hits + 1))
+    high = 1.0 if hits >= n else float(stats.beta.ppf(1 - tail, hits + 1, n - hits))
     return low, high

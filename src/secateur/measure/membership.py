@@ -1,27 +1,28 @@
-"""From Scores to Measurements: AUC, balanced accuracy, accuracy, TPR at an FPR, differences."""
+"""From Scores to Measurements: AUC, balanced accuracy, accuracy, TPR at an FPR."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
-from secateur.measure.interval import (
-    clopper_pearson,
-    paired_difference,
-    t_interval,
-    two_way_bootstrap,
-)
+from secateur.measure.interval import t_interval, two_way_bootstrap
 from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value, tpr_segment
-from secateur.measure.targets import Metric, evaluated_units, per_target, targets_of
-from secateur.types import Measurement, Membership, Scores
+from secateur.measure.targets import (
+    Metric,
+    evaluated_units,
+    non_member_units,
+    rates_of,
+    targets_of,
+    units_per_target,
+)
+from secateur.measure.widen import widened_metric
+from secateur.types import Interval, Measurement, Membership, Scores
 
 __all__ = [
     "accuracy_of_attack",
     "auc",
     "balanced_accuracy",
-    "difference",
     "fpr_name",
     "realised_fpr",
     "tpr_at_fpr",
@@ -48,13 +49,20 @@ def fpr_name(fpr: float) -> str:
 
 
 def counts_of(scores: Scores, membership: Membership) -> dict[str, float]:
-    """Return the numbers of targets and references, and the means of members and non-members."""
+    """Return the numbers of targets and references, and the means of members and non-members.
+
+    Records; their units too where a person owns several.
+    """
     targets = targets_of(scores, membership)
+    units = units_per_target(scores, membership).mean(axis=0).tolist()
+    records = np.mean([[t.members.sum(), (~t.members).sum()] for t in targets], axis=0).tolist()
+    apart = {} if units == records else {"member_units": units[0], "non_member_units": units[1]}
     return {
         "targets": float(len(targets)),
-        "members": float(np.mean([t.members.sum() for t in targets])),
-        "non_members": float(np.mean([(~t.members).sum() for t in targets])),
+        "members": records[0],
+        "non_members": records[1],
         "references": float(len(membership.references)),
+        **apart,
     }
 
 
@@ -70,13 +78,14 @@ def measured(
 ) -> Measurement:
     """Measure per target, then pick the interval that the number of targets allows.
 
+    Where nearly all records or all targets agree it is widened (`widened_metric`).
     `lower` moves the lower end down by what the metric's own definition leaves open.
     """
     targets = targets_of(scores, membership)
     values = np.array([t.value(metric, fpr) for t in targets])
     if len(values) >= FEWEST_FOR_T:
         mean, low, high = t_interval(values, confidence)
-        kind: Literal["t over targets", "two-way bootstrap", "unit bootstrap"] = "t over targets"
+        kind: Interval = "t over targets"
     else:
         mean = float(values.mean())
         low, high = two_way_bootstrap(
@@ -87,7 +96,16 @@ def measured(
             confidence=confidence,
         )
         kind = "two-way bootstrap" if len(values) > 1 else "unit bootstrap"
-    low, high = max(0.0, min(low - lower, mean)), min(1.0, max(high, mean))
+    ends = widened_metric(
+        metric,
+        (low, high),
+        value=mean,
+        rates=rates_of(targets),
+        units=units_per_target(scores, membership),
+        interval=kind,
+        confidence=confidence,
+    )
+    low, high = max(0.0, min(ends.low - lower, mean)), min(1.0, max(ends.high, mean))
     subject, method, threat = about
     return Measurement(
         subject=subject,
@@ -98,12 +116,12 @@ def measured(
         low=low,
         high=high,
         confidence=confidence,
-        interval=kind,
+        interval=ends.interval,
         estimand="pipeline" if len(values) > 1 else "this model",
         counts=counts_of(scores, membership),
         better="lower",
         threat=threat,
-        why=_WHY.get(metric, ""),
+        why="; ".join(filter(None, (_WHY.get(metric, ""), ends.note))),
     )
 
 
@@ -188,18 +206,19 @@ def tpr_at_fpr(
     """Measure the share of members found at a false-positive rate, mean over targets.
 
     The threshold is chosen per target on the evaluated data, and the row says so. Below 10 expected
-    false positives over all targets the status is "not resolvable", and `why` names the lowest FPR
-    that is. The value takes the upper end of the ROC's step at that FPR, as the field does; the
-    interval reaches down by the height of the step (`tpr_segment`).
+    false positives over all targets, counted in units (a person with several records is one), the
+    status is "not resolvable", and `why` names the lowest FPR that is. The value takes the upper
+    end of the ROC's step at that FPR, as the field does; the interval reaches down by the height of
+    the step (`tpr_segment`).
     """
     targets = targets_of(scores, membership)
-    pairs = int(sum((~t.members).sum() for t in targets))
-    expected = fpr * pairs
+    outside = non_member_units(scores, membership)
+    expected = fpr * outside
     segments = [tpr_segment(t.scores, t.members, fpr) for t in targets]
     realised = [tpr_at_fpr_value(t.scores, t.members, fpr)[1] for t in targets]
-    counts = {"expected_false_positives": expected, "realised_fpr": float(np.mean(realised))}
+    counts = {"expected_false_positive_units": expected, "realised_fpr": float(np.mean(realised))}
     if expected < EXPECTED - 1e-9:
-        lowest = lowest_resolvable_fpr(pairs)
+        lowest = lowest_resolvable_fpr(outside)
         mend = "no listed FPR is resolvable" if lowest is None else f"the lowest is {lowest:g}"
         return Measurement(
             subject=subject,
@@ -210,7 +229,8 @@ def tpr_at_fpr(
             status="not resolvable",
             threat=threat,
             counts={**counts_of(scores, membership), **counts},
-            why=f"{expected:.1f} false positives are expected, at least 10 are needed; {mend}",
+            why=f"{expected:.1f} false positives (units) are expected, at least 10 are needed; "
+            f"{mend}",
         )
     row = measured(
         scores,
@@ -227,71 +247,5 @@ def tpr_at_fpr(
 def realised_fpr(
     scores: Scores, membership: Membership, *, subject: str, method: str, threat: str = ""
 ) -> Measurement:
-    """Measure the share of non-members called members at the threshold chosen on references.
-
-    With no false positive at all the upper end is that of Clopper-Pearson for one target's units.
-    """
-    about = (subject, method, threat)
-    row = at_threshold(scores, membership, "false-positive rate", about)
-    if row.value != 0.0:
-        return row
-    units = evaluated_units(scores, membership)
-    outside = [np.unique(units[t.columns[~t.members]]) for t in targets_of(scores, membership)]
-    fewest = min(len(u) for u in outside)
-    return replace(row, high=clopper_pearson(0, fewest)[1])
-
-
-def difference(
-    a: Scores,
-    b: Scores,
-    membership: Membership,
-    metric: Metric,
-    *,
-    about: tuple[str, str, str],
-    fpr: float | None = None,
-    threat: str = "",
-) -> Measurement:
-    """Measure a - b, paired over the same targets, with a t interval.
-
-    Args:
-        a: scores on the first subject.
-        b: scores of the same attack on the second.
-        membership: of both.
-        metric: `auc`, `balanced accuracy`, `accuracy` or `tpr`.
-        about: (first subject, second subject, attack's repr).
-        fpr: for `tpr`.
-        threat: what the attacker knows.
-    """
-    level = 0.01 if fpr is None else fpr
-    subject, versus, method = about
-    name = fpr_name(level) if metric == "tpr" else metric
-    x = per_target(a, membership, metric, fpr=level)
-    y = per_target(b, membership, metric, fpr=level)
-    if len(x) < 2:
-        return Measurement(
-            subject=subject,
-            versus=versus,
-            risk="membership",
-            method=method,
-            metric=name,
-            value=None,
-            status="not run",
-            threat=threat,
-            why="a paired difference needs at least 2 targets",
-        )
-    mean, low, high = paired_difference(x, y)
-    return Measurement(
-        subject=subject,
-        versus=versus,
-        risk="membership",
-        method=method,
-        metric=name,
-        value=mean,
-        low=low,
-        high=high,
-        interval="t over targets",
-        counts=counts_of(a, membership),
-        better="lower",
-        threat=threat,
-        why="paired over the same targets",
-    )
+    """Measure the share of non-members called members at the threshold chosen on references."""
+    return at_threshold(scores, membership, "false-positive rate", (subject, method, threat))

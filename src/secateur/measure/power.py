@@ -21,6 +21,7 @@ __all__ = [
     "resolvable_fpr",
     "targets_needed",
     "tpr_half_width",
+    "units_of",
 ]
 
 _MOST_TARGETS = 100_000
@@ -28,7 +29,8 @@ _MOST_TARGETS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSize:
-    """How many targets, and members and non-members of each.
+    """How many targets, and members and non-members of each: in units, if a person owns several
+    records.
 
     `between_sd` is how far the targets' true AUCs spread (standard deviation), from a pilot or an
     earlier report of the same pipeline; 0 is an optimist's.
@@ -101,8 +103,16 @@ def between_sd_of(row: Measurement) -> float:
     targets = int(counts["targets"])
     half = max(row.value - row.low, row.high - row.value)  # an end may be clipped at 0 or 1
     seen = half * np.sqrt(targets) / stats.t.ppf(0.5 + row.confidence / 2, targets - 1)
-    records = auc_sd(row.value, round(counts["members"]), round(counts["non_members"]))
+    records = auc_sd(row.value, *units_of(row))
     return float(np.sqrt(max(0.0, seen**2 - records**2)))
+
+
+def units_of(row: Measurement) -> tuple[int, int]:
+    """Return how many members and non-members a target of a row has, in units."""
+    members, others = (
+        row.counts.get(f"{one}_units", row.counts[f"{one}s"]) for one in ("member", "non_member")
+    )
+    return round(members), round(others)
 
 
 def _target_sd(size: AuditSize, auc: float) -> float:
@@ -225,7 +235,7 @@ def targets_needed(
 
 
 def resolvable_fpr(size: AuditSize) -> float | None:
-    """Return the lowest listed FPR with 10 expected false positives over all targets.
+    """Return the lowest listed FPR with 10 expected false positives, in units, over all targets.
 
     Example:
         >>> resolvable_fpr(AuditSize(targets=8, members=500, non_members=500, between_sd=0.0))

@@ -11,7 +11,8 @@ from secateur.errors import InputError
 from secateur.measure.interval import percentile_ends, resampled_means, t_interval
 from secateur.measure.membership import FEWEST_FOR_T, counts_of, no_threshold
 from secateur.measure.roc import EXPECTED
-from secateur.measure.targets import Target, evaluated_units, targets_of
+from secateur.measure.targets import Target, evaluated_units, rates_of, targets_of, units_per_target
+from secateur.measure.widen import Ends, widened
 from secateur.types import Measurement, Membership, Scores
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["PRIORS", "positive_predictive_value", "precision_name", "precision_o
 PRIORS = (0.01, 0.1, 0.5)
 """Shares of members among those asked about that a report speaks of."""
 
+_BOTH = 0.975  # so that TPR and FPR hold together
 _SEED = 0  # an interval is a property of the scores, not of a run
 
 
@@ -75,8 +77,9 @@ def positive_predictive_value(
 
     Returns:
         From 8 targets on with a t interval of log(TPR / FPR) over targets (delta method), below
-        with a bootstrap. "Not resolvable" below 10 false positives over all targets, or where no
-        member was found.
+        with a bootstrap. Where the targets hardly differ or few members are found, joined with the
+        precisions of what exact intervals of both rates allow (Bonferroni). "Not resolvable" below
+        10 units with false positives over all targets, or where no member was found.
 
     Raises:
         InputError: a prior outside (0, 1).
@@ -88,19 +91,60 @@ def positive_predictive_value(
     if scores.threshold is None:
         return no_threshold(scores, membership, name, about)
     targets = targets_of(scores, membership)
-    rates = np.concatenate([t.rates(np.ones((1, t.width))) for t in targets])
+    rates = rates_of(targets)
     row = _row(scores, membership, name, about, rates)
     if row.status != "measured":
         return row
+    ends = _interval(targets, rates, prior, scores, membership)
+    tpr, fpr = rates.mean(axis=0)
+    value = float(precision_of(tpr, fpr, prior))
+    return replace(
+        row,
+        value=value,
+        low=min(ends.low, value),
+        high=max(ends.high, value),
+        interval=ends.interval,
+        why="; ".join(filter(None, (row.why, ends.note))),
+    )
+
+
+def _interval(
+    targets: list[Target],
+    rates: NDArray[np.float64],
+    prior: float,
+    scores: Scores,
+    membership: Membership,
+) -> Ends:
+    """Return the interval, widened by those of both rates where they are and matter."""
     kind: Interval = "two-way bootstrap" if len(targets) > 1 else "unit bootstrap"
     if len(targets) >= FEWEST_FOR_T:
         kind = "t over targets"
         low, high = _by_delta(rates, prior)
+        pairs = [t_interval(column, _BOTH)[1:] for column in rates.T]
     else:
-        low, high = _by_bootstrap(targets, evaluated_units(scores, membership), prior)
-    tpr, fpr = rates.mean(axis=0)
-    value = float(precision_of(tpr, fpr, prior))
-    return replace(row, value=value, low=min(low, value), high=max(high, value), interval=kind)
+        means = _resampled(targets, evaluated_units(scores, membership))
+        ends = percentile_ends(precision_of(means[:, 0], means[:, 1], prior))
+        low, high = float(ends[0]), float(ends[1])
+        pairs = [(float(a), float(b)) for a, b in zip(*percentile_ends(means, _BOTH), strict=True)]
+    tpr = float(rates[:, 0].mean())
+    found, alarms = (
+        widened(pair, value=float(column.mean()), trials=n, interval=kind, confidence=_BOTH)
+        for pair, column, n in zip(
+            pairs, rates.T, units_per_target(scores, membership).T, strict=True
+        )
+    )
+    if not (alarms.note or (found.note and tpr < 0.5)):  # few misses move no precision
+        return Ends(low=low, high=high, interval=kind)
+    box = precision_of(
+        np.clip([found.low, found.high], 0, 1), np.clip([alarms.high, alarms.low], 0, 1), prior
+    )
+    which = alarms if alarms.note else found
+    return Ends(
+        low=min(low, float(box[0])),
+        high=max(high, float(box[1])),
+        interval=which.interval,
+        note=which.note,
+    )
 
 
 def _row(
@@ -113,8 +157,7 @@ def _row(
     """Return the row without its precision: its counts, and whether they are enough."""
     subject, method, threat = about
     tpr, fpr = rates.mean(axis=0).tolist()
-    others = [float((~t.members).sum()) for t in targets_of(scores, membership)]
-    alarms = round(float(rates[:, 1] @ others))
+    alarms = _false_positive_units(scores, membership)
     status: Status = "measured" if alarms >= EXPECTED and tpr > 0 else "not resolvable"
     return Measurement(
         subject=subject,
@@ -124,19 +167,27 @@ def _row(
         value=0.0 if status == "measured" else None,
         status=status,
         threat=threat,
-        estimand="pipeline" if len(others) > 1 else "this model",
+        estimand="pipeline" if len(rates) > 1 else "this model",
         counts={
             **counts_of(scores, membership),
-            "false_positives": float(alarms),
+            "false_positive_units": float(alarms),
             "realised_fpr": fpr,
             "realised_tpr": tpr,
         },
         better="lower",
         why="threshold chosen on references"
         if status == "measured"
-        else f"{alarms} false positives and a TPR of {tpr:.3g} were seen; a precision needs "
-        f"{EXPECTED:.0f} false positives over all targets, and members found",
+        else f"{alarms} false positives (units) and a TPR of {tpr:.3g} were seen; a precision "
+        f"needs {EXPECTED:.0f} false positives over all targets, and members found",
     )
+
+
+def _false_positive_units(scores: Scores, membership: Membership) -> int:
+    """Return over all targets the non-member units of which any record is called a member."""
+    assert scores.threshold is not None  # the caller has looked
+    said = scores.evaluated & (scores.values >= scores.threshold[:, None])
+    said &= ~membership.inside[membership.targets]
+    return sum(len(np.unique(membership.units[row])) for row in said)
 
 
 def _by_delta(rates: NDArray[np.float64], prior: float) -> tuple[float, float]:
@@ -147,12 +198,11 @@ def _by_delta(rates: NDArray[np.float64], prior: float) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _by_bootstrap(
-    targets: list[Target], units: NDArray[np.int64], prior: float
-) -> tuple[float, float]:
+def _resampled(targets: list[Target], units: NDArray[np.int64]) -> NDArray[np.float64]:
     means = resampled_means(
-        lambda t, w: targets[t].rates(w), units, targets=len(targets), seed=_SEED
+        lambda t, w: targets[t].rates(w),
+        units,
+        targets=len(targets),
+        seed=_SEED,
     )
-    means = np.clip(means, 0, 1)
-    low, high = percentile_ends(precision_of(means[:, 0], means[:, 1], prior))
-    return float(low), float(high)
+    return np.clip(means, 0, 1)

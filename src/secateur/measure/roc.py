@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
-EXPECTED = 10.0  # false positives below which a TPR at an FPR says nothing
+EXPECTED = 10.0  # false positives, in units, below which a TPR at an FPR says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +134,18 @@ def best_balanced_accuracy(scores: NDArray[Any], members: NDArray[Any]) -> float
     return float(np.max(1 + roc.tpr - roc.fpr) / 2)
 
 
-def lowest_resolvable_fpr(non_members: int, expected: float = EXPECTED) -> float | None:
-    """Return the lowest of .0001, .001, .01, .05, .1 that has `expected` false positives; None if
-    none.
+def lowest_resolvable_fpr(non_member_units: int, expected: float = EXPECTED) -> float | None:
+    """Return the lowest of .0001, .001, .01, .05, .1 with `expected` false positives; None if none.
+
+    Args:
+        non_member_units: over all targets; a person with several records counts once.
+        expected: false positives, counted in units.
 
     Example:
         >>> lowest_resolvable_fpr(1200), lowest_resolvable_fpr(50)
         (0.01, None)
     """
     for fpr in FPRS:
-        if fpr * non_members >= expected - 1e-9:
+        if fpr * non_member_units >= expected - 1e-9:
             return fpr
     return None

@@ -9,8 +9,9 @@ import numpy as np
 from secateur.measure.interval import percentile_ends, resampled_means, t_interval
 from secateur.measure.membership import FEWEST_FOR_T
 from secateur.measure.roc import Roc, roc_curve
-from secateur.measure.targets import evaluated_units, targets_of
-from secateur.types import Membership, Scores, Series
+from secateur.measure.targets import evaluated_units, targets_of, units_per_target
+from secateur.measure.widen import widened
+from secateur.types import Interval, Membership, Scores, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +28,8 @@ def roc_series(scores: Scores, membership: Membership, *, subject: str, method: 
 
     The grid starts at one false positive per target; at each FPR the TPR is the one of the lowest
     threshold that does not exceed it. The band holds for each FPR by itself: t over targets from 8
-    on, below a bootstrap of targets and units; its lower edge reaches over the ROC's own step
-    (`tpr_segment`).
+    on, below a bootstrap of targets and units, both widened where nearly all records agree
+    (`widened`); its lower edge reaches over the ROC's own step (`tpr_segment`).
     """
     targets = targets_of(scores, membership)
     curves = [roc_curve(t.scores, t.members) for t in targets]
@@ -37,6 +38,7 @@ def roc_series(scores: Scores, membership: Membership, *, subject: str, method: 
     top, bottom = np.stack([_step(c, grid) for c in curves], axis=1)
     if len(targets) >= FEWEST_FOR_T:
         low, high = _t_band(top)
+        kind: Interval = "t over targets"
         band = "95 % t interval over targets at each FPR"
     else:
         means = resampled_means(
@@ -47,8 +49,15 @@ def roc_series(scores: Scores, membership: Membership, *, subject: str, method: 
             replicates=REPLICATES,
         )
         low, high = percentile_ends(means)
+        kind = "two-way bootstrap" if len(targets) > 1 else "unit bootstrap"
         band = f"95 % bootstrap interval at each FPR, {REPLICATES} replicates"
     mean = top.mean(axis=0)
+    trials = units_per_target(scores, membership)[:, 0]
+    ends = [
+        widened((float(a), float(b)), value=float(v), trials=trials, interval=kind)
+        for a, b, v in zip(low, high, mean, strict=True)
+    ]
+    low, high = np.array([e.low for e in ends]), np.array([e.high for e in ends])
     low = np.clip(np.minimum(low - (top - bottom).mean(axis=0), mean), 0, 1)
     high = np.clip(np.maximum(high, mean), 0, 1)
     return Series(

@@ -16,7 +16,17 @@ from secateur.types import Membership, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Metric", "Target", "evaluated_units", "per_target", "targets_of"]
+__all__ = [
+    "Metric",
+    "Target",
+    "adjacency",
+    "evaluated_units",
+    "non_member_units",
+    "per_target",
+    "rates_of",
+    "targets_of",
+    "units_per_target",
+]
 
 Metric = Literal["auc", "balanced accuracy", "accuracy", "tpr", "false-positive rate"]
 
@@ -118,10 +128,43 @@ def targets_of(scores: Scores, membership: Membership) -> list[Target]:
     return found
 
 
+def rates_of(targets: list[Target]) -> NDArray[np.float64]:
+    """Return TPR and FPR at the threshold of each target, `[targets, 2]`; 0 without a threshold."""
+    return np.concatenate([t.rates(np.ones((1, t.width))) for t in targets])
+
+
 def evaluated_units(scores: Scores, membership: Membership) -> NDArray[np.int64]:
     """Return whose record each is, `[width]`, of the records that any target evaluates."""
     units: NDArray[np.int64] = membership.units[scores.evaluated.any(axis=0)]
     return units
+
+
+def units_per_target(scores: Scores, membership: Membership) -> NDArray[np.float64]:
+    """Return how many units each target's evaluated members and non-members are, `[targets, 2]`.
+
+    A person with several records is one unit of evidence.
+    """
+    units = evaluated_units(scores, membership)
+    return np.array(
+        [
+            [len(np.unique(units[t.columns[side]])) for side in (t.members, ~t.members)]
+            for t in targets_of(scores, membership)
+        ],
+        dtype=np.float64,
+    )
+
+
+def non_member_units(scores: Scores, membership: Membership) -> int:
+    """Return the number of non-member units over all targets, which resolve a low FPR."""
+    return int(units_per_target(scores, membership)[:, 1].sum())
+
+
+def adjacency(scores: Scores, membership: Membership) -> str:
+    """Say what neighbouring data sets differ in."""
+    audited = membership.units[scores.evaluated.any(axis=0)]
+    several = len(np.unique(audited)) < len(audited)
+    what = "one unit (all records of a person)" if several else "one record"
+    return f"adjacency: {what} added or removed"
 
 
 def per_target(

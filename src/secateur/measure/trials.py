@@ -21,7 +21,6 @@ __all__ = [
     "Guesses",
     "Tail",
     "Trials",
-    "adjacency",
     "best_guesses",
     "checked_rules",
     "default_guesses",
@@ -111,6 +110,11 @@ def refuse_dependent(membership: Membership, trials: Trials) -> None:
         DependentTrialsError: with what was seen.
     """
     refuse_given(membership)
+    if membership.share != 0.5:
+        raise DependentTrialsError(
+            f"the targets' coins were thrown with share {membership.share}; a one-run bound needs "
+            "fair ones: draw(share=0.5)"
+        )
     together = np.concatenate(trials.inside)
     if stats.binomtest(int(together.sum()), len(together), 0.5).pvalue < NEVER:
         raise DependentTrialsError(
@@ -144,7 +148,7 @@ def refuse_dependent(membership: Membership, trials: Trials) -> None:
 
 
 def refuse_given(membership: Membership) -> None:
-    """Refuse memberships that nobody drew."""
+    """Refuse memberships of which nobody knows that coins were thrown."""
     roles = {membership.roles[m] for m in membership.targets.tolist()}
     if not membership.drawn or roles != {"target"}:
         raise DependentTrialsError(
@@ -152,14 +156,12 @@ def refuse_given(membership: Membership) -> None:
             f"given (roles {sorted(roles)}, drawn={membership.drawn}); use draw, or "
             "epsilon_estimate, which is no bound"
         )
-
-
-def adjacency(scores: Scores, membership: Membership) -> str:
-    """Say what neighbouring data sets differ in."""
-    audited = membership.units[scores.evaluated.any(axis=0)]
-    several = len(np.unique(audited)) < len(audited)
-    what = "one unit (all records of a person)" if several else "one record"
-    return f"adjacency: {what} added or removed"
+    if membership.share is None:
+        raise DependentTrialsError(
+            "a bound on epsilon needs members drawn by coins before the training, and this "
+            "membership does not say with which share they were thrown: its models are references, "
+            "or it was stored before shares were; draw it anew, from the same records and seed"
+        )
 
 
 def checked_rules(guesses: Guesses | None, trials: Trials) -> tuple[tuple[int, int], ...]:

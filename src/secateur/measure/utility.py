@@ -9,6 +9,7 @@ import numpy as np
 
 from secateur.errors import InputError
 from secateur.measure.interval import t_interval
+from secateur.measure.widen import widened
 from secateur.types import Measurement
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def over_targets(
     metric: str,
     counts: Mapping[str, float],
     better: Literal["higher", "lower", "neither"],
+    trials: float,
 ) -> Measurement:
     """Return the mean of one rate per target with a t interval; without an interval for one target.
 
@@ -37,6 +39,8 @@ def over_targets(
         metric: such as `test accuracy`.
         counts: what n stands behind it.
         better: which direction is good.
+        trials: units behind each target's rate; the interval is widened (`widened`) where nearly
+            all of them, or the targets, agree.
     """
     values = np.asarray(values, dtype=np.float64)
     about: dict[str, Any] = {
@@ -55,12 +59,16 @@ def over_targets(
             why="one target: no interval over targets",
         )
     mean, low, high = t_interval(values)
+    ends = widened(
+        (low, high), value=mean, trials=np.full(len(values), trials), interval="t over targets"
+    )
     return Measurement(
         **about,
         value=mean,
-        low=max(0.0, low),
-        high=min(1.0, max(high, mean)),
-        interval="t over targets",
+        low=max(0.0, ends.low),
+        high=min(1.0, max(ends.high, mean)),
+        interval=ends.interval,
+        why=ends.note,
     )
 
 
@@ -70,6 +78,7 @@ def gap_attack(
     *,
     subject: str,
     counts: Mapping[str, float],
+    trials: float,
 ) -> Measurement:
     """Return the balanced accuracy of "correct = member": 1/2 + (train - outside accuracy) / 2.
 
@@ -78,11 +87,13 @@ def gap_attack(
         outside_accuracy: `[targets]`, on non-members of the audit pool.
         subject: the model family.
         counts: members and non-members.
+        trials: twice the units of the rarer kind.
 
     Reference: Yeom et al. 2018.
 
     Example:
-        >>> row = gap_attack(np.array([1.0, 1.0]), np.array([0.5, 0.7]), subject="dense", counts={})
+        >>> row = gap_attack(np.array([1.0, 1.0]), np.array([0.5, 0.7]), subject="dense", counts={},
+        ...     trials=40)
         >>> round(row.value, 3)
         0.7
     """
@@ -97,6 +108,7 @@ def gap_attack(
         metric="balanced accuracy",
         counts=counts,
         better="lower",
+        trials=trials,
     )
 
 

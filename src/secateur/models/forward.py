@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +95,22 @@ def logits_of(
     return np.concatenate(blocks) if blocks else np.zeros((0, records.n_classes), np.float32)
 
 
+def _wanted(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """Say what the first layer takes of a record, beside what these records are."""
+    kinds = (torch.nn.Linear, torch.nn.Conv2d)
+    first = next((part for part in module.modules() if isinstance(part, kinds)), None)
+    numbers = math.prod(shape)
+    if isinstance(first, torch.nn.Linear) and first.in_features != numbers:
+        takes = f"its first layer takes {first.in_features} numbers, a record has {numbers}"
+    elif isinstance(first, torch.nn.Conv2d):
+        takes = f"its first layer takes pictures of shape ({first.in_channels}, height, width)"
+        if len(shape) == 3 and shape[0] == first.in_channels:
+            takes += f", and a later one does not fit their {shape[1]} x {shape[2]} pixels"
+    else:
+        takes = "a later layer does not fit"
+    return f"{takes}; give a network that is built for this shape"
+
+
 def _forward(
     module: nn.Module, inputs: torch.Tensor, n_classes: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -101,7 +118,8 @@ def _forward(
         out: torch.Tensor = module(inputs)
     except (RuntimeError, ValueError) as error:  # norms raise the latter
         raise DataError(
-            f"the network does not accept inputs of shape {tuple(inputs.shape[1:])}: {error}"
+            f"the network does not accept inputs of shape {tuple(inputs.shape[1:])}: "
+            f"{_wanted(module, tuple(inputs.shape[1:]))} ({error})"
         ) from error
     if out.shape != (len(inputs), n_classes):
         raise InputError(

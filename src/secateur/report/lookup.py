@@ -139,6 +139,8 @@ def short(method: str) -> str:
     Example:
         >>> short("LiRA(mode='offline', variance='shrunk', weight=8.0, centre='mean')")
         'LiRA offline, shrunk'
+        >>> short("RMIA(mode='online', temperature=4.0, gamma=1.0)")
+        'RMIA online, T=4'
     """
     name, _, rest = method.partition("(")
     wanted = []
@@ -146,6 +148,8 @@ def short(method: str) -> str:
         key, _, value = part.partition("=")
         if key in ("mode", "variance") and value:
             wanted.append(value.strip("'"))
+        elif key == "temperature" and value:
+            wanted.append(f"T={value.removesuffix('.0')}")
     return f"{name} {', '.join(wanted)}" if wanted else name
 
 

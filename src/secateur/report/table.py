@@ -233,6 +233,10 @@ def render_text(report: Report, width: int = 150) -> str:
     return buffer.getvalue().rstrip()
 
 
+CHOSEN = (
+    "the strongest attack is the one with the largest AUC on references that play targets; at a "
+    "low false alarm rate another attack may find more"
+)
 CHOICES = {
     "number of references": "with so few references the attack is the one recommended for their "
     "number, not chosen",
@@ -245,7 +249,7 @@ def chosen_words(report: Report) -> str:
     """Say on what the strongest attack was chosen."""
     reasons = [chosen_on(report, s) for s in subjects(report)]
     told = [CHOICES[r] for r in reasons if r in CHOICES]
-    return told[0] if told else "the strongest attack is chosen on references"
+    return told[0] if told else CHOSEN
 
 
 def _plain_table(

@@ -72,6 +72,7 @@ def _take_membership(membership: Membership) -> tuple[Fields, Arrays]:
         "pools": list(membership.pools),
         "seed": membership.seed,
         "drawn": membership.drawn,
+        "share": membership.share,
     }
     return fields, arrays
 
@@ -84,6 +85,7 @@ def _make_membership(fields: Fields, arrays: Arrays, prefix: str = "") -> Member
         units=arrays[f"{prefix}units"],
         seed=fields["seed"],
         drawn=fields["drawn"],
+        share=fields.get("share"),  # older files do not say
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from secateur.protocols import Builder, Probe, Progress
 
-__all__ = ["Keep", "Snapshots", "drop_weights", "thinned", "weights_missing"]
+__all__ = ["Keep", "Snapshots", "drop_weights", "is_clean", "thinned", "weights_missing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,11 @@ def _drop(records: Records, build: Builder, keep: Keep, path: Path) -> int:
     return before - path.stat().st_size
 
 
+def is_clean(fleet: Fleet) -> bool:
+    """Tell whether of every reference the signals alone are there, and no weights."""
+    return all(fleet.artifacts[int(m)].kept is not None for m in fleet.membership.references)
+
+
 def drop_weights(
     fleet: Fleet,
     records: Records,
@@ -172,6 +177,8 @@ def drop_weights(
     if locate is None or fleet.recipe is None:
         raise InputError("weights are dropped from a fleet in a folder; open it with its recipe")
     fleet.check_records(records)
+    if is_clean(fleet):
+        return 0
     paths = [locate(int(model)) for model in fleet.membership.references]
     results = run_tasks(
         _drop, paths, workers=workers, shared=(records, fleet.recipe.build, keep), progress=progress

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from secateur.errors import InputError
+from secateur.errors import InputError, SecateurWarning
 
 __all__ = ["Limit"]
 
@@ -68,6 +70,27 @@ class Limit:
         if self.models is not None and models >= self.models:
             return True
         return self.seconds is not None and time.monotonic() - begun >= self.seconds
+
+    def warn_of_stacks(self, sizes: Sequence[int]) -> None:
+        """Say before the work where it will be overrun, being looked at when a stack ends.
+
+        Args:
+            sizes: models of each stack that is to do.
+        """
+        largest = max(sizes, default=1)
+        if self.models is not None and self.models < largest:
+            what = f"a stack holds {largest} models"
+        elif self.seconds is not None and len(sizes) == 1 and largest > 1:
+            what = f"all {largest} models that are to do are one stack, which is made whole"
+        else:
+            return
+        warnings.warn(
+            f"the budget of {self} is looked at when a stack ends, and {what}; for a budget that "
+            "stops earlier begin in a new folder with smaller stacks, Stacked(models=...), or with "
+            "engine processes",
+            SecateurWarning,
+            stacklevel=2,
+        )
 
     def __str__(self) -> str:
         parts = [] if self.models is None else [f"{self.models} models"]

@@ -210,6 +210,8 @@ class _Run:
         work: Sequence[Shard] = [_with_paths(s, self.folder, self.keys) for s in self.todo]
         if isinstance(engine, Ray):  # its workers may see none of our disks
             work = _Sent(self.todo)
+        if self.place.limit is not None:
+            self.place.limit.warn_of_stacks([len(shard.jobs) for shard in self.todo])
         self.tell()
         try:
             engine.run(make_shard, work, shared=shared, on_result=self.note)

@@ -39,6 +39,10 @@ class Membership:
 
     `pools` maps a pool's name to sorted record indices; pools are disjoint, and only records of the
     pool `AUDIT` are ever inside a model. `units[r]` is the unit of record r: in or out as a whole.
+
+    `drawn` and `share` say that each target's units are in by independent coins thrown before any
+    training, with this probability. `draw` sets them; a bound on epsilon rests on them, so whoever
+    sets them by hand vouches for such coins. A share that is None is not known.
     """
 
     inside: BoolArray
@@ -46,7 +50,8 @@ class Membership:
     pools: Mapping[str, IntArray]
     units: NDArray[np.int64]
     seed: int
-    drawn: bool = True  # False: given by a user, not drawn by us; the blind baseline is then a must
+    drawn: bool = False
+    share: float | None = None
 
     def __post_init__(self) -> None:
         inside = np.ascontiguousarray(self.inside)  # a choice of columns is laid out by columns
@@ -63,6 +68,11 @@ class Membership:
         pools = {k: frozen(np.sort(np.asarray(v, dtype=np.int64))) for k, v in self.pools.items()}
         self._check_pools(inside, pools, self.roles)
         self._check_units(inside, pools, units)
+        if self.share is not None and not (self.drawn and 0 < self.share < 1):
+            raise DataError(
+                f"share={self.share} is that of coins, in (0, 1), and needs drawn=True; got "
+                f"drawn={self.drawn}; leave both out where no coins were thrown"
+            )
         set_fields(self, inside=frozen(inside), pools=pools, units=frozen(units.astype(np.int64)))
 
     @staticmethod
@@ -157,6 +167,7 @@ class Membership:
             units=self.units,
             seed=self.seed,
             drawn=self.drawn,
+            share=self.share,
         )
 
     def members(self, model: int) -> IntArray:
@@ -171,7 +182,7 @@ class Membership:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over inside, pools, units and roles."""
+        """SHA-256 over who trained on what; not over `share`, which old files do not hold."""
         arrays = {
             "inside": self.inside,
             "units": self.units,

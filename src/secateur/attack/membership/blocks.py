@@ -81,14 +81,22 @@ def blocks(
         arrays may be overwritten, and are used again.
     """
     rows, n = values[as_slice(models)], len(records)
-    width = max(1, min(BLOCK // max(1, len(models)), n))
+    together = isinstance(as_slice(records), slice)
+    if together:
+        rows = columns(rows, records)
+    width = min(_width(models), max(1, n))
     held, masks = np.empty((len(models), width)), np.empty((len(models), width))
     for first in range(0, n, width):
         where = slice(first, min(first + width, n))
         block, mask = held[:, : where.stop - first], masks[:, : where.stop - first]
-        np.copyto(block, columns(rows, records[where]))
+        np.copyto(block, rows[:, where] if together else np.take(rows, records[where], axis=1))
         np.copyto(mask, inside[:, where])
         yield where, block, mask
+
+
+def _width(models: IntArray) -> int:
+    """Return how many records of so many models make a block."""
+    return max(1, BLOCK // max(1, len(models)))
 
 
 def sided_moments(
@@ -108,40 +116,67 @@ def sided_moments(
         inside: `[len(models), len(records)]`.
         median: centre by the median instead of the mean.
     """
-    n = len(records)
-    count, centre, squares = (np.zeros((2, n)) for _ in range(3))
-    ones = np.ones(len(models))
-    for where, block, mask in blocks(values, models, records, inside):
-        shift = block[0].copy()  # moments of differences: large logits would cancel
-        block -= shift
-        count[0, where] = ones @ mask
-        mask *= block
-        first = np.stack([ones @ mask, ones @ block])
-        np.square(mask, out=mask)
-        np.square(block, out=block)
-        second = np.stack([ones @ mask, ones @ block])
-        first[1] -= first[0]
-        scale = second[1].copy()
-        second[1] -= second[0]
-        count[1, where] = len(models) - count[0, where]
-        some = np.maximum(count[:, where], 1)
-        centre[:, where] = shift + first / some
-        squares[:, where] = second - first**2 / some
-        lost = (squares[:, where] < CANCELLED * scale) & (count[:, where] > 1)
+    count, centre, squares, lost = _moments(values, models, records, inside)
+    again = np.flatnonzero(lost.any(axis=0))
+    width = _width(models)
+    for at in (again[i : i + width] for i in range(0, len(again), width)):
+        part = inside[:, at]
+        _, centre[:, at], squares[:, at], lost = _moments(
+            values, models, records[at], part, shifted=True
+        )
         for side in range(2):
-            at = where.start + np.flatnonzero(lost[side])
-            if at.size:
-                held = values[as_slice(models)][:, records[at]].astype(np.float64)
-                again = _two_pass(held, inside[:, at] == (side == 0))
-                centre[side, at], squares[side, at] = again
+            still = at[lost[side]]
+            if still.size:
+                held = columns(values[as_slice(models)], records[still]).astype(np.float64)
+                found = _two_pass(held, inside[:, still] == (side == 0))
+                centre[side, still], squares[side, still] = found
     squares[count < 2] = 0.0
     if median:
         centre = _medians(values, models, records, inside)
     within, out = (
-        Moments(count=k.astype(np.int64), centre=c, squares=s)
+        Moments(count=k, centre=c, squares=s)
         for k, c, s in zip(count, centre, squares, strict=True)
     )
     return within, out
+
+
+def _moments(
+    values: NDArray[Any],
+    models: IntArray,
+    records: IntArray,
+    inside: BoolArray,
+    *,
+    shifted: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], BoolArray]:
+    """Return counts, means, sums of squared deviations and where these cancelled, in and out.
+
+    Each `[2, records]`; what did not cancel keeps at least ten digits. `shifted` sums differences
+    from the first model's value, for records whose values lie far from 0 beside their spread: it
+    saves most of them, saturated ones among them, from the much slower `_two_pass`.
+    """
+    shift = np.zeros(len(records))
+    first, second = np.empty((2, len(records))), np.empty((2, len(records)))
+    ones = np.ones(len(models))
+    for where, block, mask in blocks(values, models, records, inside):
+        if shifted:
+            shift[where] = block[0]
+            block -= shift[where]
+        mask *= block
+        for side, part in enumerate((mask, block)):
+            np.matmul(ones, part, out=first[side, where])
+            np.square(part, out=part)
+            np.matmul(ones, part, out=second[side, where])
+    scale = second[1].copy()
+    for sums in (first, second):
+        sums[1] -= sums[0]
+    within = count_inside(inside)
+    count = np.stack([within, len(models) - within])
+    centre = first / np.maximum(count, 1)
+    first *= centre
+    second -= first
+    if shifted:
+        centre += shift
+    return count, centre, second, (second < CANCELLED * scale) & (count > 1)
 
 
 def _two_pass(
@@ -210,6 +245,7 @@ def sided_log_means(
 
 def count_inside(inside: BoolArray) -> NDArray[np.int64]:
     """Return the number of models inside of each record, `[records]`."""
-    ones = np.ones(len(inside), dtype=np.float32)  # exact below 2**24 models
-    total: NDArray[np.int64] = (ones @ inside.astype(np.float32)).astype(np.int64)
+    total = np.zeros(inside.shape[1], dtype=np.int64)
+    for first in range(0, len(inside), 127):  # what a byte can count
+        total += np.add.reduce(inside[first : first + 127].view(np.int8), axis=0, dtype=np.int8)
     return total

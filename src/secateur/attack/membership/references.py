@@ -120,6 +120,7 @@ def pseudo_targets(
         pools=membership.pools,
         units=membership.units,
         seed=membership.seed,
+        drawn=membership.drawn,  # without a share: references are balanced, not thrown
     )
     names = observations.views if every_view else (observations.primary,)
     views = {
