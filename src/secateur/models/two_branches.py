@@ -50,7 +50,9 @@ class TwoBranches:
             "joint": (self.posterior[-1] + self.label[-1], *self.joint),
         }
         hidden = {
-            f"{part}.{i}": pair for part, own in widths.items() for i, pair in enumerate(pairwise(own))
+            f"{part}.{i}": pair
+            for part, own in widths.items()
+            for i, pair in enumerate(pairwise(own))
         }
         return {**hidden, "last": (self.joint[-1], 1)}
 
