@@ -198,7 +198,7 @@ PRUNE = ADMM(
 
 
 def test_pruning_afterwards_plays_the_game_in_both_of_its_parts(fleets):
-    plain, defended, records = fleets
+    _, defended, records = fleets
     towards, retrain = PRUNE.phases(defended.recipe)
     for phase in (towards, retrain):
         assert phase.hooks[0] == SMALL

@@ -40,12 +40,13 @@ class Climb:
 class Taught(NamedTuple):
     """What the steps give: the gain and the share of right answers before them, and the network.
 
-    `state` are the weights, then Adam's first moments, then its second ones; `count` its steps.
+    `state` are the weights, then Adam's first moments, then its second ones; `steps` counts all
+    steps so far.
     """
 
     gain: Tensor
     right: Tensor
-    count: Tensor
+    steps: Tensor
     state: tuple[Tensor, ...]
 
 
@@ -152,8 +153,12 @@ def _adam(state: Sequence[Tensor], grads: Sequence[Tensor], count: Tensor, lr: f
             for one, value in zip(lists, four, strict=True):
                 one.append(value if model is None else value[model])
             steps.append(count if model is None else count[model])
+    weights, slopes, means, squares = lists
     torch._fused_adam_(
-        *lists,
+        weights,
+        slopes,
+        means,
+        squares,
         [],
         steps,
         lr=lr,

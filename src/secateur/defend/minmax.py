@@ -41,9 +41,9 @@ class MinMax(Hook):
         references: records of the attack pool per step; default the recipe's batch size.
         warm_up: epochs at the start of each phase in which the attack network learns and the
             model's loss is left plain. Pruning begins phases, and each has a fresh attack network.
-        objective: `log`; or `mse` and `mse-mean`, as released: the attack network lowers the squared
-            error of its sigmoid, and the model's loss gets strength * mean h^2 (CIFAR-100, where
-            the code calls a member 0 and writes (h - 1)^2) or strength * (mean h - 0.5)
+        objective: `log`; or `mse` and `mse-mean`, as released: the attack network lowers the
+            squared error of its sigmoid, and the model's loss gets strength * mean h^2 (CIFAR-100,
+            where the code calls a member 0 and writes (h - 1)^2) or strength * (mean h - 0.5)
             (Purchase-100, Texas-100, where a member is 1).
         reads: what h sees of the model: its `posterior`, or its `logits`, as in the released code.
         posterior: widths of h's branch on the output.
@@ -184,7 +184,7 @@ class MinMax(Hook):
             row = torch.stack([taught.gain, taught.right, torch.ones_like(taught.gain)])
         return {
             **dict(zip(names, taught.state, strict=True)),
-            "count": taught.count,
+            "count": taught.steps,
             "sums": state["sums"] + row,
             "curve": state["curve"],
         }, batch
