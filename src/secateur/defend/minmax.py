@@ -28,11 +28,11 @@ __all__ = ["MinMax"]
 class MinMax(Hook):
     """Adversarial regularisation: add the gain of an attack network that is trained all along.
 
-    Before each step of the model an attack network h, which reads the model's softmax output and
-    the one-hot label, takes `inner_steps` steps of Adam that raise
-    mean log h(members) + mean log(1 - h(pool)), on the members of the batch and on as many records
-    of the pool `attack`, which nobody trains on. The model's loss then has strength * mean log h
-    over the batch added, h held constant.
+    On each batch an attack network h, which reads the model's softmax output and the one-hot label,
+    takes `inner_steps` steps of Adam that raise mean log h(members) + mean log(1 - h(pool)), on the
+    members of the batch and on records of the pool `attack`, which nobody trains on. The model's
+    loss has strength * mean log h over the batch added, h held constant as the batches before have
+    left it: what it has just learned from the same few records by heart would be noise.
 
     Args:
         strength: lambda, at least 0; with 0 the attack network only looks on.
@@ -44,7 +44,9 @@ class MinMax(Hook):
         objective: `log`; or `mse` and `mse-mean`, as released: the attack network lowers the
             squared error of its sigmoid, and the model's loss gets strength * mean h^2 (CIFAR-100,
             where the code calls a member 0 and writes (h - 1)^2) or strength * (mean h - 0.5)
-            (Purchase-100, Texas-100, where a member is 1).
+            (Purchase-100, Texas-100, where a member is 1). `bounded` trains h as `log` does, and
+            the model's loss gets strength * -mean log(1 - h): the same end of the game, but it
+            pushes most where h is sure, and stops where h is wrong, while `log` goes on for ever.
         reads: what h sees of the model: its `posterior`, or its `logits`, as in the released code.
         posterior: widths of h's branch on the output.
         label: widths of h's branch on the label.
@@ -74,7 +76,7 @@ class MinMax(Hook):
         nasr2018machine.
 
     Differs from the paper:
-        The k steps before one step of the model see the same batch. Weights start as PyTorch's
+        The k steps on one batch see the same records. Weights start as PyTorch's
         layers do, not from N(0, 0.01), from which h does not learn on few records. With
         augmentation in the recipe h sees members as augmented and the pool as it is.
     """
@@ -84,7 +86,7 @@ class MinMax(Hook):
     lr: float = 1e-3
     references: int | None = None
     warm_up: int = 0
-    objective: Literal["log", "mse", "mse-mean"] = "log"
+    objective: Literal["log", "bounded", "mse", "mse-mean"] = "log"
     reads: Literal["posterior", "logits"] = "posterior"
     posterior: tuple[int, ...] = (1024, 512, 64)
     label: tuple[int, ...] = (128, 64)
@@ -133,7 +135,7 @@ class MinMax(Hook):
             classes=classes,
             steps=self.inner_steps,
             lr=self.lr,
-            loss="log" if self.objective == "log" else "squared",
+            loss="squared" if self.objective.startswith("mse") else "log",
         )
 
     def _read(self, logits: Tensor) -> Tensor:
@@ -155,6 +157,7 @@ class MinMax(Hook):
         weights = {name: value.to(like) for name, value in noise.items()}
         return {
             **{f"weight/{name}": value for name, value in weights.items()},
+            **{f"played/{name}": value for name, value in weights.items()},
             **{f"mean/{name}": torch.zeros_like(value) for name, value in weights.items()},
             **{f"square/{name}": torch.zeros_like(value) for name, value in weights.items()},
             "count": torch.zeros((), device=like.device),
@@ -183,6 +186,7 @@ class MinMax(Hook):
             )
             row = torch.stack([taught.gain, taught.right, torch.ones_like(taught.gain)])
         return {
+            **{f"played/{n}": state[f"weight/{n}"] for n in climb.names},
             **dict(zip(names, taught.state, strict=True)),
             "count": taught.steps,
             "sums": state["sums"] + row,
@@ -198,12 +202,14 @@ class MinMax(Hook):
         climb = self._climb(now.classes)
         seen = self._read(logits)
         member = climb.network.logits(
-            {name: state[f"weight/{name}"] for name in climb.names},
+            {name: state[f"played/{name}"] for name in climb.names},
             seen,
             _one_hot(_classes(batch.labels), seen),
         )
         if self.objective == "log":
             term = functional.logsigmoid(member).mean()
+        elif self.objective == "bounded":
+            term = functional.softplus(member).mean()
         elif self.objective == "mse":
             term = torch.sigmoid(member).square().mean()
         else:
