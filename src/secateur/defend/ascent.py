@@ -1,6 +1,4 @@
-"""Steps of an inner network that learns to tell members from others: in place of autograd's own
-bookkeeping one call, which torch can lift over many models.
-"""
+"""Steps of an inner network that learns to tell members from others, as one call that torch lifts."""
 
 from __future__ import annotations
 
