@@ -262,8 +262,9 @@ def test_the_attack_network_learns_from_a_model_that_leaks():
 
     watched, played = reached(0.0), reached(3.0)
     assert watched["minmax/accuracy"][-1] > 0.6 > watched["minmax/accuracy"][0]
-    assert played["minmax/gain"][-1] < watched["minmax/gain"][-1] - 0.15
-    assert float(played["minmax/gain"][-1]) < 0
+    nothing = -np.log(4)
+    left = [float(h["minmax/gain"][-1]) - nothing for h in (watched, played)]
+    assert left[1] < left[0] / 2
 
 
 @pytest.mark.parametrize(

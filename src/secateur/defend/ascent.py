@@ -1,4 +1,4 @@
-"""Steps of an inner network that learns to tell members from others, as one call that torch lifts."""
+"""Steps of an inner network that tells members from others, as one call that torch can lift."""
 
 from __future__ import annotations
 
