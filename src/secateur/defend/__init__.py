@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from secateur.defend.decay import WeightDecay
+from secateur.defend.minmax import MinMax
 
-__all__ = ["WeightDecay"]
+__all__ = ["MinMax", "WeightDecay"]

@@ -29,6 +29,7 @@ class TrainData:
     inputs: Tensor
     labels: Tensor
     indices: Tensor
+    classes: int
 
     @classmethod
     def of(cls, records: Records, indices: IntArray, device: torch.device) -> TrainData:
@@ -38,6 +39,7 @@ class TrainData:
             inputs=torch.from_numpy(np.array(records.gather(indices))).to(device),
             labels=torch.from_numpy(np.array(records.labels[indices])).to(device),
             indices=where.to(device),
+            classes=records.n_classes,
         )
 
     def __len__(self) -> int:

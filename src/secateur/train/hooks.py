@@ -45,7 +45,9 @@ class Moment:
 
     `prunable` names the weights that pruning counts; `initial` are the parameters as the model's
     seed made them, before any training; `epoch` and `step` count within the phase, from 0; `epochs`
-    is the phase's length.
+    is the phase's length; `classes` is the number of the records' classes. `forward` is a pass in
+    the mode of training; `predict` one as a user of the finished model would make it, without
+    dropout and with running statistics, which it leaves as they are.
     """
 
     params: Tensors
@@ -53,6 +55,8 @@ class Moment:
     initial: Tensors
     prunable: tuple[str, ...]
     forward: Forward
+    predict: Forward
+    classes: int
     epoch: int
     step: int
     epochs: int

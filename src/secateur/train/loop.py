@@ -16,7 +16,7 @@ from secateur.errors import DivergedError, MethodError, NotFiniteError
 from secateur.models import channels_last, takes_channels_last
 from secateur.train.batches import TrainData, batches
 from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
-from secateur.train.statistics import FreshStatistics
+from secateur.train.statistics import FreshStatistics, evaluating
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class _Run:
             initial=initial,
             prunable=prunable,
             forward=self._forward,
+            predict=self._predict,
+            classes=data.classes,
             epoch=0,
             step=0,
             epochs=0,
@@ -114,6 +116,12 @@ class _Run:
             logits = functional_call(self.module, {**params, **buffers}, (inputs,))
         return logits
 
+    def _predict(
+        self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
+    ) -> Tensor:
+        with evaluating(self.module):
+            return self._forward(params, buffers, inputs)
+
     def _take_over(self, new: Mapping[str, Tensor]) -> None:
         if new is self.params or self.statistics is not None:
             return
@@ -125,6 +133,7 @@ class _Run:
     def run(self, phase: Phase, number: int, after_epoch: AfterEpoch | None) -> Left:
         """Run one phase and return what its hooks leave behind."""
         rng = np.random.default_rng(derive_seed(self.seed, "order", number))
+        drawn = np.random.default_rng(derive_seed(self.seed, "streams", number))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "noise", number))
         optimiser_plan = phase.optimiser or self.recipe.optimiser
         self.now = replace(self.now, epoch=0, step=0, epochs=phase.epochs)
@@ -139,7 +148,7 @@ class _Run:
             loss = torch.zeros(())
             for rows in batches(len(self.data), self.recipe.batch_size, rng):
                 self.now = replace(self.now, epoch=epoch)
-                batch = self._batch(phase, rows, rng)
+                batch = self._batch(phase, rows, drawn)
                 loss = self._step(phase, states, batch, optimiser, generator)
                 self.now = replace(self.now, step=self.now.step + 1)
             self._check_finite(loss, epoch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FreshStatistics", "normalisations"]
+__all__ = ["FreshStatistics", "evaluating", "normalisations"]
 
 # BatchNorm of all dimensions, and InstanceNorm where it keeps statistics
 Normalisation = nn.modules.batchnorm._BatchNorm | nn.modules.instancenorm._InstanceNorm
@@ -23,6 +25,17 @@ def normalisations(module: nn.Module) -> list[Normalisation]:
         for part in module.modules()
         if isinstance(part, Normalisation) and part.running_mean is not None
     ]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into the mode of evaluation, and back into the mode in which it was."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 class FreshStatistics:

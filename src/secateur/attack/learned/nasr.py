@@ -5,7 +5,6 @@ insider.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from secateur.types import AUDIT, Observations, Scores, Signal, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from secateur.types import IntArray
 
@@ -130,23 +129,27 @@ class NasrAttack:
         import torch
         from torch.nn import functional
 
+        from secateur.models.two_branches import TwoBranches
+
         classes = x.shape[1] // 2
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = _attack_network(classes)
+            net = TwoBranches().module(classes)
         rng = np.random.default_rng(seed)
         inputs, members = torch.from_numpy(x), torch.from_numpy(y)
         optimiser = torch.optim.Adam(net.parameters(), lr=self.lr, fused=True)
         for _ in range(self.epochs):
             order = torch.from_numpy(rng.permutation(len(y)))
             for rows in torch.split(order, self.batch_size):
-                logits = net(inputs[rows]).squeeze(1)
+                seen = inputs[rows]
+                logits = net(seen[:, :classes], seen[:, classes:])
                 loss = functional.binary_cross_entropy_with_logits(logits, members[rows])
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward([loss])
                 optimiser.step()
         with torch.no_grad():
-            out: Tensor = net(torch.from_numpy(x_rest)).squeeze(1)
+            rest = torch.from_numpy(x_rest)
+            out: Tensor = net(rest[:, :classes], rest[:, classes:])
         return out.double().numpy()
 
 
@@ -155,29 +158,3 @@ def _features(
 ) -> NDArray[np.float32]:
     one_hot = np.eye(n_classes, dtype=np.float32)[labels]
     return np.concatenate([posterior.astype(np.float32), one_hot], axis=1)
-
-
-def _attack_network(classes: int) -> nn.Module:
-    """Posterior K-1024-512-64, label K-128-64, joined 128-256-128-64-1 (released for CIFAR)."""
-    import torch
-    from torch import nn
-
-    def branch(*widths: int) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for a, b in pairwise(widths):
-            layers += [nn.Linear(a, b), nn.ReLU()]
-        return nn.Sequential(*layers)
-
-    class TwoBranches(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.posterior = branch(classes, 1024, 512, 64)
-            self.label = branch(classes, 128, 64)
-            self.joint = nn.Sequential(branch(128, 256, 128, 64), nn.Linear(64, 1))
-
-        def forward(self, x: Tensor) -> Tensor:
-            parts = (self.posterior(x[:, :classes]), self.label(x[:, classes:]))
-            joined: Tensor = self.joint(torch.cat(parts, dim=1))
-            return joined
-
-    return TwoBranches()

@@ -26,7 +26,7 @@ __all__ = ["Draws", "Reader", "hook_losses", "mean_losses"]
 class Draws:
     """The random numbers of the models that take part in a step."""
 
-    orders: Sequence[np.random.Generator]
+    streams: Sequence[np.random.Generator]
     noise: Sequence[torch.Generator]
 
 
@@ -83,7 +83,7 @@ class Reader:
     def _drawn(self, pool: str, size: int, first: int, draws: Draws) -> Tensor:
         """Draw positions `[models, size]` in a further pool."""
         found = []
-        for rows, rng in zip(self.streams[pool].rows[first:], draws.orders, strict=True):
+        for rows, rng in zip(self.streams[pool].rows[first:], draws.streams, strict=True):
             chosen = torch.from_numpy(rng.integers(len(rows), size=size))
             found.append(rows[chosen.to(rows.device)])
         return torch.stack(found)

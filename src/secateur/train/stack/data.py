@@ -31,6 +31,7 @@ class StackData:
     labels: Tensor
     indices: Tensor
     rows: tuple[Tensor, ...]
+    classes: int
 
     @classmethod
     def of(cls, records: Records, indices: Sequence[IntArray], device: torch.device) -> StackData:
@@ -42,6 +43,7 @@ class StackData:
             labels=torch.from_numpy(np.array(records.labels[union])).to(device),
             indices=torch.from_numpy(np.array(union, dtype=np.int64)).to(device),
             rows=rows,
+            classes=records.n_classes,
         )
 
     def batch(self, where: Tensor, streams: Mapping[str, Batch]) -> Batch:

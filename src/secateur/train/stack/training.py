@@ -24,7 +24,7 @@ from secateur.train.stack.forward import forward_of, set_momentum
 from secateur.train.stack.kernels import Kernels
 from secateur.train.stack.layers import Context
 from secateur.train.stack.optimisers import Optimisers, from_model
-from secateur.train.statistics import normalisations
+from secateur.train.statistics import evaluating, normalisations
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Stack:
             initial=initial,
             prunable=prunable,
             forward=self._forward_one,
+            predict=self._predict_one,
+            classes=data.classes,
             epoch=0,
             step=0,
             epochs=0,
@@ -92,6 +94,7 @@ class Stack:
         context = Context(models=self.models, params=self.params, buffers=self.buffers)
         self.active = {0: _Active(now=self.now, context=context)}
         self.orders: list[np.random.Generator] = []
+        self.drawn: list[np.random.Generator] = []
         self.noise: list[torch.Generator] = []
         self.dropout: list[torch.Generator] = []
         self.counts = [0] * self.models  # records seen, where statistics are taken afresh
@@ -103,6 +106,12 @@ class Stack:
             inputs = channels_last(inputs)
         logits: Tensor = functional_call(self.module, {**params, **buffers}, (inputs,))
         return logits
+
+    def _predict_one(
+        self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
+    ) -> Tensor:
+        with evaluating(self.module):
+            return self._forward_one(params, buffers, inputs)
 
     def _from(self, first: int) -> _Active:
         """Return the models from this one on, at this moment."""
@@ -121,11 +130,10 @@ class Stack:
         now = replace(held.now, epoch=self.now.epoch, step=self.now.step, epochs=self.now.epochs)
         return replace(held, now=now, context=replace(held.context, dropout=self.dropout[first:]))
 
-    # -- a phase -------------------------------------------------------------------------------
-
     def run(self, phase: Phase, number: int, after_epoch: AfterEpoch | None) -> list[Left]:
         """Run one phase and return what its hooks leave behind, per model."""
         self.orders = [np.random.default_rng(derive_seed(s, "order", number)) for s in self.seeds]
+        self.drawn = [np.random.default_rng(derive_seed(s, "streams", number)) for s in self.seeds]
         self.noise = self._generators("noise", number)
         self.dropout = self._generators("dropout", number)
         plan = phase.optimiser or self.recipe.optimiser
@@ -191,8 +199,6 @@ class Stack:
             self.now = replace(self.now, step=self.now.step + 1)
         return losses
 
-    # -- a step --------------------------------------------------------------------------------
-
     def _step(
         self,
         phase: Phase,
@@ -202,7 +208,7 @@ class Stack:
         optimisers: Optimisers,
     ) -> Tensor:
         """Take one step of the active models; `states` are theirs, and are replaced in the list."""
-        drawn = Draws(orders=self.orders[step.first :], noise=self.noise[step.first :])
+        drawn = Draws(streams=self.drawn[step.first :], noise=self.noise[step.first :])
         each, batch = self.reader.batch(phase.hooks, states, active.now, step, drawn, phase.streams)
         context = replace(active.context, sizes=step.sizes)
         if not phase.trains:
@@ -239,8 +245,6 @@ class Stack:
         with torch.no_grad():
             self.network(replace(context, momentum=momentum), inputs)
         set_momentum(self.module, 0.0)
-
-    # -- the end -------------------------------------------------------------------------------
 
     def _finish(self, phase: Phase, states: list[Tensors]) -> list[Left]:
         masks: list[Tensors] = [{} for _ in self.modules]

@@ -1,0 +1,238 @@
+"""The min-max game: the model trains against an attack network that trains against it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch.nn import functional
+
+from secateur.defend.ascent import Climb, ascend
+from secateur.errors import MethodError
+from secateur.models.two_branches import TwoBranches
+from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.types import ATTACK, derive_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.hooks import Tensors
+    from secateur.train.recipe import Recipe
+
+__all__ = ["MinMax"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinMax(Hook):
+    """Adversarial regularisation: add the gain of an attack network that is trained all along.
+
+    On each batch an attack network h, which reads the model's softmax output and the one-hot label,
+    takes `inner_steps` steps of Adam that raise mean log h(members) + mean log(1 - h(pool)), on the
+    members of the batch and on records of the pool `attack`, which nobody trains on. The model's
+    loss has strength * mean log h over the batch added, h held constant as the batches before have
+    left it: what it has just learned from the same few records by heart would be noise.
+
+    Args:
+        strength: lambda, at least 0; with 0 the attack network only looks on.
+        inner_steps: k, steps of the attack network before each of the model.
+        lr: Adam's rate for the attack network.
+        references: records of the attack pool per step; default the recipe's batch size.
+        warm_up: epochs at the start of each phase in which the attack network learns and the
+            model's loss is left plain. Pruning begins phases, and each has a fresh attack network.
+        objective: `log`; or `mse` and `mse-mean`, as released: the attack network lowers the
+            squared error of its sigmoid, and the model's loss gets strength * mean h^2 (CIFAR-100,
+            where the code calls a member 0 and writes (h - 1)^2) or strength * (mean h - 0.5)
+            (Purchase-100, Texas-100, where a member is 1). `bounded` trains h as `log` does, and
+            the model's loss gets strength * -mean log(1 - h): the same end of the game, but it
+            pushes most where h is sure, and stops where h is wrong, while `log` goes on for ever.
+        reads: what h sees of the model: its `posterior`, or its `logits`, as in the released code.
+        posterior: widths of h's branch on the output.
+        label: widths of h's branch on the label.
+        joint: widths of h behind the two.
+
+    Each artifact's history holds `minmax/gain` and `minmax/accuracy` `[epochs]` of the last phase:
+    what h reached on each batch before it learned from it, averaged over an epoch. A gain of
+    -log 4 = -1.386 and an accuracy of 0.5 mean that it learned nothing, and then it defended
+    nothing.
+
+    Raises:
+        MethodError: a number out of range; a recipe with training code of its own, or with another
+            such game.
+
+    Settings of the paper: lambda 3 on Purchase-100, 2 on Texas-100, 6 on CIFAR-100; k = 7 is
+    remembered of it. Released scripts: `lr=1e-5` (CIFAR-100) or `1e-4`; strengths 1, 3 and 1; 52
+    batches of h, then 2 of the model on Purchase-100; on Texas-100 `posterior=(512, 64)`,
+    `label=(64,)`, `joint=(64,)`, on Purchase-100 `joint=(512, 256, 128, 64)`.
+
+    Example:
+        >>> from secateur.models import MLP
+        >>> from secateur.train import Recipe
+        >>> dict(MinMax(strength=6.0).defended(Recipe(build=MLP(widths=(8, 2)))).streams)
+        {'attack': 64}
+
+    Reference:
+        nasr2018machine.
+
+    Differs from the paper:
+        The k steps on one batch see the same records. Weights start as PyTorch's
+        layers do, not from N(0, 0.01), from which h does not learn on few records. With
+        augmentation in the recipe h sees members as augmented and the pool as it is.
+    """
+
+    strength: float = 3.0
+    inner_steps: int = 7
+    lr: float = 1e-3
+    references: int | None = None
+    warm_up: int = 0
+    objective: Literal["log", "bounded", "mse", "mse-mean"] = "log"
+    reads: Literal["posterior", "logits"] = "posterior"
+    posterior: tuple[int, ...] = (1024, 512, 64)
+    label: tuple[int, ...] = (128, 64)
+    joint: tuple[int, ...] = (256, 128, 64)
+
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "nasr2018machine"
+
+    def __post_init__(self) -> None:
+        if not (self.strength >= 0 and math.isfinite(self.strength)):
+            raise MethodError(f"strength must be at least 0 and finite, got {self.strength}")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise MethodError(f"lr must be positive and finite, got {self.lr}")
+        few = self.references is not None and self.references < 1
+        if self.inner_steps < 1 or self.warm_up < 0 or few:
+            raise MethodError(
+                f"inner_steps={self.inner_steps}, warm_up={self.warm_up}, "
+                f"references={self.references}: they must be at least 1, 0 and 1; strength=0 "
+                "leaves the model alone"
+            )
+        for name in ("posterior", "label", "joint"):
+            widths = getattr(self, name)
+            if not widths or min(widths) < 1:
+                raise MethodError(f"{name} must be one or more positive widths, got {widths}")
+
+    def defended(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with this game behind its hooks, reading the pool `attack`."""
+        if recipe.train is not None:
+            raise MethodError(
+                f"MinMax plays in our training loop, and this recipe trains by {recipe.train!r}; "
+                "give a recipe without `train`"
+            )
+        if ATTACK in recipe.streams or any(isinstance(hook, MinMax) for hook in recipe.hooks):
+            raise MethodError(
+                f"the recipe reads the pool {ATTACK!r} already, through {recipe.hooks!r}; take one "
+                "game away"
+            )
+        size = recipe.batch_size if self.references is None else self.references
+        return replace(
+            recipe, hooks=(*recipe.hooks, self), streams={**recipe.streams, ATTACK: size}
+        )
+
+    def _climb(self, classes: int) -> Climb:
+        return Climb(
+            network=TwoBranches(posterior=self.posterior, label=self.label, joint=self.joint),
+            classes=classes,
+            steps=self.inner_steps,
+            lr=self.lr,
+            loss="squared" if self.objective.startswith("mse") else "log",
+        )
+
+    def _read(self, logits: Tensor) -> Tensor:
+        return logits if self.reads == "logits" else torch.softmax(logits, dim=-1)
+
+    # -- what happens while a model trains ----------------------------------------------------
+
+    def noise(self, generator: torch.Generator, now: Moment, size: int) -> Tensors:
+        """Draw the attack network, from a generator of its own, so that no other hook notices."""
+        if size:
+            return {}
+        own = torch.Generator().manual_seed(derive_seed(generator.initial_seed(), "minmax"))
+        climb = self._climb(now.classes)
+        return climb.network.start(climb.classes, own)
+
+    def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
+        """Start with a fresh attack network."""
+        like = next(iter(now.params.values()))
+        weights = {name: value.to(like) for name, value in noise.items()}
+        return {
+            **{f"weight/{name}": value for name, value in weights.items()},
+            **{f"played/{name}": value for name, value in weights.items()},
+            **{f"mean/{name}": torch.zeros_like(value) for name, value in weights.items()},
+            **{f"square/{name}": torch.zeros_like(value) for name, value in weights.items()},
+            "count": torch.zeros((), device=like.device),
+            "sums": like.new_zeros(3),
+            "curve": like.new_zeros(now.epochs, 2),
+        }, now.params
+
+    def batch(
+        self, state: Tensors, now: Moment, batch: Batch, noise: Tensors
+    ) -> tuple[Tensors, Batch]:
+        """Let the attack network learn from the model as it is."""
+        del noise
+        pool = batch.streams[ATTACK]
+        climb = self._climb(now.classes)
+        with torch.no_grad():
+            labels = torch.cat([_classes(batch.labels), _classes(pool.labels)])
+            inputs = torch.cat([batch.inputs, pool.inputs])
+            seen = self._read(now.predict(now.params, now.buffers, inputs))
+            names = [f"{kind}/{n}" for kind in ("weight", "mean", "square") for n in climb.names]
+            taught = ascend(
+                climb,
+                len(batch.labels),
+                (seen, _one_hot(labels, seen)),
+                state["count"],
+                [state[name] for name in names],
+            )
+            row = torch.stack([taught.gain, taught.right, torch.ones_like(taught.gain)])
+        return {
+            **{f"played/{n}": state[f"weight/{n}"] for n in climb.names},
+            **dict(zip(names, taught.state, strict=True)),
+            "count": taught.steps,
+            "sums": state["sums"] + row,
+            "curve": state["curve"],
+        }, batch
+
+    def loss(
+        self, state: Tensors, now: Moment, batch: Batch, logits: Tensor, loss: Tensor
+    ) -> Tensor:
+        """Add strength * the members' part of the gain."""
+        if not self.strength or now.epoch < self.warm_up:
+            return loss
+        climb = self._climb(now.classes)
+        seen = self._read(logits)
+        member = climb.network.logits(
+            {name: state[f"played/{name}"] for name in climb.names},
+            seen,
+            _one_hot(_classes(batch.labels), seen),
+        )
+        if self.objective == "log":
+            term = functional.logsigmoid(member).mean()
+        elif self.objective == "bounded":
+            term = functional.softplus(member).mean()
+        elif self.objective == "mse":
+            term = torch.sigmoid(member).square().mean()
+        else:
+            term = torch.sigmoid(member).mean() - 0.5
+        return loss + self.strength * term
+
+    def after_epoch(self, state: Tensors, now: Moment) -> tuple[Tensors, Tensors]:
+        """Note what the attack network reached."""
+        row = (state["sums"][:2] / state["sums"][2])[None]
+        curve = torch.cat([state["curve"][: now.epoch], row, state["curve"][now.epoch + 1 :]])
+        return {**state, "sums": torch.zeros_like(state["sums"]), "curve": curve}, now.params
+
+    def finish(self, state: Tensors, now: Moment) -> tuple[Tensors, Left]:
+        """Leave the curves; the attack network is forgotten."""
+        return now.params, Left(
+            history={"minmax/gain": state["curve"][:, 0], "minmax/accuracy": state["curve"][:, 1]}
+        )
+
+
+def _classes(labels: Tensor) -> Tensor:
+    """Return class indices, of soft labels the largest."""
+    return labels if labels.dim() == 1 else labels.argmax(-1)
+
+
+def _one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    return functional.one_hot(labels, like.shape[-1]).to(like.dtype)
