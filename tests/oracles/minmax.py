@@ -53,12 +53,14 @@ def play(module, net, members, pool, *, optimiser, game, epochs, size, seed):
     for epoch in range(epochs):
         seen = []
         for rows in batches(len(y), size, order):
-            others = torch.from_numpy(drawn.integers(len(py), size=game.references or size))
-            before = copy.deepcopy(net)
+            each = game.inner_batch or size
+            others = torch.from_numpy(drawn.integers(len(py), size=game.inner_steps * each))
+            own = torch.from_numpy(drawn.integers(len(y), size=game.inner_steps * each))
             quiet = copy.deepcopy(module).eval()
             for k in range(game.inner_steps):
-                h_in = net(*_seen(quiet, x[rows], y[rows], game))
-                h_out = net(*_seen(quiet, px[others], py[others], game))
+                a, b = own[k * each : (k + 1) * each], others[k * each : (k + 1) * each]
+                h_in = net(*_seen(quiet, x[a], y[a], game))
+                h_out = net(*_seen(quiet, px[b], py[b], game))
                 if k == 0:
                     seen.append(_reached(h_in, h_out))
                 inner.zero_grad()
@@ -69,7 +71,7 @@ def play(module, net, members, pool, *, optimiser, game, epochs, size, seed):
             if epoch >= game.warm_up:
                 one_hot = functional.one_hot(y[rows], logits.shape[1]).to(logits.dtype)
                 read = logits if game.reads == "logits" else torch.softmax(logits, 1)
-                loss = loss + game.strength * _outer(torch.sigmoid(before(read, one_hot)), game)
+                loss = loss + game.strength * _outer(torch.sigmoid(net(read, one_hot)), game)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -93,7 +95,7 @@ def _reached(h_in, h_out):
 
 def _inner_loss(h_in, h_out, game):
     p, q = torch.sigmoid(h_in), torch.sigmoid(h_out)
-    if game.objective in ("log", "bounded"):
+    if game.objective == "log":
         return -torch.log(p).mean() - torch.log(1 - q).mean()
     return ((p - 1) ** 2).mean() + (q**2).mean()
 
@@ -101,8 +103,6 @@ def _inner_loss(h_in, h_out, game):
 def _outer(p, game):
     if game.objective == "log":
         return torch.log(p).mean()
-    if game.objective == "bounded":
-        return -torch.log(1 - p).mean()
     if game.objective == "mse":
         label = 1 - p  # as released: a member is 0
         return ((label - 1) ** 2).mean()

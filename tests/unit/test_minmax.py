@@ -58,11 +58,10 @@ def tensors(module):
     [
         SMALL,
         replace(SMALL, reads="logits", warm_up=1),
-        replace(SMALL, objective="bounded"),
-        replace(SMALL, objective="mse", strength=5.0, references=24),
+        replace(SMALL, objective="mse", strength=5.0, inner_batch=24),
         replace(SMALL, objective="mse-mean", inner_steps=1),
     ],
-    ids=["log", "logits, warm-up", "bounded", "mse", "mse-mean"],
+    ids=["log", "logits, warm-up", "mse", "mse-mean"],
 )
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_the_hook_equals_a_plain_loop(game, batch_norm):
@@ -204,7 +203,7 @@ def test_pruning_afterwards_plays_the_game_in_both_of_its_parts(fleets):
     for phase in (towards, retrain):
         assert phase.hooks[0] == SMALL
         assert len(phase.hooks) == 2
-        assert phase.streams == {"attack": 16}
+        assert phase.streams == {"attack": 48, "members": 48}
     pruned = apply(PRUNE, defended, records, seed=0, engine="serial").artifacts[0]
     assert set(pruned.history) == {
         *("admm/residual", "admm/dual", "admm/rho", "minmax/gain", "minmax/accuracy")
@@ -275,7 +274,7 @@ def test_the_attack_network_learns_from_a_model_that_leaks():
         ({"lr": 0.0}, "lr must be positive and finite, got 0.0"),
         ({"inner_steps": 0}, "inner_steps=0.*at least 1, 0 and 1"),
         ({"warm_up": -1}, "warm_up=-1"),
-        ({"references": 0}, "references=0"),
+        ({"inner_batch": 0}, "inner_batch=0"),
         ({"joint": ()}, "joint must be one or more positive widths"),
         ({"label": (4, 0)}, "label must be one or more positive widths"),
     ],

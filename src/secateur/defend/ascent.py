@@ -69,7 +69,6 @@ def halves(members: Tensor, others: Tensor) -> Tensor:
 
 def ascend(
     climb: Climb,
-    members: int,
     seen: tuple[Tensor, Tensor],
     count: Tensor,
     state: Sequence[Tensor],
@@ -78,12 +77,12 @@ def ascend(
 
     Args:
         climb: how.
-        members: the number of members, which stand first.
-        seen: outputs and one-hot labels `[n, classes]`.
+        seen: outputs and one-hot labels `[steps, 2 n, classes]`: a batch for each step, the members
+            in its first half.
         count: steps so far.
         state: see `Taught`.
     """
-    found = _Ascend.apply(climb, members, *seen, count, *state)  # type: ignore[no-untyped-call]
+    found = _Ascend.apply(climb, *seen, count, *state)  # type: ignore[no-untyped-call]
     return Taught(found[0], found[1], found[2], tuple(found[3:]))
 
 
@@ -91,15 +90,16 @@ class _Ascend(torch.autograd.Function):
     """The steps as one call, since the kernels of a fused Adam write in place."""
 
     @staticmethod
-    def forward(climb: Climb, members: int, *given: Tensor) -> tuple[Tensor, ...]:
+    def forward(climb: Climb, *given: Tensor) -> tuple[Tensor, ...]:
         """Take the steps of one network, or of several along a first axis."""
         outputs, one_hot, count, *state = given
         mine, count = [value.clone() for value in state], count.clone()
         told: tuple[Tensor, Tensor] | None = None
-        for _ in range(climb.steps):
-            grads, logits = _slopes(climb, members, mine, (outputs, one_hot))
+        for step in range(climb.steps):
+            seen = outputs[..., step, :, :], one_hot[..., step, :, :]
+            grads, logits = _slopes(climb, mine, seen)
             if told is None:
-                parts = logits[..., :members], logits[..., members:]
+                parts = logits.chunk(2, -1)
                 told = gain(*parts), halves(*parts)
             count += 1
             _adam(mine, grads, count, climb.lr)
@@ -116,21 +116,21 @@ class _Ascend(torch.autograd.Function):
         """Take the steps of all networks together."""
         stacked = [
             value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
-            for value, dim in zip(args[2:], in_dims[2:], strict=True)
+            for value, dim in zip(args[1:], in_dims[1:], strict=True)
         ]
-        found = _Ascend.apply(*args[:2], *stacked)  # type: ignore[no-untyped-call]
+        found = _Ascend.apply(args[0], *stacked)  # type: ignore[no-untyped-call]
         return found, (0,) * len(found)
 
 
 def _slopes(
-    climb: Climb, members: int, state: Sequence[Tensor], seen: tuple[Tensor, Tensor]
+    climb: Climb, state: Sequence[Tensor], seen: tuple[Tensor, Tensor]
 ) -> tuple[list[Tensor], Tensor]:
     """Return the gradients of the inner loss, and the logits."""
     names = climb.names
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_() for value in state[: len(names)]]
         logits = climb.network.logits(dict(zip(names, leaves, strict=True)), *seen)
-        own, others = logits[..., :members], logits[..., members:]
+        own, others = logits.chunk(2, -1)
         if climb.loss == "log":
             loss = -gain(own, others)
         else:

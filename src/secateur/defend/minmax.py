@@ -12,7 +12,7 @@ from torch.nn import functional
 from secateur.defend.ascent import Climb, ascend
 from secateur.errors import MethodError
 from secateur.models.two_branches import TwoBranches
-from secateur.train.hooks import Batch, Hook, Left, Moment
+from secateur.train.hooks import MEMBERS, Batch, Hook, Left, Moment
 from secateur.types import ATTACK, derive_seed
 
 if TYPE_CHECKING:
@@ -28,32 +28,33 @@ __all__ = ["MinMax"]
 class MinMax(Hook):
     """Adversarial regularisation: add the gain of an attack network that is trained all along.
 
-    On each batch an attack network h, which reads the model's softmax output and the one-hot label,
-    takes `inner_steps` steps of Adam that raise mean log h(members) + mean log(1 - h(pool)), on the
-    members of the batch and on records of the pool `attack`, which nobody trains on. The model's
-    loss has strength * mean log h over the batch added, h held constant as the batches before have
-    left it: what it has just learned from the same few records by heart would be noise.
+    Before each step of the model an attack network h, which reads the model's softmax output and
+    the one-hot label, takes `inner_steps` steps of Adam that raise mean log h(members) + mean log(1
+    - h(pool)). Each of them has a fresh batch of the members and one of the pool `attack`, which
+    nobody trains on. The model's loss then has strength * mean log h over its own batch added, h
+    held constant.
 
     Args:
         strength: lambda, at least 0; with 0 the attack network only looks on.
         inner_steps: k, steps of the attack network before each of the model.
         lr: Adam's rate for the attack network.
-        references: records of the attack pool per step; default the recipe's batch size.
+        inner_batch: members, and records of the attack pool, per step of the attack network;
+            default the recipe's batch size.
+        epochs: of the training from scratch; default the recipe's.
         warm_up: epochs at the start of each phase in which the attack network learns and the
             model's loss is left plain. Pruning begins phases, and each has a fresh attack network.
         objective: `log`; or `mse` and `mse-mean`, as released: the attack network lowers the
             squared error of its sigmoid, and the model's loss gets strength * mean h^2 (CIFAR-100,
             where the code calls a member 0 and writes (h - 1)^2) or strength * (mean h - 0.5)
-            (Purchase-100, Texas-100, where a member is 1). `bounded` trains h as `log` does, and
-            the model's loss gets strength * -mean log(1 - h): the same end of the game, but it
-            pushes most where h is sure, and stops where h is wrong, while `log` goes on for ever.
+            (Purchase-100, Texas-100, where a member is 1).
         reads: what h sees of the model: its `posterior`, or its `logits`, as in the released code.
         posterior: widths of h's branch on the output.
         label: widths of h's branch on the label.
         joint: widths of h behind the two.
 
     Each artifact's history holds `minmax/gain` and `minmax/accuracy` `[epochs]` of the last phase:
-    what h reached on each batch before it learned from it, averaged over an epoch. A gain of
+    what h reached on the first batch of each step before it learned from it, averaged over an
+    epoch. A gain of
     -log 4 = -1.386 and an accuracy of 0.5 mean that it learned nothing, and then it defended
     nothing.
 
@@ -70,23 +71,24 @@ class MinMax(Hook):
         >>> from secateur.models import MLP
         >>> from secateur.train import Recipe
         >>> dict(MinMax(strength=6.0).defended(Recipe(build=MLP(widths=(8, 2)))).streams)
-        {'attack': 64}
+        {'attack': 448, 'members': 448}
 
     Reference:
         nasr2018machine.
 
     Differs from the paper:
-        The k steps on one batch see the same records. Weights start as PyTorch's
-        layers do, not from N(0, 0.01), from which h does not learn on few records. With
-        augmentation in the recipe h sees members as augmented and the pool as it is.
+        Weights start as PyTorch's layers do, not from N(0, 0.01), from which h does not learn on
+        few records. With augmentation in the recipe h learns from records as they are, and
+        judges the model's batch as augmented.
     """
 
     strength: float = 3.0
     inner_steps: int = 7
     lr: float = 1e-3
-    references: int | None = None
+    inner_batch: int | None = None
+    epochs: int | None = None
     warm_up: int = 0
-    objective: Literal["log", "bounded", "mse", "mse-mean"] = "log"
+    objective: Literal["log", "mse", "mse-mean"] = "log"
     reads: Literal["posterior", "logits"] = "posterior"
     posterior: tuple[int, ...] = (1024, 512, 64)
     label: tuple[int, ...] = (128, 64)
@@ -100,13 +102,15 @@ class MinMax(Hook):
             raise MethodError(f"strength must be at least 0 and finite, got {self.strength}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise MethodError(f"lr must be positive and finite, got {self.lr}")
-        few = self.references is not None and self.references < 1
+        few = self.inner_batch is not None and self.inner_batch < 1
         if self.inner_steps < 1 or self.warm_up < 0 or few:
             raise MethodError(
                 f"inner_steps={self.inner_steps}, warm_up={self.warm_up}, "
-                f"references={self.references}: they must be at least 1, 0 and 1; strength=0 "
+                f"inner_batch={self.inner_batch}: they must be at least 1, 0 and 1; strength=0 "
                 "leaves the model alone"
             )
+        if self.epochs is not None and self.epochs < 0:
+            raise MethodError(f"epochs must be at least 0, or None, got {self.epochs}")
         for name in ("posterior", "label", "joint"):
             widths = getattr(self, name)
             if not widths or min(widths) < 1:
@@ -124,9 +128,13 @@ class MinMax(Hook):
                 f"the recipe reads the pool {ATTACK!r} already, through {recipe.hooks!r}; take one "
                 "game away"
             )
-        size = recipe.batch_size if self.references is None else self.references
+        size = recipe.batch_size if self.inner_batch is None else self.inner_batch
+        drawn = dict.fromkeys((ATTACK, MEMBERS), self.inner_steps * size)
         return replace(
-            recipe, hooks=(*recipe.hooks, self), streams={**recipe.streams, ATTACK: size}
+            recipe,
+            hooks=(*recipe.hooks, self),
+            streams={**recipe.streams, **drawn},
+            epochs=recipe.epochs if self.epochs is None else self.epochs,
         )
 
     def _climb(self, classes: int) -> Climb:
@@ -157,7 +165,6 @@ class MinMax(Hook):
         weights = {name: value.to(like) for name, value in noise.items()}
         return {
             **{f"weight/{name}": value for name, value in weights.items()},
-            **{f"played/{name}": value for name, value in weights.items()},
             **{f"mean/{name}": torch.zeros_like(value) for name, value in weights.items()},
             **{f"square/{name}": torch.zeros_like(value) for name, value in weights.items()},
             "count": torch.zeros((), device=like.device),
@@ -170,28 +177,32 @@ class MinMax(Hook):
     ) -> tuple[Tensors, Batch]:
         """Let the attack network learn from the model as it is."""
         del noise
-        pool = batch.streams[ATTACK]
         climb = self._climb(now.classes)
+        both = batch.streams[MEMBERS], batch.streams[ATTACK]
         with torch.no_grad():
-            labels = torch.cat([_classes(batch.labels), _classes(pool.labels)])
-            inputs = torch.cat([batch.inputs, pool.inputs])
+            inputs = torch.cat([part.inputs for part in both])
+            labels = torch.cat([_classes(part.labels) for part in both])
             seen = self._read(now.predict(now.params, now.buffers, inputs))
+            one_hot, seen = (self._by_step(value) for value in (_one_hot(labels, seen), seen))
             names = [f"{kind}/{n}" for kind in ("weight", "mean", "square") for n in climb.names]
             taught = ascend(
                 climb,
-                len(batch.labels),
-                (seen, _one_hot(labels, seen)),
+                (seen, one_hot),
                 state["count"],
                 [state[name] for name in names],
             )
             row = torch.stack([taught.gain, taught.right, torch.ones_like(taught.gain)])
         return {
-            **{f"played/{n}": state[f"weight/{n}"] for n in climb.names},
             **dict(zip(names, taught.state, strict=True)),
             "count": taught.steps,
             "sums": state["sums"] + row,
             "curve": state["curve"],
         }, batch
+
+    def _by_step(self, values: Tensor) -> Tensor:
+        """Return `[step, members then others, classes]` of `[side, step, n]` laid out flat."""
+        k, classes = self.inner_steps, values.shape[-1]
+        return values.reshape(2, k, -1, classes).transpose(0, 1).reshape(k, -1, classes)
 
     def loss(
         self, state: Tensors, now: Moment, batch: Batch, logits: Tensor, loss: Tensor
@@ -202,14 +213,12 @@ class MinMax(Hook):
         climb = self._climb(now.classes)
         seen = self._read(logits)
         member = climb.network.logits(
-            {name: state[f"played/{name}"] for name in climb.names},
+            {name: state[f"weight/{name}"] for name in climb.names},
             seen,
             _one_hot(_classes(batch.labels), seen),
         )
         if self.objective == "log":
             term = functional.logsigmoid(member).mean()
-        elif self.objective == "bounded":
-            term = functional.softplus(member).mean()
         elif self.objective == "mse":
             term = torch.sigmoid(member).square().mean()
         else:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from secateur.train.hooks import Batch
+from secateur.train.hooks import MEMBERS, Batch
 from secateur.types import Records
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from secateur.train.recipe import Phase
     from secateur.types import IntArray
 
-__all__ = ["TrainData", "batches", "steps_of"]
+__all__ = ["TrainData", "batches", "pools_of", "steps_of"]
+
+
+def pools_of(phases: Iterable[Phase]) -> list[str]:
+    """Return the names of the pools that phases read beside the members."""
+    return sorted({pool for phase in phases for pool in phase.streams} - {MEMBERS})
 
 
 @dataclass(frozen=True, kw_only=True)

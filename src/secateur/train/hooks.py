@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     Tensors = dict[str, Tensor]
     Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 
-__all__ = ["Batch", "Hook", "Left", "Moment", "overrides"]
+__all__ = ["MEMBERS", "Batch", "Hook", "Left", "Moment", "overrides"]
+
+MEMBERS = "members"
+"""The stream of a model's own members: further batches of them, drawn apart from their order."""
 
 
 class Batch(NamedTuple):
     """One mini-batch: inputs `[n, ...]`, labels `[n]` (class index) or `[n, classes]` (soft),
     record indices `[n]`.
 
-    `streams` holds one further batch per pool that the phase declares (reference data of Min-Max).
+    `streams` holds one further batch per pool that the phase declares (reference data of Min-Max),
+    drawn with replacement; under `MEMBERS` one of the model's own members.
     """
 
     inputs: Tensor

@@ -15,7 +15,7 @@ from torch.nn import functional
 from secateur.errors import DivergedError, MethodError, NotFiniteError
 from secateur.models import channels_last, takes_channels_last
 from secateur.train.batches import TrainData, batches
-from secateur.train.hooks import Batch, Hook, Left, Moment, overrides
+from secateur.train.hooks import MEMBERS, Batch, Hook, Left, Moment, overrides
 from secateur.train.statistics import FreshStatistics, evaluating
 from secateur.types import derive_seed
 
@@ -86,7 +86,7 @@ class _Run:
         self.module = module
         self.recipe = recipe
         self.data = data
-        self.streams = streams
+        self.streams = {**streams, MEMBERS: data}
         self.seed = seed
         self.statistics: FreshStatistics | None = None
         self.channels_last = takes_channels_last(module, data.inputs)
@@ -274,7 +274,8 @@ def run_phases(
     """
     initial, prunable = context
     for phase in phases:
-        check_streams(phase, {pool: len(part) for pool, part in streams.items()})
+        sizes = {pool: len(part) for pool, part in streams.items()}
+        check_streams(phase, {**sizes, MEMBERS: len(data)})
     run = _Run(module, recipe, data, streams, initial=initial, prunable=prunable, seed=seed)
     masks: Tensors = {}
     history: Tensors = {}

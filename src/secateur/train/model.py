@@ -16,7 +16,7 @@ from torch import nn
 from secateur import store
 from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
-from secateur.train.batches import TrainData
+from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
@@ -91,7 +91,7 @@ def rehearse(
     planned = recipe.phases() if transform is None else transform.phases(recipe)
     phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
     device = next(module.parameters()).device
-    pools = {pool for phase in phases for pool in phase.streams}
+    pools = pools_of(phases)
     with one_thread():
         run_phases(
             module,
@@ -207,7 +207,7 @@ def make_model(records: Records, membership: Membership, job: Job) -> Artifact |
     start = start_of(job)
     phases = phases_of(job)
     device = next(start.module.parameters()).device
-    pools = {pool for phase in phases for pool in phase.streams}
+    pools = pools_of(phases)
     kept: dict[str, list[np.ndarray[Any, Any]]] = {}
     trained = run_phases(
         start.module,

@@ -13,7 +13,7 @@ from torch import nn
 
 from secateur.errors import MethodError
 from secateur.models import prunable, tensors_of
-from secateur.train.batches import TrainData
+from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.loop import run_phases
 from secateur.train.recipe import Recipe, Transform
@@ -48,7 +48,7 @@ def apply_to_module(
     indices = np.arange(len(records))
     fitted = copy.deepcopy(module)
     phases = transform.phases(recipe)
-    pools = sorted({pool for phase in phases for pool in phase.streams})
+    pools = pools_of(phases)
     if pools:
         raise MethodError(
             f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"

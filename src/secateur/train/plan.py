@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from secateur.train.batches import pools_of
 from secateur.train.recipe import spelled
 from secateur.train.sources import refuse_addresses, sources_of
 
@@ -42,7 +43,6 @@ class Plan:
     ) -> dict[str, Any]:
         """Return whatever can change a byte of this model."""
         method = self.recipe if self.transform is None else self.transform
-        streams = {p for phase in self._phases for p in phase.streams}
         return {
             "step": "train" if self.transform is None else "transform",
             "method": repr(method),
@@ -52,7 +52,8 @@ class Plan:
             "records": records.digest,
             "members": hashlib.sha256(np.packbits(membership.inside[model]).tobytes()).hexdigest(),
             "streams": {
-                p: hashlib.sha256(membership.pool(p).tobytes()).hexdigest() for p in sorted(streams)
+                p: hashlib.sha256(membership.pool(p).tobytes()).hexdigest()
+                for p in pools_of(self._phases)
             },
             "seed": seed,
             "snapshots": repr(self.snapshots),

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from secateur.models import prunable
+from secateur.train.batches import pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.stack import Kernels, StackData, run_stack
@@ -86,7 +87,7 @@ def _make_stack(
             assert first.snapshots is not None  # see below
             first.snapshots.taken(records, into)(module, epoch)
 
-    pools = {pool for phase in phases for pool in phase.streams}
+    pools = pools_of(phases)
     members = [membership.members(job.model) for job in jobs]
     trained = run_stack(
         [start.module for start in starts],

@@ -13,7 +13,7 @@ import torch
 
 from secateur.errors import SecateurError, StoreError
 from secateur.models import prunable
-from secateur.train.batches import TrainData
+from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.cluster import Ray
 from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
@@ -174,7 +174,7 @@ class _Trial:
             return [self.recipe.build() for _ in range(models)]
 
     def _pools(self) -> dict[str, IntArray]:
-        return {pool: self.membership.pool(pool)[:STREAM] for pool in self.phase.streams}
+        return {pool: self.membership.pool(pool)[:STREAM] for pool in pools_of([self.phase])}
 
     def alone(self) -> float:
         """Return the seconds of a step of one model."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from secateur.train.hooks import Left
+from secateur.train.hooks import MEMBERS, Left
 from secateur.train.loop import Trained, check_streams
 from secateur.train.stack import lift
 from secateur.train.stack.data import StackData
@@ -56,7 +56,8 @@ def run_stack(  # noqa: PLR0913 - as `run_phases`, and how it is computed
     """
     initial, prunable = context
     for phase in phases:
-        check_streams(phase, {pool: len(part.rows[0]) for pool, part in streams.items()})
+        sizes = {pool: len(part.rows[0]) for pool, part in streams.items()}
+        check_streams(phase, {**sizes, MEMBERS: len(data.rows[0])})
     run = Stack(
         modules,
         recipe,

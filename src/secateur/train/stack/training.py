@@ -15,7 +15,7 @@ from torch.func import functional_call
 from secateur.errors import NotFiniteError
 from secateur.models import channels_last, takes_channels_last
 from secateur.train.batches import steps_of
-from secateur.train.hooks import Left, Moment, overrides
+from secateur.train.hooks import MEMBERS, Left, Moment, overrides
 from secateur.train.loop import diverged, learning_rate
 from secateur.train.stack import lift
 from secateur.train.stack.batches import Draws, Reader, hook_losses, mean_losses
@@ -68,7 +68,7 @@ class Stack:
         self.models = len(modules)
         self.recipe = recipe
         self.data = data
-        self.reader = Reader(data=data, streams=streams)
+        self.reader = Reader(data=data, streams={**streams, MEMBERS: data})
         self.seeds = seeds
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
