@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         recommended,
     )
     from secateur.auditing import audit, audit_signals, default_attacks
-    from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
+    from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask, RefreshStatistics
     from secateur.data import (
         Mislabelled,
         NearDuplicates,
@@ -128,6 +128,7 @@ __all__ = [
     "Control",
     "EntropyThreshold",
     "Fleet",
+    "FromScratch",
     "HierarchicalLiRA",
     "LeNet5",
     "LeNet20",
@@ -211,7 +212,7 @@ _ROOMS = {
     "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
     "PairAttack QuantileRegression VectorLiRA recommended",
     "auditing": "audit audit_signals default_attacks",
-    "compress": "ADMM Magnitude RandomMask RefreshStatistics",
+    "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
     "defend": "WeightDecay",
     "errors": "SecateurError SecateurWarning",
