@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         load,
         plant,
     )
-    from secateur.defend import WeightDecay
+    from secateur.defend import SmallDense, WeightDecay
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -170,6 +170,7 @@ __all__ = [
     "Signal",
     "SignalProbe",
     "SmallCNN",
+    "SmallDense",
     "Snapshots",
     "Stacked",
     "VectorLiRA",
@@ -214,7 +215,7 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
-    "defend": "WeightDecay",
+    "defend": "SmallDense WeightDecay",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -116,3 +116,7 @@ class MobileNetV2:
         if not small:
             layers.append(nn.Dropout(0.2))
         return he_initialised(nn.Sequential(*layers, nn.Linear(last, self.classes)))
+
+    def narrowed(self, width: float) -> MobileNetV2:
+        """Return this network with its channels times a width."""
+        return replace(self, width=self.width * width)
