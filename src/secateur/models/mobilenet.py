@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from secateur.errors import MethodError
 from secateur.models.widths import Stem, check_network, he_initialised, scaled
 
 __all__ = ["MobileNetV2"]
@@ -70,6 +71,7 @@ class MobileNetV2:
         channels: of the input.
         classes: number of outputs.
         width: multiplies every number of channels, in (0, 4]; 1 is the published network.
+        last: channels before the linear layer, which a width below 1 does not make fewer.
         stem: `imagenet` is the published network; `cifar` the widespread form for 32x32 pictures:
             stride 1 in the stem and in the second stage, shortcuts at every stride of one.
 
@@ -88,9 +90,12 @@ class MobileNetV2:
     classes: int = 10
     width: float = 1.0
     stem: Stem = "cifar"
+    last: int = LAST
 
     def __post_init__(self) -> None:
         check_network(self.channels, self.classes, self.width, self.stem)
+        if self.last < 1:
+            raise MethodError(f"last must be at least 1, got {self.last}; it is 1280 as published")
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
@@ -111,12 +116,14 @@ class MobileNetV2:
                     )
                 )
                 before = after
-        last = scaled(LAST, max(1.0, self.width), divisor=8)
+        last = scaled(self.last, max(1.0, self.width), divisor=8)
         layers += [_unit(before, last, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         if not small:
             layers.append(nn.Dropout(0.2))
         return he_initialised(nn.Sequential(*layers, nn.Linear(last, self.classes)))
 
     def narrowed(self, width: float) -> MobileNetV2:
-        """Return this network with its channels times a width."""
-        return replace(self, width=self.width * width)
+        """Return this network with its channels times a width, those before the head too."""
+        return replace(
+            self, width=self.width * width, last=scaled(self.last, min(1.0, width), divisor=8)
+        )
