@@ -17,7 +17,7 @@ __all__ = ["Work", "listing", "multiply_adds", "work_of"]
 
 RATE = 6e9
 """Multiply-adds a second and core while training. LeNet-5 and ResNet-18 at an eighth of its width
-came to this in results/fashion-mnist.json and results/smoke-resnet18.json; wide networks are faster.
+came to this in results/attacks.json and results/smoke-resnet18.json; wide networks are faster.
 """
 SHAPES = {
     "location30": (446,),
