@@ -256,7 +256,7 @@ def _recommended(points: dict[str, Point]) -> list[str]:
     )
     plain = all(d.verdict != "lower" for _, d in by)
     advice = (
-        "It does not do detectably better than stopping the dense training earlier, which is cheaper."
+        "Stopping the dense training earlier does no detectably worse, and is cheaper."
         if plain
         else "Stopping the dense training earlier does not explain all of that."
     )
