@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from secateur.attack.learned import NasrAttack
 from secateur.attack.membership import LiRA
 from secateur.auditing import audit
 from secateur.auditing.subjects import kind_of
@@ -43,7 +44,7 @@ def fleets():
 @pytest.fixture(scope="module")
 def report(fleets):
     records, found = fleets
-    return audit(found, records, attacks=[LiRA()])
+    return audit(found, records, attacks=[LiRA(), NasrAttack(epochs=2)])
 
 
 def value(report, subject, metric):
@@ -95,6 +96,23 @@ def test_defended_models_are_compared_with_the_dense_and_the_stopped_one(report)
         matched = {m["view"] for m in report.facts["matched"] if m["subject"] == subject}
         assert matched <= against
         assert any(r.subject == subject and r.threat == "naive" for r in report.rows)
+
+
+def test_the_papers_own_number_is_compared_too(report):
+    for subject in ("decay", "small", "both", "scratch"):
+        (row,) = (
+            r
+            for r in report.rows
+            if (r.subject, r.metric, r.versus) == (subject, "accuracy", "dense")
+        )
+        assert row.method.startswith("NasrAttack(")
+        plain = {
+            r.subject: r.value
+            for r in report.rows
+            if r.metric == "accuracy" and r.method == row.method and not r.versus
+        }
+        assert row.value == pytest.approx(plain[subject] - plain["dense"])
+        assert row.low <= row.value <= row.high
 
 
 def test_no_sentence_calls_a_defended_model_pruned(report):

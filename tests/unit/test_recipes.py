@@ -9,12 +9,13 @@ import tomllib
 import pytest
 
 from command_line import secateur
+from secateur.cli import costs
 from secateur.cli.catalogue import DEFENCE, PRUNING, catalogue
 from secateur.cli.reproduce import SCALES, cells
 from secateur.cli.runs import parse_defence, parse_queries, parse_recipe, parse_transform
 from secateur.data import data_set
 from secateur.defend import SmallDense
-from secateur.models import narrower
+from secateur.models import LeNet5, SmallCNN, narrower
 
 PAPER = {
     "mnist-lenet5",
@@ -145,6 +146,53 @@ def test_a_recipe_is_shown_as_it_is_in_the_file():
     done = secateur("reproduce", "mnist-lenet5", "--show")
     assert done.code == 0
     assert done.out == cells()["mnist-lenet5"].read_text(encoding="utf-8")
+
+
+def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
+    pytest.importorskip("secateur.sweeping")
+    done = secateur("reproduce", "--scale", "small")
+    assert done.code == 0, done.err
+    rows = {
+        line.split()[0]: line.split()[1:] for line in done.out.splitlines() if " small " in line
+    }
+    assert {name for name in rows if name in cells()} == set(cells())
+    assert rows["location30-mlp"][:3] == ["small", "41", "1,640"]
+    assert "--dry-run" in done.out
+
+
+def test_common_beginnings_are_counted_once_and_epochs_are_those_of_the_methods():
+    sweeping = pytest.importorskip("secateur.sweeping")
+    text = """
+data = "location30"
+members = 100
+targets = 2
+references = 4
+recipe = "Recipe(build=MLP(widths=(446, 20, 30)), epochs=3)"
+[[method]]
+name = "admm"
+steps = ["ADMM(rate=2, updates=1, epochs_per_update=1, retrain_epochs=1)"]
+[[method]]
+name = "scratch"
+steps = ["ADMM(rate=2, updates=1, epochs_per_update=1, retrain_epochs=1)", "FromScratch()"]
+[[method]]
+name = "decay"
+steps = ["WeightDecay(strength=3)"]
+"""
+    work = costs.work_of(sweeping.read_plan(text))
+    assert (work.cases, work.trainings) == (4, 4 * 6)
+    epochs = 3 + 2 + 3 + 3
+    assert work.multiply_adds == 3 * 6 * 100 * epochs * (446 * 20 + 20 * 30)
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "expected"),
+    [
+        (LeNet5(), (1, 28, 28), 6 * 25 * 784 + 16 * 150 * 100 + 400 * 120 + 120 * 84 + 840),
+        (SmallCNN(channels=3, widths=(4,)), (3, 8, 8), 27 * 4 * 64 + 40),
+    ],
+)
+def test_multiply_adds_are_counted_as_by_hand(build, shape, expected):
+    assert costs.multiply_adds(build, shape) == expected
 
 
 def test_an_unknown_cell_is_refused_with_the_nearest(tmp_path):

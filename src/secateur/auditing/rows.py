@@ -192,7 +192,10 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
     if fpr * n < 10:
         fpr = lowest_resolvable_fpr(n) or 0.1
     rows = []
-    wanted: tuple[tuple[Literal["auc", "tpr"], float | None], ...] = (("auc", None), ("tpr", fpr))
+    wanted: list[tuple[Literal["auc", "accuracy", "tpr"], float | None]]
+    wanted = [("auc", None), ("tpr", fpr)]
+    if a.threat == "insider":
+        wanted.append(("accuracy", None))  # what the paper reports
     for metric, level in wanted:
         row = difference(
             a.scores,
