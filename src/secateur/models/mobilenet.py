@@ -21,7 +21,6 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-LAST = 1280
 
 
 def _unit(before: int, after: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -90,7 +89,7 @@ class MobileNetV2:
     classes: int = 10
     width: float = 1.0
     stem: Stem = "cifar"
-    last: int = LAST
+    last: int = 1280
 
     def __post_init__(self) -> None:
         check_network(self.channels, self.classes, self.width, self.stem)
