@@ -64,7 +64,7 @@ class Entry:
         return f"{self.name}({', '.join(f'{n}={d}' if d else n for n, d in self.parameters)})"
 
 
-@cache  # a sweep parses hundreds of spellings
+@cache  # a file of many steps asks for each of them
 def catalogue() -> tuple[Entry, ...]:
     """Return every method that a room lists in its `__all__`.
 
