@@ -251,7 +251,7 @@ TYPED = (
     Typed(
         kind="unknown method",
         command="prune {}/dense --method ADM(rate=10) --out {}/new",
-        message=r"unknown pruning method 'ADM'; did you mean 'ADMM'\? there are ADMM, FromScratch, Magnitude",
+        message=r"unknown pruning method 'ADM'; did you mean 'ADMM'\? there are ADMM, FromScratch",
     ),
     Typed(
         kind="unknown method",
