@@ -22,6 +22,8 @@ from tools.benchmark_blocks import (
     scoring_block,
 )
 from tools.coverage_page import page as coverage_page
+from tools.evidence import page as evidence_page
+from tools.verdicts import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -204,10 +206,14 @@ def main() -> None:
         if is_experiment(path):
             write_experiment(path)
             continue
+        if path.stem.startswith("paper-"):
+            continue  # all of them are one page, docs/evidence.md
         report = store.read_report(path)
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
         store.write_text(target, page(path.stem, report))
         print(target.relative_to(ROOT))
+    store.write_text(ROOT / "docs" / "evidence.md", evidence_page(sweeps(ROOT / "results")))
+    print("docs/evidence.md")
     demo = ROOT / "results" / "demo.json"
     if demo.exists():
         report = store.read_report(demo)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         recommended,
     )
     from secateur.auditing import audit, audit_signals, default_attacks
-    from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
+    from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask, RefreshStatistics
     from secateur.data import (
         Mislabelled,
         NearDuplicates,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         load,
         plant,
     )
-    from secateur.defend import WeightDecay
+    from secateur.defend import SmallDense, WeightDecay
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -128,6 +128,7 @@ __all__ = [
     "Control",
     "EntropyThreshold",
     "Fleet",
+    "FromScratch",
     "HierarchicalLiRA",
     "LeNet5",
     "LeNet20",
@@ -169,6 +170,7 @@ __all__ = [
     "Signal",
     "SignalProbe",
     "SmallCNN",
+    "SmallDense",
     "Snapshots",
     "Stacked",
     "VectorLiRA",
@@ -211,9 +213,9 @@ _ROOMS = {
     "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
     "PairAttack QuantileRegression VectorLiRA recommended",
     "auditing": "audit audit_signals default_attacks",
-    "compress": "ADMM Magnitude RandomMask RefreshStatistics",
+    "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
-    "defend": "WeightDecay",
+    "defend": "SmallDense WeightDecay",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "

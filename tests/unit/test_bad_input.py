@@ -269,9 +269,14 @@ TYPED = (
         message=r"rate 0\.5",
     ),
     Typed(
+        kind="no masks",
+        command="prune {}/dense --method FromScratch() --out {}/new",
+        message=r"masks of a pruned fleet anew, and model 0 has none; apply it to what a pruning",
+    ),
+    Typed(
         kind="unknown method",
         command="prune {}/dense --method ADM(rate=10) --out {}/new",
-        message=r"unknown pruning method 'ADM'; did you mean 'ADMM'\? there are ADMM, Magnitude",
+        message=r"unknown pruning method 'ADM'; did you mean 'ADMM'\? there are ADMM, FromScratch",
     ),
     Typed(
         kind="unknown method",

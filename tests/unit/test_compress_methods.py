@@ -17,6 +17,7 @@ from secateur.compress import ADMM, Budget, Magnitude, RandomMask
 from secateur.compress.admm import AdmmHook
 from secateur.compress.masks import FixedMask
 from secateur.compress.random import RandomMaskHook
+from secateur.compress.scratch import FromScratchHook
 from secateur.errors import MethodError
 from secateur.models import prunable
 from secateur.train import SGD, Adam, Hook, Left
@@ -262,6 +263,7 @@ HOOKS = [
     FixedMask(budget=Budget(rate=3.0)),
     FixedMask(budget=Budget(sparsity=0.6, scope="global")),
     RandomMaskHook(budget=Budget(rate=3.0, allocation="erk"), scale_initialisation=True),
+    FromScratchHook(permuted=True, scaled=True),
 ]
 
 

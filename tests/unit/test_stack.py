@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from secateur import store
-from secateur.compress import ADMM, Magnitude, RandomMask, RefreshStatistics
+from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask, RefreshStatistics
 from secateur.errors import InputError, MethodError, StoreError
 from secateur.models import (
     MLP,
@@ -177,6 +177,16 @@ def test_in_single_precision_fifty_steps_stay_within_the_stated_tolerance(name):
     assert_same(*both(recipe, noise_records(shape), double=False), tolerance=1e-3)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Both:
+    """One transform after another."""
+
+    methods: tuple
+
+    def phases(self, recipe):
+        return tuple(phase for method in self.methods for phase in method.phases(recipe))
+
+
 TRANSFORMS = {
     "ADMM": ADMM(rate=4.0, updates=3, epochs_per_update=1, retrain_epochs=2),
     "ADMM global": ADMM(rate=4.0, scope="global", updates=2, epochs_per_update=2, retrain_epochs=1),
@@ -185,6 +195,9 @@ TRANSFORMS = {
     "RandomMask": RandomMask(rate=3.0, epochs=2),
     "RandomMask erk": RandomMask(rate=3.0, epochs=1, allocation="erk"),
     "RefreshStatistics": RefreshStatistics(epochs=2),
+    "FromScratch": Both(
+        methods=(Magnitude(rate=4.0, retrain_epochs=1), FromScratch(initialisation="permuted"))
+    ),
 }
 
 

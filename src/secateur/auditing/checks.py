@@ -48,7 +48,7 @@ def controls(
     Args:
         subjects: all model families; the first is the baseline.
         scored: every attack on every subject.
-        naive: per pruned subject the (naive, adaptive) AUC of one attack.
+        naive: per pruned or defended subject the (naive, adaptive) AUC of one attack.
         records: the inputs, for the blind baseline and near-duplicates; None when only signals are
             at hand.
         strongest: the attack chosen per subject.
@@ -91,7 +91,11 @@ def controls(
         converged = convergence_control(subject)
         if converged is not None:
             found.append(converged)
-    found += [adaptive_control(weak, strong) for weak, strong in naive]
+    defended = {s.name for s in subjects if s.kind == "defended"}
+    found += [
+        adaptive_control(weak, strong, pruned=strong.subject not in defended)
+        for weak, strong in naive
+    ]
     found.append(_curve_control(subjects))
     return [c for c in (*found, queries_control(baseline, queries)) if c is not None]
 

@@ -11,6 +11,7 @@ from secateur.auditing.rows import (
     attack_rows,
     convergence_series,
     difference_rows,
+    network_rows,
     subject_rows,
 )
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
@@ -47,10 +48,11 @@ class Found:
 def rows_of(
     state: Found, *, seed: int
 ) -> tuple[list[Measurement], list[tuple[Measurement, Measurement]]]:
-    """Return all rows but those of groups, and per pruned subject (naive, adaptive) AUCs."""
+    """Return all rows but those of groups, and (naive, adaptive) AUCs of what is no baseline."""
     rows: list[Measurement] = []
     for subject in state.subjects:
         rows += subject_rows(subject)
+        rows += network_rows(subject, state.subjects[0])
     for item in (*state.scored, *state.naive):
         rows += attack_rows(item)
     for subject in state.subjects:
@@ -58,7 +60,7 @@ def rows_of(
     baseline = state.subjects[0].name
     by_key = {(i.subject.name, i.method): i for i in state.scored}
     for item in state.scored:
-        if item.subject.kind != "pruned":
+        if item.subject.kind not in ("pruned", "defended"):
             continue
         against = [
             baseline,

@@ -37,6 +37,7 @@ __all__ = [
     "convergence_series",
     "difference_rows",
     "group_rows",
+    "network_rows",
     "subject_rows",
 ]
 
@@ -141,11 +142,36 @@ def subject_rows(subject: Subject) -> list[Measurement]:
     return rows + _size_and_cost(subject)
 
 
-def _size_and_cost(subject: Subject) -> list[Measurement]:
+def network_rows(subject: Subject, baseline: Subject) -> list[Measurement]:
+    """Return how large a subject is beside the baseline, where its network is another one."""
+    own, plain = _counts(subject), _counts(baseline)
+    if own["prunable"] == plain["prunable"]:
+        return []
+    counts = {"kept": float(own["kept"]), "prunable": float(plain["prunable"])}
+    return [
+        Measurement(
+            subject=subject.name,
+            risk="size",
+            method="count of non-zeros",
+            metric="kept of the baseline's weights",
+            value=counts["kept"] / counts["prunable"],
+            status="exact",
+            estimand="property",
+            counts=counts,
+            better="lower",
+        )
+    ]
+
+
+def _counts(subject: Subject) -> dict[str, int]:
     first = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
     module = rebuild(first, subject.fleet.recipe.build)
     parameters = {name for name, _ in module.named_parameters()}
-    rows = size_rows(subject.name, **count_kept(first.tensors, prunable(module), parameters))
+    return count_kept(first.tensors, prunable(module), parameters)
+
+
+def _size_and_cost(subject: Subject) -> list[Measurement]:
+    rows = size_rows(subject.name, **_counts(subject))
     cost = cpu_seconds(subject)
     if cost and subject.kind != "stopped":
         rows.append(
@@ -175,7 +201,10 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
     if fpr * n < 10:
         fpr = lowest_resolvable_fpr(n) or 0.1
     rows = []
-    wanted: tuple[tuple[Literal["auc", "tpr"], float | None], ...] = (("auc", None), ("tpr", fpr))
+    wanted: list[tuple[Literal["auc", "accuracy", "tpr"], float | None]]
+    wanted = [("auc", None), ("tpr", fpr)]
+    if a.threat == "insider":
+        wanted.append(("accuracy", None))  # what the paper reports
     for metric, level in wanted:
         row = difference(
             a.scores,

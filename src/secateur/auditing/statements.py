@@ -6,12 +6,13 @@ __all__ = ["LIMITS", "THREAT_MODEL", "THREAT_MODEL_OF_SIGNALS"]
 
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
-    "pruning method and all "
+    "defence, the pruning method and all "
     "hyper-parameters, has records of the same distribution, and trains reference models through"
     " the identical pipeline. "
     "He does not see the weights, the dense model beside the pruned one, or the training set. "
     "Rows marked 'insider' know half "
-    "of the membership; rows marked 'naive' use dense references against a pruned target."
+    "of the membership; rows marked 'naive' use the baseline's references against a pruned or "
+    "defended target."
 )
 THREAT_MODEL_OF_SIGNALS = (
     "The attacker sees what was saved of the target's output on each record, and of reference "

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
 
-__all__ = ["Kind", "Subject", "observe_subjects", "stopped"]
+__all__ = ["Kind", "Subject", "kind_of", "observe_subjects", "stopped"]
 
-Kind = Literal["dense", "pruned", "stopped"]
+Kind = Literal["dense", "pruned", "defended", "stopped"]
+"""The baseline; what was pruned; what was trained anew under a defence, or as another network, and
+not pruned; the baseline at an earlier epoch.
+"""
 
 CORRECT = Signal(name="correct")
 CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence"))
@@ -29,9 +32,9 @@ CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence")
 class Subject:
     """One family of models under audit, with what an attacker sees of it.
 
-    `observations` of a pruned family hold the other families' views too, its own being primary.
-    `naive` is what an attacker sees who prunes no references: the targets' signals of this view,
-    the references' of the baseline.
+    `observations` of a pruned or defended family hold the other families' views too, its own being
+    primary. `naive` is what an attacker sees whose references are the baseline's: the targets'
+    signals of this view, the references' of the baseline.
     """
 
     name: str
@@ -104,10 +107,22 @@ def observe_subjects(
         naive = with_references_of(observations, seen[0])
         # what an attack on several versions reads: nothing is copied
         beside = join_views(observations, *(o for o in seen if o is not observations))
+        kind = kind_of(fleet)
         subjects.append(
-            Subject(name=fleet.name, kind="pruned", observations=beside, fleet=fleet, naive=naive)
+            Subject(name=fleet.name, kind=kind, observations=beside, fleet=fleet, naive=naive)
         )
     return subjects
+
+
+def kind_of(fleet: Fleet) -> Kind:
+    """Return whether a fleet beside the baseline is pruned, by the masks of its first target.
+
+    Where a transform left no masks, it counts as pruned.
+    """
+    masks = fleet.artifacts[int(fleet.membership.targets[0])].masks
+    if masks:
+        return "pruned" if any(not mask.all() for mask in masks.values()) else "defended"
+    return "pruned" if len(fleet.pipeline) > 1 else "defended"
 
 
 def with_references_of(targets: Observations, references: Observations) -> Observations:

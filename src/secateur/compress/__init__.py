@@ -7,12 +7,14 @@ from secateur.compress.budgets import Budget, keep_counts
 from secateur.compress.magnitude import Magnitude
 from secateur.compress.masks import count_kept
 from secateur.compress.random import RandomMask
+from secateur.compress.scratch import FromScratch
 from secateur.compress.statistics import RefreshStatistics
 
 __all__ = [
     "ADMM",
     "CONVERGED",
     "Budget",
+    "FromScratch",
     "Magnitude",
     "RandomMask",
     "RefreshStatistics",

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
 
-__all__ = ["FixedMask", "apply_masks", "choose_masks", "count_kept", "project", "top_k_mask"]
+__all__ = [
+    "FixedMask",
+    "HeldMask",
+    "apply_masks",
+    "choose_masks",
+    "count_kept",
+    "masks_of_zeros",
+    "project",
+    "scaled_by_density",
+    "top_k_mask",
+]
 
 
 def top_k_mask(values: Tensor, k: int) -> Tensor:
@@ -117,28 +127,38 @@ def project(tensors: Mapping[str, Tensor], budget: Budget) -> Tensors:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FixedMask(Hook):
-    """Prune to a budget when a phase begins, and train only what is left.
+def masks_of_zeros(tensors: Mapping[str, Tensor], names: Collection[str]) -> Tensors:
+    """Return masks of these tensors' values that are not zero, sorted by name."""
+    return {name: tensors[name] != 0 for name in sorted(names)}
 
-    The weights largest in magnitude are kept. Gradients are masked, and parameters after each step
-    too, because momentum and weight decay move masked weights as well. It leaves the masks behind.
+
+def scaled_by_density(
+    tensors: Mapping[str, Tensor], density: Mapping[str, float] | Mapping[str, Tensor]
+) -> Tensors:
+    """Return tensors, those of a density divided by its square root; the others as they are.
+
+    So that the sum over a unit's remaining inputs starts with the variance that it had over all.
+
+    Args:
+        tensors: initial weights.
+        density: the share kept of a layer, above 0.
+
+    Example:
+        >>> scaled_by_density({"w": torch.ones(2)}, {"w": 0.25})
+        {'w': tensor([2., 2.])}
+    """
+    return {**tensors, **{name: tensors[name] / share**0.5 for name, share in density.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldMask(Hook):
+    """Train only what the masks in its state keep, which a subclass's `begin` returns.
+
+    Gradients are masked, and parameters after each step too, because momentum and weight decay move
+    masked weights as well. It leaves the masks behind.
     """
 
-    budget: Budget
-
     elementwise: ClassVar[frozenset[str]] = frozenset({"grads", "after_step", "after_epoch"})
-
-    def choose(self, now: Moment, noise: Tensors) -> Tensors:
-        """Return the masks to hold, sorted by name."""
-        del noise
-        layers = self.budget.layers(now.prunable)
-        return choose_masks({name: now.params[name].detach().abs() for name in layers}, self.budget)
-
-    def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
-        """Choose the masks and apply them."""
-        masks = self.choose(now, noise)
-        return masks, apply_masks(now.params, masks)
 
     def grads(self, state: Tensors, now: Moment, grads: Tensors) -> tuple[Tensors, Tensors]:
         """Mask the gradients."""
@@ -156,6 +176,27 @@ class FixedMask(Hook):
     def finish(self, state: Tensors, now: Moment) -> tuple[Tensors, Left]:
         """Leave the masks."""
         return apply_masks(now.params, state), Left(masks=state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedMask(HeldMask):
+    """Prune to a budget when a phase begins, and train only what is left.
+
+    The weights largest in magnitude are kept.
+    """
+
+    budget: Budget
+
+    def choose(self, now: Moment, noise: Tensors) -> Tensors:
+        """Return the masks to hold, sorted by name."""
+        del noise
+        layers = self.budget.layers(now.prunable)
+        return choose_masks({name: now.params[name].detach().abs() for name in layers}, self.budget)
+
+    def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
+        """Choose the masks and apply them."""
+        masks = self.choose(now, noise)
+        return masks, apply_masks(now.params, masks)
 
 
 def count_kept(

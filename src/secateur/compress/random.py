@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from secateur.compress.budgets import Allocation, Budget
-from secateur.compress.masks import FixedMask, choose_masks
+from secateur.compress.masks import FixedMask, choose_masks, scaled_by_density
 from secateur.errors import MethodError
 from secateur.train.hooks import Moment
 from secateur.train.recipe import Phase
@@ -124,5 +123,4 @@ class RandomMaskHook(FixedMask):
             return masks, params
         counts = self.budget.counts({name: tuple(mask.shape) for name, mask in masks.items()})
         density = {name: counts[name] / mask.numel() for name, mask in masks.items()}
-        scaled = {name: params[name] / math.sqrt(density[name]) for name in masks}
-        return masks, {**params, **scaled}
+        return masks, scaled_by_density(params, density)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from secateur.compress.masks import masks_of_zeros
 from secateur.errors import MethodError
 from secateur.train.hooks import Hook, Left, Moment
 from secateur.train.recipe import Phase
@@ -78,4 +79,4 @@ class ZerosAsMasks(Hook):
     def finish(self, state: Tensors, now: Moment) -> tuple[Tensors, Left]:
         """Leave the masks, sorted by name."""
         del state
-        return now.params, Left(masks={n: now.params[n] != 0 for n in sorted(now.prunable)})
+        return now.params, Left(masks=masks_of_zeros(now.params, now.prunable))

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from secateur.defend.decay import WeightDecay
 from secateur.defend.minmax import MinMax
+from secateur.defend.small import SmallDense
 
-__all__ = ["MinMax", "WeightDecay"]
+__all__ = ["MinMax", "SmallDense", "WeightDecay"]

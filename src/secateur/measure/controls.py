@@ -271,24 +271,33 @@ def saturation_control(observations: Observations, *, subject: str) -> Control:
     )
 
 
-def adaptive_control(naive: Measurement, adaptive: Measurement) -> Control:
-    """Put the attacker who prunes no references beside the one who does."""
+def adaptive_control(naive: Measurement, adaptive: Measurement, *, pruned: bool = True) -> Control:
+    """Put the attacker whose references are the baseline's beside the one who makes them as the
+    target was made.
+
+    Args:
+        naive: his AUC.
+        adaptive: the other's, on the same subject.
+        pruned: whether the subject is pruned; else it was trained anew under a defence.
+    """
+    flattered = "pruning" if pruned else "a defence"
+    weak, strong = ("dense", "pruned") if pruned else ("the baseline's", "trained")
     if naive.value is None or adaptive.value is None:
         return Control(
             id="adaptive",
             status="not run",
             subject=adaptive.subject,
             saw="one of the two attackers has no result",
-            why="a naive attacker flatters pruning",
+            why=f"a naive attacker flatters {flattered}",
             mend="train references through the identical pipeline",
         )
     return Control(
         id="adaptive",
         status="raised" if naive.value < adaptive.value - 0.02 else "passed",
         subject=adaptive.subject,
-        saw=f"AUC {naive.value:.3f} with dense references, {adaptive.value:.3f} with references "
-        "pruned in the same way",
-        why="a naive attacker flatters pruning; only the adaptive rows speak of the risk",
+        saw=f"AUC {naive.value:.3f} with {weak} references, {adaptive.value:.3f} with references "
+        f"{strong} in the same way",
+        why=f"a naive attacker flatters {flattered}; only the adaptive rows speak of the risk",
         mend="read the adaptive rows",
         value=naive.value - adaptive.value,
     )

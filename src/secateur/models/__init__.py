@@ -8,6 +8,7 @@ from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
 from secateur.models.mobilenet import MobileNetV2
+from secateur.models.narrower import count_prunable, narrower
 from secateur.models.normalised import Normalise, Normalised
 from secateur.models.rebuild import prunable, rebuild, tensors_of
 from secateur.models.resnet import ResNet18
@@ -25,7 +26,9 @@ __all__ = [
     "SmallCNN",
     "channels_last",
     "check_device",
+    "count_prunable",
     "logits_of",
+    "narrower",
     "prunable",
     "rebuild",
     "takes_channels_last",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from torch import nn
 
 from secateur.errors import MethodError
+from secateur.models.widths import scaled
 
 __all__ = ["SmallCNN"]
 
@@ -53,3 +54,7 @@ class SmallCNN:
             layers += [nn.ReLU(), nn.MaxPool2d(2)]
         head = nn.Linear(self.widths[-1], self.classes)
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+    def narrowed(self, width: float) -> SmallCNN:
+        """Return this network with its channels times a width."""
+        return replace(self, widths=tuple(scaled(n, width) for n in self.widths))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
 
 from secateur.errors import MethodError
+from secateur.models.widths import scaled
 
 __all__ = ["MLP"]
 
@@ -49,3 +50,8 @@ class MLP:
                 layers.append(nn.Dropout(self.dropout))
         layers.append(nn.Linear(self.widths[-2], self.widths[-1]))
         return nn.Sequential(*layers)
+
+    def narrowed(self, width: float) -> MLP:
+        """Return this network with its hidden widths times a width."""
+        first, *hidden, last = self.widths
+        return replace(self, widths=(first, *(scaled(n, width) for n in hidden), last))

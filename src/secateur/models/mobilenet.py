@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
+from secateur.errors import MethodError
 from secateur.models.widths import Stem, check_network, he_initialised, scaled
 
 __all__ = ["MobileNetV2"]
@@ -20,7 +21,6 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-LAST = 1280
 
 
 def _unit(before: int, after: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -70,6 +70,7 @@ class MobileNetV2:
         channels: of the input.
         classes: number of outputs.
         width: multiplies every number of channels, in (0, 4]; 1 is the published network.
+        last: channels before the linear layer, which a width below 1 does not make fewer.
         stem: `imagenet` is the published network; `cifar` the widespread form for 32x32 pictures:
             stride 1 in the stem and in the second stage, shortcuts at every stride of one.
 
@@ -88,9 +89,12 @@ class MobileNetV2:
     classes: int = 10
     width: float = 1.0
     stem: Stem = "cifar"
+    last: int = 1280
 
     def __post_init__(self) -> None:
         check_network(self.channels, self.classes, self.width, self.stem)
+        if self.last < 1:
+            raise MethodError(f"last must be at least 1, got {self.last}; it is 1280 as published")
 
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
@@ -111,8 +115,14 @@ class MobileNetV2:
                     )
                 )
                 before = after
-        last = scaled(LAST, max(1.0, self.width), divisor=8)
+        last = scaled(self.last, max(1.0, self.width), divisor=8)
         layers += [_unit(before, last, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         if not small:
             layers.append(nn.Dropout(0.2))
         return he_initialised(nn.Sequential(*layers, nn.Linear(last, self.classes)))
+
+    def narrowed(self, width: float) -> MobileNetV2:
+        """Return this network with its channels times a width, those before the head too."""
+        return replace(
+            self, width=self.width * width, last=scaled(self.last, min(1.0, width), divisor=8)
+        )

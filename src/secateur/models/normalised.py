@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from secateur.errors import DataError, MethodError
+from secateur.models.narrower import narrowed
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
@@ -79,3 +80,7 @@ class Normalised:
     def __call__(self) -> nn.Module:
         """Return a fresh network."""
         return nn.Sequential(Normalise(tuple(self.mean), tuple(self.std)), self.build())
+
+    def narrowed(self, width: float) -> Normalised:
+        """Return this network with the one behind the normalisation narrowed."""
+        return replace(self, build=narrowed(self.build, width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -77,3 +77,7 @@ class ResNet18:
             before = after
         head = nn.Linear(before, self.classes)
         return he_initialised(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head))
+
+    def narrowed(self, width: float) -> ResNet18:
+        """Return this network with its channels times a width."""
+        return replace(self, width=self.width * width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
@@ -69,3 +69,7 @@ class VGG16:
             head += [nn.ReLU(), nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout()]
             head.append(nn.Linear(hidden, self.classes))
         return he_initialised(nn.Sequential(*layers, *head))
+
+    def narrowed(self, width: float) -> VGG16:
+        """Return this network with its channels times a width."""
+        return replace(self, width=self.width * width)

@@ -8,7 +8,7 @@ from torch import nn
 
 from secateur.errors import MethodError
 
-__all__ = ["Stem", "check_network", "he_initialised", "scaled"]
+__all__ = ["Stem", "check_network", "check_width", "he_initialised", "scaled"]
 
 Stem = Literal["cifar", "imagenet"]
 """How a network begins and ends: for pictures of about 32x32, or of about 224x224."""
@@ -26,10 +26,19 @@ def check_network(channels: int, classes: int, width: float, stem: str) -> None:
             f"a classifier of pictures needs at least 1 channel and 2 classes, got "
             f"channels={channels!r}, classes={classes!r}"
         )
-    if not isinstance(width, int | float) or isinstance(width, bool) or not 0 < width <= 4:
-        raise MethodError(f"width must be in (0, 4], got {width!r}; 1 is the published network")
+    check_width(width)
     if stem not in ("cifar", "imagenet"):
         raise MethodError(f"stem must be 'cifar' or 'imagenet', got {stem!r}")
+
+
+def check_width(width: float) -> None:
+    """Refuse a width outside (0, 4].
+
+    Raises:
+        MethodError: the message shows it.
+    """
+    if not isinstance(width, int | float) or isinstance(width, bool) or not 0 < width <= 4:
+        raise MethodError(f"width must be in (0, 4], got {width!r}; 1 is the published network")
 
 
 def scaled(channels: int, width: float, divisor: int = 1) -> int:

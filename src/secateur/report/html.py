@@ -58,8 +58,12 @@ GLOSSARY = (
         "reachable accuracy",
         "balanced accuracy of the best decision on the scores, fitted on other records",
     ),
-    ("adaptive", "an attacker whose references are pruned exactly as the target is"),
-    ("naive", "an attacker with dense references against a pruned target; flatters pruning"),
+    ("adaptive", "an attacker whose references are trained and pruned exactly as the target is"),
+    (
+        "naive",
+        "an attacker with the baseline's references against a pruned or defended target; flatters "
+        "pruning and defences",
+    ),
     ("insider", "an attacker who knows half of the members and non-members"),
     ("pipeline risk", "the mean over models that this pipeline makes, not the risk of one model"),
 )

@@ -45,8 +45,8 @@ def answer(report: Report) -> list[str]:
     found = [_attacker(report, baseline)]
     kinds = {s: dict(report.facts.get("subjects", {}).get(s, {})).get("kind", "") for s in names}
     for subject in names:
-        if kinds[subject] == "pruned":
-            found += _pruned(report, subject, baseline)
+        if kinds[subject] in ("pruned", "defended"):
+            found += _changed(report, subject, baseline, pruned=kinds[subject] == "pruned")
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
     if raised:
         found.append(
@@ -163,13 +163,26 @@ def _attacker(report: Report, subject: str) -> str:
     return f"{text} ({short(strongest(report, subject))})."
 
 
-def _pruned(report: Report, subject: str, baseline: str) -> list[str]:
+def _size(report: Report, subject: str, baseline: str, *, pruned: bool) -> str:
+    """Say in which sense a model is small."""
+    own = cell(find(report, subject, "kept weights"), percent=True, digits=1)
+    other = find(report, subject, "kept of the baseline's weights")
+    if other is not None:
+        weights = cell(other, percent=True, digits=1)
+        start = "pruned" if pruned else "not pruned"
+        return (
+            f"is another network, {start}, with {weights} % of the weights of "
+            f"{label(report, baseline)},"
+        )
+    return f"keeps {own} % of the weights" if pruned else "is not pruned; it keeps all its weights"
+
+
+def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> list[str]:
     rows = best_rows(report, subject)
     name = label(report, subject)
     method = strongest(report, subject)
     text = (
-        f"{name} keeps {cell(rows['kept'], percent=True, digits=1)} % of the weights at a test "
-        f"accuracy of "
+        f"{name} {_size(report, subject, baseline, pruned=pruned)} at a test accuracy of "
         f"{cell(rows['test'], percent=True, digits=1)} %; its strongest attack reaches an AUC of "
         f"{cell(rows['auc'])}"
     )
@@ -194,10 +207,14 @@ def _pruned(report: Report, subject: str, baseline: str) -> list[str]:
             )
     weak = find(report, subject, "auc", method=method, naive=True)
     if weak is not None and weak.value is not None:
+        who = (
+            "who does not prune his own reference models"
+            if pruned
+            else f"whose own reference models are trained as the {label(report, baseline)} ones"
+        )
         found.append(
-            f"An attacker who does not prune his own reference models would have reported "
-            f"{cell(weak)} for "
-            f"{name}: a flattering number, shown only as a warning."
+            f"An attacker {who} would have reported {cell(weak)} for {name}: a flattering number, "
+            "shown only as a warning."
         )
     return found
 

@@ -12,6 +12,7 @@ from secateur.errors import InputError, MethodError, SecateurWarning
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
 from secateur.train.make import make
+from secateur.train.model import check_masks
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
@@ -167,6 +168,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     model.check_records(records)
     if not transform.fresh and model.artifacts[present[-1]].kept is not None:
         raise weights_missing(present[-1])
+    check_masks(transform, model.artifacts[there], there)
     _warn_of_seed(model, there, seed)
     plan = Plan(
         recipe=model.recipe,

@@ -33,6 +33,7 @@ __all__ = [
     "Job",
     "Start",
     "artifact_of",
+    "check_masks",
     "ended",
     "initial_module",
     "make_model",
@@ -40,6 +41,7 @@ __all__ = [
     "phases_of",
     "rehearse",
     "start_of",
+    "takes_masks_only",
 ]
 
 
@@ -119,6 +121,24 @@ def rehearse(
             )
 
 
+def takes_masks_only(transform: Transform) -> bool:
+    """Tell whether a transform reads the parent's masks and goes back to the initial model."""
+    return bool(getattr(transform, "masks_only", False))
+
+
+def check_masks(transform: Transform, parent: Artifact, model: int) -> None:
+    """Refuse a parent without masks where they are all that a transform takes of it.
+
+    Raises:
+        MethodError: no weight of the parent is masked.
+    """
+    if takes_masks_only(transform) and not parent.masks:
+        raise MethodError(
+            f"{type(transform).__name__} trains the masks of a pruned fleet anew, and model "
+            f"{model} has none; apply it to what a pruning method made, such as ADMM(rate=10)"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """A model before its first step."""
@@ -140,7 +160,11 @@ def start_of(job: Job) -> Start:
         assert parent is not None  # every such job has one
         if parent.kept is not None:
             raise weights_missing(job.model)
-        module.load_state_dict(rebuild(parent, job.recipe.build).state_dict())
+        check_masks(job.transform, parent, job.model)
+        state = rebuild(parent, job.recipe.build).state_dict()
+        if takes_masks_only(job.transform):
+            state |= dict(module.named_buffers())
+        module.load_state_dict(state)
     return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
 
 

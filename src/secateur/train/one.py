@@ -22,9 +22,7 @@ from secateur.types import Artifact, Records, derive_seed, digest_arrays
 if TYPE_CHECKING:
     pass
 
-from secateur.train.model import (
-    artifact_of,
-)
+from secateur.train.model import artifact_of, takes_masks_only
 
 __all__ = ["apply_to_module"]
 
@@ -54,7 +52,7 @@ def apply_to_module(
             f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"
             f" membership"
         )
-    if transform.fresh:
+    if transform.fresh or takes_masks_only(transform):
         raise MethodError(
             f"{type(transform).__name__} trains from fresh weights; give train_fleet a recipe, "
             f"then apply it to the fleet"

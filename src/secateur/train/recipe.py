@@ -237,6 +237,8 @@ class Transform(Protocol):
     and loss.
 
     A frozen dataclass whose repr is its provenance; `revision` is raised when its result changes.
+    A class constant `masks_only = True` says that of the trained model only the masks are taken:
+    hooks begin with its parameters, and its buffers are those of the seed.
     """
 
     fresh: ClassVar[bool]

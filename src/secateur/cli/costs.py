@@ -1,0 +1,140 @@
+"""What the recipes that come with the package will take, counted before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from secateur.protocols import Builder
+    from secateur.sweeping.reading import SweepPlan
+    from secateur.train import Defence, Recipe, Transform
+
+__all__ = ["Work", "listing", "multiply_adds", "work_of"]
+
+RATE = 6e9
+"""Multiply-adds a second and core while training. LeNet-5 and ResNet-18 at an eighth of its width
+came to this in results/attacks.json and results/smoke-resnet18.json; wide networks are faster.
+"""
+SHAPES = {
+    "location30": (446,),
+    "adult": (107,),
+    "mnist": (1, 28, 28),
+    "fashion-mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "cifar100": (3, 32, 32),
+    "image-folder": (3, 224, 224),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Trainings of a recipe, and their multiply-adds: forward, and twice as many backward."""
+
+    cases: int
+    trainings: int
+    multiply_adds: float
+
+    @property
+    def hours(self) -> float:
+        """Core hours at `RATE`."""
+        return self.multiply_adds / RATE / 3600
+
+
+def listing(cells: Mapping[str, Traversable], scales: Sequence[str]) -> str:
+    """Return one line per cell and scale: cases, trainings, core hours at least."""
+    from secateur.sweeping import read_plan
+
+    wide = max(map(len, cells))
+    lines = [f"{'cell':{wide}}  scale  cases  trainings  core hours, at least"]
+    for name, found in cells.items():
+        text = found.read_text(encoding="utf-8")
+        for scale in scales:
+            work = work_of(read_plan(text, scale=scale, where=name))
+            lines.append(
+                f"{name:{wide}}  {scale:5}  {work.cases:5}  {work.trainings:9,}  {_hours(work)}"
+            )
+    lines += [
+        "",
+        f"Core hours: multiply-adds at {RATE / 1e9:g} billion a second, a narrow network on one "
+        "core. Not counted: what Min-Max and DP-SGD do more in a step, and the audits. Before a "
+        "run its methods are timed on your machine, and what it will take is said: --dry-run ends "
+        "there.",
+        "run one: secateur reproduce CELL --scale small --data-dir DATA --out FOLDER",
+    ]
+    return "\n".join(lines)
+
+
+def work_of(plan: SweepPlan) -> Work:
+    """Return what a sweep trains: what its cases have in common counts once.
+
+    A narrowed network counts as the whole one.
+
+    Args:
+        plan: of a recipe that names its network.
+    """
+    from secateur.cli.runs import default_recipe, parse_recipe
+
+    recipe = parse_recipe(plan.recipe or default_recipe(plan.data))
+    models = (plan.targets + plan.references) * len(plan.seeds)
+    fleets = dict.fromkeys(
+        case.steps[:end] for case in plan.cases for end in range(1, len(case.steps) + 1)
+    )
+    epochs = recipe.epochs + sum(_epochs(steps[-1], recipe) for steps in fleets)
+    passes = (plan.targets + plan.references) * len(plan.seeds) * plan.sizes["members"] * epochs
+    return Work(
+        cases=len(plan.cases) + 1,
+        trainings=models * (len(fleets) + 1),
+        multiply_adds=3.0 * passes * multiply_adds(recipe.build, SHAPES[plan.data]),
+    )
+
+
+def _epochs(step: str, recipe: Recipe) -> int:
+    from secateur.cli.runs import parse_step
+    from secateur.train import Defence
+
+    method: Defence | Transform = parse_step(step)
+    if isinstance(method, Defence):
+        own: int = getattr(method, "epochs", recipe.epochs)
+        return own
+    return sum(phase.epochs for phase in method.phases(recipe))
+
+
+def multiply_adds(build: Builder, shape: tuple[int, ...]) -> int:
+    """Return the multiply-adds of one record's forward pass, in linear and convolutional layers.
+
+    Nothing is allocated.
+
+    Example:
+        >>> from secateur.models import MLP
+        >>> multiply_adds(MLP(widths=(8, 4, 2)), (8,))
+        40
+    """
+    import torch
+    from torch import nn
+
+    found = 0
+
+    def count(part: nn.Module, given: Any, out: torch.Tensor) -> None:
+        nonlocal found
+        del given
+        if isinstance(part, nn.Linear):
+            found += part.in_features * out.numel()
+        elif isinstance(part, nn.Conv2d):
+            k = part.kernel_size
+            found += part.in_channels // part.groups * k[0] * k[1] * out.numel()
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        module = build().eval()
+        for part in module.modules():
+            part.register_forward_hook(count)
+        module(torch.empty(1, *shape))
+    return found
+
+
+def _hours(work: Work) -> str:
+    hours = work.hours
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

@@ -1,0 +1,108 @@
+"""Differences between the cases of a sweep, and the words that their intervals carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secateur import store
+from secateur.measure import paired_difference
+
+DENSE = "dense"
+ATTACK = "paper's attack"
+SCHEMA = "sweep-1"
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A case minus another one, in the unit of the row; None where it was not measured.
+
+    `paired` is false where only the two intervals are known: then the difference is between their
+    farthest ends, which is wider than a paired one.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    paired: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """What the interval carries."""
+        if self.value is None or self.low is None or self.high is None:
+            return "not measured"
+        if self.high < 0:
+            return "lower"
+        return "higher" if self.low > 0 else "no detectable effect"
+
+    def shown(self, scale: float = 1.0, digits: int = 3) -> str:
+        """Return value and interval as text."""
+        if self.value is None:
+            return "not measured"
+        text = f"{scale * self.value:+.{digits}f}"
+        if self.low is not None and self.high is not None:
+            text += f" [{scale * self.low:+.{digits}f}, {scale * self.high:+.{digits}f}]"
+        return text if self.paired else f"{text} (not paired)"
+
+
+def sweeps(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the sweeps in `paper-*.json` of a folder, by the world's name."""
+    found = {}
+    for path in sorted(folder.glob("paper-*.json")):
+        content = store.read_document(path, what="secateur sweep")
+        if content.get("schema") != SCHEMA:
+            raise SystemExit(f"{path.name}: schema {content.get('schema')!r} is not {SCHEMA!r}")
+        found[path.stem.removeprefix("paper-")] = content
+    return found
+
+
+def cases(found: dict[str, Any]) -> dict[str, Point]:
+    """Return one point per case, over its seeds, by name."""
+    return {p["case"]: p for p in found["points"] if p["seed"] is None}
+
+
+def of_method(points: dict[str, Point], *names: str) -> list[Point]:
+    """Return the cases of these methods, in the sweep's order."""
+    return [p for p in points.values() if p["method"] in names]
+
+
+def row_difference(point: Point, name: str) -> Difference:
+    """Return a difference that the sweep itself measured, such as `leak - dense`."""
+    row = point["rows"].get(name)
+    if row is None or row["value"] is None:
+        return Difference(value=None)
+    return Difference(value=row["value"], low=row["low"], high=row["high"])
+
+
+def between(a: Point, b: Point, name: str) -> Difference:
+    """Return a - b of one row: paired over targets or seeds where the sweep kept their numbers."""
+    if b["case"] == DENSE and f"{name} - {DENSE}" in a["rows"]:
+        return row_difference(a, f"{name} - {DENSE}")
+    units = [p["units"].get(name.replace(" ", "_"), p["units"].get(name, ())) for p in (a, b)]
+    if len(units[0]) == len(units[1]) >= 2:
+        value, low, high = paired_difference(np.array(units[0]), np.array(units[1]))
+        return Difference(value=value, low=low, high=high)
+    rows = [p["rows"].get(name) for p in (a, b)]
+    if any(r is None or r["value"] is None for r in rows):
+        return Difference(value=None)
+    first, second = rows
+    ends = [first["low"], first["high"], second["low"], second["high"]]
+    value = first["value"] - second["value"]
+    if any(e is None for e in ends):
+        return Difference(value=value)
+    return Difference(value=value, low=ends[0] - ends[3], high=ends[1] - ends[2], paired=False)
+
+
+def shown(point: Point, name: str, scale: float = 1.0, digits: int = 3) -> str:
+    """Return a row's value and interval as text."""
+    row = point["rows"].get(name)
+    if row is None or row["value"] is None:
+        return "not measured"
+    text = f"{scale * row['value']:.{digits}f}"
+    if row["low"] is not None and row["high"] is not None:
+        text += f" [{scale * row['low']:.{digits}f}, {scale * row['high']:.{digits}f}]"
+    return text
