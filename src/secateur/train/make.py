@@ -60,22 +60,26 @@ def make(
         raise InputError(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
-    if place.folder is None and (place.limit or place.cache) is not None:
-        raise InputError("a limit or a cache needs a folder, where the run can go on another time")
+    left_out = place.left_out(membership)
+    if place.folder is None and ((place.limit or place.cache) is not None or left_out):
+        raise InputError(
+            "a limit, a cache or a choice of models needs a folder, where the run can go on "
+            "another time"
+        )
     if plan.snapshots is not None and own_training(plan.recipe, plan.transform) is not None:
         raise MethodError(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
-    absent = set(absent_of(parent)) if plan.needs_parent else set()
+    absent = left_out | (set(absent_of(parent)) if plan.needs_parent else set())
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.folder is not None:
         if all(absent & {job.model for job in shard.jobs} for shard in shards):
             raise InputError(
-                f"{len(absent)} of {len(membership)} models to begin with are not there, and every "
-                "stack would need one of them; use engine='processes' (--engine "
+                f"{len(absent)} of {len(membership)} models are not to be made, or have nothing to "
+                "begin with, and every stack would need one of them; use engine='processes' (--engine "
                 "processes), or make the missing ones first"
             )
         with store.only_run_in(place.folder):
@@ -269,7 +273,7 @@ def _make_on_disk(
             for shard, own in zip(shards, models, strict=True)
             if not own <= there and not own & absent
         ],
-        wanted=len(jobs) - len(absent),
+        wanted=len({job.model for job in jobs} - absent | there),
         there=there,
     )
     run.run(engine, shared)
