@@ -93,8 +93,8 @@ def _consequences(best: Scored | None, seed: int) -> list[Measurement]:
 
 
 def series_of(state: Found) -> list[Series]:
-    """Return curves and histograms of every subject's strongest attack, its targets one by one, and ADMM's
-    residuals.
+    """Return curves, histograms and per-target numbers of every subject's strongest attack, and
+    ADMM's residuals.
     """
     found: list[Series] = [] if state.curve is None else [state.curve]
     for subject in state.subjects:

@@ -29,12 +29,16 @@ LEAST: Mapping[str, int] = {"members": 1, "utility": 1, "targets": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One variation of a method: its steps are spelled out, its axes say what was filled in."""
+    """One variation of a method: its steps are spelled out, its axes say what was filled in.
+
+    `source` holds the steps as the file has them, with the axes' names in braces.
+    """
 
     name: str
     method: str
     axes: Mapping[str, Any]
     steps: tuple[str, ...]
+    source: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +205,13 @@ def _variations(method: Mapping[str, Any], place: str) -> Iterator[Case]:
             raise InputError(f"{place} ({name}): over.{axis} holds a value twice: {values}")
     for chosen in itertools.product(*over.values()):
         axes = dict(zip(over, chosen, strict=True))
-        filled = tuple(AXIS.sub(lambda m, a=axes: _spelled(a[m[1]]), s) for s in steps)
+        filled = tuple(_filled(step, axes) for step in steps)
         label = " ".join([name, *(f"{k}={_spelled(v)}" for k, v in axes.items())])
-        yield Case(name=label, method=name, axes=axes, steps=filled)
+        yield Case(name=label, method=name, axes=axes, steps=filled, source=tuple(steps))
+
+
+def _filled(step: str, axes: Mapping[str, Any]) -> str:
+    return AXIS.sub(lambda found: _spelled(axes[found[1]]), step)
 
 
 def _spelled(value: Any) -> str:
@@ -227,7 +235,10 @@ def _whole(value: Any) -> bool:
 
 
 def _list(
-    found: Mapping[str, Any], key: Literal["seeds", "funnel", "attacks"], where: str, default: Any = ()
+    found: Mapping[str, Any],
+    key: Literal["seeds", "funnel", "attacks"],
+    where: str,
+    default: Any = (),
 ) -> list[Any]:
     value = found.get(key, default)
     if not isinstance(value, list | tuple):

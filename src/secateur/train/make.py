@@ -79,8 +79,8 @@ def make(
         if all(absent & {job.model for job in shard.jobs} for shard in shards):
             raise InputError(
                 f"{len(absent)} of {len(membership)} models are not to be made, or have nothing to "
-                "begin with, and every stack would need one of them; use engine='processes' (--engine "
-                "processes), or make the missing ones first"
+                "begin with, and every stack would need one of them; use engine='processes' "
+                "(--engine processes), or make the missing ones first"
             )
         with store.only_run_in(place.folder):
             return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
