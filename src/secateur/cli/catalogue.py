@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import secateur
@@ -63,6 +64,7 @@ class Entry:
         return f"{self.name}({', '.join(f'{n}={d}' if d else n for n, d in self.parameters)})"
 
 
+@cache  # a file of many steps asks for each of them
 def catalogue() -> tuple[Entry, ...]:
     """Return every method that a room lists in its `__all__`.
 

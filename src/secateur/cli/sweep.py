@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,11 +195,11 @@ def run(
     if found.missing:
         first = ", ".join(found.missing[:6]) + (", ..." if len(found.missing) > 6 else "")
         raise BudgetSpentError(
-            f"the budget of {clock.seconds:g} s is spent; {len(found.missing)} are left for "
+            f"the budget of {budget} is spent; {len(found.missing)} are left for "
             f"another time: {first}"
         )
     if limits and found.pick.get("case") is None:
-        click.get_current_context().exit(NONE_FITS)
+        sys.exit(NONE_FITS)
 
 
 def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -16,6 +17,7 @@ from secateur.types import Measurement, Point, Sweep
 __all__ = [
     "FULL_HEADERS",
     "HEADERS",
+    "against_dense",
     "full_table",
     "notes",
     "pick_words",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 HEADERS = ("case", "kept %", "test acc. %", "leak (AUC)", "front")
+DENSE_HEADERS = ("case", "dense", "at equal test acc.", "at equal train acc.")
 FULL_HEADERS = (
     "case",
     "seed",
@@ -43,6 +46,7 @@ FULL_HEADERS = (
     "CPU s a model",
     "front",
 )
+DENSE_TITLE = "AUC minus that of the dense model, and of it stopped early (paired)"
 LIMIT_WORDS = {
     "max_leak": "leak at most",
     "min_accuracy": "test accuracy at least",
@@ -100,6 +104,17 @@ def full_table(sweep: Sweep) -> list[dict[str, str]]:
     return found
 
 
+def against_dense(sweep: Sweep) -> list[dict[str, str]]:
+    """Return one row per case: paired differences of its attack's AUC; keys are `DENSE_HEADERS`."""
+    names = ("dense", "dense at equal test accuracy", "dense at equal train accuracy")
+    found = []
+    for point in _sorted(sweep.over_seeds()):
+        cells = [cell(point.rows.get(f"leak - {name}")) for name in names]
+        if any(c != "-" for c in cells):
+            found.append(dict(zip(DENSE_HEADERS, (point.case, *cells), strict=True)))
+    return found
+
+
 def front_words(point: Point) -> str:
     """Say whether a case is on the front, and in which share of draws."""
     word = "yes" if point.front else "no"
@@ -120,7 +135,10 @@ def pick_words(sweep: Sweep) -> list[str]:
             f"Within {asked}: {pick['case']}, the most accurate of those whose values are within."
         ]
     else:
-        misses = [f"{LIMIT_WORDS[k]} by {_limit(k, v)}" for k, v in pick["misses"].items()]
+        misses = [
+            f"{LIMIT_WORDS[k]} {_limit(k, limits[k])} by {_limit(k, v)}"
+            for k, v in pick["misses"].items()
+        ]
         words = [
             f"No case is within {asked}. The nearest is {pick['nearest']}; it misses "
             f"{' and '.join(misses)}."
@@ -171,17 +189,24 @@ def render_sweep(sweep: Sweep, width: int = 80) -> str:
         sweep: any sweep.
         width: in characters.
     """
-    table = Table(box=box.SIMPLE_HEAD, title=sweep.title, title_justify="left", padding=(0, 0))
-    for i, header in enumerate(HEADERS):
-        table.add_column(header, justify="right" if i else "left", overflow="fold")
-    for line in sweep_table(sweep):
-        table.add_row(*(line[h].replace("[", "\\[") for h in HEADERS))
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
-    console.print(table)
+    console.print(_table(sweep.title, HEADERS, sweep_table(sweep)))
+    differences = against_dense(sweep)
+    if differences:
+        console.print(_table(DENSE_TITLE, DENSE_HEADERS, differences))
     for sentence in (*pick_words(sweep), *notes(sweep)):
         console.print(sentence, markup=False, highlight=False)
     return buffer.getvalue().rstrip()
+
+
+def _table(title: str, headers: Sequence[str], lines: list[dict[str, str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 0))
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="right" if i else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(line[h].replace("[", "\\[") for h in headers))
+    return table
 
 
 def _sorted(points: tuple[Point, ...]) -> list[Point]:

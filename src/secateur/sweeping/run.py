@@ -82,6 +82,7 @@ def sweep(
     """
     state = _State()
     with store.only_run_in(place.folder):
+        store.clean_temporaries(place.folder)
         alive = [node for node in made(nodes) if node.case is not None]
         for number, seed in enumerate(plan.seeds):
             screening = plan.targets if plan.funnel and number == 0 else 0
