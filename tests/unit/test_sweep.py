@@ -70,7 +70,7 @@ def contents(folder: Path):
     files = {p.relative_to(folder): p for p in sorted(folder.rglob("*")) if p.is_file()}
     return {
         str(name): without_times(json.loads(p.read_text()))
-        if p.name in ("sweep.json", "report.json")
+        if p.suffix == ".json" and p.name != "fleet.json"
         else p.read_bytes()
         for name, p in files.items()
         if p.name not in MEASURED

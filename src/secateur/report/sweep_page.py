@@ -5,8 +5,10 @@ from __future__ import annotations
 from secateur.report.charts.sweep import sweep_chart
 from secateur.report.html import GLOSSARY, drawn, environment
 from secateur.report.sweep_table import (
+    DENSE_HEADERS,
     FULL_HEADERS,
     HEADERS,
+    against_dense,
     full_table,
     notes,
     pick_words,
@@ -50,6 +52,8 @@ def render_sweep_page(sweep: Sweep) -> str:
             main=sweep_table(sweep),
             headers=HEADERS,
             notes=notes(sweep),
+        against=against_dense(sweep),
+        against_headers=DENSE_HEADERS,
             full=full_table(sweep),
             full_headers=FULL_HEADERS,
             pipelines=[(p.case, p.steps) for p in sweep.over_seeds() if p.steps],
