@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur import store
 from secateur.auditing import audit, audit_key
-from secateur.context import hardware
 from secateur.errors import BudgetSpentError, MethodError, StoreError
-from secateur.sweeping.front import Limits, pick, with_front
-from secateur.sweeping.points import curve_of, over_seeds, point_of
+from secateur.sweeping.front import Limits
+from secateur.sweeping.points import curve_of, point_of
 from secateur.sweeping.reading import DENSE
+from secateur.sweeping.result import State, result_of
 from secateur.sweeping.screen import dropped
 from secateur.sweeping.tree import Node, chain, made
 from secateur.sweeping.world import Place, World
-from secateur.types import Membership, Point, Provenance, Records, Report, Series, Sweep
+from secateur.types import Membership, Point, Provenance, Records, Report, Sweep
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
@@ -27,27 +26,6 @@ __all__ = ["Draw", "sweep"]
 
 Draw = Callable[[int, int], tuple[Records, Membership]]
 """(seed, targets) -> that seed's records and membership."""
-
-STATEMENTS = (
-    "Each point is one pipeline: the mean over models that it trains on draws from this pool of "
-    "records. The leak is the AUC of the attack that was the strongest on references, an empirical "
-    "lower bound, never a guarantee.",
-    "Cases are compared on the same targets. The best of many cases looks better than it is, all "
-    "the more the more cases there are: measure the chosen one on a new seed before you claim it.",
-)
-
-
-@dataclass(kw_only=True)
-class _State:
-    """What is known by now."""
-
-    points: list[Point] = field(default_factory=list)
-    curves: list[Series] = field(default_factory=list)
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    failed: dict[tuple[str, int], str] = field(default_factory=dict)
-    broken: dict[tuple[tuple[str, ...], int], str] = field(default_factory=dict)
-    spent: bool = False
-    keys: dict[str, Any] = field(default_factory=dict)
 
 
 def sweep(
@@ -80,7 +58,7 @@ def sweep(
         InterruptedRunError: stopped by the user.
         StoreError: the folder holds fleets of another sweep.
     """
-    state = _State()
+    state = State()
     with store.only_run_in(place.folder):
         store.clean_temporaries(place.folder)
         alive = [node for node in made(nodes) if node.case is not None]
@@ -93,7 +71,7 @@ def sweep(
                 _measure(nodes, alive, world, place, state, quick=number == 0)
             if state.spent:
                 break
-        result = _result(plan, nodes, alive, state, limits or Limits(), facts or {})
+        result = result_of(plan, nodes, alive, state, limits or Limits(), facts or {})
         store.write_sweep(place.folder / "sweep.json", result)
     return result
 
@@ -115,7 +93,7 @@ def _screened(
     alive: Sequence[Node],
     world: World,
     place: Place,
-    state: _State,
+    state: State,
 ) -> list[Node]:
     """Return the cases that no round left out."""
     left = list(alive)
@@ -140,7 +118,7 @@ def _measure(
     alive: Sequence[Node],
     world: World,
     place: Place,
-    state: _State,
+    state: State,
     *,
     quick: bool,
 ) -> None:
@@ -168,7 +146,7 @@ def _make(
     wanted: Sequence[Node],
     world: World,
     place: Place,
-    state: _State,
+    state: State,
     *,
     rows: Sequence[int],
 ) -> list[Node]:
@@ -206,7 +184,7 @@ def _audited(
     place: Place,
     rows: Sequence[int],
     path: Path,
-    state: _State,
+    state: State,
 ) -> Report:
     """Return the audit of these fleets: the one that is in the folder, or a new one."""
     fleets = [world.fleets[n.steps].part(list(rows)) for n in there]
@@ -248,65 +226,3 @@ def _point(
 ) -> Point:
     fleets = [world.fleets[n.steps].part(list(rows)) for n in chain(nodes, node)]
     return point_of(report, node, fleets, seed=world.seed)
-
-
-def _result(
-    plan: SweepPlan,
-    nodes: Sequence[Node],
-    alive: Sequence[Node],
-    state: _State,
-    limits: Limits,
-    facts: dict[str, Any],
-) -> Sweep:
-    labels = [nodes[0].label, *(n.label for n in alive)]
-    failing = {name for name, _ in state.failed}
-    by_case = {
-        name: [p for p in state.points if p.case == name] for name in labels if name not in failing
-    }
-    there = {(p.case, p.seed) for p in state.points}
-    expected = [(name, seed) for seed in plan.seeds for name in labels]
-    missing = [
-        f"{name}, seed {seed}"
-        for name, seed in expected
-        if (name, seed) not in there and (name, seed) not in state.failed
-    ]
-    whole = with_front(_comparable(by_case, plan.seeds))
-    return Sweep(
-        title=plan.title,
-        points=(*state.points, *whole),
-        series=tuple(state.curves),
-        dropped=tuple(state.dropped),
-        failed=tuple({"case": c, "seed": s, "why": w} for (c, s), w in state.failed.items()),
-        missing=tuple(missing),
-        pick=pick(whole, limits) if limits else {},
-        provenance=Provenance(key={"audits": state.keys}, context=hardware()),
-        facts={
-            "data": plan.data,
-            "targets": plan.targets,
-            "references": plan.references,
-            "seeds": list(plan.seeds),
-            "recipe": repr(nodes[0].recipe),
-            "queries": plan.queries,
-            "funnel": list(plan.funnel),
-            "scale": plan.scale,
-            "statements": list(STATEMENTS),
-            **facts,
-        },
-    )
-
-
-def _comparable(by_case: dict[str, list[Point]], seeds: Sequence[int]) -> list[Point]:
-    """Return one point per case over the same seeds: those in which every case is that has any.
-
-    Where there is no such seed, over the first one, of the cases that are in it.
-    """
-    known = {name: points for name, points in by_case.items() if points}
-    common = [s for s in seeds if all(any(p.seed == s for p in ps) for ps in known.values())]
-    chosen = (
-        common or [s for s in seeds if any(p.seed == s for ps in known.values() for p in ps)][:1]
-    )
-    found = []
-    for points in known.values():
-        same = [p for p in points if p.seed in chosen]
-        found += [over_seeds(same)] if same else []
-    return found

@@ -154,15 +154,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         engine=engine, folder=folder, progress=progress, limit=limit, cache=cache, models=models
     )
     if isinstance(transform, Defence):
-        return _defend(
-            transform,
-            model,
-            records,
-            seed,
-            name=name or type(transform).__name__.lower(),
-            keep=keep,
-            place=place,
-        )
+        label = name or type(transform).__name__.lower()
+        return _defend(transform, model, records, seed, name=label, keep=keep, place=place)
     if isinstance(model, nn.Module):
         return apply_to_module(transform, model, records, seed)
     if model.recipe is None:

@@ -60,18 +60,14 @@ def make(
         raise InputError(
             f"{len(records)} records, but the membership is over {membership.inside.shape[1]}"
         )
-    left_out = place.left_out(membership)
-    if place.folder is None and ((place.limit or place.cache) is not None or left_out):
-        raise InputError(
-            "a limit, a cache or a choice of models needs a folder, where the run can go on "
-            "another time"
-        )
+    if place.folder is None and (place.limit or place.cache) is not None:
+        raise InputError("a limit or a cache needs a folder, where the run can go on another time")
     if plan.snapshots is not None and own_training(plan.recipe, plan.transform) is not None:
         raise MethodError(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
-    absent = left_out | (set(absent_of(parent)) if plan.needs_parent else set())
+    absent = place.left_out(membership) | set(absent_of(parent) if plan.needs_parent else ())
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)

@@ -62,6 +62,8 @@ class Place:
             raise InputError(
                 f"models must be rows in 0 .. {len(rows) - 1}, got {list(self.models)[:20]}"
             )
+        if self.folder is None and len(set(self.models)) < len(rows):
+            raise InputError("a choice of models needs a folder, where the others are made later")
         return rows.difference(self.models)
 
     def resolved(
