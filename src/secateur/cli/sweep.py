@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def command(**options: Any) -> None:
       secateur sweep recipes/example.toml --out runs/example --max-leak 0.6 --max-bytes 20k
       secateur sweep big.toml --out runs/big --budget 20m
     """
+    begun = time.monotonic()  # reading, rehearsing and timing are part of a budget
     file: Path = options.pop("file")
     out: Path | None = options.pop("out")
     if out is None and not options["dry_run"]:
@@ -72,7 +74,7 @@ def command(**options: Any) -> None:
         click.echo(asked.words(timed=True, workers=options["workers"]))
         return
     assert out is not None  # said above
-    run(asked, out, **options)
+    run(asked, out, begun=begun, **options)
 
 
 class _Asked:
@@ -154,6 +156,7 @@ def run(
     asked: _Asked,
     out: Path,
     *,
+    begun: float,
     budget: str | None,
     max_leak: float | None,
     min_accuracy: float | None,
@@ -174,7 +177,7 @@ def run(
         min_accuracy=min_accuracy,
         max_bytes=None if max_bytes is None else _bytes(max_bytes),
     )
-    clock = Clock(seconds=_seconds(budget))
+    clock = Clock(seconds=_seconds(budget), begun=begun)
     click.echo(asked.words(timed=not (out / "sweep.json").exists(), workers=how["workers"]))
     with _bar(asked) as bar:
         place = _place(asked, out, clock, progress=bar, **how)

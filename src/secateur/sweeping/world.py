@@ -30,9 +30,7 @@ class Clock:
 
     seconds: float | None = None
     per_subject: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.begun = time.monotonic()
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> float | None:
