@@ -198,7 +198,203 @@ class Typed:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def sweep_file(text: str) -> Callable[[Path], object]:
+    """Write a sweep's file with one method, and this text in front of it."""
+    method = "" if "[[method]]" in text else '[[method]]\nname = "m"\nsteps = ["Magnitude(rate=2)"]'
+    return lambda here: (here / "s.toml").write_text(f"{text}\n{method}\n")
+
+
+def one_method(lines: str) -> Callable[[Path], object]:
+    return sweep_file(f"[[method]]\n{lines}")
+
+
+SWEEP = "sweep {}/s.toml --out {}/new"
+
 TYPED = (
+    Typed(
+        kind="a sweep without its file",
+        command=SWEEP,
+        message=r"cannot read .*s\.toml: No such file",
+    ),
+    Typed(
+        kind="a sweep's file that is no TOML",
+        command=SWEEP,
+        message=r"s\.toml is no TOML: .*line 1",
+        spoil=sweep_file("members = = 3"),
+    ),
+    Typed(
+        kind="a sweep's file that is no text",
+        command=SWEEP,
+        message=r"s\.toml is no text in UTF-8",
+        spoil=lambda here: (here / "s.toml").write_bytes(b"\xff\xfe"),
+    ),
+    Typed(
+        kind="an unknown key in a sweep's file",
+        command=SWEEP,
+        message=r"unknown key 'refernces'; did you mean 'references'",
+        spoil=sweep_file("refernces = 4"),
+    ),
+    Typed(
+        kind="an unknown key of a method",
+        command=SWEEP,
+        message=r"\[\[method\]\] 1: unknown key 'step'; did you mean 'steps'",
+        spoil=one_method('name = "m"\nstep = ["ADMM(rate=2)"]'),
+    ),
+    Typed(
+        kind="an unknown key of a scale",
+        command=SWEEP,
+        message=r"\[scale\.smoke\]: unknown key 'member'; did you mean 'members'",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate=2)"]\n[scale.smoke]\nmember = 3'),
+    ),
+    Typed(
+        kind="a scale that is not there",
+        command=f"{SWEEP} --scale smok",
+        message=r"has no scale 'smok'; did you mean 'smoke'",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate=2)"]\n[scale.smoke]\nmembers = 3'),
+    ),
+    Typed(
+        kind="a sweep of no method",
+        command=SWEEP,
+        message=r"names no method; add a \[\[method\]\]",
+        spoil=lambda here: (here / "s.toml").write_text("members = 3"),
+    ),
+    Typed(
+        kind="an axis that no step uses",
+        command=SWEEP,
+        message=r"over has 'rte', which no step uses; did you mean 'rate'|no 'rate'; did you mean",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate={rate})"]\nover={rte=[2]}'),
+    ),
+    Typed(
+        kind="an axis too many",
+        command=SWEEP,
+        message=r"over has 'strength', which no step uses",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate=2)"]\nover={strength=[2]}'),
+    ),
+    Typed(
+        kind="an axis without values",
+        command=SWEEP,
+        message=r"over\.rate must be a list of numbers, texts or lists of them, got 2",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate={rate})"]\nover={rate=2}'),
+    ),
+    Typed(
+        kind="a value twice on an axis",
+        command=SWEEP,
+        message=r"over\.rate holds a value twice",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate={rate})"]\nover={rate=[2, 2]}'),
+    ),
+    Typed(
+        kind="a method named as the dense fleet",
+        command=SWEEP,
+        message=r"'dense' is the fleet that is always there",
+        spoil=one_method('name="dense"\nsteps=["ADMM(rate=2)"]'),
+    ),
+    Typed(
+        kind="a method whose name is a path",
+        command=SWEEP,
+        message=r"name must be letters, digits, spaces .* got '\.\./m'",
+        spoil=one_method('name="../m"\nsteps=["ADMM(rate=2)"]'),
+    ),
+    Typed(
+        kind="two methods of one name",
+        command=SWEEP,
+        message=r"two cases are named 'm'",
+        spoil=one_method(
+            'name="m"\nsteps=["ADMM(rate=2)"]\n[[method]]\nname="m"\nsteps=["ADMM(rate=3)"]'
+        ),
+    ),
+    Typed(
+        kind="too many cases",
+        command=SWEEP,
+        message=r"more than 500 cases",
+        spoil=one_method(
+            f'name="m"\nsteps=["ADMM(rate={{a}}, updates={{b}})"]\n'
+            f"over={{a={list(range(2, 32))}, b={list(range(1, 31))}}}"
+        ),
+    ),
+    Typed(
+        kind="a sweep's step that is no method",
+        command=SWEEP,
+        message=r"m rate=2: unknown pruning method or defence 'ADM'; did you mean 'ADMM'",
+        spoil=one_method('name="m"\nsteps=["ADM(rate={rate})"]\nover={rate=[2]}'),
+    ),
+    Typed(
+        kind="a sweep's step beyond its network",
+        command=SWEEP,
+        message=r"m rate=100000: .*below one weight per layer",
+        spoil=one_method('name="m"\nsteps=["Magnitude(rate={rate})"]\nover={rate=[100000]}'),
+    ),
+    Typed(
+        kind="a defence after pruning",
+        command=SWEEP,
+        message=r"WeightDecay starts from fresh weights, so that ADMM before it is lost",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate=2)", "WeightDecay()"]'),
+    ),
+    Typed(
+        kind="a number as a text in a sweep's file",
+        command=SWEEP,
+        message=r"members must be a whole number of at least 1, got '40'",
+        spoil=sweep_file('members = "40"'),
+    ),
+    Typed(
+        kind="a sweep without records for test accuracy",
+        command=SWEEP,
+        message=r"utility must be a whole number of at least 1, got 0",
+        spoil=sweep_file("utility = 0"),
+    ),
+    Typed(
+        kind="the same seed twice",
+        command=SWEEP,
+        message=r"seeds must be different whole numbers, got \[1, 1\]",
+        spoil=sweep_file("seeds = [1, 1]"),
+    ),
+    Typed(
+        kind="a funnel that does not rise to the references",
+        command=SWEEP,
+        message=r"funnel must be rising even numbers of references below 8, .* got \[4, 8\]",
+        spoil=sweep_file("references = 8\nfunnel = [4, 8]"),
+    ),
+    Typed(
+        kind="a funnel with stacks",
+        command=f"{SWEEP} --engine stacked",
+        message=r"a funnel makes a fleet's models round by round, which stacks cannot",
+        spoil=sweep_file("references = 8\nfunnel = [4]"),
+    ),
+    Typed(
+        kind="a sweep's attack that is none",
+        command=SWEEP,
+        message=r"unknown attack 'LIRA'; did you mean 'LiRA'",
+        spoil=sweep_file('attacks = ["LIRA()"]'),
+    ),
+    Typed(
+        kind="a sweep's budget in models",
+        command=f"{SWEEP} --budget '12 models'",
+        message=r"a sweep's budget is a time, such as 20m, got '12 models'",
+        spoil=sweep_file(""),
+    ),
+    Typed(
+        kind="bytes that are no number",
+        command=f"{SWEEP} --max-bytes many",
+        message=r"'many' is no number of bytes; write 100000, 100k or 2M",
+        spoil=sweep_file(""),
+    ),
+    Typed(
+        kind="a leak that is no AUC",
+        command=f"{SWEEP} --max-leak 1.5",
+        message=r"1\.5 is not in the range 0<=x<=1",
+        spoil=sweep_file(""),
+    ),
+    Typed(
+        kind="a sweep without a folder",
+        command="sweep {}/s.toml",
+        message=r"[Mm]issing option '--out'",
+        spoil=sweep_file(""),
+    ),
+    Typed(
+        kind="a sweep into a file",
+        command="sweep {}/s.toml --out {}/report.json",
+        message=r"report\.json",
+        spoil=sweep_file("members = 40\nreferences = 2\ntargets = 1"),
+    ),
     Typed(
         kind="missing file",
         command="report {}/nowhere.json",

@@ -275,3 +275,36 @@ def test_other_records_or_another_seed_than_the_fleets_are_refused(world):
 def test_a_recipe_of_other_kinds_is_refused(fields, message):
     with pytest.raises(MethodError, match=message):
         replace(small_recipe(), **fields)
+
+
+def test_some_models_now_and_the_rest_later_are_the_bytes_of_all_at_once(tmp_path):
+    records = small_records()
+    who = small_membership(records)
+    recipe, half = small_recipe(), Magnitude(rate=2, retrain_epochs=1)
+
+    def made(folder, choices):
+        for models in choices:
+            how = {"seed": 1, "engine": "serial", "models": models}
+            dense = train_fleet(recipe, records, who, folder=folder / "dense", **how)
+            apply(half, dense, records, folder=folder / "half", **how)
+            if models is not None:
+                assert set(range(len(who))) - set(dense.artifacts.missing()) >= set(models)
+        return [store.fleet_digest(folder / part) for part in ("dense", "half")]
+
+    first = [0, 2, 3]
+    assert made(tmp_path / "parts", [first, None]) == made(tmp_path / "whole", [None])
+
+
+def test_models_that_are_no_rows_or_have_no_folder_are_refused(tmp_path):
+    records = small_records()
+    who = small_membership(records)
+    for models, folder, message in (
+        ([6], tmp_path, r"rows in 0 \.\. 5, got \[6\]"),
+        ([], tmp_path, r"rows in 0 \.\. 5, got \[\]"),
+        ([0], None, "a choice of models needs a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train_fleet(
+                small_recipe(), records, who, seed=0, engine="serial", folder=folder, models=models
+            )
+    assert list(tmp_path.iterdir()) == []

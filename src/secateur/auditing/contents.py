@@ -13,6 +13,7 @@ from secateur.auditing.rows import (
     difference_rows,
     network_rows,
     subject_rows,
+    target_series,
 )
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject
@@ -94,7 +95,9 @@ def _consequences(best: Scored | None, seed: int) -> list[Measurement]:
 
 
 def series_of(state: Found) -> list[Series]:
-    """Return curves and histograms of every subject's strongest attack, and ADMM's residuals."""
+    """Return curves, histograms and per-target numbers of every subject's strongest attack, and
+    ADMM's residuals.
+    """
     found: list[Series] = [] if state.curve is None else [state.curve]
     for subject in state.subjects:
         best = state.best(subject.name)
@@ -106,6 +109,8 @@ def series_of(state: Found) -> list[Series]:
             found.append(
                 histogram_series(best.scores, membership, subject=subject.name, method=best.method)
             )
+        each = None if best is None else target_series(best)
+        found += [] if each is None else [each]
         if subject.kind == "pruned":
             curve = convergence_series(subject)
             found += [] if curve is None else [curve]

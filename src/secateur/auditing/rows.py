@@ -21,6 +21,7 @@ from secateur.measure import (
     lowest_resolvable_fpr,
     non_member_units,
     over_targets,
+    per_target,
     size_rows,
     tpr_on_canaries,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "group_rows",
     "network_rows",
     "subject_rows",
+    "target_series",
 ]
 
 
@@ -241,6 +243,31 @@ def early_stopping_series(
         method=method,
         columns=columns,
         note="the dense models as they were after each epoch, from snapshots",
+    )
+
+
+def target_series(best: Scored) -> Series | None:
+    """Return each target's accuracies and AUC under its family's attack; None without scores.
+
+    What paired comparisons of several audits are made of: target i of two reports of one
+    membership is the same draw of members.
+    """
+    if isinstance(best.scores, str):
+        return None
+    membership = best.subject.observations.membership
+    train, test = (a[membership.targets] for a in best.subject.accuracies())
+    return Series(
+        id=f"targets/{best.subject.name}",
+        kind="targets",
+        subject=best.subject.name,
+        method=best.method,
+        columns={
+            "target": tuple(float(t) for t in membership.targets[:500]),
+            "train_accuracy": tuple(map(float, train[:500])),
+            "test_accuracy": tuple(float(v) if np.isfinite(v) else None for v in test[:500]),
+            "auc": tuple(map(float, per_target(best.scores, membership, "auc")[:500])),
+        },
+        note="one number per target; intervals over targets are made of them",
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import Records, Series
 
-__all__ = ["audit", "default_attacks"]
+__all__ = ["audit", "audit_key", "default_attacks"]
 
 
 def default_attacks() -> tuple[MembershipAttack, ...]:
@@ -136,14 +136,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
             )
         ),
         provenance=Provenance(
-            key={
-                "records": records.digest,
-                "membership": fleets[0].membership.digest,
-                "fleets": {f.name: [a.provenance.digest for a in f.artifacts] for f in fleets},
-                "attacks": [repr(a) for a in chosen],
-                **({"queries": repr(queries)} if queries else {}),
-                "seed": seed,
-            },
+            key=audit_key(fleets, records, attacks=chosen, queries=queries, seed=seed),
             context=hardware(),
         ),
         facts={
@@ -153,6 +146,42 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
             **about,
         },
     )
+
+
+def audit_key(
+    fleets: Sequence[Fleet],
+    records: Records,
+    *,
+    attacks: Sequence[MembershipAttack] | None = None,
+    queries: Queries | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return what decides an audit's report, and is known before it: its provenance key.
+
+    Args:
+        fleets: as `audit` takes them.
+        records: the fleets' records.
+        attacks: as `audit` takes them.
+        queries: as `audit` takes them.
+        seed: of learned attacks and controls.
+    """
+    chosen = (
+        with_recommended(default_attacks(), fleets[0].membership) if attacks is None else attacks
+    )
+    return {
+        "records": records.digest,
+        "membership": fleets[0].membership.digest,
+        "fleets": {f.name: [_model_key(f, i) for i in range(len(f))] for f in fleets},
+        "attacks": [repr(a) for a in chosen],
+        **({"queries": repr(queries)} if queries else {}),
+        "seed": seed,
+    }
+
+
+def _model_key(fleet: Fleet, model: int) -> str:
+    """Return a model's provenance digest, without reading the model where it is stored."""
+    stored = getattr(fleet.artifacts, "key_digest", None)
+    return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
 
 
 def _check_kinds(attacks: object, groups: object, queries: object) -> None:

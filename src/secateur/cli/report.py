@@ -14,7 +14,7 @@ __all__ = ["command"]
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
 @click.option("--table", "as_table", is_flag=True, help="Show the table beside --html too.")
 def command(report: Path, html: Path | None, as_table: bool) -> None:
-    """Show REPORT (JSON) as a table, or write it as one HTML page.
+    """Show REPORT (JSON, of an audit or a sweep) as a table, or write it as one HTML page.
 
     \b
     Examples:
@@ -23,15 +23,23 @@ def command(report: Path, html: Path | None, as_table: bool) -> None:
     """
     from secateur import store
     from secateur.cli.checks import refuse_outputs
-    from secateur.report import table
+    from secateur.report import sweep_table, table
+    from secateur.types import Sweep
 
     refuse_outputs(html, inputs=(report,))
-    found = store.read_report(report)
+    found = store.read_result(report)
     if as_table or html is None:
-        click.echo(table.render_text(found))
+        if isinstance(found, Sweep):
+            click.echo(sweep_table.render_sweep(found))
+        else:
+            click.echo(table.render_text(found))
     if html is None:
         return
     from secateur.report import html as page
+    from secateur.report import sweep_page
 
-    store.write_text(html, page.render(found))
+    if isinstance(found, Sweep):
+        store.write_text(html, sweep_page.render_sweep_page(found))
+    else:
+        store.write_text(html, page.render(found))
     click.echo(f"page: {html}")

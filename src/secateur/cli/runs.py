@@ -47,6 +47,7 @@ __all__ = [
     "parse_defence",
     "parse_queries",
     "parse_recipe",
+    "parse_step",
     "parse_transform",
     "processes",
     "world",
@@ -112,6 +113,16 @@ def parse_defence(text: str) -> Defence:
     known = defences if name not in defences else {**defences, **_names(TRAINING, NETWORK)}
     found = _parse(text, known, what="defence")
     assert isinstance(found, Defence)  # the catalogue lists nothing else as a defence
+    return found
+
+
+def parse_step(text: str) -> Transform | Defence:
+    """Read a pruning method or a defence as its repr spells it."""
+    name = text.partition("(")[0].strip()
+    listed = _names(PRUNING, DEFENCE)
+    if name in listed:
+        return parse_defence(text) if name in _names(DEFENCE) else parse_transform(text)
+    found: Transform = _parse(text, listed, what="pruning method or defence")
     return found
 
 

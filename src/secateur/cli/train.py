@@ -19,7 +19,7 @@ from secateur.cli.options import (
     workers_option,
 )
 
-__all__ = ["command"]
+__all__ = ["command", "pools_of"]
 
 
 @click.command("train")
@@ -143,7 +143,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "share": 0.5,
         "seed": seed,
         "pools": {
-            **_pools(data, (members, population, utility)),
+            **pools_of(data, (members, population, utility)),
             **({"attack": attack_pool} if attack_pool else {}),
         },
         **({"queries": repr(asked)} if len(asked) > 1 else {}),
@@ -169,7 +169,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         )
 
 
-def _pools(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
+def pools_of(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
     """Return records per pool; members, population, utility are by default the data set's."""
     from secateur.data import data_set
 

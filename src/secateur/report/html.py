@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from secateur.errors import MissingExtraError
-from secateur.report.charts import charts
+from secateur.report.charts import Spec, charts
 from secateur.report.lookup import label, subjects
 from secateur.report.table import (
     CONSEQUENCE_HEADERS,
@@ -24,7 +25,7 @@ from secateur.report.table import (
 from secateur.report.words import amounts, answer
 from secateur.types import Report
 
-__all__ = ["render"]
+__all__ = ["GLOSSARY", "drawn", "environment", "render"]
 
 VEGA_LITE = "6.1"
 PICTURE_WIDTH = 760
@@ -82,25 +83,8 @@ def render(report: Report) -> str:
     Raises:
         MissingExtraError: vl-convert is not installed.
     """
-    bundle, picture = _tools()
-    found = [
-        {
-            "name": name,
-            "caption": caption,
-            "spec": _script_json(spec),
-            "svg": picture(_fixed(spec)),
-            "about": spec["description"],
-        }
-        for name, caption, spec in charts(report)
-    ]
-    environment = Environment(
-        loader=PackageLoader("secateur.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
+    found, bundle = drawn(charts(report))
+    template = environment().get_template("report.html.j2")
     names = {s: label(report, s) for s in subjects(report)}
     page = template.render(
         report=report,
@@ -118,13 +102,44 @@ def render(report: Report) -> str:
         groups=group_table(report),
         group_headers=GROUP_HEADERS,
         charts=found,
-        bundle=bundle if found else "",
+        bundle=bundle,
         glossary=GLOSSARY,
         facts=dict(report.facts),
         digests=_digests(report),
         context=dict(report.provenance.context),
     )
     return page + "\n"
+
+
+def environment() -> Environment:
+    """Return how templates are read: escaped, and strict about names."""
+    return Environment(
+        loader=PackageLoader("secateur.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def drawn(found: Sequence[tuple[str, str, Spec]]) -> tuple[list[dict[str, str]], str]:
+    """Return each (name, caption, specification) as a page needs it, and the scripts that draw it.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+    """
+    bundle, picture = _tools()
+    charts = [
+        {
+            "name": name,
+            "caption": caption,
+            "spec": _script_json(spec),
+            "svg": picture(_fixed(spec)),
+            "about": spec["description"],
+        }
+        for name, caption, spec in found
+    ]
+    return charts, bundle if charts else ""
 
 
 def _tools() -> tuple[str, Any]:

@@ -20,8 +20,10 @@ from secateur.store.cache import give_model, take_model
 from secateur.store.documents import (
     read_document,
     read_report,
+    read_result,
     write_document,
     write_report,
+    write_sweep,
     write_text,
 )
 from secateur.store.files import clean_temporaries, refuse_no_file
@@ -71,6 +73,7 @@ __all__ = [
     "read_membership",
     "read_observations",
     "read_report",
+    "read_result",
     "read_score_table",
     "read_scores",
     "read_signals",
@@ -84,5 +87,6 @@ __all__ = [
     "write_report",
     "write_score_table",
     "write_scores",
+    "write_sweep",
     "write_text",
 ]

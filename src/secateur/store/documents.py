@@ -11,9 +11,18 @@ from typing import Any
 from secateur.errors import InputError, StoreError
 from secateur.store.files import altered, read_bytes, write_bytes
 from secateur.store.files import damaged as broken
-from secateur.types import Report, canonical_json
+from secateur.types import SWEEP_SCHEMA, Report, Sweep, canonical_json
 
-__all__ = ["plain", "read_document", "read_report", "write_document", "write_report", "write_text"]
+__all__ = [
+    "plain",
+    "read_document",
+    "read_report",
+    "read_result",
+    "write_document",
+    "write_report",
+    "write_sweep",
+    "write_text",
+]
 
 
 def plain(value: Any, *, what: str) -> Any:
@@ -97,5 +106,28 @@ def read_report(path: str | Path) -> Report:
     content = read_document(path, what="secateur report")
     try:
         return Report.from_dict(content)
+    except InputError as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def write_sweep(path: str | Path, sweep: Sweep) -> None:
+    """Write a sweep as a report is written.
+
+    Raises:
+        StoreError: the sweep is not plain JSON, or the folder cannot be written.
+    """
+    write_document(path, sweep.to_dict())
+
+
+def read_result(path: str | Path) -> Report | Sweep:
+    """Read a report or a sweep, whichever the file holds.
+
+    Raises:
+        StoreError: the file is missing, truncated, altered, of another kind or schema version.
+    """
+    content = read_document(path, what="secateur report")
+    sweeps = str(content.get("schema")).startswith(SWEEP_SCHEMA.partition("-")[0])
+    try:
+        return Sweep.from_dict(content) if sweeps else Report.from_dict(content)
     except InputError as error:
         raise StoreError(f"{path}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
     limit: Limit | None = None,
     cache: Path | None = None,
     name: str = "dense",
+    models: Sequence[int] | None = None,
 ) -> Fleet:
     """Train one model per row of `membership`, each from its own seed.
 
@@ -60,6 +62,8 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
         cache: a folder of models that runs share: what is there under the same key (method,
             members, seed, route, versions) is taken, and what is made is left there.
         name: the fleet's.
+        models: rows of the membership to make now, the others another time; needs a folder. By
+            default all.
 
     Returns:
         A fleet; its artifacts load lazily when there is a folder.
@@ -92,7 +96,9 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
         membership,
         None,
         seed,
-        Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache),
+        Place(
+            engine=engine, folder=folder, progress=progress, limit=limit, cache=cache, models=models
+        ),
     )
 
 
@@ -109,6 +115,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     limit: Limit | None = None,
     keep: Keep | None = None,
     cache: Path | None = None,
+    models: Sequence[int] | None = None,
 ) -> Fleet | Artifact:
     """Apply a transform to every model of a fleet, or to one module; the input stays as it is.
 
@@ -127,6 +134,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
             made (of stacks those that are there as a whole), and the result is as partial.
         keep: as in `train_fleet`.
         cache: as in `train_fleet`.
+        models: as in `train_fleet`.
 
     Returns:
         A fleet with the same membership, or for a module one artifact.
@@ -143,16 +151,12 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         >>> int(sum(m.sum() for m in small.masks.values())), 64 * 16 + 16 * 10
         (296, 1184)
     """
+    place = Place(
+        engine=engine, folder=folder, progress=progress, limit=limit, cache=cache, models=models
+    )
     if isinstance(transform, Defence):
-        return _defend(
-            transform,
-            model,
-            records,
-            seed,
-            name=name or type(transform).__name__.lower(),
-            keep=keep,
-            place=Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache),
-        )
+        label = name or type(transform).__name__.lower()
+        return _defend(transform, model, records, seed, name=label, keep=keep, place=place)
     if isinstance(model, nn.Module):
         return apply_to_module(transform, model, records, seed)
     if model.recipe is None:
@@ -178,7 +182,6 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         snapshots=None,
         keep=keep,
     )
-    place = Place(engine=engine, folder=folder, progress=progress, limit=limit, cache=cache)
     return make(plan, records, model.membership, model, seed, place)
 
 

@@ -67,16 +67,16 @@ def make(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
-    absent = set(absent_of(parent)) if plan.needs_parent else set()
+    absent = place.left_out(membership) | set(absent_of(parent) if plan.needs_parent else ())
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.folder is not None:
         if all(absent & {job.model for job in shard.jobs} for shard in shards):
             raise InputError(
-                f"{len(absent)} of {len(membership)} models to begin with are not there, and every "
-                "stack would need one of them; use engine='processes' (--engine "
-                "processes), or make the missing ones first"
+                f"{len(absent)} of {len(membership)} models are not to be made, or have nothing to "
+                "begin with, and every stack would need one of them; use engine='processes' "
+                "(--engine processes), or make the missing ones first"
             )
         with store.only_run_in(place.folder):
             return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
@@ -271,7 +271,7 @@ def _make_on_disk(
             for shard, own in zip(shards, models, strict=True)
             if not own <= there and not own & absent
         ],
-        wanted=len(jobs) - len(absent),
+        wanted=len({job.model for job in jobs} - absent | there),
         there=there,
     )
     run.run(engine, shared)

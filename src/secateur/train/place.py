@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -38,7 +38,8 @@ _NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
 class Place:
     """Where a fleet is made: engine, folder (None: in memory), and who is told of progress.
 
-    `cache` is a folder of models that runs share.
+    `cache` is a folder of models that runs share; `models` those rows of the membership that are
+    made now (None: all), the others another time.
     """
 
     engine: Engine
@@ -46,6 +47,24 @@ class Place:
     progress: Progress | None
     limit: Limit | None = None
     cache: Path | None = None
+    models: Sequence[int] | None = None
+
+    def left_out(self, membership: Membership) -> set[int]:
+        """Return the rows that are not made now.
+
+        Raises:
+            InputError: rows that are not there, or no folder where the others can be made later.
+        """
+        rows = set(range(len(membership)))
+        if self.models is None:
+            return set()
+        if not self.models or not rows.issuperset(self.models):
+            raise InputError(
+                f"models must be rows in 0 .. {len(rows) - 1}, got {list(self.models)[:20]}"
+            )
+        if self.folder is None and len(set(self.models)) < len(rows):
+            raise InputError("a choice of models needs a folder, where the others are made later")
+        return rows.difference(self.models)
 
     def resolved(
         self, plan: Plan, records: Records, membership: Membership, *, stack: bool = True

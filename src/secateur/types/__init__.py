@@ -28,12 +28,14 @@ from secateur.types.report import (
     Status,
 )
 from secateur.types.sources import ArraySource, ByteSource, PatchedSource, Source
+from secateur.types.sweep import SWEEP_SCHEMA, Point, Sweep
 
 __all__ = [
     "ATTACK",
     "AUDIT",
     "POPULATION",
     "SCHEMA_VERSION",
+    "SWEEP_SCHEMA",
     "UTILITY",
     "ArraySource",
     "Artifact",
@@ -51,6 +53,7 @@ __all__ = [
     "Observations",
     "Outcomes",
     "PatchedSource",
+    "Point",
     "Provenance",
     "Records",
     "Report",
@@ -60,6 +63,7 @@ __all__ = [
     "Signal",
     "Source",
     "Status",
+    "Sweep",
     "canonical_json",
     "derive_seed",
     "digest_arrays",

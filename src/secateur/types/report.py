@@ -27,6 +27,7 @@ Status = Literal["measured", "not resolvable", "not run", "exact"]
 Estimand = Literal["pipeline", "this model", "property"]
 Interval = Literal[
     "t over targets",
+    "t over seeds",
     "two-way bootstrap",
     "unit bootstrap",
     "t over targets, widened",
@@ -115,7 +116,7 @@ class Series:
 
     `kind`: `roc` (columns fpr, tpr, low, high), `histogram` (left, right, members, non_members),
     `early stopping` (epoch, train_accuracy, test_accuracy, auc, low, high), `convergence` (update,
-    layer, residual, rho), `sweep`.
+    layer, residual, rho), `targets` (target, train_accuracy, test_accuracy, auc).
     """
 
     id: str

@@ -1,0 +1,290 @@
+"""`secateur sweep`: methods, strengths, compressions and seeds from one file."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from secateur.cli.options import (
+    cache_option,
+    data_dir_option,
+    engine_option,
+    workers_option,
+)
+
+__all__ = ["command"]
+
+NONE_FITS = 1
+LONGEST_FILE = 1_000_000
+BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)B?\s*")
+FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+
+
+@click.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of fleets, reports, result.")
+@click.option("--scale", help="Take the keys of [scale.NAME] in place of those above it.")
+@click.option(
+    "--dry-run",
+    "--show",
+    "dry_run",
+    is_flag=True,
+    help="Print cases, trainings and what they will take, and end there.",
+)
+@click.option(
+    "--budget",
+    help="Stop after 600s, 20m or 2h with an audit of what is there; the same command goes on.",
+)
+@click.option("--max-leak", type=click.FloatRange(0, 1), help="AUC that the case may have.")
+@click.option(
+    "--min-accuracy", type=click.FloatRange(0, 1), help="Test accuracy that it must have."
+)
+@click.option("--max-bytes", help="Bytes that its weights may take, such as 100k or 2M.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
+@data_dir_option
+@engine_option
+@cache_option
+@workers_option
+def command(**options: Any) -> None:
+    """Make and audit every case of FILE (TOML), and show accuracy against leak and size.
+
+    What cases have in common is trained once; what is finished is found again. With a limit, the
+    most accurate case within all limits is named, and how sure that is; where there is none the
+    exit code is 1.
+
+    \b
+    Examples:
+      secateur sweep recipes/example.toml --dry-run
+      secateur sweep recipes/example.toml --out runs/example --html example.html
+      secateur sweep recipes/example.toml --out runs/example --max-leak 0.6 --max-bytes 20k
+      secateur sweep big.toml --out runs/big --budget 20m
+    """
+    begun = time.monotonic()  # reading, rehearsing and timing are part of a budget
+    file: Path = options.pop("file")
+    out: Path | None = options.pop("out")
+    if out is None and not options["dry_run"]:
+        raise click.MissingParameter(param_hint="'--out'", param_type="option")
+    asked = _Asked(file, scale=options.pop("scale"), data_dir=options.pop("data_dir"))
+    if options.pop("dry_run"):
+        click.echo(asked.words(timed=True, workers=options["workers"]))
+        return
+    assert out is not None  # said above
+    run(asked, out, begun=begun, **options)
+
+
+class _Asked:
+    """A file's plan, with everything that it spells read and tried."""
+
+    def __init__(self, file: Path, *, scale: str | None, data_dir: Path | None) -> None:
+        from secateur.cli.checks import check_fit
+        from secateur.cli.runs import (
+            default_recipe,
+            parse_attack,
+            parse_queries,
+            parse_recipe,
+            parse_step,
+        )
+        from secateur.data import load
+        from secateur.sweeping import read_plan, rehearse_all, tree_of
+
+        self.plan = read_plan(_text(file), scale=scale, where=str(file))
+        self.records = load(self.plan.data, data_dir)
+        spelled = self.plan.recipe or default_recipe(self.plan.data, self.records)
+        self.recipe = parse_recipe(spelled)
+        self.queries = parse_queries(self.plan.queries)
+        self.attacks = [parse_attack(text) for text in self.plan.attacks] or None
+        self.nodes = tree_of(self.plan, self.recipe, parse_step)
+        records, self.membership = self.draw(self.plan.seeds[0], self.plan.targets)
+        check_fit(self.recipe, records, self.queries)
+        rehearse_all(self.nodes, records, self.membership)
+        self.world = records
+
+    def draw(self, seed: int, targets: int) -> tuple[Any, Any]:
+        """Return one seed's records and membership."""
+        from secateur.cli.runs import world
+        from secateur.cli.train import pools_of
+
+        sizes = self.plan.sizes
+        asked = (sizes.get("members"), sizes.get("population"), sizes.get("utility"))
+        attack = sizes.get("attack_pool", 0)
+        origin = {
+            "data": self.plan.data,
+            "targets": targets,
+            "references": self.plan.references,
+            "share": 0.5,
+            "seed": seed,
+            "pools": {**pools_of(self.plan.data, asked), **({"attack": attack} if attack else {})},
+            **({"queries": repr(self.queries)} if len(self.queries) > 1 else {}),
+        }
+        return world(origin, self.records)
+
+    def words(self, *, timed: bool, workers: int = 0) -> str:
+        """Return the cases, the number of trainings, and what they will take."""
+        from secateur.sweeping import cost_of
+
+        plan = self.plan
+        count = f"{len(plan.cases)} cases and the dense one"
+        lines = [f"{plan.title}: {count}, seeds {', '.join(map(str, plan.seeds))}"]
+        lines += [f"  {case.name}: {' -> '.join(case.steps)}" for case in plan.cases]
+        if not timed:
+            return "\n".join(lines)
+        costs = cost_of(self.nodes, self.world, self.membership, workers=workers)
+        seeds = len(plan.seeds)
+        total = sum(c.models for c in costs) * seeds
+        lines.append(f"trainings: {total} ({len(costs)} fleets of {costs[0].models} models a seed)")
+        if plan.funnel:
+            lines.append(
+                f"the funnel {list(plan.funnel)} adds {plan.targets} models a fleet in the first "
+                "seed, and takes off what it leaves out"
+            )
+        known = sum(c.seconds for c in costs if c.seconds is not None) * seeds
+        unknown = [c.name for c in costs if c.seconds is None]
+        lines.append(
+            f"time: about {_time(known)}, from a few timed steps of each; audits come on top"
+        )
+        if unknown:
+            lines.append(f"not known before they run: {', '.join(unknown)}")
+        return "\n".join(lines)
+
+
+def run(
+    asked: _Asked,
+    out: Path,
+    *,
+    begun: float,
+    budget: str | None,
+    max_leak: float | None,
+    min_accuracy: float | None,
+    max_bytes: str | None,
+    html: Path | None,
+    **how: Any,
+) -> None:
+    """Run a sweep, print its table, write its page."""
+    from secateur.cli.checks import refuse_outputs
+    from secateur.errors import BudgetSpentError
+    from secateur.report import sweep_page, sweep_table
+    from secateur.store import write_text
+    from secateur.sweeping import Clock, Limits, sweep
+
+    refuse_outputs(html, inputs=())
+    limits = Limits(
+        max_leak=max_leak,
+        min_accuracy=min_accuracy,
+        max_bytes=None if max_bytes is None else _bytes(max_bytes),
+    )
+    clock = Clock(seconds=_seconds(budget), begun=begun)
+    click.echo(asked.words(timed=not (out / "sweep.json").exists(), workers=how["workers"]))
+    with _bar(asked) as bar:
+        place = _place(asked, out, clock, progress=bar, **how)
+        typed: str | None = click.get_current_context().obj
+        found = sweep(
+            asked.plan,
+            asked.nodes,
+            asked.draw,
+            place,
+            limits=limits,
+            facts={"command": typed or "secateur sweep"},
+        )
+    click.echo(sweep_table.render_sweep(found))
+    click.echo(f"result: {out / 'sweep.json'}")
+    if html is not None:
+        write_text(html, sweep_page.render_sweep_page(found))
+        click.echo(f"page: {html}")
+    if found.missing:
+        first = ", ".join(found.missing[:6]) + (", ..." if len(found.missing) > 6 else "")
+        raise BudgetSpentError(
+            f"the budget of {budget} is spent; {len(found.missing)} are left for "
+            f"another time: {first}"
+        )
+    if limits and found.pick.get("case") is None:
+        sys.exit(NONE_FITS)
+
+
+def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -> Any:
+    from secateur.auditing import default_attacks, needed_signals
+    from secateur.cli.runs import engine, log_spaced, processes
+    from secateur.errors import InputError
+    from secateur.probe import SignalProbe
+    from secateur.sweeping import Place
+    from secateur.train import Snapshots, Stacked
+
+    route = engine(how["engine"], how["workers"])
+    if asked.plan.funnel and isinstance(route, Stacked):
+        raise InputError(
+            "a funnel makes a fleet's models round by round, which stacks cannot; leave the funnel "
+            "out, or take --engine processes"
+        )
+    probe = SignalProbe(signals=needed_signals(asked.attacks or default_attacks()))
+    epochs = log_spaced(asked.recipe.epochs) if asked.recipe.train is None else ()
+    kept = Snapshots(epochs=epochs, probe=probe, queries=asked.queries) if epochs else None
+    return Place(
+        folder=out,
+        snapshots=kept,
+        attacks=asked.attacks,
+        queries=asked.queries,
+        clock=clock,
+        engine=route,
+        workers=processes(how["workers"]),
+        cache=how["cache"],
+        progress=progress,
+    )
+
+
+def _bar(asked: _Asked) -> Any:
+    from secateur.cli.progress import Bar
+
+    names = {node.label: f"making {node.label}" for node in asked.nodes}
+    names |= {
+        "observe_model": "querying models",
+        "train_and_score": "training the neural attack, target by target",
+    }
+    return Bar("sweep", **names)
+
+
+def _text(file: Path) -> str:
+    from secateur.errors import InputError
+
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LONGEST_FILE + 1)
+        if len(data) > LONGEST_FILE:
+            raise InputError(f"{file} has more than {LONGEST_FILE} bytes; it is no sweep's file")
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text in UTF-8: {error}") from error
+    except OSError as error:
+        raise InputError(
+            f"cannot read {file}: {error.strerror}; give a TOML file as in docs/sweep.md"
+        ) from error
+
+
+def _seconds(text: str | None) -> float | None:
+    from secateur.errors import InputError
+    from secateur.train import Limit
+
+    if text is None:
+        return None
+    found = Limit.of(text).seconds
+    if found is None:
+        raise InputError(f"a sweep's budget is a time, such as 20m, got {text!r}")
+    return found
+
+
+def _bytes(text: str) -> float:
+    from secateur.errors import InputError
+
+    found = BYTES.fullmatch(text)
+    if found is None or not float(found[1]) > 0:
+        raise InputError(f"{text!r} is no number of bytes; write 100000, 100k or 2M")
+    return float(found[1]) * FACTORS[found[2]]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,58 @@
+"""What a sweep will cost: a few steps of each method are timed, as `auto` times them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from secateur.sweeping.tree import Node, made
+from secateur.train import Defence
+from secateur.train.engines.auto import choose
+
+if TYPE_CHECKING:
+    from secateur.types import Membership, Records
+
+__all__ = ["Cost", "cost_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one fleet takes: its models, and seconds on all cores; None is not known before."""
+
+    name: str
+    models: int
+    seconds: float | None
+
+
+def cost_of(
+    nodes: Sequence[Node], records: Records, membership: Membership, *, workers: int = 0
+) -> list[Cost]:
+    """Time a few steps of every method, and return what each fleet of one seed will take.
+
+    Methods that differ in numbers alone are timed once. Audits are not counted, nor what training
+    code of its own takes, which only its author could say.
+
+    Args:
+        nodes: of `tree_of`.
+        records: of one seed.
+        membership: of one seed.
+        workers: worker processes; 0 means one per core.
+    """
+    cores = workers or len(os.sched_getaffinity(0))
+    rates: dict[tuple[str, ...], float | None] = {}
+    inside = int(membership.inside.sum())
+    found = []
+    for node in made(nodes):
+        transform = None if node.method is None or isinstance(node.method, Defence) else node.method
+        kind = tuple(text.partition("(")[0] for text in node.steps)
+        if kind not in rates:
+            choice = choose(node.recipe, transform, records, membership, workers=workers)
+            rates[kind] = max(choice.rates.values(), default=None)
+        phases = node.recipe.phases() if transform is None else transform.phases(node.recipe)
+        work = inside * sum(phase.epochs for phase in phases)
+        rate = rates[kind]
+        seconds = None if rate is None else work / rate / cores
+        found.append(Cost(name=node.label, models=len(membership), seconds=seconds))
+    return found

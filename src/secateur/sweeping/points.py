@@ -1,0 +1,272 @@
+"""From audits to points: the rows that a sweep shows of each case, per seed and over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.measure import paired_difference, t_interval
+from secateur.report.lookup import find, strongest, tpr_row
+from secateur.sweeping.reading import DENSE
+from secateur.types import Measurement, Point, Report, Series, Status
+
+if TYPE_CHECKING:
+    from secateur.sweeping.tree import Node
+    from secateur.types import Fleet
+
+__all__ = ["curve_of", "over_seeds", "point_of"]
+
+SETTINGS = {"train accuracy": "train accuracy", "test accuracy": "test accuracy"}
+
+
+def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) -> Point:
+    """Return one case of one audit.
+
+    Args:
+        report: of the seed's fleets, the dense one first.
+        node: the case's fleet, or the dense one.
+        fleets: on the way to it, itself last, as the audit saw it.
+        seed: of the world.
+    """
+    subject = node.label
+    method = strongest(report, subject)
+    rows: dict[str, Measurement | None] = {
+        **{name: find(report, subject, name) for name in SETTINGS},
+        "leak": find(report, subject, "auc", method=method),
+        "tpr": tpr_row(report, subject, method),
+        **_by_name(report, subject),
+        "kept weights": find(report, subject, "kept weights"),
+        "compression rate": find(report, subject, "compression rate"),
+        "bytes": _bytes(subject, fleets[-1]),
+        "cpu seconds": _cost(subject, fleets),
+    }
+    if subject != DENSE:
+        rows |= _differences(report, subject, method)
+    units = _units(report, subject)
+    if subject != DENSE:
+        rows["test accuracy - dense"] = _accuracy_difference(report, subject)
+    case = node.case
+    return Point(
+        case=subject,
+        method=DENSE if case is None else case.method,
+        seed=seed,
+        steps=node.steps,
+        axes={} if case is None else dict(case.axes),
+        rows={k: v if v is not None else _absent(subject, k) for k, v in rows.items()},
+        units=units,
+    )
+
+
+def curve_of(report: Report, seed: int) -> Series | None:
+    """Return the dense models' early-stopping curve of one seed; None without snapshots."""
+    for series in report.series:
+        if series.kind == "early stopping":
+            return replace(series, id=f"early-stopping/seed-{seed}")
+    return None
+
+
+def over_seeds(points: Sequence[Point]) -> Point:
+    """Return one case over the worlds of several seeds.
+
+    A value is the mean over seeds of the means over targets. Targets of one world share its
+    records, its references and its pools, so they are no independent trials of the pipeline on
+    other draws; the worlds are. Hence the interval is t over the seeds' means, with one degree of
+    freedom fewer than seeds: two seeds give a wide one, as two worlds say little about others. Of
+    one seed its rows stand as they are.
+
+    Args:
+        points: of one case, one per seed.
+    """
+    first = points[0]
+    if len(points) == 1:
+        return replace(first, seed=None)
+    rows = {name: _over([p.rows[name] for p in points]) for name in first.rows}
+    units = {
+        axis: tuple(float(np.mean(p.units[axis])) for p in points)
+        for axis in first.units
+        if all(p.units.get(axis) for p in points)
+    }
+    return replace(first, seed=None, rows=rows, units=units)
+
+
+def _over(rows: Sequence[Measurement]) -> Measurement:
+    first = rows[0]
+    first = replace(first, method=" or ".join(dict.fromkeys(r.method for r in rows)))
+    values = [r.value for r in rows if r.value is not None]
+    if len(values) < len(rows):
+        gap = next(r for r in rows if r.value is None)
+        return _without(first, gap.status, f"not in every seed: {gap.why or gap.status}")
+    if len({r.metric for r in rows}) > 1:
+        rates = ", ".join(r.metric for r in rows)
+        return _without(first, "not resolvable", f"seeds resolve different rates: {rates}")
+    counts = {**first.counts, "seeds": float(len(rows))}
+    if first.status == "exact":
+        return replace(first, value=float(np.mean(values)), counts=counts)
+    mean, low, high = t_interval(np.array(values))
+    if not first.versus:  # rates, all of them
+        low, high = max(0.0, low), min(1.0, high)
+    return replace(
+        first,
+        value=mean,
+        low=min(low, mean),
+        high=max(high, mean),
+        interval="t over seeds",
+        estimand="pipeline",
+        counts=counts,
+    )
+
+
+def _without(row: Measurement, status: Status, why: str) -> Measurement:
+    return replace(row, value=None, low=None, high=None, interval="none", status=status, why=why)
+
+
+def _by_name(report: Report, subject: str) -> dict[str, Measurement | None]:
+    """Return what the paper's attack and LiRA say, whichever attack is the strongest."""
+
+    def first(name: str, metric: str, *, naive: bool = False) -> Measurement | None:
+        for row in report.rows:
+            if (
+                row.subject == subject
+                and row.method.startswith(f"{name}(")
+                and row.metric == metric
+                and not row.versus
+                and row.group == "all"
+                and (row.threat == "naive") == naive
+            ):
+                return row
+        return None
+
+    rows = {
+        "paper's attack": first("NasrAttack", "accuracy"),
+        "paper's attack, balanced": first("NasrAttack", "balanced accuracy"),
+        "LiRA": first("LiRA", "auc"),
+    }
+    return rows if subject == DENSE else {**rows, "LiRA, naive": first("LiRA", "auc", naive=True)}
+
+
+def _differences(report: Report, subject: str, method: str) -> dict[str, Measurement | None]:
+    """Return paired differences to the dense model, and to it stopped at equal accuracy."""
+    against = {"dense": DENSE}
+    for matched in report.facts.get("matched", ()):
+        if matched["subject"] == subject:
+            against[f"dense at equal {matched['by']}"] = matched["view"]
+    rows: dict[str, Measurement | None] = {}
+    for label in ("dense", *(f"dense at equal {name}" for name in SETTINGS)):
+        own = [
+            r
+            for r in report.rows
+            if r.subject == subject
+            and r.method == method
+            and r.group == "all"
+            and r.versus == against.get(label, "no such view")
+        ]
+        rows[f"leak - {label}"] = next((r for r in own if r.metric.startswith("auc")), None)
+        rows[f"tpr - {label}"] = next((r for r in own if r.metric.startswith("tpr")), None)
+    return rows
+
+
+def _targets(report: Report, subject: str) -> Mapping[str, Any]:
+    for series in report.series:
+        if series.kind == "targets" and series.subject == subject:
+            return series.columns
+    return {}
+
+
+def _units(report: Report, subject: str) -> dict[str, tuple[float, ...]]:
+    columns = _targets(report, subject)
+    names = {"train_accuracy": "train_accuracy", "test_accuracy": "test_accuracy", "leak": "auc"}
+    found = {}
+    for name, column in names.items():
+        values = columns.get(column, ())
+        if values and all(v is not None for v in values):
+            found[name] = tuple(float(v) for v in values)
+    return found
+
+
+def _accuracy_difference(report: Report, subject: str) -> Measurement | None:
+    own, dense = (_units(report, s).get("test_accuracy", ()) for s in (subject, DENSE))
+    about: dict[str, Any] = {
+        "subject": subject,
+        "risk": "utility",
+        "method": "accuracy",
+        "metric": "test accuracy",
+        "versus": DENSE,
+        "better": "higher",
+        "counts": {"targets": float(len(own))},
+    }
+    if not own or len(own) != len(dense):
+        return None
+    if len(own) < 2:
+        return Measurement(**about, value=own[0] - dense[0], why="one target: no interval")
+    mean, low, high = paired_difference(np.array(own), np.array(dense))
+    return Measurement(**about, value=mean, low=low, high=high, interval="t over targets")
+
+
+def _bytes(subject: str, fleet: Fleet) -> Measurement:
+    """Return the largest target's weights in bytes: each array whole, or its non-zeros and one bit
+    per place, whichever is less.
+    """
+    sizes = []
+    for target in fleet.membership.targets.tolist():
+        arrays = [a for a in fleet.artifacts[target].tensors.values() if a.dtype.kind == "f"]
+        sizes.append(
+            sum(
+                min(a.nbytes, int(np.count_nonzero(a)) * a.itemsize + math.ceil(a.size / 8))
+                for a in arrays
+            )
+        )
+    return Measurement(
+        subject=subject,
+        risk="size",
+        method="non-zeros and one bit per place",
+        metric="bytes of weights",
+        value=float(max(sizes)),
+        unit="B",
+        better="lower",
+        status="exact",
+        estimand="property",
+        counts={"targets": float(len(sizes))},
+    )
+
+
+def _cost(subject: str, fleets: Sequence[Fleet]) -> Measurement | None:
+    """Return CPU seconds per model of all steps; None where a step's cost is not known."""
+    known = [[c for c in f.costs if c > 0] for f in fleets]
+    if not all(known):
+        return None
+    return Measurement(
+        subject=subject,
+        risk="cost",
+        method="process time",
+        metric="cpu seconds per model, all steps",
+        value=float(sum(np.mean(costs) for costs in known)),
+        unit="s",
+        better="lower",
+        status="exact",
+        estimand="property",
+        counts={"models": float(min(map(len, known)))},
+    )
+
+
+def _absent(subject: str, name: str) -> Measurement:
+    reasons = {
+        "cpu seconds": "models that another run made cost nothing here",
+        "paper's attack": "NasrAttack is not among the attacks, or did not run",
+        "paper's attack, balanced": "NasrAttack is not among the attacks, or did not run",
+        "LiRA": "LiRA is not among the attacks, or did not run",
+        "LiRA, naive": "no naive LiRA ran",
+    }
+    why = reasons.get(name, "the audit has no such row")
+    return Measurement(
+        subject=subject,
+        risk="membership",
+        method="",
+        metric=name,
+        value=None,
+        status="not run",
+        why=why,
+    )

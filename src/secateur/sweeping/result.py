@@ -1,0 +1,111 @@
+"""What a sweep found, put together: points over seeds, front, pick, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from secateur.context import hardware
+from secateur.sweeping.front import Limits, pick, with_front
+from secateur.sweeping.points import over_seeds
+from secateur.types import Point, Provenance, Series, Sweep
+
+if TYPE_CHECKING:
+    from secateur.sweeping.reading import SweepPlan
+    from secateur.sweeping.tree import Node
+
+__all__ = ["State", "result_of"]
+
+STATEMENTS = (
+    "Each point is one pipeline: the mean over models that it trains on draws from this pool of "
+    "records. The leak is the AUC of the attack that was the strongest on references, an empirical "
+    "lower bound, never a guarantee.",
+    "Cases are compared on the same targets. The best of many cases looks better than it is, all "
+    "the more the more cases there are: measure the chosen one on a new seed before you claim it.",
+)
+
+
+@dataclass(kw_only=True)
+class State:
+    """What is known by now."""
+
+    points: list[Point] = field(default_factory=list)
+    curves: list[Series] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[tuple[str, int], str] = field(default_factory=dict)
+    broken: dict[tuple[tuple[str, ...], int], str] = field(default_factory=dict)
+    spent: bool = False
+    keys: dict[str, Any] = field(default_factory=dict)
+
+
+def result_of(
+    plan: SweepPlan,
+    nodes: Sequence[Node],
+    alive: Sequence[Node],
+    state: State,
+    limits: Limits,
+    facts: dict[str, Any],
+) -> Sweep:
+    """Return the sweep, with front and pick, from what is known.
+
+    Args:
+        plan: what was asked for.
+        nodes: all fleets, the dense one first.
+        alive: the cases that no round left out.
+        state: points and reasons.
+        limits: which case to pick.
+        facts: further facts.
+    """
+    labels = [nodes[0].label, *(n.label for n in alive)]
+    failing = {name for name, _ in state.failed}
+    by_case = {
+        name: [p for p in state.points if p.case == name] for name in labels if name not in failing
+    }
+    there = {(p.case, p.seed) for p in state.points}
+    expected = [(name, seed) for seed in plan.seeds for name in labels]
+    missing = [
+        f"{name}, seed {seed}"
+        for name, seed in expected
+        if (name, seed) not in there and (name, seed) not in state.failed
+    ]
+    whole = with_front(_comparable(by_case, plan.seeds))
+    return Sweep(
+        title=plan.title,
+        points=(*state.points, *whole),
+        series=tuple(state.curves),
+        dropped=tuple(state.dropped),
+        failed=tuple({"case": c, "seed": s, "why": w} for (c, s), w in state.failed.items()),
+        missing=tuple(missing),
+        pick=pick(whole, limits) if limits else {},
+        provenance=Provenance(key={"audits": state.keys}, context=hardware()),
+        facts={
+            "data": plan.data,
+            "targets": plan.targets,
+            "references": plan.references,
+            "seeds": list(plan.seeds),
+            "recipe": repr(nodes[0].recipe),
+            "queries": plan.queries,
+            "funnel": list(plan.funnel),
+            "scale": plan.scale,
+            "statements": list(STATEMENTS),
+            **facts,
+        },
+    )
+
+
+def _comparable(by_case: dict[str, list[Point]], seeds: Sequence[int]) -> list[Point]:
+    """Return one point per case over the same seeds: those in which every case is that has any.
+
+    Where there is no such seed, over the first one, of the cases that are in it.
+    """
+    known = {name: points for name, points in by_case.items() if points}
+    common = [s for s in seeds if all(any(p.seed == s for p in ps) for ps in known.values())]
+    chosen = (
+        common or [s for s in seeds if any(p.seed == s for ps in known.values() for p in ps)][:1]
+    )
+    found = []
+    for points in known.values():
+        same = [p for p in points if p.seed in chosen]
+        found += [over_seeds(same)] if same else []
+    return found
