@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["curve_of", "over_seeds", "point_of"]
 
+OF_BASELINE = "kept of the baseline's weights"
+PAPERS = "NasrAttack"
 SETTINGS = {"train accuracy": "train accuracy", "test accuracy": "test accuracy"}
 
 
@@ -39,7 +41,7 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
         "leak": find(report, subject, "auc", method=method),
         "tpr": tpr_row(report, subject, method),
         **_by_name(report, subject),
-        "kept weights": find(report, subject, "kept weights"),
+        "kept weights": find(report, subject, OF_BASELINE) or find(report, subject, "kept weights"),
         "compression rate": find(report, subject, "compression rate"),
         "bytes": _bytes(subject, fleets[-1]),
         "cpu seconds": _cost(subject, fleets),
@@ -141,8 +143,8 @@ def _by_name(report: Report, subject: str) -> dict[str, Measurement | None]:
         return None
 
     rows = {
-        "paper's attack": first("NasrAttack", "accuracy"),
-        "paper's attack, balanced": first("NasrAttack", "balanced accuracy"),
+        "paper's attack": first(PAPERS, "accuracy"),
+        "paper's attack, balanced": first(PAPERS, "balanced accuracy"),
         "LiRA": first("LiRA", "auc"),
     }
     return rows if subject == DENSE else {**rows, "LiRA, naive": first("LiRA", "auc", naive=True)}
@@ -166,6 +168,15 @@ def _differences(report: Report, subject: str, method: str) -> dict[str, Measure
         ]
         rows[f"leak - {label}"] = next((r for r in own if r.metric.startswith("auc")), None)
         rows[f"tpr - {label}"] = next((r for r in own if r.metric.startswith("tpr")), None)
+    rows["paper's attack - dense"] = next(
+        (
+            r
+            for r in report.rows
+            if (r.subject, r.versus, r.metric, r.group) == (subject, DENSE, "accuracy", "all")
+            and r.method.startswith(f"{PAPERS}(")
+        ),
+        None,
+    )
     return rows
 
 
@@ -257,6 +268,7 @@ def _absent(subject: str, name: str) -> Measurement:
         "cpu seconds": "models that another run made cost nothing here",
         "paper's attack": "NasrAttack is not among the attacks, or did not run",
         "paper's attack, balanced": "NasrAttack is not among the attacks, or did not run",
+        "paper's attack - dense": "NasrAttack is not among the attacks, or did not run",
         "LiRA": "LiRA is not among the attacks, or did not run",
         "LiRA, naive": "no naive LiRA ran",
     }

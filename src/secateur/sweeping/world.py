@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from secateur import store
 from secateur.errors import BudgetSpentError, InputError, StoreError
-from secateur.train import Limit, Snapshots, apply, train_fleet
+from secateur.train import Limit, Processes, Snapshots, Stacked, apply, train_fleet
 from secateur.types import Fleet, Membership, Records
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class World:
             "name": node.label,
             "models": rows,
         }
+        if node.trains_anew and node.recipe.train is not None:
+            how["engine"] = _one_by_one(place)
         if node.method is None or node.trains_anew:
             kept = place.snapshots if node.method is None else None
             made = train_fleet(node.recipe, self.records, self.membership, snapshots=kept, **how)
@@ -145,6 +147,12 @@ class World:
         except StoreError:
             return False
         return _missing(fleet).isdisjoint(range(len(fleet)) if rows is None else rows)
+
+
+def _one_by_one(place: Place) -> Engine:
+    """Return the engine of models that train by code of their own, which no stack can run."""
+    stacks = place.engine == "stacked" or isinstance(place.engine, Stacked)
+    return Processes(workers=place.workers) if stacks else place.engine
 
 
 def _missing(fleet: Fleet) -> set[int]:
