@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from secateur.defend.decay import WeightDecay
+from secateur.defend.dpsgd import DPSGD
 
-__all__ = ["WeightDecay"]
+__all__ = ["DPSGD", "WeightDecay"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
 from secateur.models.forward import logits_of
+from secateur.models.groupnorm import GroupNormed, has_batch_norm
 from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
@@ -16,6 +17,7 @@ from secateur.models.vgg import VGG16
 __all__ = [
     "MLP",
     "VGG16",
+    "GroupNormed",
     "LeNet5",
     "LeNet20",
     "MobileNetV2",
@@ -24,6 +26,7 @@ __all__ = [
     "ResNet18",
     "SmallCNN",
     "channels_last",
+    "has_batch_norm",
     "logits_of",
     "prunable",
     "rebuild",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
+from secateur.train.batches import TrainData
 from secateur.train.engines import Auto, Processes, Ray, Serial, Stacked
 from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
-from secateur.train.recipe import SGD, Adam, Defence, Phase, Recipe, Transform
+from secateur.train.recipe import SGD, Accounted, Adam, Defence, Phase, Recipe, Transform
 
 __all__ = [
     "SGD",
+    "Accounted",
     "Adam",
     "Auto",
     "Batch",
@@ -32,6 +34,7 @@ __all__ = [
     "Serial",
     "Snapshots",
     "Stacked",
+    "TrainData",
     "Transform",
     "apply",
     "drop_weights",

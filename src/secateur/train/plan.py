@@ -57,7 +57,7 @@ class Plan:
             "seed": seed,
             "snapshots": repr(self.snapshots),
             "route": "one model, one thread",
-            "versions": {name: version(name) for name in ("numpy", "secateur", "torch")},
+            "versions": {name: version(name) for name in self._libraries},
         }
 
     @cached_property
@@ -74,6 +74,12 @@ class Plan:
             network = self.recipe.build()
         hooks = [(phase.hooks, phase.optimiser) for phase in self._phases]
         return sources_of([self.recipe, self.transform, hooks, network, self.snapshots])
+
+    @property
+    def _libraries(self) -> tuple[str, ...]:
+        """Packages whose versions can change a byte; training code names its own."""
+        train = None if self.transform is not None else self.recipe.train
+        return ("numpy", "secateur", "torch", *getattr(train, "libraries", ()))
 
     @property
     def needs_parent(self) -> bool:

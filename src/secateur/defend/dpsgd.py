@@ -1,0 +1,388 @@
+"""Differentially private training, by Opacus: clipped gradients and noise."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from secateur.errors import InputError, MethodError, MissingExtraError
+from secateur.measure import gdp_epsilon
+from secateur.models import GroupNormed, has_batch_norm
+from secateur.train import SGD, Batch, Moment, RandomCrop, RandomFlip, TrainData
+from secateur.train.loop import diverged, learning_rate
+from secateur.types import derive_seed
+
+if TYPE_CHECKING:
+    from secateur.protocols import Builder
+    from secateur.train import Hook, Optimiser, Recipe
+    from secateur.types import Records
+
+__all__ = ["DPSGD"]
+
+HELD = 2**25
+"""Numbers of per-record gradients in memory at once; larger batches are summed in parts."""
+ORDERS = (
+    *(1 + 2.0**-k for k in range(8, 0, -1)),
+    *(1 + k / 10 for k in range(6, 100)),
+    *range(11, 65),
+    *(80, 96, 128, 192, 256, 512),
+)
+"""Of the Renyi divergence; those close to 1 serve small noise and an epsilon in the thousands."""
+NUMERIC = 300.0
+"""Epsilons above this are not computed by numeric composition: its grid would be too large."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPSGD:
+    """Train by DP-SGD: each record's gradient is clipped, and noise is added to their sum.
+
+    A step draws every member by its own coin (Poisson sampling) with the probability batch_size /
+    members, scales each one's gradient down to the norm `max_grad_norm`, adds normal noise of
+    deviation noise_multiplier * max_grad_norm to the sum, and divides by `batch_size`. Batch
+    normalisation is replaced (`GroupNormed`), since it mixes records. The recipe's augmentation and
+    label smoothing stay; hooks that do more are refused, as nothing accounts for them.
+
+    What is promised: `epsilon(members)` is an upper bound for neighbours that differ in one record,
+    the number of members taken as public. The noise is that of torch's pseudo-random generator in
+    floating point, drawn from `seed`: the bound holds for whoever knows neither seed nor
+    generator state, and attacks on the last bits of floating point numbers are not covered (Opacus'
+    secure mode, which no repeated run could have, is never used). Trying several settings on the
+    same members, and choosing, is not accounted. Whatever reads the members afterwards without noise,
+    such as retraining under a mask, ends the promise.
+
+    Args:
+        noise_multiplier: the noise's deviation in units of the clipping norm, above 0.
+        max_grad_norm: the clipping norm, above 0.
+        batch_size: expected number of records per step; at least the number of members makes each
+            step take all of them.
+        epochs: expected passes over the members.
+        optimiser: takes the noisy gradients; weight decay is outside of the clipping.
+        augmentations: copies of a record whose gradients are averaged before clipping, each with
+            its own random augmentation.
+        clipping: `ghost` finds the norms of linear layers without making each record's gradient,
+            the same sums at less memory and time; several augmentations are always `materialised`.
+        build: the network; filled in from the recipe, as are `augment` and `label_smoothing`.
+        augment: the recipe's augmentation.
+        label_smoothing: the recipe's.
+
+    Raises:
+        MethodError: a parameter out of range; a recipe with further hooks, streams or training code
+            of its own.
+
+    Example:
+        >>> method = DPSGD(noise_multiplier=2.0, batch_size=250, epochs=20)
+        >>> round(method.epsilon(1000), 2)
+        5.72
+
+    Reference:
+        abadi2016deep; de2022unlocking for averaging over augmentations.
+
+    Differs from the paper:
+        the number of steps is a whole number of expected epochs, and the gradient is divided by the
+        expected batch, a constant, instead of the drawn one.
+    """
+
+    noise_multiplier: float = 1.0
+    max_grad_norm: float = 1.0
+    batch_size: int = 256
+    epochs: int = 30
+    optimiser: Optimiser = field(
+        default_factory=lambda: SGD(lr=0.5, weight_decay=0.0, schedule="constant")
+    )
+    augmentations: int = 1
+    clipping: Literal["ghost", "materialised"] = "ghost"
+    build: Builder | None = None
+    augment: tuple[Hook, ...] = ()
+    label_smoothing: float = 0.0
+
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "abadi2016deep"
+    libraries: ClassVar[tuple[str, ...]] = ("opacus",)
+
+    def __post_init__(self) -> None:
+        for what in ("noise_multiplier", "max_grad_norm"):
+            value = getattr(self, what)
+            if not (value > 0 and math.isfinite(value)):
+                raise MethodError(f"{what} must be above 0 and finite, got {value}")
+        for what in ("batch_size", "epochs", "augmentations"):
+            if getattr(self, what) < 1:
+                raise MethodError(f"{what} must be at least 1, got {getattr(self, what)}")
+        if self.clipping not in ("ghost", "materialised"):
+            raise MethodError(f"clipping must be 'ghost' or 'materialised', got {self.clipping!r}")
+        if not 0 <= self.label_smoothing < 1:
+            raise MethodError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        _refuse_hooks(self.augment)
+
+    @property
+    def accountant(self) -> str:
+        """How `epsilon` is found, in words."""
+        return (
+            "Poisson sampling; the smaller of Opacus' PRV accountant and its RDP accountant, the "
+            "closed form of the Gaussian mechanism where every step takes all members"
+        )
+
+    def defended(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with this training in place of its own."""
+        if recipe.train is not None:
+            raise MethodError(
+                f"DPSGD trains models itself, and so does this recipe's train={recipe.train!r}; "
+                "begin with a recipe without it"
+            )
+        if recipe.streams:
+            raise MethodError(
+                f"DPSGD reads members alone, and this recipe reads the pools {sorted(recipe.streams)}"
+            )
+        _refuse_hooks(recipe.hooks)
+        with torch.random.fork_rng(devices=[]):
+            mixes = has_batch_norm(recipe.build())
+        build = GroupNormed(build=recipe.build) if mixes else recipe.build
+        own = replace(
+            self, build=build, augment=recipe.hooks, label_smoothing=recipe.label_smoothing
+        )
+        return replace(recipe, build=build, train=own)
+
+    def epsilon(self, members: int, *, delta: float = 1e-5) -> float:
+        """Return an upper bound on epsilon at `delta` for a training on so many members.
+
+        Neighbours differ in one record, added or removed; the number of members is public.
+
+        Raises:
+            InputError: fewer than 1 member, or delta not in (0, 1).
+            MissingExtraError: Opacus is not installed.
+        """
+        if members < 1 or not 0 < delta < 1:
+            raise InputError(
+                f"at least 1 member and a delta in (0, 1) are needed, got {members} and {delta}"
+            )
+        rate, steps = self._plan(members)
+        if rate == 1:
+            return gdp_epsilon(math.sqrt(steps) / self.noise_multiplier, delta)
+        return _accounted(self.noise_multiplier, rate, steps, delta)
+
+    def accounted(self, members: int) -> Mapping[str, float]:
+        """Return the numbers that `epsilon` follows from."""
+        rate, steps = self._plan(members)
+        return {
+            "members": float(members),
+            "steps": float(steps),
+            "sampling_rate": rate,
+            "noise_multiplier": self.noise_multiplier,
+            "max_grad_norm": self.max_grad_norm,
+        }
+
+    def _plan(self, members: int) -> tuple[float, int]:
+        """Return each member's probability to be in a step, and the number of steps."""
+        rate = min(1.0, self.batch_size / members)
+        return rate, max(1, round(self.epochs / rate))
+
+    def __call__(self, records: Records, *, seed: int) -> nn.Module:
+        """Train a network on exactly these records; torch's global random state stays as it is.
+
+        Raises:
+            MethodError: no network, or one with a layer that mixes records.
+            MissingExtraError: Opacus is not installed.
+            DivergedError: the weights are no longer finite.
+        """
+        if self.build is None:
+            raise MethodError(
+                "DPSGD has no network yet; train by DPSGD(...).defended(recipe), or give build="
+            )
+        data = TrainData.of(records, np.arange(len(records)), torch.device("cpu"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            module = self.build()
+            plain = copy.deepcopy(module)
+            torch.manual_seed(derive_seed(seed, "dropout"))
+            with warnings.catch_warnings():
+                # a first layer's inputs need no gradient, and its hook is meant to see that
+                warnings.filterwarnings("ignore", message="Full backward hook is firing")
+                self._train(module.train(), data, seed)
+        state = module.state_dict()
+        if not all(bool(v.isfinite().all()) for v in state.values()):
+            raise diverged("a weight is infinite or not a number", self.epochs - 1)
+        for name, before in plain.named_buffers():
+            if not torch.equal(before, state[name]):
+                raise MethodError(
+                    f"{name!r} of the network changed with the records, outside of the noise; "
+                    "replace the layer by one without running statistics"
+                )
+        plain.load_state_dict(state)
+        return plain.eval()
+
+    def _train(self, module: nn.Module, data: TrainData, seed: int) -> None:
+        _refuse_mixing(module)
+        rate, steps = self._plan(len(data))
+        sum_of = _Ghost if self.clipping == "ghost" and self.augmentations == 1 else _Materialised
+        private = sum_of(self, module, torch.Generator().manual_seed(derive_seed(seed, "noise")))
+        coins = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
+        changes = torch.Generator().manual_seed(derive_seed(seed, "augment"))
+        sampler = _opacus("utils.uniform_sampler").UniformWithReplacementSampler(
+            num_samples=len(data), sample_rate=rate, generator=coins, steps=steps
+        )
+        for step, rows in enumerate(sampler):
+            lr = learning_rate(self.optimiser.lr, self.optimiser.schedule, step / steps)
+            for group in private.optimiser.param_groups:
+                group["lr"] = lr
+            for last, part in _parts(torch.tensor(rows, dtype=torch.int64), private.part):
+                private.optimiser.signal_skip_step(do_skip=not last)
+                private.optimiser.zero_grad(set_to_none=True)
+                batch = data.batch(part.repeat_interleave(self.augmentations), {})
+                private.gradients(self._augmented(batch, changes), len(part))
+                private.optimiser.step()
+
+    def _augmented(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch changed by the recipe's augmentation, one record at a time."""
+        if not len(batch.labels):
+            return batch
+        now = Moment(
+            params={}, buffers={}, initial={}, prunable=(), forward=_none, epoch=0, step=0, epochs=1
+        )
+        for hook in self.augment:
+            noise = hook.noise(generator, now, len(batch.labels))
+            _, batch = hook.batch({}, now, batch, noise)
+        return batch
+
+
+class _Materialised:
+    """Sums of clipped gradients, each record's gradient in memory."""
+
+    def __init__(self, method: DPSGD, module: nn.Module, generator: torch.Generator) -> None:
+        self.method = method
+        self.params = [p for p in module.parameters() if p.requires_grad]
+        self.part = max(1, HELD // (sum(map(Tensor.numel, self.params)) * method.augmentations))
+        self.wrap(module)
+        self.optimiser = self.kind(
+            method.optimiser.make(self.params),
+            noise_multiplier=method.noise_multiplier,
+            max_grad_norm=method.max_grad_norm,
+            expected_batch_size=method.batch_size,
+            generator=generator,
+        )
+
+    def wrap(self, module: nn.Module) -> None:
+        """Have the module make a gradient per record."""
+        self.kind = _opacus("optimizers").DPOptimizer
+        # strict refuses constant buffers too; those that change are refused after training
+        self.module = _opacus("grad_sample").GradSampleModule(module, strict=False)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of each record."""
+        return functional.cross_entropy(
+            self.module(batch.inputs),
+            batch.labels,
+            reduction="none",
+            label_smoothing=self.method.label_smoothing,
+        )
+
+    def gradients(self, batch: Batch, records: int) -> None:
+        """Make the gradient of each record, the mean over its copies."""
+        if records:
+            self.loss(batch).mean().backward()
+        for param in self.params:
+            seen: Tensor | None = param.grad_sample if records else None
+            if seen is None:  # no record, or a layer that took no part
+                param.grad_sample = torch.zeros(records, *param.shape)
+            elif self.method.augmentations > 1:
+                param.grad_sample = seen.unflatten(0, (records, -1)).mean(1)
+
+
+class _Ghost(_Materialised):
+    """The same sums from the norms alone, by a second backward pass."""
+
+    def wrap(self, module: nn.Module) -> None:
+        """Have the module find the norm of each record's gradient."""
+        self.kind = _opacus("optimizers").DPOptimizerFastGradientClipping
+        held = sum(p.numel() for part in module.modules() for p in _own(part))
+        self.part = max(1, HELD // held) if held else HELD
+        self.module = _opacus("grad_sample").GradSampleModuleFastGradientClipping(
+            module, strict=False, max_grad_norm=self.method.max_grad_norm
+        )
+
+    def gradients(self, batch: Batch, records: int) -> None:
+        """Leave the sum of the clipped gradients."""
+        if not records:
+            for param in self.params:
+                param.grad = torch.zeros_like(param)
+            return
+        loss = self.loss(batch)
+        loss.mean().backward(retain_graph=True)
+        self.optimiser.zero_grad(set_to_none=True)
+        weights = self.module.get_clipping_coef()
+        self.module.disable_hooks()
+        (weights * loss).sum().backward()
+        self.module.enable_hooks()
+
+
+def _own(part: nn.Module) -> Iterator[Tensor]:
+    """Yield the weights of which each record's gradient is made in ghost clipping."""
+    return iter(()) if isinstance(part, nn.Linear) else part.parameters(recurse=False)
+
+
+def _parts(rows: Tensor, size: int) -> Iterator[tuple[bool, Tensor]]:
+    """Yield the rows of a batch in parts, and whether it is the last; an empty batch is one."""
+    parts = rows.split(size) if len(rows) else (rows,)
+    for number, part in enumerate(parts, 1):
+        yield number == len(parts), part
+
+
+def _none(*_: Any) -> Tensor:
+    raise MethodError("an augmentation asked the network, which depends on other records")
+
+
+def _refuse_hooks(hooks: tuple[Hook, ...]) -> None:
+    """Refuse what does more than to change each record by itself."""
+    strange = [h for h in hooks if not isinstance(h, RandomCrop | RandomFlip)]
+    if strange:
+        raise MethodError(
+            f"DPSGD takes augmentation by RandomCrop, RandomShift and RandomFlip alone, got "
+            f"{strange}: nothing accounts for what else they read; leave them out of the recipe"
+        )
+
+
+def _refuse_mixing(module: nn.Module) -> None:
+    errors = _opacus("validators").ModuleValidator.validate(module, strict=False)
+    if errors:
+        raise MethodError(
+            f"this network cannot be trained by DP-SGD: {'; '.join(map(str, errors[:3]))}; replace "
+            "the layer (GroupNormed replaces batch normalisation)"
+        )
+
+
+def _accounted(sigma: float, rate: float, steps: int, delta: float) -> float:
+    """Return the smaller of two upper bounds on epsilon under Poisson sampling."""
+    analysis = _opacus("accountants.analysis.rdp")
+    spent = analysis.compute_rdp(q=rate, noise_multiplier=sigma, steps=steps, orders=ORDERS)
+    bound = float(analysis.get_privacy_spent(orders=ORDERS, rdp=spent, delta=delta)[0])
+    if bound > NUMERIC:
+        return bound
+    numeric = _opacus("accountants").PRVAccountant()
+    numeric.history = [(sigma, rate, steps)]
+    error = max(0.01, 0.002 * bound)
+    return min(
+        bound, float(numeric.get_epsilon(delta, eps_error=error, delta_error=delta / 1000))
+    )
+
+
+def _opacus(part: str) -> Any:
+    """Return a module of Opacus.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(f"opacus.{part}")
+    except ImportError as error:
+        raise MissingExtraError(
+            "DPSGD trains by Opacus, which is not installed; pip install 'secateur[dp]'"
+        ) from error
