@@ -5,40 +5,30 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from secateur.errors import InputError, MethodError, MissingExtraError
+from secateur.defend.private import Ghost, Materialised, accounted_epsilon, drawn, refuse_mixing
+from secateur.errors import InputError, MethodError
 from secateur.measure import gdp_epsilon
 from secateur.models import GroupNormed, has_batch_norm
-from secateur.train import SGD, Batch, Moment, RandomCrop, RandomFlip, TrainData
+from secateur.train import SGD, Moment, RandomCrop, RandomFlip
+from secateur.train.batches import TrainData
 from secateur.train.loop import diverged, learning_rate
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
-    from secateur.train import Hook, Optimiser, Recipe
+    from secateur.train import Batch, Hook, Recipe
+    from secateur.train.recipe import Optimiser
     from secateur.types import Records
 
 __all__ = ["DPSGD"]
-
-HELD = 2**25
-"""Numbers of per-record gradients in memory at once; larger batches are summed in parts."""
-ORDERS = (
-    *(1 + 2.0**-k for k in range(8, 0, -1)),
-    *(1 + k / 10 for k in range(6, 100)),
-    *range(11, 65),
-    *(80, 96, 128, 192, 256, 512),
-)
-"""Of the Renyi divergence; those close to 1 serve small noise and an epsilon in the thousands."""
-NUMERIC = 300.0
-"""Epsilons above this are not computed by numeric composition: its grid would be too large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +41,13 @@ class DPSGD:
     normalisation is replaced (`GroupNormed`), since it mixes records. The recipe's augmentation and
     label smoothing stay; hooks that do more are refused, as nothing accounts for them.
 
-    What is promised: `epsilon(members)` is an upper bound for neighbours that differ in one record,
-    the number of members taken as public. The noise is that of torch's pseudo-random generator in
-    floating point, drawn from `seed`: the bound holds for whoever knows neither seed nor
-    generator state, and attacks on the last bits of floating point numbers are not covered (Opacus'
-    secure mode, which no repeated run could have, is never used). Trying several settings on the
-    same members, and choosing, is not accounted. Whatever reads the members afterwards without noise,
-    such as retraining under a mask, ends the promise.
+    `epsilon(members)` is an upper bound for neighbours that differ in one record, the number of
+    members taken as public. The noise comes from torch's pseudo-random generator, drawn from
+    `seed`, in floating point: the bound speaks of whoever knows neither the seed nor the
+    generator's state, and does not cover attacks on the last bits of floating point numbers
+    (Opacus' secure mode, of which no run could be repeated, is never used). Trying several settings
+    on the same members is not accounted. Whatever reads the members afterwards without noise, such
+    as retraining under a mask, ends the promise.
 
     Args:
         noise_multiplier: the noise's deviation in units of the clipping norm, above 0.
@@ -139,7 +129,7 @@ class DPSGD:
             )
         if recipe.streams:
             raise MethodError(
-                f"DPSGD reads members alone, and this recipe reads the pools {sorted(recipe.streams)}"
+                f"DPSGD reads members alone, and this recipe the pools {sorted(recipe.streams)}"
             )
         _refuse_hooks(recipe.hooks)
         with torch.random.fork_rng(devices=[]):
@@ -166,7 +156,7 @@ class DPSGD:
         rate, steps = self._plan(members)
         if rate == 1:
             return gdp_epsilon(math.sqrt(steps) / self.noise_multiplier, delta)
-        return _accounted(self.noise_multiplier, rate, steps, delta)
+        return accounted_epsilon(self.noise_multiplier, rate, steps, delta)
 
     def accounted(self, members: int) -> Mapping[str, float]:
         """Return the numbers that `epsilon` follows from."""
@@ -219,25 +209,17 @@ class DPSGD:
         return plain.eval()
 
     def _train(self, module: nn.Module, data: TrainData, seed: int) -> None:
-        _refuse_mixing(module)
+        refuse_mixing(module)
         rate, steps = self._plan(len(data))
-        sum_of = _Ghost if self.clipping == "ghost" and self.augmentations == 1 else _Materialised
-        private = sum_of(self, module, torch.Generator().manual_seed(derive_seed(seed, "noise")))
-        coins = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
+        kind = Ghost if self.clipping == "ghost" and self.augmentations == 1 else Materialised
+        private = kind(self, module, torch.Generator().manual_seed(derive_seed(seed, "noise")))
         changes = torch.Generator().manual_seed(derive_seed(seed, "augment"))
-        sampler = _opacus("utils.uniform_sampler").UniformWithReplacementSampler(
-            num_samples=len(data), sample_rate=rate, generator=coins, steps=steps
-        )
-        for step, rows in enumerate(sampler):
+        coins = derive_seed(seed, "sampling")
+        for step, rows in enumerate(drawn(len(data), rate=rate, steps=steps, seed=coins)):
             lr = learning_rate(self.optimiser.lr, self.optimiser.schedule, step / steps)
-            for group in private.optimiser.param_groups:
-                group["lr"] = lr
-            for last, part in _parts(torch.tensor(rows, dtype=torch.int64), private.part):
-                private.optimiser.signal_skip_step(do_skip=not last)
-                private.optimiser.zero_grad(set_to_none=True)
+            for part in private.parts(rows, lr=lr):
                 batch = data.batch(part.repeat_interleave(self.augmentations), {})
                 private.gradients(self._augmented(batch, changes), len(part))
-                private.optimiser.step()
 
     def _augmented(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return a batch changed by the recipe's augmentation, one record at a time."""
@@ -252,88 +234,6 @@ class DPSGD:
         return batch
 
 
-class _Materialised:
-    """Sums of clipped gradients, each record's gradient in memory."""
-
-    def __init__(self, method: DPSGD, module: nn.Module, generator: torch.Generator) -> None:
-        self.method = method
-        self.params = [p for p in module.parameters() if p.requires_grad]
-        self.part = max(1, HELD // (sum(map(Tensor.numel, self.params)) * method.augmentations))
-        self.wrap(module)
-        self.optimiser = self.kind(
-            method.optimiser.make(self.params),
-            noise_multiplier=method.noise_multiplier,
-            max_grad_norm=method.max_grad_norm,
-            expected_batch_size=method.batch_size,
-            generator=generator,
-        )
-
-    def wrap(self, module: nn.Module) -> None:
-        """Have the module make a gradient per record."""
-        self.kind = _opacus("optimizers").DPOptimizer
-        # strict refuses constant buffers too; those that change are refused after training
-        self.module = _opacus("grad_sample").GradSampleModule(module, strict=False)
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the loss of each record."""
-        return functional.cross_entropy(
-            self.module(batch.inputs),
-            batch.labels,
-            reduction="none",
-            label_smoothing=self.method.label_smoothing,
-        )
-
-    def gradients(self, batch: Batch, records: int) -> None:
-        """Make the gradient of each record, the mean over its copies."""
-        if records:
-            self.loss(batch).mean().backward()
-        for param in self.params:
-            seen: Tensor | None = param.grad_sample if records else None
-            if seen is None:  # no record, or a layer that took no part
-                param.grad_sample = torch.zeros(records, *param.shape)
-            elif self.method.augmentations > 1:
-                param.grad_sample = seen.unflatten(0, (records, -1)).mean(1)
-
-
-class _Ghost(_Materialised):
-    """The same sums from the norms alone, by a second backward pass."""
-
-    def wrap(self, module: nn.Module) -> None:
-        """Have the module find the norm of each record's gradient."""
-        self.kind = _opacus("optimizers").DPOptimizerFastGradientClipping
-        held = sum(p.numel() for part in module.modules() for p in _own(part))
-        self.part = max(1, HELD // held) if held else HELD
-        self.module = _opacus("grad_sample").GradSampleModuleFastGradientClipping(
-            module, strict=False, max_grad_norm=self.method.max_grad_norm
-        )
-
-    def gradients(self, batch: Batch, records: int) -> None:
-        """Leave the sum of the clipped gradients."""
-        if not records:
-            for param in self.params:
-                param.grad = torch.zeros_like(param)
-            return
-        loss = self.loss(batch)
-        loss.mean().backward(retain_graph=True)
-        self.optimiser.zero_grad(set_to_none=True)
-        weights = self.module.get_clipping_coef()
-        self.module.disable_hooks()
-        (weights * loss).sum().backward()
-        self.module.enable_hooks()
-
-
-def _own(part: nn.Module) -> Iterator[Tensor]:
-    """Yield the weights of which each record's gradient is made in ghost clipping."""
-    return iter(()) if isinstance(part, nn.Linear) else part.parameters(recurse=False)
-
-
-def _parts(rows: Tensor, size: int) -> Iterator[tuple[bool, Tensor]]:
-    """Yield the rows of a batch in parts, and whether it is the last; an empty batch is one."""
-    parts = rows.split(size) if len(rows) else (rows,)
-    for number, part in enumerate(parts, 1):
-        yield number == len(parts), part
-
-
 def _none(*_: Any) -> Tensor:
     raise MethodError("an augmentation asked the network, which depends on other records")
 
@@ -346,43 +246,3 @@ def _refuse_hooks(hooks: tuple[Hook, ...]) -> None:
             f"DPSGD takes augmentation by RandomCrop, RandomShift and RandomFlip alone, got "
             f"{strange}: nothing accounts for what else they read; leave them out of the recipe"
         )
-
-
-def _refuse_mixing(module: nn.Module) -> None:
-    errors = _opacus("validators").ModuleValidator.validate(module, strict=False)
-    if errors:
-        raise MethodError(
-            f"this network cannot be trained by DP-SGD: {'; '.join(map(str, errors[:3]))}; replace "
-            "the layer (GroupNormed replaces batch normalisation)"
-        )
-
-
-def _accounted(sigma: float, rate: float, steps: int, delta: float) -> float:
-    """Return the smaller of two upper bounds on epsilon under Poisson sampling."""
-    analysis = _opacus("accountants.analysis.rdp")
-    spent = analysis.compute_rdp(q=rate, noise_multiplier=sigma, steps=steps, orders=ORDERS)
-    bound = float(analysis.get_privacy_spent(orders=ORDERS, rdp=spent, delta=delta)[0])
-    if bound > NUMERIC:
-        return bound
-    numeric = _opacus("accountants").PRVAccountant()
-    numeric.history = [(sigma, rate, steps)]
-    error = max(0.01, 0.002 * bound)
-    return min(
-        bound, float(numeric.get_epsilon(delta, eps_error=error, delta_error=delta / 1000))
-    )
-
-
-def _opacus(part: str) -> Any:
-    """Return a module of Opacus.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(f"opacus.{part}")
-    except ImportError as error:
-        raise MissingExtraError(
-            "DPSGD trains by Opacus, which is not installed; pip install 'secateur[dp]'"
-        ) from error

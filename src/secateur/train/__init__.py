@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secateur.train.augment import RandomCrop, RandomFlip, RandomShift
-from secateur.train.batches import TrainData
 from secateur.train.engines import Auto, Processes, Ray, Serial, Stacked
 from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
@@ -34,7 +33,6 @@ __all__ = [
     "Serial",
     "Snapshots",
     "Stacked",
-    "TrainData",
     "Transform",
     "apply",
     "drop_weights",
