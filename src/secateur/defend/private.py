@@ -21,10 +21,10 @@ __all__ = ["Ghost", "Materialised", "accounted_epsilon", "drawn", "refuse_mixing
 HELD = 2**25
 """Numbers of per-record gradients in memory at once; larger batches are summed in parts."""
 ORDERS = (
-    *(1 + 2.0**-k for k in range(8, 0, -1)),
+    *(1 + 2.0**-k for k in range(13, 0, -1)),
     *(1 + k / 10 for k in range(6, 100)),
     *range(11, 65),
-    *(80, 96, 128, 192, 256, 512),
+    *(80, 96, 128, 192, 256, 512, 1024),
 )
 """Of the Renyi divergence; those close to 1 serve small noise and an epsilon in the thousands."""
 NUMERIC = 300.0
