@@ -30,7 +30,9 @@ NETWORKS = {
 def pictures(n):
     """Return n digits, as pictures."""
     some = digits().take(np.arange(n))
-    return Records.from_arrays(np.array(some.gather(np.arange(n))).reshape(n, 1, 8, 8), some.labels, n_classes=10)
+    return Records.from_arrays(
+        np.array(some.gather(np.arange(n))).reshape(n, 1, 8, 8), some.labels, n_classes=10
+    )
 
 
 def one_step(build, **settings):
