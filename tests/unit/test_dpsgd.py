@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from oracles import dpsgd as oracle
 from secateur.data import digits
 from secateur.defend import DPSGD, private
 from secateur.errors import InputError, MethodError, MissingExtraError
@@ -18,7 +19,6 @@ from secateur.models import MLP, GroupNormed, ResNet18, SmallCNN
 from secateur.train import SGD, Adam, RandomFlip, Recipe, Stacked, train_fleet
 from secateur.train.hooks import Hook
 from secateur.types import Records, derive_seed
-from tests.oracles import dpsgd as oracle
 
 STEP = SGD(lr=1.0, momentum=0.0, weight_decay=0.0, schedule="constant")
 NETWORKS = {

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from secateur.errors import MethodError
-from secateur.models import MLP, GroupNormed, MobileNetV2, ResNet18, VGG16, has_batch_norm
+from secateur.models import MLP, VGG16, GroupNormed, MobileNetV2, ResNet18, has_batch_norm
 
 NETWORKS = [
     VGG16(width=0.0625),
