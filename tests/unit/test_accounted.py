@@ -15,6 +15,7 @@ from secateur.data import digits, draw, restrict
 from secateur.defend import DPSGD, WeightDecay
 from secateur.errors import MethodError
 from secateur.models import MLP
+from secateur.report.words import amounts
 from secateur.train import Recipe, apply, train_fleet
 
 METRIC = "accounted epsilon at delta 1e-05"
@@ -118,3 +119,16 @@ def test_an_audit_s_lower_bound_stays_below_the_accounted_epsilon(world, sigma):
     rows = {r.metric: r for r in audit(fleet, records, attacks=[LossThreshold()]).rows}
     assert rows[BOUND].status == "measured"
     assert 0 <= rows[BOUND].value <= rows[METRIC].value
+
+
+def test_reports_say_it_in_words(world):
+    records, who = world
+    fleet = train_fleet(METHOD.defended(PLAIN), records, who, seed=0, engine="serial", name="dp")
+    pruned = apply(
+        Magnitude(rate=4.0, retrain_epochs=1), fleet, records, seed=0, engine="serial", name="small"
+    )
+    report = audit([fleet, pruned], records, attacks=[LossThreshold()])
+    text = " ".join(amounts(report))
+    assert f"dp, an upper bound from the training's noise: {only(fleet).value:.2f} (delta" in text
+    assert "or infinite" not in text
+    assert "Accounted epsilon of small: none, since Magnitude(rate=4.0" in text

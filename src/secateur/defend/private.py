@@ -165,15 +165,16 @@ def accounted_epsilon(sigma: float, rate: float, steps: int, delta: float) -> fl
     analysis = _opacus("accountants.analysis.rdp")
     spent = analysis.compute_rdp(q=rate, noise_multiplier=sigma, steps=steps, orders=ORDERS)
     with warnings.catch_warnings():
-        # at an end of the orders the bound is less tight, but holds
+        # at an end of the orders a bound is less tight, but holds
         warnings.filterwarnings("ignore", message="Optimal order is")
         bound = float(analysis.get_privacy_spent(orders=ORDERS, rdp=spent, delta=delta)[0])
-    if bound > NUMERIC:
-        return bound
-    numeric = _opacus("accountants").PRVAccountant()
-    numeric.history = [(sigma, rate, steps)]
-    error = max(0.01, 0.002 * bound)
-    return min(bound, float(numeric.get_epsilon(delta, eps_error=error, delta_error=delta / 1000)))
+        if bound > NUMERIC:
+            return bound
+        numeric = _opacus("accountants").PRVAccountant()
+        numeric.history = [(sigma, rate, steps)]
+        error = max(0.01, 0.002 * bound)
+        found = numeric.get_epsilon(delta, eps_error=error, delta_error=delta / 1000)
+    return min(bound, float(found))
 
 
 def _opacus(part: str) -> Any:
