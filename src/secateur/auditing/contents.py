@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from secateur.auditing.accounted import accounted_rows
 from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.rows import (
     Scored,
@@ -58,6 +59,8 @@ def rows_of(
         rows += attack_rows(item)
     for subject in state.subjects:
         rows += _consequences(state.best(subject.name), seed)
+        if subject.kind != "stopped":
+            rows += accounted_rows(subject.fleet, subject=subject.name)
     baseline = state.subjects[0].name
     by_key = {(i.subject.name, i.method): i for i in state.scored}
     for item in state.scored:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from secateur.defend.decay import WeightDecay
+from secateur.defend.dpsgd import DPSGD
 from secateur.defend.minmax import MinMax
 from secateur.defend.small import SmallDense
 
-__all__ = ["MinMax", "SmallDense", "WeightDecay"]
+__all__ = ["DPSGD", "MinMax", "SmallDense", "WeightDecay"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
 from secateur.models.forward import check_device, logits_of
+from secateur.models.groupnorm import GroupNormed, has_batch_norm
 from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
@@ -17,6 +18,7 @@ from secateur.models.vgg import VGG16
 __all__ = [
     "MLP",
     "VGG16",
+    "GroupNormed",
     "LeNet5",
     "LeNet20",
     "MobileNetV2",
@@ -27,6 +29,7 @@ __all__ = [
     "channels_last",
     "check_device",
     "count_prunable",
+    "has_batch_norm",
     "logits_of",
     "narrower",
     "prunable",

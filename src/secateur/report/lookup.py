@@ -109,8 +109,9 @@ def chosen_on(report: Report, subject: str) -> str:
 def consequences(report: Report, subject: str) -> dict[str, Measurement | None]:
     """Return what the strongest attack's scores amount to, for one subject.
 
-    Keys: `fpr`, `precision 1%` and so on, `bound`, `estimate`, `divergence`, `accuracy`, `exposed`;
-    None where the report has no such row.
+    Keys: `fpr`, `precision 1%` and so on, `bound`, `estimate`, `divergence`, `accuracy`, `exposed`,
+    and `accounted`, the epsilon that the training promises, which is of no attack; None where the
+    report has no such row.
     """
     method = strongest(report, subject)
     own = [r for r in report.rows if r.subject == subject and r.method == method and not r.versus]
@@ -122,6 +123,9 @@ def consequences(report: Report, subject: str) -> dict[str, Measurement | None]:
 
     priors = {f"precision {prior}": first(f"precision at {prior}") for prior in PRIORS}
     bounds = [r for r in own if r.metric.startswith("epsilon at") and "fit" not in r.metric]
+    promised = (
+        r for r in report.rows if r.subject == subject and r.metric.startswith("accounted epsilon")
+    )
     return {
         "fpr": first("false-positive rate"),
         **priors,
@@ -130,6 +134,7 @@ def consequences(report: Report, subject: str) -> dict[str, Measurement | None]:
         "divergence": first("jensen-shannon"),
         "accuracy": first("reachable accuracy"),
         "exposed": first("balanced accuracy of the"),
+        "accounted": next(promised, None),
     }
 
 

@@ -67,7 +67,7 @@ def amounts(report: Report) -> list[str]:
     baseline = str(report.facts.get("baseline", names[0]))
     rows = consequences(report, baseline)
     name = label(report, baseline)
-    found = [_whom_to_believe(rows, name), _epsilon(rows), _information(rows)]
+    found = [_whom_to_believe(rows, name), _epsilon(rows), *_accounted(report), _information(rows)]
     exposed = rows["exposed"]
     if exposed is not None and exposed.value is not None:
         found.append(
@@ -119,7 +119,8 @@ def _epsilon(rows: dict[str, Measurement | None]) -> str:
             f"epsilon below {bound.value:.2f} (delta {bound.counts['delta']:g}, "
             f"{100 * bound.confidence:g} % confidence): "
             f"{bound.counts['correct']:g} of {bound.counts['guesses']:g} guesses were right. That "
-            "is a lower bound; the true one may be much larger, or infinite"
+            "is a lower bound; the true one may be much larger"
+            f"{', or infinite' if _promised(rows) is None else ''}"
         )
     if estimate is None or estimate.value is None:
         return f"{text}."
@@ -130,6 +131,30 @@ def _epsilon(rows: dict[str, Measurement | None]) -> str:
     if bound.value is not None and bound.value > estimate.value:
         text += " It lies below the bound: some records leak more than such a curve says."
     return text
+
+
+def _promised(rows: dict[str, Measurement | None]) -> float | None:
+    promised = rows["accounted"]
+    return None if promised is None else promised.value
+
+
+def _accounted(report: Report) -> list[str]:
+    """Return of every model family what its training promised, where it promised anything."""
+    found = []
+    for name in subjects(report):
+        promised = consequences(report, name)["accounted"]
+        if promised is None:
+            continue
+        who = label(report, name)
+        if promised.value is None:
+            found.append(f"Accounted epsilon of {who}: none, since {_first(promised.why)}.")
+            continue
+        found.append(
+            f"Accounted epsilon of {who}, an upper bound from the training's noise: "
+            f"{promised.value:.2f} (delta {promised.counts['delta']:g}); tuning on the same "
+            "members is not accounted."
+        )
+    return found
 
 
 def _information(rows: dict[str, Measurement | None]) -> str:

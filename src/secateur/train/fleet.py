@@ -215,6 +215,11 @@ def _defend(
         )
     if model.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
+    if model.recipe.train is not None:
+        raise MethodError(
+            f"these models were trained by {model.recipe.train!r}, which no other defence can "
+            f"change; apply {type(defence).__name__} to a fleet of a plain recipe"
+        )
     model.check_records(records)
     present = [i for i in range(len(model)) if i not in set(absent_of(model))]
     if present:

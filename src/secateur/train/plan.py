@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from secateur.errors import MissingExtraError
 from secateur.train.batches import pools_of
 from secateur.train.recipe import spelled
 from secateur.train.sources import refuse_addresses, sources_of
@@ -58,7 +59,7 @@ class Plan:
             "seed": seed,
             "snapshots": repr(self.snapshots),
             "route": "one model, one thread",
-            "versions": {name: version(name) for name in ("numpy", "secateur", "torch")},
+            "versions": {name: _version(name) for name in self._libraries},
         }
 
     @cached_property
@@ -77,6 +78,12 @@ class Plan:
         return sources_of([self.recipe, self.transform, hooks, network, self.snapshots])
 
     @property
+    def _libraries(self) -> tuple[str, ...]:
+        """Packages whose versions can change a byte; training code names its own."""
+        train = None if self.transform is not None else self.recipe.train
+        return ("numpy", "secateur", "torch", *getattr(train, "libraries", ()))
+
+    @property
     def needs_parent(self) -> bool:
         """Whether each model starts from a trained one."""
         return self.transform is not None and not self.transform.fresh
@@ -86,3 +93,13 @@ class Plan:
         return (
             self.recipe.phases() if self.transform is None else self.transform.phases(self.recipe)
         )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise MissingExtraError(
+            f"this training needs {name}, which is not installed; for DP-SGD: "
+            "pip install 'secateur[dp]'"
+        ) from error

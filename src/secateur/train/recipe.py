@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SGD",
+    "Accounted",
     "Adam",
     "Defence",
     "Optimiser",
@@ -264,4 +265,25 @@ class Defence(Protocol):
 
     def defended(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the defence in it."""
+        ...
+
+
+@runtime_checkable
+class Accounted(Protocol):
+    """Training code (`Recipe.train`) whose leak is bounded beforehand, as DP-SGD's is.
+
+    The bound is of the training alone: whatever reads the members afterwards voids it.
+    """
+
+    @property
+    def accountant(self) -> str:
+        """How `epsilon` is found, in words."""
+        ...
+
+    def epsilon(self, members: int, *, delta: float = 1e-5) -> float:
+        """Return an upper bound on epsilon, one record added or removed."""
+        ...
+
+    def accounted(self, members: int) -> Mapping[str, float]:
+        """Return the numbers that `epsilon` follows from: steps, sampling rate, noise."""
         ...

@@ -1,0 +1,83 @@
+"""Batch normalisation replaced by group normalisation, which looks at one record at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from secateur.errors import MethodError
+
+if TYPE_CHECKING:
+    from secateur.protocols import Builder
+
+__all__ = ["GroupNormed", "has_batch_norm"]
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNormed:
+    """Another network with group normalisation in place of batch normalisation.
+
+    Batch normalisation mixes the records of a batch, so that no gradient belongs to one record.
+    What is learned of a network under `DPSGD` is compared with a dense control that is built the
+    same way: `Recipe(build=GroupNormed(build=ResNet18()))`. All other layers, and their initial
+    weights, stay; a network without batch normalisation stays as it is.
+
+    Args:
+        build: makes the network.
+        groups: per layer at most this many; the largest number that divides both it and the
+            channels.
+
+    Raises:
+        MethodError: fewer than 1 group, or no network.
+
+    Example:
+        >>> from secateur.models import ResNet18
+        >>> net = GroupNormed(build=ResNet18(width=0.125))()
+        >>> has_batch_norm(net), sum(isinstance(part, nn.GroupNorm) for part in net.modules())
+        (False, 20)
+
+    Reference:
+        wu2018group.
+    """
+
+    build: Builder
+    groups: int = 32
+
+    def __post_init__(self) -> None:
+        if self.groups < 1:
+            raise MethodError(f"groups must be at least 1, got {self.groups}")
+        if not callable(self.build):
+            raise MethodError(f"build={self.build!r} makes no network; write build=ResNet18()")
+
+    def __call__(self) -> nn.Module:
+        """Return a fresh network."""
+        module = self.build()
+        if isinstance(module, _BatchNorm):
+            return self._group(module)
+        for part in list(module.modules()):
+            for name, child in part.named_children():
+                if isinstance(child, _BatchNorm):
+                    setattr(part, name, self._group(child))
+        return module
+
+    def _group(self, batch: _BatchNorm) -> nn.GroupNorm:
+        """Return a group normalisation with the weights of a batch normalisation."""
+        channels = batch.num_features
+        groups = math.gcd(self.groups, channels)
+        found = nn.GroupNorm(groups, channels, eps=batch.eps, affine=batch.affine)
+        if batch.affine:
+            with torch.no_grad():
+                found.weight.copy_(batch.weight)
+                found.bias.copy_(batch.bias)
+        return found
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Return whether any layer mixes the records of a batch by batch normalisation."""
+    return any(isinstance(part, _BatchNorm) for part in module.modules())

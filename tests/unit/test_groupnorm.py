@@ -1,0 +1,62 @@
+"""Group normalisation in place of batch normalisation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from secateur.errors import MethodError
+from secateur.models import MLP, VGG16, GroupNormed, MobileNetV2, ResNet18, has_batch_norm
+
+NETWORKS = [
+    VGG16(width=0.0625),
+    ResNet18(width=0.0625),
+    MobileNetV2(width=0.25),
+]
+
+
+def built(build):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build()
+
+
+@pytest.mark.parametrize("build", NETWORKS, ids=repr)
+def test_every_batch_normalisation_is_replaced_and_the_rest_is_as_it_was(build):
+    plain, made = built(build), built(GroupNormed(build=build))
+    assert has_batch_norm(plain)
+    assert not has_batch_norm(made)
+    others = {k: v for k, v in plain.state_dict().items() if k in made.state_dict()}
+    assert others.keys() == made.state_dict().keys()  # names stay; running statistics go
+    for name, value in made.state_dict().items():
+        assert torch.equal(value, others[name])
+
+
+@pytest.mark.parametrize("build", NETWORKS, ids=repr)
+def test_a_record_s_output_does_not_depend_on_its_batch(build):
+    net = built(GroupNormed(build=build)).train()
+    for part in net.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    x = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(net(x)[:1], net(x[:1]), atol=1e-4, rtol=1e-4)
+
+
+def test_groups_divide_the_channels():
+    net = GroupNormed(build=lambda: nn.BatchNorm2d(24), groups=16)()
+    assert isinstance(net, nn.GroupNorm)
+    assert net.num_groups == 8
+
+
+def test_a_network_without_batch_normalisation_stays():
+    build = MLP(widths=(8, 4, 2))
+    assert repr(built(GroupNormed(build=build))) == repr(built(build))
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(MethodError, match="at least 1"):
+        GroupNormed(build=MLP(widths=(4, 2)), groups=0)
+    with pytest.raises(MethodError, match="makes no network"):
+        GroupNormed(build="resnet")
