@@ -482,7 +482,7 @@ TYPED = (
     Typed(
         kind="a method of another kind",
         command="prune {}/dense --method LiRA --out {}/new",
-        message=r"unknown pruning method 'LiRA': LiRA is an attack, .*; there are ADMM, Mag",
+        message=r"unknown pruning method 'LiRA': LiRA is an attack, .*; there are ADMM",
     ),
     Typed(
         kind="a method of another kind",
@@ -620,7 +620,7 @@ TYPED = (
     Typed(
         kind="a fleet pruned into itself",
         command="prune {}/dense --method Magnitude --out {}/dense --workers 1",
-        message=r"--out .*dense is, or is inside, the fleet .*dense that is pruned.*; choose a new",
+        message=r"--out .*dense is, or is inside, the fleet .*dense, which stays.*; choose a new",
     ),
     Typed(
         kind="a fleet pruned into itself",

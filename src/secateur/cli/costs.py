@@ -98,8 +98,7 @@ def _epochs(step: str, recipe: Recipe) -> int:
 
     method: Defence | Transform = parse_step(step)
     if isinstance(method, Defence):
-        own: int = getattr(method, "epochs", recipe.epochs)
-        return own
+        return method.defended(recipe).epochs
     return sum(phase.epochs for phase in method.phases(recipe))
 
 
