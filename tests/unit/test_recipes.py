@@ -153,7 +153,7 @@ def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
         line.split()[0]: line.split()[1:] for line in done.out.splitlines() if " small " in line
     }
     assert {name for name in rows if name in cells()} == set(cells())
-    assert rows["location30-mlp"][:3] == ["small", "42", "1,680"]
+    assert rows["location30-mlp"][:3] == ["small", "42", "1,720"]
     assert "--dry-run" in done.out
 
 
