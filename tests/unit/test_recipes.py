@@ -103,7 +103,8 @@ def test_the_grids_are_those_of_the_plan():
         ]
         assert over["weight-decay"]["strength"] == [1, 3, 10]
         for control in ("small-dense", "random-mask", "from-scratch", "magnitude"):
-            assert over[control]["rate"] == over["mia-pruning"]["rate"]
+            assert set(over[control]["rate"]) <= set(over["mia-pruning"]["rate"])
+            assert len(over[control]["rate"]) >= 3
     over = {m["name"]: m["over"] for m in plan("mnist-lenet5", "small")["method"]}
     assert over["mia-pruning"]["rate"] == [2, 4, 8, 15.78, 32]
 
@@ -153,7 +154,7 @@ def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
         line.split()[0]: line.split()[1:] for line in done.out.splitlines() if " small " in line
     }
     assert {name for name in rows if name in cells()} == set(cells())
-    assert rows["location30-mlp"][:3] == ["small", "42", "1,720"]
+    assert rows["location30-mlp"][:3] == ["small", "32", "1,320"]
     assert "--dry-run" in done.out
 
 

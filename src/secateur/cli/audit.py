@@ -9,6 +9,7 @@ import click
 
 from secateur.cli.options import (
     data_dir_option,
+    device_option,
     out_option,
     partial_option,
     seed_option,
@@ -42,9 +43,7 @@ __all__ = ["command"]
 @data_dir_option
 @seed_option
 @workers_option
-@click.option(
-    "--device", default="cpu", show_default=True, help="Where models are queried, such as cuda:0."
-)
+@device_option
 @out_option("The report, JSON.")
 def command(**options: Any) -> None:
     """Attack FLEETS (the first is the baseline) and write a report with intervals and controls.

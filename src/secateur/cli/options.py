@@ -12,6 +12,7 @@ __all__ = [
     "budget_option",
     "cache_option",
     "data_dir_option",
+    "device_option",
     "engine_option",
     "keep_option",
     "out_option",
@@ -39,6 +40,9 @@ workers_option = click.option(
 )
 
 
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="Where models are queried, such as cuda:0."
+)
 engine_option = click.option(
     "--engine",
     default="auto",

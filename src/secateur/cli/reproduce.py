@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secateur.cli.options import cache_option, data_dir_option, engine_option, workers_option
+from secateur.cli.options import (
+    cache_option,
+    data_dir_option,
+    device_option,
+    engine_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -31,6 +37,7 @@ SCALES = ("smoke", "small", "full")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option
 @engine_option
+@device_option
 @cache_option
 @workers_option
 def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> None:

@@ -13,6 +13,7 @@ import click
 from secateur.cli.options import (
     cache_option,
     data_dir_option,
+    device_option,
     engine_option,
     workers_option,
 )
@@ -48,6 +49,7 @@ FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option
 @engine_option
+@device_option
 @cache_option
 @workers_option
 def command(**options: Any) -> None:
@@ -167,11 +169,13 @@ def run(
     """Run a sweep, print its table, write its page."""
     from secateur.cli.checks import refuse_outputs
     from secateur.errors import BudgetSpentError
+    from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
     from secateur.sweeping import Clock, Limits, sweep
 
     refuse_outputs(html, inputs=())
+    check_device(how["device"])
     limits = Limits(
         max_leak=max_leak,
         min_accuracy=min_accuracy,
@@ -232,6 +236,7 @@ def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -
         workers=processes(how["workers"]),
         cache=how["cache"],
         progress=progress,
+        device=how["device"],
     )
 
 

@@ -204,6 +204,7 @@ def _audited(
         world.records,
         workers=place.workers,
         progress=place.progress,
+        device=place.device,
         about={"title": f"{', '.join(n.label for n in there[:3])} and more, seed {world.seed}"}
         if len(there) > 3
         else None,

@@ -69,6 +69,7 @@ class Place:
     workers: int = 0
     cache: Path | None = None
     progress: Progress | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
