@@ -220,16 +220,51 @@ def _controls(points: dict[str, Point]) -> list[str]:
 
 def _defences(points: dict[str, Point]) -> list[str]:
     dense = points[DENSE]
+    excess = (dense["rows"].get(ATTACK) or {}).get("value")
     lines = []
     for point in of_method(points, "min-max", "dp-sgd", "mia-pruning-min-max"):
         paper = between(point, dense, ATTACK)
         leak, test = (row_difference(point, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
-        lines.append(
-            f"- {point['case']}: paper's attack {paper.verdict}, {paper.shown(100, 1)} points; "
-            f"AUC of the strongest {leak.verdict}, {leak.shown()}; test accuracy {test.verdict}, "
-            f"{test.shown(100, 1)} points"
+        stopped = row_difference(point, "leak - dense at equal test accuracy")
+        share = (
+            f", {-100 * paper.value / (excess - 0.5):.0f} % of the dense models' excess over 50 %"
+            if paper.value is not None and excess is not None and excess > 0.5
+            else ""
         )
-    return ["Minus the dense models.", "\n".join(lines) or "None was measured."]
+        lines.append(
+            f"- {point['case']}: paper's attack {paper.verdict}, {paper.shown(100, 1)} points"
+            f"{share}; AUC of the strongest {leak.verdict}, {leak.shown()}; of LiRA "
+            f"{shown(point, 'LiRA')}; test accuracy {test.verdict}, {test.shown(100, 1)} points; "
+            f"against the dense stopped at equal test accuracy AUC {stopped.verdict}, "
+            f"{stopped.shown()}"
+        )
+    return ["Minus the dense models.", "\n".join(lines) or "None was measured.", *_epsilon(points)]
+
+
+def _epsilon(points: dict[str, Point]) -> list[str]:
+    """Return the utility curve over epsilon: what was promised, and what an attack refuted."""
+    found = [
+        (p["rows"]["accounted epsilon"]["value"], p)
+        for p in of_method(points, "dp-sgd")
+        if p["rows"].get("accounted epsilon", {}).get("value") is not None
+    ]
+    if not found:
+        return []
+    lines = [
+        "| case | accounted epsilon | audited lower bound | test acc. % | AUC |",
+        "|" + " --- |" * 5,
+    ]
+    for value, point in sorted(found, key=lambda f: f[0]):
+        lines.append(
+            f"| {point['case']} | {value:,.4g} | {shown(point, 'epsilon bound', digits=2)} | "
+            f"{shown(point, 'test accuracy', 100, 1)} | {shown(point, 'leak')} |"
+        )
+    return [
+        "DP-SGD, at delta 1e-5, neighbours that differ in one record. The tuning of its settings "
+        "is not accounted. The lower bound is the largest epsilon that the strongest attack "
+        "refutes with 95 % confidence.",
+        "\n".join(lines),
+    ]
 
 
 def _recommended(points: dict[str, Point]) -> list[str]:

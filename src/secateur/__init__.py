@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         load,
         plant,
     )
-    from secateur.defend import SmallDense, WeightDecay
+    from secateur.defend import DPSGD, MinMax, SmallDense, WeightDecay
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from secateur.models import (
         MLP,
         VGG16,
+        GroupNormed,
         LeNet5,
         LeNet20,
         MobileNetV2,
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADMM",
+    "DPSGD",
     "MLP",
     "RMIA",
     "SAMIA",
@@ -129,6 +131,7 @@ __all__ = [
     "EntropyThreshold",
     "Fleet",
     "FromScratch",
+    "GroupNormed",
     "HierarchicalLiRA",
     "LeNet5",
     "LeNet20",
@@ -137,6 +140,7 @@ __all__ = [
     "Magnitude",
     "Measurement",
     "Membership",
+    "MinMax",
     "Mislabelled",
     "MobileNetV2",
     "ModifiedEntropyThreshold",
@@ -215,12 +219,12 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
-    "defend": "SmallDense WeightDecay",
+    "defend": "DPSGD MinMax SmallDense WeightDecay",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "
     "tpr_at_fpr",
-    "models": "MLP VGG16 LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
+    "models": "MLP VGG16 GroupNormed LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",
     "report.table": "render_text",

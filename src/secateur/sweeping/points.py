@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.measure import paired_difference, t_interval
+from secateur.auditing.consequences import DELTA
+from secateur.measure import epsilon_name, paired_difference, t_interval
 from secateur.report.lookup import find, strongest, tpr_row
 from secateur.sweeping.reading import DENSE
 from secateur.types import Measurement, Point, Report, Series, Status
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["curve_of", "over_seeds", "point_of"]
 
+EPSILON = epsilon_name(DELTA)
 OF_BASELINE = "kept of the baseline's weights"
 PAPERS = "NasrAttack"
 SETTINGS = {"train accuracy": "train accuracy", "test accuracy": "test accuracy"}
@@ -41,11 +43,15 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
         "leak": find(report, subject, "auc", method=method),
         "tpr": tpr_row(report, subject, method),
         **_by_name(report, subject),
+        "epsilon bound": find(report, subject, EPSILON),
         "kept weights": find(report, subject, OF_BASELINE) or find(report, subject, "kept weights"),
         "compression rate": find(report, subject, "compression rate"),
         "bytes": _bytes(subject, fleets[-1]),
         "cpu seconds": _cost(subject, fleets),
     }
+    accounted = find(report, subject, f"accounted {EPSILON}")
+    if accounted is not None:
+        rows["accounted epsilon"] = accounted
     if subject != DENSE:
         rows |= _differences(report, subject, method)
     units = _units(report, subject)
@@ -106,6 +112,8 @@ def _over(rows: Sequence[Measurement]) -> Measurement:
         rates = ", ".join(r.metric for r in rows)
         return _without(first, "not resolvable", f"seeds resolve different rates: {rates}")
     counts = {**first.counts, "seeds": float(len(rows))}
+    if first.metric == EPSILON:
+        return _without(first, "not run", "a bound speaks of one audit: see that of each seed")
     if first.status == "exact":
         return replace(first, value=float(np.mean(values)), counts=counts)
     mean, low, high = t_interval(np.array(values))
