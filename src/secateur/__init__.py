@@ -224,7 +224,8 @@ _ROOMS = {
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "
     "tpr_at_fpr",
-    "models": "MLP VGG16 GroupNormed LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN rebuild",
+    "models": "MLP VGG16 GroupNormed LeNet5 LeNet20 MobileNetV2 Normalised ResNet18 SmallCNN "
+    "rebuild",
     "probe": "SignalProbe",
     "probe.run": "observe",
     "report.table": "render_text",
