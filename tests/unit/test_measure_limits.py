@@ -8,15 +8,18 @@ from scipy import stats
 
 from secateur.measure import (
     FEWEST_MODELS,
+    blind_baseline,
     histogram_series,
+    inputs,
     leave_one_out_control,
+    planted_control,
     roc_series,
     t_interval,
     tpr_at_fpr,
     widened,
 )
 from secateur.measure.interval import beta_ends
-from secateur.types import Membership, Observations, Scores
+from secateur.types import Membership, Observations, Records, Scores, Signal
 
 T = "t over targets"
 FEW_TOGETHER, FEW_APART = [5, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0, 0]
@@ -136,11 +139,39 @@ def test_models_drawn_by_coins_are_no_design(seed):
     assert (control.status, control.value) == ("passed", None)
 
 
-def tied_world(targets=8, records=200):
-    """Scores of few distinct values, so that the ROC has high steps."""
+class Margin:
+    """Scores a record by its margin: the best attack on a planted leak."""
+
+    def __call__(self, observations, *, seed=0):
+        margin = observations.plain(Signal(name="margin"))
+        values = margin[observations.membership.targets]
+        return Scores(values=values, evaluated=np.ones(values.shape, dtype=bool))
+
+
+@pytest.mark.parametrize("shift", [0.5, 2.0])
+def test_the_best_on_a_planted_leak_is_what_the_margin_itself_reaches(shift):
+    control = planted_control(Margin(), design(8, targets=8, records=2000), seed=0, shift=shift)
+    best = stats.norm.cdf(shift / np.sqrt(2))
+    assert control.value == pytest.approx(best, abs=0.015)
+    assert f"the best possible is {best:.3f}" in control.saw
+    assert control.status == "passed"
+
+
+def test_the_blind_baseline_is_rarely_raised_by_chance(monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(inputs, "_blind_scores", lambda x, *_: rng.random(len(x)))
+    records = Records.from_arrays(np.zeros((60, 1), dtype=np.float32), np.arange(60) % 2)
+    who = design(8, targets=8, records=60).membership
+    found = [blind_baseline(records, who, seed=0) for _ in range(500)]
+    assert sum(c.status == "raised" for c in found) <= 6  # 2 or 3 are expected, 12 without slack
+    assert sum(c.low > 0.5 for c in found) > 6
+
+
+def tied_world(targets=8, records=400):
+    """Scores of few distinct values, so that the ROC has high steps, but some of one record."""
     rng = np.random.default_rng(0)
     inside = np.array([rng.permutation(records) < records // 2 for _ in range(targets)])
-    values = np.round(rng.normal(size=inside.shape) + inside)
+    values = np.round(rng.normal(size=inside.shape) + inside, 1)
     who = Membership(
         inside=inside,
         roles=("target",) * targets,
@@ -155,7 +186,8 @@ def test_the_band_of_a_roc_is_the_interval_of_its_tpr_at_every_fpr():
     scores, who = tied_world()
     series = roc_series(scores, who, subject="d", method="x")
     rows = list(zip(*(series.columns[c] for c in ("fpr", "tpr", "low", "high")), strict=True))
-    for fpr, *band in [row for row in rows if row[0] > 0.02][::9]:
+    assert sum(row[0] == 0.01 for row in rows) == 1  # a whole number of non-members
+    for fpr, *band in [row for row in rows if row[0] >= 0.01][::9]:
         row = tpr_at_fpr(scores, who, fpr=fpr, subject="d", method="x")
         assert band == pytest.approx([row.value, row.low, row.high]), fpr
 
