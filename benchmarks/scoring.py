@@ -1,6 +1,6 @@
 """Scoring: how fast, beside what numpy needs for the same data; how much memory; beside slow loops.
 
-    python -m benchmarks.scoring [--quick] [--out results/benchmarks/scoring.json]
+    python -m benchmarks.scoring [--quick] [--only PART] [--out results/benchmarks/scoring.json]
 
 - LiRA of 20,000 records x 64 references and one target, beside reading the references' signals
   once (`values.sum()`) and numpy's own mean and variance of each record over the models. In cache:
@@ -10,6 +10,9 @@
 - Both from files mapped into memory, 256 models x 50,000 records x 1 and 10 queries in float32:
   seconds, and the peak of memory that is not the files' own pages, in a process of its own.
 - The ratio to the loops that the tests hold the attacks to.
+- The bootstrap of targets and units (`benchmarks.bootstrap`).
+
+`--only PART` measures one part on the machine that `--out` was measured on and leaves the others.
 """
 
 from __future__ import annotations
@@ -31,10 +34,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.bootstrap import bootstrap
+from benchmarks.timing import seconds, spread
 from secateur import store
 from secateur.attack.membership import RMIA, LiRA
 from secateur.context import hardware
 from secateur.data import planted_world
+from secateur.errors import SecateurError
 from secateur.types import Membership, Observations
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -46,18 +52,6 @@ LARGE = (256, 50_000)
 COLD_BYTES = 300_000_000  # of copies that take turns: far more than the last cache
 READING, LIRA = "one reading", "LiRA, scores"
 ATTACKS = {"LiRA": LiRA(), "RMIA": RMIA(), "RMIA offline": RMIA(mode="offline")}
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Return the CPU time of one call."""
-    begun = time.process_time()
-    call()
-    return time.process_time() - begun
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the smallest, the middle and the largest."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def members(models: int, records: int, population: int) -> Membership:
@@ -228,17 +222,27 @@ def beside_loops(*, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def main(*, quick: bool = False, out: Path | None = None) -> None:
-    """Run all parts, print them, and write them where asked."""
+def main(*, quick: bool = False, only: str | None = None, out: Path | None = None) -> None:
+    """Run all parts, or one, print them, and write them where asked."""
     rounds = 3 if quick else 15
-    report = {
-        "command": "python -m benchmarks.scoring",
-        "machine": hardware(),
-        "rounds": rounds,
-        "fast": fast(rounds),
-        "large": [] if quick else large(),
-        "loops": beside_loops(quick=quick),
+    parts: dict[str, Callable[[], object]] = {
+        "fast": lambda: fast(rounds),
+        "large": lambda: [] if quick else large(),
+        "loops": lambda: beside_loops(quick=quick),
+        "bootstrap": lambda: bootstrap(rounds),
     }
+    chosen = list(parts) if only is None else [only]
+    about = {"command": "python -m benchmarks.scoring", "machine": hardware(), "rounds": rounds}
+    held: dict[str, Any] = {}
+    if only is not None and out is not None:
+        held = store.read_document(out, what="secateur benchmark")
+        for key in ("machine", "rounds"):
+            if held[key] != about[key]:
+                raise SecateurError(
+                    f"{out} has another {key}, {held[key]}, than this run, {about[key]}: "
+                    "measure all parts anew, without --only"
+                )
+    report = {**held, **about, **{name: parts[name]() for name in chosen}}
     if out is not None:
         store.write_document(out, report)
 
@@ -246,10 +250,11 @@ def main(*, quick: bool = False, out: Path | None = None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", choices=["fast", "large", "loops", "bootstrap"])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--large", nargs=2, metavar=("FOLDER", "ATTACK"))
     arguments = parser.parse_args()
     if arguments.large:
         one_large(Path(arguments.large[0]), arguments.large[1])
     else:
-        main(quick=arguments.quick, out=arguments.out)
+        main(quick=arguments.quick, only=arguments.only, out=arguments.out)

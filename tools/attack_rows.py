@@ -19,7 +19,9 @@ from secateur.measure import (
     positive_predictive_value,
     rank_agreement,
     t_interval,
+    widened_metric,
 )
+from secateur.measure.roc import EXPECTED
 from secateur.types import Measurement, Membership, Scores
 from tools.attack_runs import (
     FPRS,
@@ -44,23 +46,36 @@ NOT_SWEPT = "one training per point of the curve; its {} references are few alre
 
 
 def summary(runs: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """Return the mean over targets and subsets, the t interval over targets, the subsets' sd.
+    """Return the mean over targets and subsets, its interval over targets, the subsets' sd.
 
-    The targets' values are means over the subsets. The lower end of a TPR goes down by the height
-    of the ROC's step, as everywhere (`measure.tpr_at_fpr`).
+    The targets' values are means over the subsets. The interval is that of the measures: widened
+    where nearly all units or targets agree (`widened_metric`), the lower end of a TPR down by the
+    height of the ROC's step (`tpr_at_fpr`).
     """
+    level = {fpr_name(fpr): fpr for fpr in FPRS}.get(metric)
+    units = np.min([run["units"] for run in runs], axis=0)  # [targets, 2]
+    if level is not None:
+        expected = level * units[:, 1].sum()
+        if expected < EXPECTED - 1e-9:
+            why = f"{expected:.1f} false positives (units) are expected, at least 10 are needed"
+            return {"not_resolvable": why}
     values = np.array([run[metric] for run in runs])
-    mean, low, high = t_interval(values.mean(axis=0))
-    low -= float(np.mean([run.get(f"step of {metric}", 0.0) for run in runs]))
-    found: dict[str, Any] = {"value": mean, "low": max(low, 0.0), "high": min(high, 1.0)}
+    mean, *given = t_interval(values.mean(axis=0))
+    ends = widened_metric(
+        "auc" if level is None else "tpr",
+        (given[0], given[1]),
+        value=mean,
+        rates=None,
+        units=units,
+        interval="t over targets",
+    )
+    step = float(np.mean([run.get(f"step of {metric}", 0.0) for run in runs]))
+    low, high = max(0.0, min(ends.low - step, mean)), min(1.0, max(ends.high, mean))
+    found: dict[str, Any] = {"value": mean, "low": low, "high": high}
+    if ends.note:
+        found["widened"] = ends.note
     if len(runs) > 1:
         found["sd"] = float(values.mean(axis=1).std(ddof=1))
-    level = {fpr_name(fpr): fpr for fpr in FPRS}.get(metric)
-    if level is not None:
-        expected = level * runs[0]["non_members"]
-        if expected < 10:
-            why = f"{expected:.0f} false positives are expected, at least 10 are needed"
-            return {"not_resolvable": why}
     return found
 
 

@@ -33,7 +33,7 @@ from secateur.attack.membership import (
 from secateur.auditing import needed_signals
 from secateur.cli.runs import open_runs
 from secateur.errors import MissingViewError, NotEnoughReferencesError
-from secateur.measure import fpr_name, per_target, tpr_segment
+from secateur.measure import fpr_name, per_target, tpr_segment, units_per_target
 from secateur.probe.run import join_views, observe
 from secateur.types import AUDIT, Fleet, Observations, Records, Scores
 
@@ -160,7 +160,7 @@ def with_references(seen: Observations, models: Sequence[int]) -> Observations:
 
 
 def values_of(scores: Scores, seen: Observations) -> dict[str, Any]:
-    """Return each metric per target, the mean heights of the ROC's steps, and the counts."""
+    """Return each metric and the units per target, the mean heights of the ROC's steps, counts."""
     who = seen.membership
     found: dict[str, Any] = {"auc": per_target(scores, who, "auc").tolist()}
     inside = who.inside[who.targets]
@@ -171,6 +171,7 @@ def values_of(scores: Scores, seen: Observations) -> dict[str, Any]:
             low, high = tpr_segment(scores.values[row, used], inside[row, used], fpr)
             heights.append(high - low)
         found[f"step of {fpr_name(fpr)}"] = float(np.mean(heights))
+    found["units"] = units_per_target(scores, who).tolist()
     found["non_members"] = int((scores.evaluated & ~inside).sum())
     found["members"] = int((scores.evaluated & inside).sum())
     return found
@@ -187,25 +188,32 @@ class Cache:
     ) -> dict[str, Any]:
         """Return the values of one run of an attack, with its CPU seconds, or why it did not run.
 
+        A result without the units that its interval needs is made anew, from kept scores if any.
+
         Args:
             key: what the result depends on.
             make: runs the attack.
             seen: what the attack sees.
             keep: keep the scores too.
         """
-        path = self._path(key, "json")
-        if path.exists():
-            return store.read_document(path, what="cached result")
+        path, kept = self._path(key, "json"), self._path(key, "npz")
+        held = store.read_document(path, what="cached result") if path.exists() else {}
+        if "units" in held or "not_run" in held:
+            return held
+        if held and kept.exists():
+            found = {**values_of(store.read_scores(kept), seen), "seconds": held["seconds"]}
+            store.write_document(path, found)
+            return found
         before = time.process_time()
         try:
             scores = make()
         except (NotEnoughReferencesError, MissingViewError) as error:
-            found: dict[str, Any] = {"not_run": str(error)}
+            found = {"not_run": str(error)}
         else:
             seconds = time.process_time() - before
             found = {**values_of(scores, seen), "seconds": seconds}
             if keep:
-                store.write_scores(self._path(key, "npz"), scores)
+                store.write_scores(kept, scores)
         store.write_document(path, found)
         return found
 

@@ -22,7 +22,7 @@ def shown(cell: dict[str, Any], metric: str, *, interval: bool = True) -> str:
         spread = f" ± {factor * cell['sd']:.{digits}f}" if "sd" in cell else ""
         return value + spread
     low, high = (f"{factor * cell[end]:.{digits}f}" for end in ("low", "high"))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]" + "*" * ("widened" in cell)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -233,12 +233,13 @@ def attacks_page(found: dict[str, Any]) -> str:
         "## In words",
         "\n".join(f"- {s}" for s in sentences(found)),
         "## Side by side",
-        "Square brackets: 95 % t intervals over targets; thresholds of a TPR are chosen on the "
-        "evaluated data. Reference-s: CPU seconds that the references took, trained and, where the "
-        "models are pruned, pruned alike. Scoring s: CPU seconds for all targets, with the choice "
-        "of a threshold; of an attack that trains networks, its training. An insider knows half of "
-        "the members, so his rows do not compare with the others; nor do those of attackers who "
-        "see both models.",
+        "Square brackets: 95 % t intervals over targets; with a star: widened, since few units "
+        "differ or the targets hardly do. Thresholds of a TPR are chosen on the evaluated data. "
+        "Reference-s: CPU seconds that the references took, trained and, where the models are "
+        "pruned, pruned alike. Scoring s: CPU seconds for all targets, with the choice of a "
+        "threshold; of an attack that trains networks, its training. An insider knows half of the "
+        "members, so his rows do not compare with the others; nor do those of attackers who see "
+        "both models.",
     ]
     for world, subject, title in pairs:
         parts += [f"### {title}", side_by_side(found, world, subject)]

@@ -181,4 +181,29 @@ def scoring_block(found: dict[str, Any]) -> str:
         f"{row['peak_mb']:.0f} | {row['before_mb']:.0f} |"
         for row in found["large"]
     ]
-    return "\n".join([*lines, "", made_by(found)])
+    return "\n".join([*lines, *bootstrap_lines(found), "", made_by(found)])
+
+
+def bootstrap_lines(found: dict[str, Any]) -> list[str]:
+    """Return the table of the bootstrap's part of `benchmarks.scoring`."""
+    lines = [
+        "",
+        "1,000 bootstrap replicates over 20,000 records x 8 targets, the sorting of the scores "
+        "with them: CPU seconds of one core; the ratio to drawing the 1,000 x 20,000 counts alone; "
+        "and the ratio of sorting each replicate anew (of 20 replicates, scaled) to this. Median "
+        f"(smallest to largest) of {found['rounds']} rounds.",
+        "",
+        "| metric | s | drawings | sorting anew / this |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in found["bootstrap"]:
+        cells = [ranged(row["seconds"], 2), ranged(row["drawings"], 1)]
+        cells.append(ranged(row["loop"], 0) if "loop" in row else "sorts nothing")
+        lines.append(f"| {row['case']} | {' | '.join(cells)} |")
+    return lines
+
+
+def ranged(values: dict[str, float], digits: int) -> str:
+    """Return the median with the smallest and the largest."""
+    low, middle, high = (f"{values[key]:.{digits}f}" for key in ("min", "median", "max"))
+    return f"{middle} ({low} to {high})"

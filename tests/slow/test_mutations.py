@@ -17,6 +17,10 @@ RESAMPLING = "tests/unit/test_measure_resampling.py"
 PRECISION = "tests/unit/test_measure_precision.py"
 EXPOSURE = "tests/unit/test_measure_exposure.py"
 POWER = "tests/unit/test_measure_power.py"
+LIMITS = "tests/unit/test_measure_limits.py"
+WIDEN = "tests/unit/test_measure_widen.py"
+FEW = "tests/unit/test_attack_few_references.py"
+SIMPLE = "tests/unit/test_attack_simple.py"
 AGREEMENT = "tests/unit/test_measure_agreement.py"
 EPSILON = "tests/unit/test_epsilon.py"
 CANARIES = "tests/unit/test_canaries.py"
@@ -138,6 +142,64 @@ MUTANTS = [
         COMPRESS,
     ),
     ("compress/admm.py", "+ w[name] - z[name] for", "- w[name] + z[name] for", COMPRESS),
+    ("measure/widen.py", "* (z / t) ** 2 - effective", "- effective", (LIMITS,)),
+    ("measure/widen.py", "min(count, variance / spread**2)", "variance / spread**2", (LIMITS,)),
+    ("measure/widen.py", "return min(0.01,", "return max(0.01,", (LIMITS,)),
+    ("measure/widen.py", "if shown >= 1 and not equal", "if shown >= 1", (WIDEN,)),
+    ("measure/widen.py", "FEWEST_EVENTS = 10", "FEWEST_EVENTS = 2", (WIDEN,)),
+    ("measure/widen.py", "2 * fewer", "fewer", (WIDEN,)),
+    ("measure/widen.py", "alarms.high - fpr)) / 2", "alarms.high - fpr))", (WIDEN,)),
+    ("measure/controls.py", "UNLIKELY = -4.0", "UNLIKELY = -40.0", (LIMITS,)),
+    (
+        "measure/controls.py",
+        "slack = 0.5 * (row.high - row.low)  # as in the null control",
+        "slack = 5 * (row.high - row.low)",
+        (LIMITS,),
+    ),
+    ("measure/controls.py", "< FEWEST_MODELS or biased", "< FEWEST_MODELS", (LIMITS,)),
+    ("measure/controls.py", "told, told < 0", "told, told > 0", (MEASURE,)),
+    ("measure/controls.py", "shift / np.sqrt(2)", "2 * shift", (LIMITS,)),
+    ("measure/differences.py", "paired_difference(x, y)", "paired_difference(y, x)", (MEASURE,)),
+    ("measure/differences.py", "if all(notes):", "if any(notes):", (WIDEN,)),
+    ("measure/differences.py", "x_mean - x_ends.low", "x_mean - x_ends.high", (WIDEN,)),
+    ("measure/inputs.py", "low - slack > 0.5", "low > 0.5", (LIMITS,)),
+    ("measure/inputs.py", "fold != held, fold == held", "fold >= 0, fold == held", (MEASURE,)),
+    ("measure/inputs.py", "first[which] != last", "first[which] == last", (MEASURE,)),
+    ("measure/inputs.py", "(units[who] != units)", "(units[who] == units)", (MEASURE,)),
+    ("measure/series.py", "grid + 1e-12", "grid - 1e-12", (LIMITS,)),
+    ("measure/series.py", "low - (top - bottom)", "low + (top - bottom)", (LIMITS,)),
+    ("measure/series.py", "(members, ~members)", "(~members, members)", (LIMITS,)),
+    ("attack/membership/blocks.py", "sums[1] -= sums[0]", "sums[1] += sums[0]", (ATTACKS,)),
+    ("attack/membership/blocks.py", "centre += shift", "centre -= shift", (ATTACKS,)),
+    ("attack/membership/blocks.py", "(second < CANCELLED", "(second > CANCELLED", (ATTACKS,)),
+    ("attack/membership/blocks.py", "block -= mask  #", "block += mask  #", (ATTACKS,)),
+    ("attack/membership/bavaria.py", "kappa0 * mu0 + n", "kappa0 * mu0 - n", (FEW,)),
+    ("attack/membership/bavaria.py", "2 * self.alpha)", "self.alpha)", (FEW,)),
+    ("attack/membership/bavaria.py", "(self.kappa + 1)", "self.kappa", (FEW,)),
+    ("attack/membership/bavaria.py", "gammaln(alpha) + 0.5", "gammaln(alpha) - 0.5", (FEW,)),
+    ("attack/membership/hierarchical.py", "b = -slope / tau", "b = slope / tau", (FEW,)),
+    ("attack/membership/hierarchical.py", "v_out + c_out", "v_out", (FEW,)),
+    ("attack/membership/hierarchical.py", "q - slope * at", "q + slope * at", (FEW,)),
+    ("attack/membership/shrinkage.py", "(j - 1) / scale", "(j - 1) * scale", (FEW,)),
+    ("attack/membership/shrinkage.py", "- digamma(half)", "+ digamma(half)", (FEW,)),
+    ("attack/membership/vectors.py", "(1 - shrink) * pooled", "pooled", (FEW,)),
+    (
+        "attack/membership/vectors.py",
+        "+ covariance[:, width:, width:]",
+        "+ covariance[:, :width, :width]",
+        (FEW,),
+    ),
+    ("attack/membership/attack_r.py", "0.5 * (away == 0)", "1.0 * (away == 0)", (SIMPLE,)),
+    ("attack/membership/attack_r.py", "count**-0.2", "count**0.2", (SIMPLE,)),
+    ("attack/membership/calibrated.py", "- difficulty)", "+ difficulty)", (SIMPLE,)),
+    ("attack/membership/quantile_regression.py", "1 - self.fpr).fit", "self.fpr).fit", (SIMPLE,)),
+    ("attack/membership/quantile_regression.py", "left**2 / scale", "left**2 * scale", (SIMPLE,)),
+    (
+        "attack/membership/quantile_regression.py",
+        "slice(1 - fold, None, 2), slice",
+        "slice(fold, None, 2), slice",
+        (SIMPLE,),
+    ),
 ]
 
 

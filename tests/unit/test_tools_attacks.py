@@ -16,6 +16,7 @@ from tools import attack_rows, attack_runs, attacks
 from tools.attacks_page import attacks_page
 from tools.attacks_words import picture
 
+from secateur import store
 from secateur.attack.learned import SAMIA, NasrAttack
 from secateur.attack.membership import RMIA, AttackP, HierarchicalLiRA, LiRA, LossThreshold
 from secateur.attack.membership import PairAttack as Pair
@@ -23,7 +24,7 @@ from secateur.data import draw
 from secateur.measure import auc, tpr_at_fpr
 from secateur.probe.run import observe
 from secateur.train import train_fleet
-from secateur.types import Fleet, Observations, Records, Signal, derive_seed
+from secateur.types import Fleet, Observations, Records, Scores, Signal, derive_seed
 
 N, CLASSES = 400, 3
 LIST = (
@@ -106,26 +107,38 @@ def test_subsets_are_disjoint_and_balanced(world):
                 assert (who.inside[part][:, who.pools["audit"]].sum(axis=0) == size // 2).all()
 
 
-def test_an_interval_of_one_subset_is_that_of_the_measures(world):
+@pytest.mark.parametrize("leak", ["as LiRA sees it", "all", "none"])
+def test_an_interval_of_one_subset_is_that_of_the_measures(world, leak):
     seen = world.seen["dense"]
-    scores = LiRA()(seen)
+    scores, who = LiRA()(seen), seen.membership
+    if leak != "as LiRA sees it":  # no spread: the t interval alone would have no width
+        values = (leak == "all") * who.inside[who.targets].astype(float)
+        scores = Scores(values=values, evaluated=scores.evaluated)
     values = attack_runs.values_of(scores, seen)
-    told = {"subject": "dense", "method": "LiRA"}
-    rows = (
-        auc(scores, seen.membership, **told),
-        tpr_at_fpr(scores, seen.membership, fpr=0.01, **told),
-    )
+    told = {"subject": "dense", "method": "x"}
+    rows = (auc(scores, who, **told), tpr_at_fpr(scores, who, fpr=0.01, **told))
     for row, metric in zip(rows, ("auc", "tpr at 1% fpr"), strict=True):
         found = attack_rows.summary([values], metric)
         assert (found["value"], found["low"], found["high"]) == pytest.approx(
             (row.value, row.low, row.high)
         )
+        assert ("widened" in found) == row.interval.endswith("widened")
+        assert found["low"] < found["high"]
+        assert found.get("widened", "") in row.why
 
 
 def test_a_rate_with_too_few_false_positives_is_not_given(world):
     seen = world.seen["dense"]
     found = attack_rows.summary([attack_runs.values_of(LiRA()(seen), seen)], "tpr at 0.2% fpr")
     assert set(found) == {"not_resolvable"}
+
+
+def test_false_positives_of_a_persons_records_are_expected_once(world):
+    seen = world.seen["dense"]
+    runs = attack_runs.values_of(LiRA()(seen), seen)
+    assert "value" in attack_rows.summary([runs], "tpr at 1% fpr")
+    fewer = {**runs, "units": (np.array(runs["units"]) / 5).tolist()}
+    assert set(attack_rows.summary([fewer], "tpr at 1% fpr")) == {"not_resolvable"}
 
 
 def test_a_share_of_itself_is_one_and_of_its_double_a_half():
@@ -187,10 +200,31 @@ def test_a_second_run_finds_what_the_first_one_made(world, tmp_path, monkeypatch
     assert attack_runs.run_attack(cache, world, "dense", LiRA(), models=models) == first
 
 
+def test_an_attack_of_another_revision_is_run_anew(world, tmp_path, monkeypatch):
+    cache = attack_runs.Cache(folder=tmp_path)
+    models = world.fleets[0].membership.references.tolist()[:4]
+    attack_runs.run_attack(cache, world, "dense", LiRA(), models=models)
+    monkeypatch.setattr(LiRA, "revision", LiRA.revision + 1)
+    attack_runs.run_attack(cache, world, "dense", LiRA(), models=models)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+def test_a_result_without_units_is_made_from_kept_scores_and_keeps_its_seconds(
+    world, tmp_path, monkeypatch
+):
+    cache = attack_runs.Cache(folder=tmp_path)
+    first = attack_runs.run_attack(cache, world, "dense", AttackP(), models=[])
+    path = next(tmp_path.glob("*.json"))
+    older = {k: v for k, v in first.items() if k != "units"}
+    store.write_document(path, {**older, "seconds": 99.0})
+    monkeypatch.setattr(AttackP, "__call__", None)
+    found = attack_runs.run_attack(cache, world, "dense", AttackP(), models=[])
+    assert found == {**first, "seconds": 99.0}
+    assert attack_runs.run_attack(cache, world, "dense", AttackP(), models=[]) == found
+
+
 def test_an_experiment_is_told_from_an_audits_report(tmp_path):
     from tools.docs import ROOT, is_experiment
-
-    from secateur import store
 
     assert not is_experiment(ROOT / "results" / "demo.json")
     store.write_document(tmp_path / "x.json", {"format": "secateur-experiment-1"})
