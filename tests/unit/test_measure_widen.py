@@ -214,10 +214,8 @@ def test_the_band_of_a_perfect_attack_is_that_of_its_tpr():
 
 def test_accuracies_of_one_have_a_width():
     about = {"subject": "d", "counts": {}}
-    row = over_targets(
-        np.ones(8), risk="utility", method="m", metric="test accuracy", better="higher",
-        trials=150, **about,
-    )  # fmt: skip
+    told = ("d", "utility", "m", "test accuracy")
+    row = over_targets(np.ones(8), about=told, counts={}, better="higher", trials=150)
     assert row.low == pytest.approx(clopper_pearson(150, 150)[0])
     assert gap_attack(np.ones(8), np.zeros(8), trials=200, **about).low < 0.99
 

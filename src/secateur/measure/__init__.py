@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secateur.measure.agreement import (
-    found_at_fpr,
     overlap_of_found,
     rank_agreement,
     share_found,
@@ -22,6 +21,7 @@ from secateur.measure.controls import (
 from secateur.measure.differences import difference
 from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
 from secateur.measure.exposure import FEWEST_MODELS, MostExposed, most_exposed
+from secateur.measure.found import found_at_fpr
 from secateur.measure.gaussian import (
     epsilon_estimate,
     epsilon_name,
@@ -80,6 +80,7 @@ from secateur.measure.roc import (
     balanced_accuracy_at,
     best_balanced_accuracy,
     lowest_resolvable_fpr,
+    resolved_fpr,
     roc_curve,
     tpr_at_fpr_value,
     tpr_segment,
@@ -167,6 +168,7 @@ __all__ = [
     "reference_count_control",
     "resampled_means",
     "resolvable_fpr",
+    "resolved_fpr",
     "roc_curve",
     "roc_series",
     "saturation_control",
