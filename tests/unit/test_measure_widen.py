@@ -200,6 +200,7 @@ def test_the_information_rows_of_a_perfect_attack_have_a_width():
     for row in rows:
         assert row.interval == "t over targets, widened"
         assert row.high - row.low > 0.01
+        assert "biased downward" in row.why and "widened to the Clopper-Pearson" in row.why
 
 
 def test_the_band_of_a_perfect_attack_is_that_of_its_tpr():
@@ -267,6 +268,11 @@ def test_the_gaussian_estimate_says_what_neighbours_differ_in():
     alone = member(who.inside)
     told = epsilon_estimate(scores, alone, delta=1e-5, about=("d", "x", "")).why
     assert "adjacency: one record added or removed" in told
+    few = scores.values.copy()
+    few[:] = alone.inside[alone.targets]
+    few[:, ::50] = 0.5
+    row = epsilon_estimate(seen(few), alone, delta=1e-5, about=("d", "x", ""))
+    assert row.interval.endswith("widened") and "few units differ: widened to" in row.why
 
 
 def test_kinds_of_canaries_hold_together_at_the_fpr_that_they_resolve():

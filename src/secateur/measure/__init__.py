@@ -30,6 +30,7 @@ from secateur.measure.gaussian import (
     gdp_mu,
 )
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
+from secateur.measure.half_widths import auc_half_width, planned_interval, tpr_half_width
 from secateur.measure.information import (
     LEAST_GAIN,
     accuracy_bound,
@@ -59,13 +60,11 @@ from secateur.measure.membership import (
 )
 from secateur.measure.power import (
     AuditSize,
-    auc_half_width,
     auc_sd,
     between_sd_of,
     detectable_difference,
     resolvable_fpr,
     targets_needed,
-    tpr_half_width,
     units_of,
 )
 from secateur.measure.precision import (
@@ -158,6 +157,7 @@ __all__ = [
     "overlap_of_found",
     "paired_difference",
     "per_target",
+    "planned_interval",
     "planted_control",
     "positive_predictive_value",
     "precision_name",
