@@ -268,11 +268,8 @@ def test_the_gaussian_estimate_says_what_neighbours_differ_in():
     alone = member(who.inside)
     told = epsilon_estimate(scores, alone, delta=1e-5, about=("d", "x", "")).why
     assert "adjacency: one record added or removed" in told
-    few = scores.values.copy()
-    few[:] = alone.inside[alone.targets]
-    few[:, ::50] = 0.5
-    row = epsilon_estimate(seen(few), alone, delta=1e-5, about=("d", "x", ""))
-    assert row.interval.endswith("widened") and "few units differ: widened to" in row.why
+    row = epsilon_estimate(seen(np.zeros((8, 300))), alone, delta=1e-5, about=("d", "x", ""))
+    assert row.interval.endswith("widened") and "the targets hardly differ: widened to" in row.why
 
 
 def test_kinds_of_canaries_hold_together_at_the_fpr_that_they_resolve():
