@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from secateur import store
 from secateur.errors import InputError
 from secateur.measure import (
     AuditSize,
+    auc,
     auc_half_width,
     auc_sd,
     between_sd_of,
@@ -22,7 +24,7 @@ from secateur.measure import (
     targets_needed,
     tpr_half_width,
 )
-from secateur.types import Measurement
+from secateur.types import Measurement, Membership, Scores
 
 SIZE = ("--targets", "8", "--members", "1000", "--non-members", "1200", "--between-sd", "0.01")
 
@@ -64,8 +66,13 @@ def test_what_a_size_does_not_give_is_said():
     done = secateur("power", "--targets", "1", "--members", "50", "--non-members", "50")
     assert done.code == 0
     assert "lowest resolvable FPR: none listed" in done.out
-    assert "half-width of the AUC: none: an interval over targets needs at least 2" in done.out
-    assert "only 0.5 false positives are expected" in done.out
+    size = AuditSize(targets=1, members=50, non_members=50, between_sd=0.0)
+    assert "intervals: unit bootstrap" in done.out
+    assert f"half-width of the AUC: {1.959964 * auc_sd(0.6, 50, 50):.3f}\n" in done.out
+    assert f"half-width of the AUC: {auc_half_width(size, auc=0.6):.3f}\n" in done.out
+    assert "none: at an FPR of 0.01 0.5 false positives (units) are expected" in done.out
+    assert "no listed FPR is resolvable" in done.out and "None" not in done.out
+    assert "paired, correlation 0.5: none: a difference over targets needs at least 2" in done.out
 
 
 def test_the_spread_read_off_an_interval_is_that_of_the_targets():
@@ -109,6 +116,35 @@ def test_a_pilot_says_spread_auc_and_counts_and_options_go_before_it(tmp_path):
     again = secateur("power", "--pilot", tmp_path / "r.json", "--auc", "0.8", "--members", "99")
     assert again.out.startswith("audit: 8 targets, each with 99 members and 30 non-members\n")
     assert "assumed: AUC 0.8," in again.out
+
+
+def test_a_strong_pilot_is_told_that_its_interval_was_widened_and_what_to_say_instead(tmp_path):
+    inside = np.arange(200)[None] % 2 == np.zeros((8, 1))
+    who = Membership(
+        inside=inside,
+        roles=("target",) * 8,
+        pools={"audit": np.arange(200)},
+        units=np.arange(200),
+        seed=0,
+    )
+    sure = Scores(values=10.0 * inside, evaluated=inside | True)
+    row = auc(sure, who, subject="dense", method="m")
+    with pytest.raises(InputError) as raised:
+        between_sd_of(row)
+    told = str(raised.value)
+    assert "widened to the Clopper-Pearson interval of 100 trials, so its width is not" in told
+    assert "(--between-sd)" in told and "audit more targets" not in told
+    rows = tuple(
+        replace(row, method=r.method) if r.metric == "auc" else r for r in made_report().rows
+    )
+    store.write_report(tmp_path / "r.json", replace(made_report(), rows=rows))
+    options = ("power", "--pilot", tmp_path / "r.json", "--auc", "0.9")
+    assert secateur(*options).code == 2
+    done = secateur(*options, "--between-sd", "0.01")
+    assert done.code == 0, done.err
+    assert done.out.startswith("audit: 8 targets, each with 100 members and 100 non-members\n")
+    assert "spread between targets 0.01 (from r.json" in done.out
+    assert "; the spread is as given)" in done.out and "note:" not in done.out
 
 
 def test_no_torch_is_loaded():

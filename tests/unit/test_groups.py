@@ -9,7 +9,13 @@ from command_line import secateur, train
 from secateur import Records, Scores, audit, by_group, draw, read_report
 from secateur.attack.membership import LossThreshold
 from secateur.errors import InputError
-from secateur.measure import accuracy_by_group, auc_value, column_of
+from secateur.measure import (
+    accuracy_by_group,
+    auc_value,
+    clopper_pearson,
+    column_of,
+    t_interval,
+)
 from secateur.report import html
 from secateur.report.table import group_table, render_text
 from secateur.train import train_fleet
@@ -39,8 +45,8 @@ def test_a_leak_of_one_group_is_seen_in_that_group_alone():
     scores = scores_of(who, np.where(column == "a", 3.0, 0.0))
     rows = {(r.group, r.metric): r for r in by_group(scores, who, column, name="ward", about=ABOUT)}
     assert list(rows) == [
-        *(("ward=a", m) for m in ("auc", "tpr at 1% fpr")),
-        *(("ward=b", m) for m in ("auc", "tpr at 1% fpr")),
+        *(("ward=a", m) for m in ("auc", "tpr at 5% fpr")),
+        *(("ward=b", m) for m in ("auc", "tpr at 5% fpr")),
     ]
     leaky, quiet = rows["ward=a", "auc"], rows["ward=b", "auc"]
     assert leaky.value > 0.95 and quiet.low < 0.5 < quiet.high
@@ -125,3 +131,45 @@ def test_the_command_line_groups_by_class_and_refuses_an_unknown_column(tmp_path
     assert {r.group for r in read_report(tmp_path / "r.json").rows} > {"all", "class=0"}
     bad = secateur("audit", tmp_path / "dense", "--group", "sex", *options)
     assert (bad.code, "no column 'sex'" in bad.err) == (2, True)
+
+
+@pytest.mark.parametrize(("size", "metric"), [(30, "10%"), (60, "5%"), (300, "1%")])
+def test_the_tpr_of_a_group_is_given_at_the_lowest_fpr_that_its_non_members_resolve(size, metric):
+    _, _, who = world()
+    column = np.where(np.arange(N) < size, "a", "b")
+    scores = scores_of(who, 1.0)
+    row = by_group(scores, who, column, name="g", about=ABOUT, fewest=5)[1]
+    assert (row.metric, row.status) == (f"tpr at {metric} fpr", "measured")
+    assert row.counts["expected_false_positive_units"] >= 10
+    lower = by_group(scores, who, column, name="g", about=ABOUT, fewest=5, fpr=0.001)[1]
+    assert lower == row  # no lower one is resolved
+
+
+def test_a_group_that_resolves_no_fpr_says_so():
+    _, _, who = world(targets=1)
+    column = np.where(np.arange(N) < 60, "a", "b")
+    row = by_group(scores_of(who, 1.0), who, column, name="g", about=ABOUT)[1]
+    assert (row.metric, row.status) == ("tpr at 1% fpr", "not resolvable")
+    assert "no listed FPR is resolvable" in row.why
+
+
+def test_accuracies_of_several_groups_hold_together():
+    records = Records.from_arrays(np.eye(300), np.arange(300) % 2)
+    who = draw(records, targets=8, references=0, seed=0, pools={"audit": 40, "utility": 240})
+    rng = np.random.default_rng(0)
+    correct = (rng.random((8, 300)) < 0.7).astype(float)
+    four = np.arange(300) % 4
+    rows = accuracy_by_group(correct, who, four, name="g", subject="dense")
+    pool = who.pools["utility"]
+    for row, value in zip(rows, range(4), strict=True):
+        own = correct[:, pool[four[pool] == value]].mean(axis=1)
+        mean, low, high = t_interval(own, 1 - 0.05 / 4)
+        assert (row.value, row.low, row.high) == pytest.approx((mean, low, high))
+        assert (row.confidence, row.counts["groups"]) == (0.95, 4)
+        assert "95 % for all 4 groups of this column together" in row.why
+    perfect = accuracy_by_group(np.ones((8, 300)), who, four, name="g", subject="dense")
+    people = perfect[0].counts["records"]
+    assert perfect[0].low == pytest.approx(clopper_pearson(int(people), int(people), 0.9875)[0])
+    one = draw(records, targets=1, references=0, seed=0, pools={"audit": 40, "utility": 240})
+    row = accuracy_by_group(correct[:1], one, four, name="g", subject="dense")[0]
+    assert row.interval == "none" and "together" not in row.why

@@ -26,6 +26,7 @@ from secateur.measure import (
     leave_one_out_control,
     lowest_resolvable_fpr,
     near_duplicates_control,
+    non_member_units,
     null_control,
     paired_difference,
     per_target,
@@ -38,6 +39,7 @@ from secateur.measure import (
     t_interval,
     tpr_at_fpr,
     tpr_at_fpr_value,
+    tpr_segment,
     training_size_control,
     two_way_bootstrap,
     unit_bootstrap,
@@ -446,3 +448,39 @@ def test_saturated_members_and_flattering_attackers_are_raised():
     weak = auc(*world_scores(8, shift=0.5), **ABOUT)
     assert adaptive_control(weak, strong).status == "raised"
     assert adaptive_control(strong, strong).status == "passed"
+
+
+def test_a_difference_of_tprs_that_n_does_not_resolve_is_not_measured():
+    a, who = world_scores(4, records=50, shift=2.0)
+    b, _ = world_scores(4, records=50, seed=1)
+    outside = non_member_units(a, who)
+    about = ("pruned", "dense", "x")
+    row = difference(a, b, who, "tpr", about=about, fpr=0.001)
+    assert (row.status, row.value, row.versus) == ("not resolvable", None, "dense")
+    assert row.metric == "tpr at 0.1% fpr"
+    assert row.why.startswith("0.1 false positives (units) are expected, at least 10 are needed")
+    assert row.counts["expected_false_positive_units"] == pytest.approx(0.001 * outside)
+    good = difference(a, b, who, "tpr", about=about, fpr=0.1 + 1e-9)
+    expected = (0.1 + 1e-9) * outside
+    assert (good.status == "measured") == (expected >= 10)
+    few = Scores(values=b.values, evaluated=b.evaluated & (np.arange(50) < 20))
+    row = difference(a, few, who, "tpr", about=about, fpr=0.3)
+    assert row.status == "measured" and difference(
+        a, few, who, "tpr", about=about, fpr=0.1
+    ).why.endswith("no listed FPR is resolvable")
+
+
+def test_a_difference_of_tprs_says_on_what_its_thresholds_are_chosen_and_spans_both_steps():
+    a, who = world_scores(8, records=300, shift=2.0)
+    b, _ = world_scores(8, records=300, seed=1)
+    row = difference(a, b, who, "tpr", about=("p", "d", "x"), fpr=0.05)
+    assert row.why == "paired over the same targets; threshold chosen on the evaluated data"
+    assert row.counts["expected_false_positive_units"] == 0.05 * non_member_units(a, who)
+    x, y = (per_target(s, who, "tpr", fpr=0.05) for s in (a, b))
+    mean, low, high = t_interval(x - y)
+    steps = []
+    for scores in (a, b):
+        ends = [tpr_segment(v, m, 0.05) for v, m in zip(scores.values, who.inside, strict=True)]
+        steps.append(np.mean([upper - lower for lower, upper in ends]))
+    assert (row.value, row.low, row.high) == pytest.approx((mean, low - steps[0], high + steps[1]))
+    assert difference(a, b, who, "auc", about=("p", "d", "x")).why == "paired over the same targets"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from secateur.errors import InputError
 from secateur.measure import (
+    clopper_pearson,
     found_at_fpr,
+    non_member_units,
     overlap_of_found,
     rank_agreement,
     share_found,
+    tpr_at_fpr,
     tpr_at_fpr_value,
+    tpr_segment,
 )
 from secateur.measure.agreement import _weighted_ranks
+from secateur.measure.found import found_resampled, found_surely_at_fpr
 from secateur.measure.targets import targets_of
 from secateur.types import Membership, Scores
 
@@ -113,7 +120,9 @@ def test_runs_that_share_nothing_overlap_as_chance_says():
     row = overlap_of_found(runs, who, fpr=0.1, **ABOUT)
     assert row.low < row.counts["expected_by_chance"] < row.high
     same = overlap_of_found([runs[0], runs[0]], who, fpr=0.1, **ABOUT)
-    assert (same.value, same.low, same.high) == (1.0, 1.0, 1.0)
+    assert (same.value, same.high) == (1.0, 1.0)
+    fewest = min(found_at_fpr(runs[0].values[t], who.inside[t], 0.1).sum() for t in range(8))
+    assert same.low == pytest.approx(clopper_pearson(int(fewest), int(fewest))[0])
 
 
 def test_an_overlap_below_ten_false_positives_is_not_resolvable():
@@ -134,3 +143,64 @@ def test_one_run_or_runs_on_other_records_are_refused():
     other = Scores(values=runs[1].values, evaluated=part)
     with pytest.raises(InputError, match=r"run 1 evaluates 790 .* run 0 800"):
         overlap_of_found([runs[0], other], who, fpr=0.1, **ABOUT)
+
+
+def test_runs_that_agree_on_the_few_that_they_find_leave_a_width():
+    runs, who = runs_of(8)
+    few = [Scores(values=np.where(who.inside, -9.0, r.values), evaluated=r.evaluated) for r in runs]
+    found = np.flatnonzero(who.inside[0])[:3]
+    for run in few:
+        run.values[0, found] = 99.0
+    row = overlap_of_found(few, who, fpr=0.1, **ABOUT)
+    assert row.interval == "t over targets, widened" and row.high > row.value
+    sure = [
+        Scores(values=100.0 * who.inside + 0.01 * r.values, evaluated=r.evaluated) for r in runs
+    ]
+    members = who.inside.sum(axis=1).min()
+    for by in ("every run", "any run"):
+        row = share_found(sure, who, by=by, fpr=0.1, **ABOUT)
+        assert (row.value, row.high) == (1.0, 1.0)
+        assert row.low == pytest.approx(clopper_pearson(int(members), int(members))[0])
+        assert "few units differ" in row.why
+    row = overlap_of_found(sure, who, fpr=0.1, **ABOUT)
+    assert row.low == pytest.approx(clopper_pearson(int(members), int(members))[0])
+
+
+def test_false_positives_of_one_persons_records_are_one():
+    runs, who = runs_of(1, records=400)
+    persons = replace(who, units=np.arange(400) // 4, inside=np.repeat(who.inside[:, ::4], 4, 1))
+    outside = non_member_units(runs[0], persons)
+    assert 40 < outside < 60
+    row = share_found(runs, persons, by="any run", fpr=0.1, **ABOUT)
+    assert row.status == "not resolvable"
+    assert row.counts["expected_false_positive_units"] == pytest.approx(0.1 * outside)
+    assert overlap_of_found(runs, persons, fpr=0.1, **ABOUT).status == "not resolvable"
+    assert share_found(runs, who, by="any run", fpr=0.1, **ABOUT).status == "measured"
+
+
+def test_who_is_found_surely_counts_to_the_lower_end_of_the_step():
+    runs, who = runs_of(1)
+    members = who.inside[0]
+    for digits in (0, 1, 8):
+        values = np.round(runs[0].values[0], digits)
+        for fpr in (0.0, 0.01, 0.05, 0.3, 1.0):
+            low, high = tpr_segment(values, members, fpr)
+            assert found_surely_at_fpr(values, members, fpr).sum() / members.sum() == low
+            assert found_at_fpr(values, members, fpr).sum() / members.sum() == high
+    row = share_found([runs[0], runs[0]], who, by="every run", fpr=0.05, **ABOUT)
+    tpr = tpr_at_fpr(runs[0], who, fpr=0.05, **ABOUT)
+    assert (row.value, row.low, row.high) == (tpr.value, tpr.low, tpr.high)
+
+
+@pytest.mark.parametrize("fpr", [0.0, 0.05, 0.3, 1.0])
+def test_resampled_thresholds_are_those_of_repeated_records(fpr):
+    runs, who = runs_of(1, records=60)
+    rounded = Scores(values=np.round(runs[0].values), evaluated=runs[0].evaluated)
+    weights = np.random.default_rng(0).integers(0, 3, size=(20, 60)).astype(np.float64)
+    for run in (runs[0], rounded):
+        target = targets_of(run, who)[0]
+        ours = found_resampled(target, weights, fpr)
+        for row, w in zip(ours, weights.astype(int), strict=True):
+            repeated = np.repeat(np.arange(60), w)
+            theirs = found_at_fpr(target.scores[repeated], target.members[repeated], fpr)
+            assert np.array_equal(row[repeated], theirs)

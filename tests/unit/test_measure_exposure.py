@@ -111,7 +111,21 @@ def test_models_that_all_agree_leave_an_interval_and_not_a_point():
     scores, who = world(shift, threshold=25.0)
     row = most_exposed(scores, who, seed=0, count=5, **ABOUT).row
     assert row.value == row.high == 1.0
-    assert row.low == clopper_pearson(32, 32)[0]
+    assert row.low == pytest.approx(clopper_pearson(32, 32)[0])
+    assert row.interval == "t over targets, widened" and "widened" in row.why
+
+
+def test_one_verdict_that_differs_does_not_narrow_the_interval_of_models_that_agree():
+    scores, who = world(np.full(30, 50.0), threshold=25.0)
+    surely = most_exposed(scores, who, seed=0, count=30, **ABOUT)
+    order = np.random.default_rng(derive_seed(0, "halves")).permutation(64)
+    model = order[40]
+    scores.values[model, np.flatnonzero(who.inside[model])[0]] = 0.0
+    row = most_exposed(scores, who, seed=0, count=30, **ABOUT).row
+    assert 0.99 < row.value < 1
+    assert row.interval == "t over targets, widened"
+    assert row.value - row.low > 20 * (1 - row.value)  # that of t alone: twice
+    assert row.low > surely.row.low
 
 
 def test_too_few_models_no_threshold_and_impossible_counts_are_refused():

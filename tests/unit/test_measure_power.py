@@ -11,16 +11,20 @@ from scipy import stats
 from secateur.errors import InputError, MethodError
 from secateur.measure import (
     AuditSize,
+    auc,
     auc_half_width,
     auc_sd,
     auc_value,
     detectable_difference,
+    planned_interval,
     resolvable_fpr,
     t_interval,
     targets_needed,
+    tpr_at_fpr,
     tpr_at_fpr_value,
     tpr_half_width,
 )
+from secateur.types import Membership, Scores
 
 SIZE = AuditSize(targets=8, members=150, non_members=150, between_sd=0.02)
 
@@ -136,8 +140,58 @@ def test_a_spread_of_aucs_between_targets_becomes_the_spread_of_their_tprs():
 def test_an_fpr_below_what_the_size_resolves_is_refused_with_the_one_that_it_does():
     assert resolvable_fpr(SIZE) == 0.01
     assert resolvable_fpr(replace(SIZE, targets=1, non_members=50)) is None
-    with pytest.raises(MethodError, match=r"only 1.2 false positives.* resolves is 0.01"):
+    with pytest.raises(MethodError, match=r"0.001 1.2 false positives .* the lowest is 0.01$"):
         tpr_half_width(SIZE, tpr=0.1, fpr=0.001)
+    with pytest.raises(MethodError, match=r"0.5 false positives .* no listed FPR is resolvable$"):
+        tpr_half_width(replace(SIZE, targets=1, non_members=50), tpr=0.1, fpr=0.01)
+
+
+@pytest.mark.parametrize(("targets", "between", "c4"), [(1, 0.0, 1.0), (3, 0.02, 0.886)])
+def test_below_eight_targets_the_half_width_is_that_of_the_bootstrap_that_an_audit_gives(
+    targets, between, c4
+):
+    rng = np.random.default_rng(6)
+    records = 600
+    inside = np.tile(np.arange(records) < records // 2, (targets, 1))
+    who = Membership(
+        inside=inside,
+        roles=("target",) * targets,
+        pools={"audit": np.arange(records)},
+        units=np.arange(records),
+        seed=0,
+    )
+    per_auc = stats.norm.pdf(1 / np.sqrt(2)) / np.sqrt(2)
+    widths = []
+    for _ in range(40):
+        shift = 1 + between / per_auc * rng.normal(size=(targets, 1))
+        made = Scores(
+            values=rng.normal(size=inside.shape) + shift * inside, evaluated=inside | True
+        )
+        rows = [
+            auc(made, who, subject="d", method="x"),
+            tpr_at_fpr(made, who, fpr=0.1, subject="d", method="x"),
+        ]
+        widths.append([r.high - r.low for r in rows])
+    size = AuditSize(
+        targets=targets, members=records // 2, non_members=records // 2, between_sd=between
+    )
+    assert planned_interval(size) == rows[0].interval
+    value = stats.norm.cdf(1 / np.sqrt(2))
+    wide, narrow = (f * 2 * auc_half_width(size, auc=value) for f in (1.0, c4))
+    assert 0.92 * narrow < np.mean(widths, axis=0)[0] < 1.08 * wide
+    tpr = stats.norm.sf(stats.norm.isf(0.1) - 1)
+    wide, narrow = (f * 2 * tpr_half_width(size, tpr=tpr, fpr=0.1) for f in (1.0, c4))
+    assert 0.9 * narrow < np.mean(widths, axis=0)[1] < 1.15 * wide
+
+
+def test_few_targets_plan_wider_than_their_t_interval_and_more_targets_narrower():
+    sizes = [replace(SIZE, targets=n) for n in (2, 4, 7, 8)]
+    widths = [auc_half_width(s, auc=0.6) for s in sizes]
+    assert (np.diff(widths) < 0).all()
+    for size, width in list(zip(sizes, widths, strict=True))[:3]:
+        spread = np.hypot(size.between_sd, auc_sd(0.6, size.members, size.non_members))
+        alone = stats.t.ppf(0.975, size.targets - 1) * spread / np.sqrt(size.targets)
+        assert alone < width < 1.5 * alone
 
 
 @pytest.mark.parametrize(
@@ -146,7 +200,10 @@ def test_an_fpr_below_what_the_size_resolves_is_refused_with_the_one_that_it_doe
         (lambda: replace(SIZE, targets=0), "at least 1, got 0, 150 and 150"),
         (lambda: replace(SIZE, between_sd=-0.1), r"between_sd must be in \[0, 0.5\), got -0.1"),
         (lambda: auc_sd(1.0, 10, 10), r"auc must be in \(0, 1\), got 1.0"),
-        (lambda: auc_half_width(replace(SIZE, targets=1), auc=0.6), "at least 2 of them, got 1"),
+        (
+            lambda: detectable_difference(replace(SIZE, targets=1), auc=0.6, correlation=0.5),
+            "a difference over targets needs at least 2 of them, got 1",
+        ),
         (
             lambda: detectable_difference(SIZE, auc=0.6, correlation=1.0),
             r"correlation must be in \[-1, 1\), got 1.0",

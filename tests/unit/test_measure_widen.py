@@ -200,6 +200,7 @@ def test_the_information_rows_of_a_perfect_attack_have_a_width():
     for row in rows:
         assert row.interval == "t over targets, widened"
         assert row.high - row.low > 0.01
+        assert "biased downward" in row.why and "widened to the Clopper-Pearson" in row.why
 
 
 def test_the_band_of_a_perfect_attack_is_that_of_its_tpr():
@@ -214,10 +215,8 @@ def test_the_band_of_a_perfect_attack_is_that_of_its_tpr():
 
 def test_accuracies_of_one_have_a_width():
     about = {"subject": "d", "counts": {}}
-    row = over_targets(
-        np.ones(8), risk="utility", method="m", metric="test accuracy", better="higher",
-        trials=150, **about,
-    )  # fmt: skip
+    told = ("d", "utility", "m", "test accuracy")
+    row = over_targets(np.ones(8), about=told, counts={}, better="higher", trials=150)
     assert row.low == pytest.approx(clopper_pearson(150, 150)[0])
     assert gap_attack(np.ones(8), np.zeros(8), trials=200, **about).low < 0.99
 
@@ -269,6 +268,8 @@ def test_the_gaussian_estimate_says_what_neighbours_differ_in():
     alone = member(who.inside)
     told = epsilon_estimate(scores, alone, delta=1e-5, about=("d", "x", "")).why
     assert "adjacency: one record added or removed" in told
+    row = epsilon_estimate(seen(np.zeros((8, 300))), alone, delta=1e-5, about=("d", "x", ""))
+    assert row.interval.endswith("widened") and "the targets hardly differ: widened to" in row.why
 
 
 def test_kinds_of_canaries_hold_together_at_the_fpr_that_they_resolve():

@@ -11,19 +11,17 @@ import numpy as np
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
 from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
 from secateur.compress import count_kept
-from secateur.data import CANARY, holds_canaries
 from secateur.measure import (
     accuracy_by_group,
     by_group,
     column_of,
     difference,
     gap_attack,
-    lowest_resolvable_fpr,
     non_member_units,
     over_targets,
     per_target,
+    resolved_fpr,
     size_rows,
-    tpr_on_canaries,
 )
 from secateur.models import prunable, rebuild
 from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
@@ -82,10 +80,6 @@ def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list
         if isinstance(scored.scores, Scores):
             about = (subject.name, scored.method, scored.threat)
             rows += by_group(scored.scores, membership, column, name=name, about=about)
-            if name == CANARY and holds_canaries(records):
-                known = {(r.group, r.metric) for r in rows}
-                found = tpr_on_canaries(scored.scores, membership, column, about=about)
-                rows += [r for r in found if (r.group, r.metric) not in known]
         correct = subject.observations.plain(CORRECT)
         rows += accuracy_by_group(correct, membership, column, name=name, subject=subject.name)
     return rows
@@ -106,10 +100,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
     rows = [
         over_targets(
             train,
-            subject=subject.name,
-            risk="utility",
-            method="accuracy",
-            metric="train accuracy",
+            about=(subject.name, "utility", "accuracy", "train accuracy"),
             counts={"members": members},
             better="neither",
             trials=fewest_in,
@@ -119,10 +110,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
         rows.append(
             over_targets(
                 test,
-                subject=subject.name,
-                risk="utility",
-                method="accuracy",
-                metric="test accuracy",
+                about=(subject.name, "utility", "accuracy", "test accuracy"),
                 counts={"records": float(len(membership.pool(UTILITY)))},
                 better="higher",
                 trials=len(np.unique(membership.units[membership.pool(UTILITY)])),
@@ -198,10 +186,8 @@ def difference_rows(a: Scored, b: Scored) -> list[Measurement]:
     if isinstance(a.scores, str) or isinstance(b.scores, str):
         return []
     membership = a.subject.observations.membership
-    fpr = HEADLINE_FPR
-    n = non_member_units(a.scores, membership)
-    if fpr * n < 10:
-        fpr = lowest_resolvable_fpr(n) or 0.1
+    n = min(non_member_units(one, membership) for one in (a.scores, b.scores))
+    fpr = resolved_fpr(n, HEADLINE_FPR)
     rows = []
     wanted: list[tuple[Literal["auc", "accuracy", "tpr"], float | None]]
     wanted = [("auc", None), ("tpr", fpr)]

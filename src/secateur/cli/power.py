@@ -68,6 +68,7 @@ class _Pilot:
     between_sd: float
     auc: float
     tpr: float | None
+    read: bool
     counts: dict[str, int]
     about: str
 
@@ -87,9 +88,7 @@ def power(
     from secateur.errors import InputError
     from secateur.measure import AuditSize
 
-    if pilot is not None and between_sd is not None:
-        raise InputError("--pilot and --between-sd both say the spread of targets; give one")
-    seen = None if pilot is None else _read(pilot)
+    seen = None if pilot is None else _read(pilot, between_sd)
     given = {"targets": targets, "members": members, "non_members": non_members}
     if seen is not None:
         given = {k: seen.counts[k] if v is None else v for k, v in given.items()}
@@ -108,8 +107,8 @@ def power(
     ]
 
 
-def _read(path: Path) -> _Pilot:
-    """Read the baseline's strongest attack off a report."""
+def _read(path: Path, between_sd: float | None) -> _Pilot:
+    """Read the baseline's strongest attack off a report; `between_sd` replaces what it says."""
     from secateur import store
     from secateur.errors import InputError
     from secateur.measure import between_sd_of, fpr_name, units_of
@@ -123,18 +122,20 @@ def _read(path: Path) -> _Pilot:
     if row is None or row.value is None:
         raise InputError(f"{path} holds no measured AUC of {subject!r}; give --between-sd instead")
     found = find(report, subject, fpr_name(FPR), method=method)
-    spread = between_sd_of(row)
+    spread = between_sd_of(row) if between_sd is None else between_sd
     members, others = units_of(row)
     return _Pilot(
         between_sd=spread,
         auc=row.value,
         tpr=None if found is None else found.value,
+        read=between_sd is None,
         counts={
             "targets": round(row.counts["targets"]),
             "members": members,
             "non_members": others,
         },
-        about=f"{path.name}: {label(report, subject)}, {short(method)}",
+        about=f"{path.name}: {label(report, subject)}, {short(method)}"
+        + ("" if between_sd is None else "; the spread is as given"),
     )
 
 
@@ -150,7 +151,7 @@ def _assumed(size: AuditSize, auc: float, seen: _Pilot | None, *, guessed: bool)
             "note: without --between-sd or --pilot targets differ by their records alone; an "
             "optimist's view"
         )
-    elif seen is not None and size.between_sd == 0:
+    elif seen is not None and seen.read and size.between_sd == 0:
         lines.append("note: in the pilot the records alone explain how the targets differ")
     return lines
 
@@ -158,7 +159,7 @@ def _assumed(size: AuditSize, auc: float, seen: _Pilot | None, *, guessed: bool)
 def _resolved(size: AuditSize, auc: float, tpr: float | None) -> list[str]:
     from scipy.stats import norm
 
-    from secateur.measure import auc_half_width, resolvable_fpr, tpr_half_width
+    from secateur.measure import auc_half_width, planned_interval, resolvable_fpr, tpr_half_width
 
     lowest = resolvable_fpr(size)
     expected = float(norm.cdf(norm.ppf(FPR) + 2**0.5 * norm.ppf(auc))) if tpr is None else tpr
@@ -166,6 +167,7 @@ def _resolved(size: AuditSize, auc: float, tpr: float | None) -> list[str]:
     return [
         f"lowest resolvable FPR: {'none listed' if lowest is None else f'{100 * lowest:g} %'} "
         "(10 false positives over all targets)",
+        f"intervals: {planned_interval(size)}",
         f"half-width of the AUC: {_said(lambda: auc_half_width(size, auc=auc))}",
         f"half-width of the TPR at {100 * FPR:g} % FPR: "
         f"{_said(lambda: tpr_half_width(size, tpr=expected, fpr=FPR))} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secateur.measure.agreement import (
-    found_at_fpr,
     overlap_of_found,
     rank_agreement,
     share_found,
@@ -22,6 +21,7 @@ from secateur.measure.controls import (
 from secateur.measure.differences import difference
 from secateur.measure.epsilon import epsilon_bound, epsilon_over_runs
 from secateur.measure.exposure import FEWEST_MODELS, MostExposed, most_exposed
+from secateur.measure.found import found_at_fpr
 from secateur.measure.gaussian import (
     epsilon_estimate,
     epsilon_name,
@@ -30,6 +30,7 @@ from secateur.measure.gaussian import (
     gdp_mu,
 )
 from secateur.measure.groups import accuracy_by_group, by_group, column_of
+from secateur.measure.half_widths import auc_half_width, planned_interval, tpr_half_width
 from secateur.measure.information import (
     LEAST_GAIN,
     accuracy_bound,
@@ -59,13 +60,11 @@ from secateur.measure.membership import (
 )
 from secateur.measure.power import (
     AuditSize,
-    auc_half_width,
     auc_sd,
     between_sd_of,
     detectable_difference,
     resolvable_fpr,
     targets_needed,
-    tpr_half_width,
     units_of,
 )
 from secateur.measure.precision import (
@@ -80,6 +79,7 @@ from secateur.measure.roc import (
     balanced_accuracy_at,
     best_balanced_accuracy,
     lowest_resolvable_fpr,
+    resolved_fpr,
     roc_curve,
     tpr_at_fpr_value,
     tpr_segment,
@@ -157,6 +157,7 @@ __all__ = [
     "overlap_of_found",
     "paired_difference",
     "per_target",
+    "planned_interval",
     "planted_control",
     "positive_predictive_value",
     "precision_name",
@@ -167,6 +168,7 @@ __all__ = [
     "reference_count_control",
     "resampled_means",
     "resolvable_fpr",
+    "resolved_fpr",
     "roc_curve",
     "roc_series",
     "saturation_control",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +11,18 @@ import numpy as np
 from scipy import sparse
 
 from secateur.errors import InputError
+from secateur.measure.found import Finder, found_at_fpr, found_resampled, found_surely_at_fpr
 from secateur.measure.interval import Statistic, t_interval, two_way_bootstrap
 from secateur.measure.membership import FEWEST_FOR_T, counts_of
-from secateur.measure.roc import EXPECTED
-from secateur.measure.targets import Target, evaluated_units, targets_of
+from secateur.measure.roc import few_false_positives
+from secateur.measure.targets import (
+    Target,
+    evaluated_units,
+    non_member_units,
+    targets_of,
+    units_per_target,
+)
+from secateur.measure.widen import widened
 from secateur.types import Measurement, Membership, Scores
 
 if TYPE_CHECKING:
@@ -21,30 +30,9 @@ if TYPE_CHECKING:
 
     from secateur.types.report import Interval
 
-__all__ = ["found_at_fpr", "overlap_of_found", "rank_agreement", "share_found"]
+__all__ = ["overlap_of_found", "rank_agreement", "share_found"]
 
 _SEED = 0  # an interval is a property of the scores, not of a run
-
-
-def found_at_fpr(scores: NDArray[Any], members: NDArray[np.bool_], fpr: float) -> NDArray[np.bool_]:
-    """Return which records are members that stand above all but a share `fpr` of non-members.
-
-    Args:
-        scores: `[records]`, larger = more like a member.
-        members: bool `[records]`.
-        fpr: the largest share of non-members at or above the threshold.
-
-    Example:
-        >>> members = np.array([True, True, False, False])
-        >>> found_at_fpr(np.array([3.0, 1.0, 2.0, 0.0]), members, 0.0).tolist()
-        [True, False, False, False]
-    """
-    others = np.sort(scores[~members])[::-1]
-    allowed = int(fpr * len(others) + 1e-9)
-    if allowed >= len(others):
-        return members.copy()
-    found: NDArray[np.bool_] = members & (scores > others[allowed])
-    return found
 
 
 def rank_agreement(
@@ -85,7 +73,8 @@ def overlap_of_found(
     """Measure the overlap (Jaccard) of the members found at an FPR, mean over pairs and targets.
 
     Members in both sets over members in one of them; 0 where neither run finds any. `counts` holds
-    what runs that find as many members, independently of each other, would share by chance.
+    what runs that find as many members, independently of each other, would share by chance. The
+    interval is widened (`widened`) where few units found by one run are missing in the other.
 
     Args:
         runs: at least two: one attack under several seeds, or several attacks.
@@ -104,8 +93,8 @@ def overlap_of_found(
 
     def statistic(t: int, weights: NDArray[Any]) -> NDArray[np.float64]:
         values = []
-        for a, b in combinations(found[t], 2):
-            both, either = weights @ (a & b), weights @ (a | b)
+        for a, b in combinations([found_resampled(run[t], weights, fpr) for run in targets], 2):
+            both, either = (np.einsum("br,br->b", weights, f) for f in (a & b, a | b))
             values.append(np.divide(both, either, out=np.zeros(len(weights)), where=either > 0))
         return np.asarray(np.mean(values, axis=0), dtype=np.float64)
 
@@ -115,9 +104,15 @@ def overlap_of_found(
         np.divide(a * b, a + b - a * b, out=np.zeros(len(a)), where=a + b > 0)
         for a, b in combinations(shares, 2)
     ]
+    units = evaluated_units(runs[0], membership)
+    either = [min(len(np.unique(units[a | b])) for a, b in combinations(one, 2)) for one in found]
+    rate = _Rate(
+        fpr=fpr,
+        trials=np.maximum(either, 1.0),  # nothing found says as little as one trial
+        counts={"expected_by_chance": float(np.mean(chance))},
+    )
     name = f"overlap of members found at {100 * fpr:g}% fpr"
-    counts = {"expected_by_chance": float(np.mean(chance))}
-    return _row(statistic, runs, membership, name, about=(subject, method), fpr=fpr, counts=counts)
+    return _row(statistic, runs, membership, name, about=(subject, method), rate=rate)
 
 
 def share_found(
@@ -139,20 +134,48 @@ def share_found(
             more non-members in than this.
         subject: the model family.
         method: what was compared.
+
+    Returns:
+        0 to 1; "not resolvable" below 10 expected false positives of one run, counted in units. The
+        interval is widened (`widened`) where nearly all members, or none, are found, and reaches
+        down by what the steps of the ROCs leave open, as that of `tpr_at_fpr`.
     """
     targets, found = _found(runs, membership, fpr)
-    together = [f.all(axis=0) if by == "every run" else f.any(axis=0) for f in found]
+    _, surely = _found(runs, membership, fpr, found_surely_at_fpr)
+    join = np.all if by == "every run" else np.any
+    steps = [
+        (join(f, axis=0) & ~join(s, axis=0)).sum() / one.members.sum()
+        for f, s, one in zip(found, surely, targets[0], strict=True)
+    ]
 
     def statistic(t: int, weights: NDArray[Any]) -> NDArray[np.float64]:
         one = targets[0][t]
         total = weights[:, one.columns[one.members]].sum(axis=1, dtype=np.float64)
+        together = join([found_resampled(run[t], weights, fpr) for run in targets], axis=0)
         share: NDArray[np.float64] = np.divide(
-            weights @ together[t], total, out=np.full(len(weights), np.nan), where=total > 0
+            np.einsum("br,br->b", weights, together),
+            total,
+            out=np.full(len(weights), np.nan),
+            where=total > 0,
         )
         return share
 
     name = f"members found by {by} at {100 * fpr:g}% fpr"
-    return _row(statistic, runs, membership, name, about=(subject, method), fpr=fpr)
+    trials = units_per_target(runs[0], membership)[:, 0]
+    rate = _Rate(fpr=fpr, trials=trials, lower=float(np.mean(steps)))
+    return _row(statistic, runs, membership, name, about=(subject, method), rate=rate)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rate:
+    """At which FPR members are found, how many trials stand behind each target's share, and how far
+    down the ROC's step reaches.
+    """
+
+    fpr: float
+    trials: NDArray[np.float64]
+    lower: float = 0.0
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 def _aligned(runs: Sequence[Scores], membership: Membership) -> list[list[Target]]:
@@ -169,7 +192,7 @@ def _aligned(runs: Sequence[Scores], membership: Membership) -> list[list[Target
 
 
 def _found(
-    runs: Sequence[Scores], membership: Membership, fpr: float
+    runs: Sequence[Scores], membership: Membership, fpr: float, finder: Finder = found_at_fpr
 ) -> tuple[list[list[Target]], list[NDArray[np.bool_]]]:
     """Return the targets of each run, and per target who is found, `[runs, width]`."""
     targets = _aligned(runs, membership)
@@ -177,7 +200,7 @@ def _found(
     for same in zip(*targets, strict=True):
         wide = np.zeros((len(runs), same[0].width), dtype=np.bool_)
         for row, one in enumerate(same):
-            wide[row, one.columns] = found_at_fpr(one.scores, one.members, fpr)
+            wide[row, one.columns] = finder(one.scores, one.members, fpr)
         found.append(wide)
     return targets, found
 
@@ -215,20 +238,21 @@ def _row(
     name: str,
     *,
     about: tuple[str, str],
-    fpr: float | None = None,
-    counts: dict[str, float] | None = None,
+    rate: _Rate | None = None,
 ) -> Measurement:
     """Return the mean over targets with the interval that their number allows."""
     units = evaluated_units(runs[0], membership)
     told: dict[str, Any] = {"subject": about[0], "risk": "membership", "method": about[1]}
-    seen = {**counts_of(runs[0], membership), "runs": float(len(runs)), **(counts or {})}
+    seen = {**counts_of(runs[0], membership), "runs": float(len(runs))}
     targets = int(seen["targets"])
     told |= {"metric": name, "counts": seen}
     told["estimand"] = "pipeline" if targets > 1 else "this model"
-    expected = EXPECTED if fpr is None else fpr * seen["non_members"] * targets
-    if expected < EXPECTED - 1e-9:
-        why = f"{expected:.1f} false positives are expected, at least 10 are needed"
-        return Measurement(**told, value=None, status="not resolvable", why=why)
+    if rate is not None:
+        outside = non_member_units(runs[0], membership)
+        expected = rate.fpr * outside
+        seen |= {**rate.counts, "expected_false_positive_units": expected}
+        if why := few_false_positives(expected, outside):
+            return Measurement(**told, value=None, status="not resolvable", why=why)
     ones = np.ones((1, len(units)))
     values = np.array([statistic(t, ones)[0] for t in range(targets)])
     kind: Interval = "two-way bootstrap" if targets > 1 else "unit bootstrap"
@@ -238,7 +262,15 @@ def _row(
     else:
         mean = float(values.mean())
         low, high = two_way_bootstrap(statistic, units, targets=targets, seed=_SEED)
-    least = -1.0 if fpr is None else 0.0
-    low, high = max(least, min(low, mean)), min(1.0, max(high, mean))
-    note = "thresholds chosen on the evaluated data" if fpr is not None else ""
-    return Measurement(**told, value=mean, low=low, high=high, interval=kind, why=note)
+    if rate is None:
+        low, high = max(-1.0, min(low, mean)), min(1.0, max(high, mean))
+        return Measurement(**told, value=mean, low=low, high=high, interval=kind)
+    ends = widened((low, high), value=mean, trials=rate.trials, interval=kind)
+    return Measurement(
+        **told,
+        value=mean,
+        low=max(0.0, min(ends.low - rate.lower, mean)),
+        high=min(1.0, max(ends.high, mean)),
+        interval=ends.interval,
+        why="; ".join(filter(None, ("thresholds chosen on the evaluated data", ends.note))),
+    )

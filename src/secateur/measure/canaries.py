@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.measure.groups import FEWEST_IN_GROUP, by_group, one_of
-from secateur.measure.membership import tpr_at_fpr
-from secateur.measure.roc import lowest_resolvable_fpr
-from secateur.measure.targets import non_member_units
+from secateur.measure.groups import FEWEST_IN_GROUP, by_group
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,10 +41,10 @@ def tpr_on_canaries(
         fewest: canaries, in and out, that a kind needs in every target.
 
     Returns:
-        One row per kind, `canary=kind`, with the intervals of `tpr_at_fpr`, which hold for all
-        kinds together (Bonferroni). Where the number of
-        canaries does not resolve `fpr`, the lowest listed FPR that it does resolve takes its
-        place; where none is, or there are too few canaries, the row is "not resolvable".
+        One row per kind, `canary=kind`, as `by_group` gives them: the intervals hold for all kinds
+        together. Where the number of canaries does not resolve `fpr`, the lowest listed FPR that it
+        does resolve takes its place; where none is, or there are too few canaries, the row is "not
+        resolvable".
 
     Raises:
         InputError: the column has another length than the records, or marks no canary.
@@ -68,24 +65,5 @@ def tpr_on_canaries(
             "some before the draw"
         )
     alone = replace(scores, evaluated=canaries)
-    rows = by_group(alone, membership, column, name=NAME, about=about, fewest=fewest)
-    subject, method, threat = about
-    found = []
-    for row in (r for r in rows if r.metric.startswith("tpr at")):
-        if "groups" not in row.counts:  # too few canaries
-            found.append(row)
-            continue
-        part = replace(scores, evaluated=canaries & (column == row.group.removeprefix(f"{NAME}=")))
-        kinds = int(row.counts["groups"])
-        level = max(fpr, lowest_resolvable_fpr(non_member_units(part, membership)) or fpr)
-        measured = tpr_at_fpr(
-            part,
-            membership,
-            fpr=level,
-            subject=subject,
-            method=method,
-            threat=threat,
-            confidence=1 - 0.05 / kinds,
-        )
-        found.append(one_of(measured, row.group, kinds))
-    return found
+    rows = by_group(alone, membership, column, name=NAME, about=about, fpr=fpr, fewest=fewest)
+    return [row for row in rows if row.metric.startswith("tpr at")]

@@ -14,7 +14,8 @@ from scipy import stats
 
 from secateur.errors import InputError, MethodError
 from secateur.measure.interval import clopper_pearson
-from secateur.types import Interval, Measurement, Membership, Scores, derive_seed
+from secateur.measure.widen import widened
+from secateur.types import Measurement, Membership, Scores, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +71,8 @@ def most_exposed(
         threat: what the attacker knows.
 
     Returns:
-        Records, most exposed (by the choosing half) first. The row's interval treats each model of
-        the reporting half as one trial.
+        Records, most exposed (by the choosing half) first. The row's interval is a t interval over
+        the models of the reporting half, widened (`widened`) where nearly all of them agree.
 
     Raises:
         MethodError: fewer than 64 targets, or no thresholds.
@@ -102,7 +103,13 @@ def most_exposed(
         fpr=second.fpr[top],
         low=low,
         high=high,
-        row=_row(second, top, len(choosing), subject=subject, method=method, threat=threat),
+        row=_row(
+            second,
+            top,
+            len(choosing),
+            units=membership.units[top],
+            about=(subject, method, threat),
+        ),
     )
 
 
@@ -190,36 +197,45 @@ class _Half:
         moved: NDArray[np.float64] = ((up - down) / 2).mean(axis=1)
         return moved
 
+    def trials(self, records: NDArray[np.int64], units: NDArray[np.int64]) -> float:
+        """Return how many trials of a rate a model adds to the mean balanced accuracy of these.
+
+        Twice those of the rarer kind, as `trials_of_metric` has it; records of one unit are one.
+        """
+        fewer = min(self.inner[:, records].sum(), self.outer[:, records].sum())
+        return float(2 * fewer / len(self.said) * len(np.unique(units)) / len(units))
+
 
 def _row(
     half: _Half,
     records: NDArray[np.int64],
     chosen_on: int,
     *,
-    subject: str,
-    method: str,
-    threat: str,
+    units: NDArray[np.int64],
+    about: tuple[str, str, str],
 ) -> Measurement:
+    subject, method, threat = about
     models = len(half.said)
     moved = half.influence(records)
     value = float(half.balanced[records].mean())
     spread = float(np.sqrt((moved**2).sum() * models / (models - 1)))
     width = float(stats.t.ppf(0.975, models - 1)) * spread
-    low, high = max(0.0, value - width), min(1.0, value + width)
-    interval: Interval = "t over targets"
-    if spread == 0:  # every model agrees: the rule of three on models
-        interval = "t over targets, widened"
-        low = min(low, clopper_pearson(round(models * value), models)[0])
-        high = max(high, clopper_pearson(round(models * value), models)[1])
+    ends = widened(
+        (value - width, value + width),
+        value=value,
+        trials=np.full(models, half.trials(records, units)),
+        interval="t over targets",
+    )
+    told = "records chosen on the other half of the models; threshold chosen on references"
     return Measurement(
         subject=subject,
         risk="membership",
         method=method,
         metric=f"balanced accuracy of the {len(records)} most exposed records",
         value=value,
-        low=low,
-        high=high,
-        interval=interval,
+        low=max(0.0, ends.low),
+        high=min(1.0, max(ends.high, value)),
+        interval=ends.interval,
         counts={
             "targets": float(models),
             "models_chosen_on": float(chosen_on),
@@ -227,5 +243,5 @@ def _row(
         },
         better="lower",
         threat=threat,
-        why="records chosen on the other half of the models; threshold chosen on references",
+        why="; ".join(filter(None, (told, ends.note))),
     )

@@ -94,7 +94,7 @@ def epsilon_estimate(
         counts=counts,
         better="lower",
         threat=threat,
-        why=words,
+        why="; ".join(filter(None, (words, row.why if high is not None else ""))),
     )
 
 

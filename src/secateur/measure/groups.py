@@ -9,6 +9,8 @@ import numpy as np
 
 from secateur.errors import InputError
 from secateur.measure.membership import auc, fpr_name, tpr_at_fpr
+from secateur.measure.roc import resolved_fpr
+from secateur.measure.targets import non_member_units
 from secateur.measure.utility import over_targets
 from secateur.types import UTILITY, Measurement, Membership, Records, Scores
 
@@ -70,9 +72,10 @@ def by_group(
     *,
     name: str,
     about: tuple[str, str, str],
+    fpr: float = 0.01,
     fewest: int = FEWEST_IN_GROUP,
 ) -> list[Measurement]:
-    """Measure one attack's AUC and TPR at 1 % FPR within each group.
+    """Measure one attack's AUC and TPR at an FPR within each group.
 
     Members of a group are told from non-members of the same group, so that groups which differ in
     themselves are not confused with members.
@@ -83,6 +86,8 @@ def by_group(
         column: `[records]`, the group of each.
         name: of the column; rows are named `name=value`.
         about: (subject, attack's repr, what the attacker knows).
+        fpr: wanted, in (0, 1); of a group whose non-members do not resolve it, the lowest listed
+            FPR that they do (`resolved_fpr`) takes its place.
         fewest: members, and non-members, that a group needs in every target; a person who owns
             several records counts once.
 
@@ -110,39 +115,37 @@ def by_group(
         others = _fewest_units(part.evaluated & ~inside, membership.units)
         found.append((f"{name}={value}", part, members, others))
     enough = sum(min(members, others) >= fewest for _, _, members, others in found)
+    subject, method, threat = about
+    told: dict[str, Any] = {"subject": subject, "method": method, "threat": threat}
+    told["confidence"] = _confidence_of_one(enough)
     rows: list[Measurement] = []
     for group, part, members, others in found:
         if min(members, others) < fewest:
-            rows += _too_small(about, group, members, others, fewest)
+            rows += _too_small(about, group, members, others, fewest, fpr)
         else:
-            rows += _of_group(part, membership, group, about, enough)
+            level = resolved_fpr(non_member_units(part, membership), fpr)
+            found_in = [
+                auc(part, membership, **told),
+                tpr_at_fpr(part, membership, fpr=level, **told),
+            ]
+            rows += [_one_of(row, group, enough) for row in found_in]
     return rows
 
 
-def _of_group(
-    part: Scores, membership: Membership, group: str, about: tuple[str, str, str], groups: int
-) -> list[Measurement]:
-    """Measure one of so many groups, at a confidence that holds for all of them together."""
-    subject, method, threat = about
-    told: dict[str, Any] = {
-        "subject": subject,
-        "method": method,
-        "threat": threat,
-        "confidence": 1 - 0.05 / groups,
-    }
-    rows = [auc(part, membership, **told), tpr_at_fpr(part, membership, **told)]
-    return [one_of(row, group, groups) for row in rows]
+def _confidence_of_one(groups: int) -> float:
+    """Return the confidence at which each of so many intervals holds for all to do at 95 %."""
+    return 1 - 0.05 / max(1, groups)
 
 
-def one_of(row: Measurement, group: str, groups: int) -> Measurement:
+def _one_of(row: Measurement, group: str, groups: int) -> Measurement:
     """Return a row at the confidence 1 - 0.05 / groups as what it is among all of these groups."""
-    note = f"95 % for all {groups} groups of this column together"
+    note = f"95 % for all {groups} groups of this column together" if row.low is not None else ""
     return replace(
         row,
         group=group,
         confidence=0.95,
         counts={**row.counts, "groups": float(groups)},
-        why=f"{row.why}; {note}".lstrip("; ") if row.status == "measured" else row.why,
+        why="; ".join(filter(None, (row.why, note))),
     )
 
 
@@ -157,7 +160,7 @@ def _fewest_units(chosen: BoolArray, units: IntArray) -> int:
 
 
 def _too_small(
-    about: tuple[str, str, str], group: str, members: int, others: int, fewest: int
+    about: tuple[str, str, str], group: str, members: int, others: int, fewest: int, fpr: float
 ) -> list[Measurement]:
     subject, method, threat = about
     return [
@@ -174,7 +177,7 @@ def _too_small(
             why=f"over the targets as few as {members} members and {others} non-members of this "
             f"group (units, not records); {fewest} of each are needed",
         )
-        for metric in ("auc", fpr_name(0.01))
+        for metric in ("auc", fpr_name(fpr))
     ]
 
 
@@ -198,17 +201,20 @@ def accuracy_by_group(
         fewest: units that a group needs in the utility pool.
 
     Returns:
-        One row per group; a smaller one is "not resolvable".
+        One row per group; a smaller one is "not resolvable". Intervals are widened (Bonferroni) as
+        those of `by_group`.
     """
     _check_fewest(fewest)
     pool = membership.pool(UTILITY)
+    own = np.asarray(column)[pool]
+    groups = [(f"{name}={value}", own == value) for value in np.unique(own).tolist()]
+    people = [len(np.unique(membership.units[pool[inside]])) for _, inside in groups]
+    enough = sum(n >= fewest for n in people)
+    about = (subject, "utility", "accuracy", "test accuracy")
     rows = []
-    for value in np.unique(np.asarray(column)[pool]).tolist():
-        own: BoolArray = np.asarray(column)[pool] == value
-        people = len(np.unique(membership.units[pool[own]]))
-        counts = {"records": float(own.sum())}
-        group = f"{name}={value}"
-        if people < fewest:
+    for (group, inside), units in zip(groups, people, strict=True):
+        counts = {"records": float(inside.sum())}
+        if units < fewest:
             rows.append(
                 Measurement(
                     subject=subject,
@@ -219,20 +225,17 @@ def accuracy_by_group(
                     status="not resolvable",
                     group=group,
                     counts=counts,
-                    why=f"the utility pool holds {people} units of this group; {fewest} are needed",
+                    why=f"the utility pool holds {units} units of this group; {fewest} are needed",
                 )
             )
             continue
-        values = correct[np.ix_(membership.targets, pool[own])].mean(axis=1)
         row = over_targets(
-            values,
-            subject=subject,
-            risk="utility",
-            method="accuracy",
-            metric="test accuracy",
+            correct[np.ix_(membership.targets, pool[inside])].mean(axis=1),
+            about=about,
             counts=counts,
             better="higher",
-            trials=people,
+            trials=units,
+            confidence=_confidence_of_one(enough),
         )
-        rows.append(replace(row, group=group))
+        rows.append(_one_of(row, group, enough))
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from secateur.measure.information import LEAST_GAIN, jensen_shannon
 from secateur.measure.interval import t_interval, two_way_bootstrap
 from secateur.measure.membership import FEWEST_FOR_T
 from secateur.measure.targets import targets_of
-from secateur.measure.widen import trials_of_metric, widened
+from secateur.measure.widen import Ends, trials_of_metric, widened
 from secateur.types import Interval, Measurement, Membership, Scores, derive_seed
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ def information_rows(
         "bins": float(bins),
         "folds": float(folds),
     }
-    halved = tuple(max(0.0, (v - LEAST_GAIN) / 2) for v in gained[:3])
-    divergence = (halved[0], halved[1], halved[2], gained[3])
+    value, ends = gained
+    halved = [max(0.0, (v - LEAST_GAIN) / 2) for v in (value, ends.low, ends.high)]
+    divergence = halved[0], replace(ends, low=halved[1], high=halved[2])
     accuracy = _mean(right, binned, membership.units, total=False, outcomes=(0.0, 1.0))
     extra = {"plug_in": plug_in, "plug_in_bias": bias}
     return [
@@ -112,30 +113,33 @@ def information_rows(
 
 def _row(
     metric: str,
-    found: tuple[float, float, float, Interval],
+    found: tuple[float, Ends],
     about: tuple[str, str, str],
     counts: dict[str, float],
     *,
     unit: str,
 ) -> Measurement:
     subject, method, threat = about
-    value, low, high, interval = found
+    value, ends = found
+    told = (
+        "cross-fitted histogram of one attack's scores: biased downward, since a better attack "
+        "or a finer look can only find more"
+    )
     return Measurement(
         subject=subject,
         risk="membership",
         method=method,
         metric=metric,
         value=value,
-        low=low,
-        high=high,
-        interval=interval,
+        low=ends.low,
+        high=ends.high,
+        interval=ends.interval,
         estimand="pipeline" if counts["targets"] > 1 else "this model",
         counts=counts,
         unit=unit,
         better="lower",
         threat=threat,
-        why="cross-fitted histogram of one attack's scores: biased downward, since a better attack "
-        "or a finer look can only find more",
+        why="; ".join(filter(None, (told, ends.note))),
     )
 
 
@@ -190,7 +194,7 @@ def _mean(
     *,
     total: bool,
     outcomes: tuple[float, float],
-) -> tuple[float, float, float, Interval]:
+) -> tuple[float, Ends]:
     """Return the mean over targets of the members' mean and the non-members', added or averaged.
 
     `outcomes`: the least and the largest that one record can give.
@@ -210,7 +214,7 @@ def _mean(
         found = widened(
             (low, high), value=mean, trials=trials, interval="t over targets", bounds=bounds
         )
-        return mean, found.low, found.high, found.interval
+        return mean, found
 
     def statistic(row: int, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         b, w = binned[row], weights[:, binned[row].columns]
@@ -230,7 +234,7 @@ def _mean(
     kind: Interval = "two-way bootstrap" if len(each) > 1 else "unit bootstrap"
     low, high = min(low, mean), max(high, mean)
     found = widened((low, high), value=mean, trials=trials, interval=kind, bounds=bounds)
-    return mean, found.low, found.high, found.interval
+    return mean, found
 
 
 def _plug_in(binned: list[_Binned], bins: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from secateur.measure.interval import t_interval, two_way_bootstrap
-from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr, tpr_at_fpr_value, tpr_segment
+from secateur.measure.roc import few_false_positives, tpr_at_fpr_value, tpr_segment
 from secateur.measure.targets import (
     Metric,
     evaluated_units,
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FEWEST_FOR_T = 8
-_WHY: dict[Metric, str] = {
+CHOSEN_ON: dict[Metric, str] = {
     "accuracy": "threshold chosen on references",
     "balanced accuracy": "threshold chosen on references",
     "false-positive rate": "threshold chosen on references",
@@ -121,7 +121,7 @@ def measured(
         counts=counts_of(scores, membership),
         better="lower",
         threat=threat,
-        why="; ".join(filter(None, (_WHY.get(metric, ""), ends.note))),
+        why="; ".join(filter(None, (CHOSEN_ON.get(metric, ""), ends.note))),
     )
 
 
@@ -217,9 +217,7 @@ def tpr_at_fpr(
     segments = [tpr_segment(t.scores, t.members, fpr) for t in targets]
     realised = [tpr_at_fpr_value(t.scores, t.members, fpr)[1] for t in targets]
     counts = {"expected_false_positive_units": expected, "realised_fpr": float(np.mean(realised))}
-    if expected < EXPECTED - 1e-9:
-        lowest = lowest_resolvable_fpr(outside)
-        mend = "no listed FPR is resolvable" if lowest is None else f"the lowest is {lowest:g}"
+    if why := few_false_positives(expected, outside):
         return Measurement(
             subject=subject,
             risk="membership",
@@ -229,8 +227,7 @@ def tpr_at_fpr(
             status="not resolvable",
             threat=threat,
             counts={**counts_of(scores, membership), **counts},
-            why=f"{expected:.1f} false positives (units) are expected, at least 10 are needed; "
-            f"{mend}",
+            why=why,
         )
     row = measured(
         scores,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
 from secateur.errors import InputError, MethodError
-from secateur.measure.roc import EXPECTED, lowest_resolvable_fpr
+from secateur.measure.roc import lowest_resolvable_fpr
 from secateur.types import Measurement
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "AuditSize",
-    "auc_half_width",
     "auc_sd",
     "between_sd_of",
+    "chi_scale",
     "detectable_difference",
     "resolvable_fpr",
     "targets_needed",
-    "tpr_half_width",
     "units_of",
 ]
 
@@ -98,13 +101,22 @@ def between_sd_of(row: Measurement) -> float:
         raise InputError(
             f"the spread of targets is read off an AUC with a t interval over 8 or more targets; "
             f"this row is {row.metric!r} with the interval {row.interval!r} over "
-            f"{counts.get('targets', 0):g} targets; audit more targets, or say the spread"
+            f"{counts.get('targets', 0):g} targets; {_mend(row)}"
         )
     targets = int(counts["targets"])
     half = max(row.value - row.low, row.high - row.value)  # an end may be clipped at 0 or 1
     seen = half * np.sqrt(targets) / stats.t.ppf(0.5 + row.confidence / 2, targets - 1)
     records = auc_sd(row.value, *units_of(row))
     return float(np.sqrt(max(0.0, seen**2 - records**2)))
+
+
+def _mend(row: Measurement) -> str:
+    if row.interval == "t over targets, widened":
+        return (
+            f"{row.why or 'it was widened'}, so its width is not that of the targets' spread, and "
+            "more targets need not change that: say the spread (--between-sd)"
+        )
+    return "audit more targets, or say the spread (--between-sd)"
 
 
 def units_of(row: Measurement) -> tuple[int, int]:
@@ -119,15 +131,12 @@ def _target_sd(size: AuditSize, auc: float) -> float:
     return float(np.hypot(size.between_sd, auc_sd(auc, size.members, size.non_members)))
 
 
-def auc_half_width(size: AuditSize, *, auc: float, confidence: float = 0.95) -> float:
-    """Return the expected half-width of the t interval of an AUC over targets.
-
-    Raises:
-        MethodError: one target, which has no t interval.
-    """
-    _several(size)
-    quantile = stats.t.ppf(0.5 + confidence / 2, size.targets - 1)
-    return float(quantile * _target_sd(size, auc) / np.sqrt(size.targets))
+def chi_scale(freedom: int) -> NDArray[np.float64]:
+    """Return the chi distribution over its root of freedom, as equally likely values."""
+    scale: NDArray[np.float64] = np.sqrt(
+        stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, freedom) / freedom
+    )
+    return scale
 
 
 def detectable_difference(
@@ -167,7 +176,7 @@ def detectable_difference(
     variance = 2 * _target_sd(size, auc) ** 2 * (1 - (correlation or 0.0))
     critical = stats.t.ppf(0.5 + confidence / 2, freedom)
     # the noncentral t, as a mean over its chi distribution: scipy's own gives NaN at few targets
-    scale = np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, freedom) / freedom)
+    scale = chi_scale(freedom)
 
     def missing(shift: float) -> float:
         above = stats.norm.cdf(shift - critical * scale) + stats.norm.cdf(-shift - critical * scale)
@@ -244,51 +253,8 @@ def resolvable_fpr(size: AuditSize) -> float | None:
     return lowest_resolvable_fpr(size.targets * size.non_members)
 
 
-def tpr_half_width(size: AuditSize, *, tpr: float, fpr: float, confidence: float = 0.95) -> float:
-    """Return the expected half-width of the interval of a TPR at an FPR.
-
-    Of one target the variance is that of its members, TPR (1 - TPR) / members, and that of its
-    threshold, slope^2 FPR (1 - FPR) / non-members, with the slope of a binormal ROC through (FPR,
-    TPR); between targets the TPR spreads as the AUC does, scaled along the same binormal family.
-
-    Args:
-        size: of the audit; with one target the interval is a normal one.
-        tpr: expected, in (0, 1).
-        fpr: in (0, 1).
-        confidence: of the interval.
-
-    Raises:
-        MethodError: fewer than 10 false positives are expected; the message names the lowest FPR
-            that this size resolves.
-
-    Reference: the delta method for an empirical quantile; Hsieh & Turnbull 1996.
-    """
-    if not (0 < tpr < 1 and 0 < fpr < 1):
-        raise InputError(f"tpr and fpr must be in (0, 1), got {tpr} and {fpr}")
-    expected = fpr * size.non_members * size.targets
-    if expected < EXPECTED - 1e-9:
-        raise MethodError(
-            f"at an FPR of {fpr:g} only {expected:.1f} false positives are expected, at least 10 "
-            f"are needed; the lowest that this size resolves is {resolvable_fpr(size)}"
-        )
-    threshold, place = stats.norm.ppf(fpr), stats.norm.ppf(tpr)
-    shift = place - threshold
-    slope = stats.norm.pdf(place) / stats.norm.pdf(threshold)
-    per_auc = stats.norm.pdf(place) * np.sqrt(2) / stats.norm.pdf(shift / np.sqrt(2))
-    variance = (
-        tpr * (1 - tpr) / size.members
-        + slope**2 * fpr * (1 - fpr) / size.non_members
-        + (per_auc * size.between_sd) ** 2 * (size.targets > 1)
-    )
-    if size.targets > 1:
-        quantile = stats.t.ppf(0.5 + confidence / 2, size.targets - 1)
-    else:
-        quantile = stats.norm.ppf(0.5 + confidence / 2)
-    return float(quantile * np.sqrt(variance / size.targets))
-
-
 def _several(size: AuditSize) -> None:
     if size.targets < 2:
         raise MethodError(
-            f"an interval over targets needs at least 2 of them, got {size.targets}; plan for 8"
+            f"a difference over targets needs at least 2 of them, got {size.targets}; plan for 8"
         )

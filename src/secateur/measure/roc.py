@@ -18,6 +18,7 @@ __all__ = [
     "balanced_accuracy_at",
     "best_balanced_accuracy",
     "lowest_resolvable_fpr",
+    "resolved_fpr",
     "roc_curve",
     "tpr_at_fpr_value",
     "tpr_segment",
@@ -149,3 +150,34 @@ def lowest_resolvable_fpr(non_member_units: int, expected: float = EXPECTED) -> 
         if fpr * non_member_units >= expected - 1e-9:
             return fpr
     return None
+
+
+def resolved_fpr(non_member_units: int, wanted: float) -> float:
+    """Return the FPR wanted, or the lowest listed one that is resolved where it is not.
+
+    Where no listed one is, the one wanted, at which a measure then says "not resolvable".
+
+    Example:
+        >>> resolved_fpr(2000, 0.01), resolved_fpr(300, 0.01), resolved_fpr(50, 0.01)
+        (0.01, 0.05, 0.01)
+    """
+    if wanted * non_member_units >= EXPECTED - 1e-9:
+        return wanted
+    return lowest_resolvable_fpr(non_member_units) or wanted
+
+
+def few_false_positives(expected: float, non_member_units: int) -> str:
+    """Return why a TPR is not resolvable, and the lowest listed FPR that is; empty where it is.
+
+    Args:
+        expected: false positives, counted in units.
+        non_member_units: over all targets.
+    """
+    if expected >= EXPECTED - 1e-9:
+        return ""
+    lowest = lowest_resolvable_fpr(non_member_units)
+    mend = "no listed FPR is resolvable" if lowest is None else f"the lowest is {lowest:g}"
+    return (
+        f"{expected:.1f} false positives (units) are expected, at least {EXPECTED:g} are needed; "
+        f"{mend}"
+    )

@@ -21,29 +21,27 @@ __all__ = ["gap_attack", "over_targets", "size_rows"]
 def over_targets(
     values: NDArray[Any],
     *,
-    subject: str,
-    risk: str,
-    method: str,
-    metric: str,
+    about: tuple[str, str, str, str],
     counts: Mapping[str, float],
     better: Literal["higher", "lower", "neither"],
     trials: float,
+    confidence: float = 0.95,
 ) -> Measurement:
     """Return the mean of one rate per target with a t interval; without an interval for one target.
 
     Args:
         values: `[targets]`, rates in [0, 1].
-        subject: the model family.
-        risk: such as `utility`.
-        method: how the rate was measured.
-        metric: such as `test accuracy`.
+        about: (model family, risk such as `utility`, how the rate was measured, metric such as
+            `test accuracy`).
         counts: what n stands behind it.
         better: which direction is good.
         trials: units behind each target's rate; the interval is widened (`widened`) where nearly
             all of them, or the targets, agree.
+        confidence: of the interval, in (0, 1).
     """
     values = np.asarray(values, dtype=np.float64)
-    about: dict[str, Any] = {
+    subject, risk, method, metric = about
+    told: dict[str, Any] = {
         "subject": subject,
         "risk": risk,
         "method": method,
@@ -53,20 +51,25 @@ def over_targets(
     }
     if len(values) < 2:
         return Measurement(
-            **about,
+            **told,
             value=float(values[0]),
             estimand="this model",
             why="one target: no interval over targets",
         )
-    mean, low, high = t_interval(values)
+    mean, low, high = t_interval(values, confidence)
     ends = widened(
-        (low, high), value=mean, trials=np.full(len(values), trials), interval="t over targets"
+        (low, high),
+        value=mean,
+        trials=np.full(len(values), trials),
+        interval="t over targets",
+        confidence=confidence,
     )
     return Measurement(
-        **about,
+        **told,
         value=mean,
         low=max(0.0, ends.low),
         high=min(1.0, max(ends.high, mean)),
+        confidence=confidence,
         interval=ends.interval,
         why=ends.note,
     )
@@ -102,10 +105,7 @@ def gap_attack(
         raise InputError(f"accuracies need one shape, got {train.shape} and {outside.shape}")
     return over_targets(
         0.5 + (train - outside) / 2,
-        subject=subject,
-        risk="membership",
-        method="gap attack",
-        metric="balanced accuracy",
+        about=(subject, "membership", "gap attack", "balanced accuracy"),
         counts=counts,
         better="lower",
         trials=trials,

@@ -112,10 +112,11 @@ def widened(
     units differ from the rest, or the spread is less than a tenth of what independent units make.
 
     The trials are those of one target: nothing shows yet that further targets add any, since units
-    that differ may come together, in one target of many. With t over targets the more units differ
-    (up to 10), the more of the way goes towards the trials that the targets' spread allows: at most
-    those of all targets, variance of a rate / variance of the mean, times (z / t)^2 for the degrees
-    of freedom. A bootstrap speaks of other units too, which further targets do not add.
+    that differ may come together, in one target of many. With t over targets they are as many as
+    the targets at least, which are independent; and the more units differ (up to 10), the more of
+    the way goes towards the trials that the targets' spread allows: at most those of all targets,
+    variance of a rate / variance of the mean, times (z / t)^2 for the degrees of freedom. A
+    bootstrap speaks of other units too, which further targets do not add.
 
     Args:
         ends: (low, high) as the interval `interval` gives them.
@@ -157,7 +158,7 @@ def widened(
     equal = spread**2 <= least
     if shown >= 1 and not equal:
         return Ends(low=ends[0], high=ends[1], interval=interval)
-    effective = float(trials.min())
+    effective = float(max(trials.min(), len(trials)) if over_targets else trials.min())
     if over_targets and not equal:
         effective += shown * (min(count, variance / spread**2) * (z / t) ** 2 - effective)
     low, high = beta_ends(rate * effective, effective, confidence)
