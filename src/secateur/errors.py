@@ -7,6 +7,7 @@ each of them into one paragraph and exit code 2; programs catch `SecateurError`.
 from __future__ import annotations
 
 __all__ = [
+    "CANNOT_RUN",
     "BudgetSpentError",
     "ConvergenceWarning",
     "DataError",
@@ -69,6 +70,10 @@ class UnknownMethodError(MethodError):
 
 class NotEnoughReferencesError(MethodError):
     """An attack needs more reference models in or out of a record than there are."""
+
+
+# what an attack raises where it cannot run on what is there: audits make a row of it
+CANNOT_RUN = (DataError, MissingViewError, NotEnoughReferencesError)
 
 
 class DependentTrialsError(MethodError):

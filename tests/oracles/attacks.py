@@ -37,7 +37,7 @@ def lira(phi, inside, targets, references, audit, *, mode, variance, weight, cen
             for r in audit:
                 out = (middle(sides[False][0][r]), spread(False, r))
                 if mode == "offline":
-                    value = norm.logcdf(phi[t, q, r], *out)
+                    value = norm.logcdf(phi[t, q, r], *out) - norm.logsf(phi[t, q, r], *out)
                 else:
                     within = (middle(sides[True][0][r]), spread(True, r))
                     value = norm.logpdf(phi[t, q, r], *within) - norm.logpdf(phi[t, q, r], *out)

@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 from oracles import bayes as oracle
 from secateur.attack.membership import BaVarIA, HierarchicalLiRA, LiRA, VectorLiRA
 from secateur.attack.membership.bavaria import _fit
-from secateur.attack.membership.references import masked_moments
+from secateur.attack.membership.references import masked_moments, sided_moments
 from secateur.attack.membership.shrinkage import (
     _inverse_trigamma,
     fit_variance_prior,
@@ -89,7 +89,8 @@ def test_bavaria_equals_updating_value_by_value(variant):
     targets, references, inside = (a[..., 0] if a.ndim == 3 else a for a in arrays(5))
     found = BaVarIA(variant=variant)(world_of(targets, references, inside)).values
     out, within = oracle.sides(references, inside)
-    fits = [_fit(masked_moments(references, mask)) for mask in (~inside, inside)]
+    models, records = (np.arange(n) for n in inside.shape)
+    fits = [_fit(m) for m in sided_moments(references, models, records, inside)][::-1]
     for i, row in enumerate(targets):
         for r, phi in enumerate(row):
             expected = oracle.nig_log_predictive(

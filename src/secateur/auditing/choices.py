@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.attack.membership import pseudo_targets, recommended
-from secateur.errors import MissingViewError, NotEnoughReferencesError
+from secateur.errors import CANNOT_RUN
 from secateur.measure import per_target
 from secateur.types import AUDIT, POPULATION
 
@@ -53,7 +53,7 @@ def strongest_on(
             continue
         try:
             scores = attack(trial, seed=seed)
-        except (NotEnoughReferencesError, MissingViewError):
+        except CANNOT_RUN:
             continue
         value = float(np.mean(per_target(scores, trial.membership, "auc")))
         if best is None or value > best[0]:

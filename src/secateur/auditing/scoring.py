@@ -10,7 +10,7 @@ import numpy as np
 
 from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
-from secateur.errors import MissingViewError, NotEnoughReferencesError
+from secateur.errors import CANNOT_RUN
 from secateur.parallel import run_tasks
 from secateur.types import Membership, Observations, Scores, derive_seed
 
@@ -85,7 +85,7 @@ def train_and_score(task: tuple[MembershipAttack, Observations, int]) -> Scores 
     attack, observations, seed = task
     try:
         return attack(observations, seed=seed)
-    except (NotEnoughReferencesError, MissingViewError) as error:
+    except CANNOT_RUN as error:
         return str(error)
 
 

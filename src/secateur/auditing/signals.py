@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.membership import (
@@ -23,28 +22,18 @@ from secateur.auditing.choices import (
 )
 from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.leak import leak_rows
+from secateur.auditing.signal_checks import signal_controls
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
 from secateur.context import hardware
-from secateur.errors import DataError, InputError, NotEnoughReferencesError
-from secateur.measure import (
-    histogram_series,
-    leave_one_out_control,
-    null_control,
-    planted_control,
-    reference_count_control,
-    roc_series,
-    saturation_control,
-    training_size_control,
-)
-from secateur.types import AUDIT, Control, Provenance, Report, Scores, derive_seed, digest_arrays
+from secateur.errors import CANNOT_RUN, InputError
+from secateur.measure import histogram_series, roc_series
+from secateur.types import AUDIT, Provenance, Report, Scores, digest_arrays
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
     from secateur.types import Measurement, Observations, Series
 
 __all__ = ["audit_signals", "score_signals", "signal_attacks"]
-
-LOSSLESS = ("logits", "margin", "correct")
 
 
 def signal_attacks() -> tuple[MembershipAttack, ...]:
@@ -94,7 +83,7 @@ def score_signals(
             continue
         try:
             found[repr(attack)] = attack(observations, seed=seed)
-        except (NotEnoughReferencesError, DataError) as error:
+        except CANNOT_RUN as error:
             found[repr(attack)] = str(error)
     reasons = [s for s in found.values() if isinstance(s, str)]
     if len(reasons) == len(found):
@@ -160,7 +149,9 @@ def audit_signals(
         title=str(about.pop("title", f"Membership audit of {subject}")),
         rows=tuple(rows),
         series=series,
-        controls=tuple(_controls(observations, able, ran[best], attack, kept=held, seed=seed)),
+        controls=tuple(
+            signal_controls(observations, able, ran[best], attack, kept=held, seed=seed)
+        ),
         provenance=Provenance(
             key={
                 "labels": digest_arrays(arrays),
@@ -177,88 +168,6 @@ def audit_signals(
             **about,
         },
     )
-
-
-def _controls(
-    observations: Observations,
-    attacks: Sequence[MembershipAttack],
-    best: Scores,
-    strongest: MembershipAttack,
-    *,
-    kept: Mapping[str, Sequence[str]],
-    seed: int,
-) -> list[Control]:
-    who, subject = observations.membership, observations.primary
-    found = [null_control(best, who, subject=subject, seed=derive_seed(seed, "null", subject))]
-    for attack in attacks:
-        if attack.min_out > 0:
-            found.append(
-                planted_control(
-                    attack,
-                    _needed(observations, attack),
-                    seed=derive_seed(seed, "planted", repr(attack)),
-                )
-            )
-    found.append(reference_count_control(who))
-    if len(who.references):
-        found.append(
-            leave_one_out_control(
-                strongest,
-                _needed(observations, strongest),
-                subject=subject,
-                seed=derive_seed(seed, "leave one out", subject),
-            )
-        )
-    if not len(who.references) or who.inside[who.references].any():
-        found.append(training_size_control(who))
-    found.append(saturation_control(observations, subject=subject))
-    return [*found, _kept_control(kept, subject), *_unknown(subject)]
-
-
-def _needed(observations: Observations, attack: MembershipAttack) -> Observations:
-    """Return the signals alone that an attack reads."""
-    subject = observations.primary
-    view = observations.views[subject]
-    needed = {s.key: view[s.key] for s in attack.needs}
-    return replace(observations, views={subject: needed})
-
-
-def _kept_control(kept: Mapping[str, Sequence[str]], subject: str) -> Control:
-    read = [
-        f"{', '.join(names)} were read" + (f" of {file}" if file else "")
-        for file, names in kept.items()
-    ]
-    lossy = {n.partition("@")[0] for names in kept.values() for n in names} - set(LOSSLESS)
-    return Control(
-        id="logits",
-        status="raised" if lossy else "passed",
-        subject=subject,
-        saw="; ".join(read),
-        why="a probability next to 1 keeps few of its digits: attacks understate the leak there",
-        mend="save logits, or the margin log p_y - log(1 - p_y) computed from them",
-    )
-
-
-def _unknown(subject: str) -> list[Control]:
-    """Return the controls that signals alone cannot answer, so that nobody takes them as passed."""
-    return [
-        Control(
-            id="blind-baseline",
-            status="not run",
-            subject=subject,
-            saw="the records themselves are not at hand",
-            why="if members and non-members differ in themselves, the audit is confounded",
-            mend="draw members and non-members from one pool by coins",
-        ),
-        Control(
-            id="adaptive",
-            status="not run",
-            subject=subject,
-            saw="signals do not say how the references were made",
-            why="references of another pipeline than the target's flatter it",
-            mend="train, prune and defend references exactly as the target",
-        ),
-    ]
 
 
 def _facts(observations: Observations, best: str, seed: int) -> dict[str, Any]:

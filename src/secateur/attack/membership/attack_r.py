@@ -9,9 +9,12 @@ import numpy as np
 from scipy.special import log_ndtr, logsumexp
 
 from secateur.attack.membership.references import (
+    as_slice,
     audit_scores,
+    blocks,
     check_references,
-    masked_moments,
+    columns,
+    sided_moments,
     with_queries,
 )
 from secateur.errors import MethodError
@@ -88,29 +91,33 @@ class AttackR:
         who = observations.membership
         check_references(who, what="AttackR", min_in=0, min_out=1)
         audit = who.pools[AUDIT]
-        phi = with_queries(observations.signal(MARGIN))[:, :, audit]
-        out = ~who.inside[np.ix_(who.references, audit)]
-        scores = [
-            self._one_query(phi[who.targets, q], phi[who.references, q], out)
-            for q in range(phi.shape[1])
-        ]
-        mean: NDArray[np.float64] = np.mean(scores, axis=0)
-        return mean
+        phi = with_queries(observations.stored(MARGIN))
+        inside = columns(who.inside[as_slice(who.references)], audit)
+        scores = np.zeros((len(who.targets), len(audit)))
+        for q in range(phi.shape[1]):
+            moments = sided_moments(phi[:, q], who.references, audit, inside)[1]
+            width = self.smooth * np.sqrt(moments.pooled()) * moments.count**-0.2
+            targets = columns(phi[who.targets, q], audit).astype(np.float64)
+            for at, references, mask in blocks(phi[:, q], who.references, audit, inside):
+                scores[:, at] += self._some_records(
+                    targets[:, at], references, mask == 0, width[at]
+                )
+        scores /= phi.shape[1]
+        return scores
 
-    def _one_query(
+    def _some_records(
         self,
         targets: NDArray[np.float64],
         references: NDArray[np.float64],
         out: NDArray[np.bool_],
+        width: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        moments = masked_moments(references, out)
-        width = self.smooth * np.sqrt(moments.pooled()) * moments.count**-0.2
         scores = np.empty_like(targets)
-        for row, phi in enumerate(targets):  # one target at a time: [references, records] in memory
+        for row, phi in enumerate(targets):
             away = phi - references
             if self.smooth == 0:
                 scores[row] = ((away > 0) + 0.5 * (away == 0)).sum(axis=0, where=out)
-                scores[row] /= moments.count
+                scores[row] /= out.sum(axis=0)
                 continue
             z = away / np.maximum(width, 1e-9)
             below = logsumexp(np.where(out, log_ndtr(z), -np.inf), axis=0)

@@ -11,9 +11,11 @@ from scipy.special import gammaln
 
 from secateur.attack.membership.references import (
     Moments,
+    as_slice,
     audit_scores,
     check_references,
-    masked_moments,
+    columns,
+    sided_moments,
     with_queries,
 )
 from secateur.attack.membership.shrinkage import floored, log_odds_below, student_log_density
@@ -100,25 +102,23 @@ class BaVarIA:
         who = observations.membership
         check_references(who, what="BaVarIA", min_in=self.min_in, min_out=self.min_out)
         audit = who.pools[AUDIT]
-        phi = with_queries(observations.signal(MARGIN))[:, :, audit]
-        inside = who.inside[np.ix_(who.references, audit)]
-        scores = [
-            self._one_query(phi[who.targets, q], phi[who.references, q], inside)
-            for q in range(phi.shape[1])
-        ]
-        mean: NDArray[np.float64] = np.mean(scores, axis=0)
-        return mean
+        phi = with_queries(observations.stored(MARGIN))
+        inside = columns(who.inside[as_slice(who.references)], audit)
+        scores = np.zeros((len(who.targets), len(audit)))
+        for q in range(phi.shape[1]):
+            sides = sided_moments(phi[:, q], who.references, audit, inside)
+            targets = columns(phi[who.targets, q], audit).astype(np.float64)
+            scores += self._one_query(targets, *sides)
+        scores /= phi.shape[1]
+        return scores
 
     def _one_query(
-        self,
-        targets: NDArray[np.float64],
-        references: NDArray[np.float64],
-        inside: NDArray[np.bool_],
+        self, targets: NDArray[np.float64], seen: Moments, unseen: Moments
     ) -> NDArray[np.float64]:
-        out = _Predictive.of(masked_moments(references, ~inside))
+        out = _Predictive.of(unseen)
         if self.mode == "offline":
             return out.log_odds(targets, self.variant)
-        within = _Predictive.of(masked_moments(references, inside))
+        within = _Predictive.of(seen)
         return within.log_density(targets, self.variant) - out.log_density(targets, self.variant)
 
 

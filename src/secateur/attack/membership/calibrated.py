@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from secateur.attack.membership.references import (
+    as_slice,
     audit_scores,
     check_references,
-    masked_moments,
+    columns,
+    sided_moments,
     with_queries,
 )
 from secateur.errors import MethodError
@@ -84,8 +86,11 @@ class Calibrated:
         who = observations.membership
         check_references(who, what="Calibrated", min_in=0, min_out=1)
         audit = who.pools[AUDIT]
-        seen = with_queries(observations.signal(self.needs[0]))[:, :, audit].mean(axis=1)
-        out = ~who.inside[np.ix_(who.references, audit)]
-        difficulty = masked_moments(seen[who.references], out).centre
-        gap: NDArray[np.float64] = SIGNS[self.signal] * (seen[who.targets] - difficulty)
+        seen = with_queries(observations.stored(self.needs[0]))
+        inside = columns(who.inside[as_slice(who.references)], audit)
+        gap = np.zeros((len(who.targets), len(audit)))
+        for q in range(seen.shape[1]):
+            out = sided_moments(seen[:, q], who.references, audit, inside)[1]
+            gap += columns(seen[who.targets, q], audit) - out.centre
+        gap *= SIGNS[self.signal] / seen.shape[1]
         return gap

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from secateur.attack.membership.references import (
     Moments,
+    as_slice,
     audit_scores,
     check_references,
-    masked_moments,
+    columns,
+    sided_moments,
     with_queries,
 )
 from secateur.attack.membership.shrinkage import (
@@ -27,6 +29,8 @@ from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from secateur.types import Membership
 
 __all__ = ["HierarchicalLiRA"]
 
@@ -100,27 +104,25 @@ class HierarchicalLiRA:
         who = observations.membership
         check_references(who, what="HierarchicalLiRA", min_in=self.min_in, min_out=self.min_out)
         audit = who.pools[AUDIT]
-        phi = with_queries(observations.signal(MARGIN))
-        inside = who.inside[np.ix_(who.references, audit)]
-        population = phi[who.references][:, :, who.pool(POPULATION)]
-        scores = []
+        phi = with_queries(observations.stored(MARGIN))
+        inside = columns(who.inside[as_slice(who.references)], audit)
+        scores = np.zeros((len(who.targets), len(audit)))
         for q in range(phi.shape[1]):
-            references = phi[who.references, q][:, audit]
-            pair = _Pair.fit(
-                masked_moments(references, ~inside),
-                masked_moments(references, inside),
-                unseen=_within(population[:, q]),
-            )
-            scores.append(pair.log_ratio(phi[who.targets, q][:, audit], self.variant))
-        mean: NDArray[np.float64] = np.mean(scores, axis=0)
-        return mean
+            within, out = sided_moments(phi[:, q], who.references, audit, inside)
+            pair = _Pair.fit(out, within, unseen=_within(phi[:, q], who))
+            targets = columns(phi[who.targets, q], audit).astype(np.float64)
+            scores += pair.log_ratio(targets, self.variant)
+        scores /= phi.shape[1]
+        return scores
 
 
-def _within(values: NDArray[np.float64]) -> float | None:
-    """Return the mean variance over models `[models, records]`; None where there is none."""
-    if len(values) < 2 or not values.shape[1]:
+def _within(values: NDArray[Any], who: Membership) -> float | None:
+    """Return the mean variance of references `[model, record]` on the population; None without."""
+    population, references = who.pool(POPULATION), who.references
+    if len(references) < 2 or not population.size:
         return None
-    return float(values.var(axis=0, ddof=1).mean())
+    inside = columns(who.inside[as_slice(references)], population)
+    return sided_moments(values, references, population, inside)[1].pooled()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,26 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import log_ndtr
 from scipy.stats import norm
 
 from secateur.attack.membership.references import (
     Moments,
     as_slice,
+    blocks,
     check_references,
     columns,
     reference_threshold,
     sided_moments,
     with_queries,
 )
+from secateur.attack.membership.shrinkage import log_odds_below
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from secateur.types import Membership
+    from secateur.types import BoolArray, IntArray, Membership
 
 __all__ = ["LiRA"]
 
@@ -36,9 +39,9 @@ MARGIN = Signal(name="margin")
 class LiRA:
     """Compare the target's scaled logit with those of references in and out of each record.
 
-    Online: log N(phi; mu_in, s_in^2) - log N(phi; mu_out, s_out^2). Offline: log Phi((phi - mu_out)
-        / s_out), the probability that a model that did not see the record is less confident. Larger
-        = more like a member.
+    Online: log N(phi; mu_in, s_in^2) - log N(phi; mu_out, s_out^2). Offline: the log-odds of
+        Phi((phi - mu_out) / s_out), the probability that a model that did not see the record is
+        less confident. Larger = more like a member.
 
     Args:
         mode: `online` uses references in and out, `offline` those out alone.
@@ -51,7 +54,9 @@ class LiRA:
             spread divides by n; `shared` is one spread of all values in (out, offline), differences
             between records included, for both sides; offline is -log p_out, which is two-sided.
 
-    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours.
+    Differs from the paper: variances are unbiased (n - 1), and `shrunk` is ours. Offline, the
+    paper's score is Phi itself, which is 1 to all digits from 9 spreads on; its log-odds have its
+    order and no ties.
 
     Several queries: the mean of the per-query scores.
 
@@ -67,7 +72,7 @@ class LiRA:
     compatibility: Literal["paper", "released"] = "paper"
 
     threat: ClassVar[Threat] = "adaptive"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     reference: ClassVar[str] = "carlini2022membership"
     needs_posteriors: ClassVar[bool] = False
 
@@ -158,29 +163,31 @@ class LiRA:
     ) -> NDArray[np.float64]:
         """Score one target's records, given moments and variances in and out."""
         if self.mode == "offline":
-            value: NDArray[np.float64] = log_ndtr((phi - out[0].centre) / np.sqrt(out[1]))
-            return value
+            return log_odds_below((phi - out[0].centre) / np.sqrt(out[1]))
         return _log_density(phi, *within) - _log_density(phi, *out)
 
     def _released(
         self, phi: NDArray[Any], membership: Membership, inside: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Return scores of `[model, query, record]` as the authors' script computes them."""
-        audit = membership.pools[AUDIT]
-        held = np.asarray(phi[:, :, audit], dtype=np.float64)
-        targets, references = held[membership.targets], held[membership.references]
-        out = _equally_many(references, ~inside)
-        within = out if self.mode == "offline" else _equally_many(references, inside)
-        spreads = [within.std(axis=0), out.std(axis=0)]
+        audit, references = membership.pools[AUDIT], membership.references
+        masks = (~inside,) if self.mode == "offline" else (inside, ~inside)
+        shared = None
         if self.variance == "shared":
-            spreads = [np.full(out.shape[1:], within.std())] * 2
-        log_in, log_out = (
-            np.asarray(norm.logpdf(targets, np.median(side, axis=0), spread + 1e-30))
-            for side, spread in zip((within, out), spreads, strict=True)
-        )
-        scores = -log_out if self.mode == "offline" else log_in - log_out
+            shared = _spread_of_all(phi, references, audit, masks[0])
+        scores = np.zeros((len(membership.targets), len(audit)))
+        for q in range(phi.shape[1]):
+            targets = columns(phi[membership.targets, q], audit).astype(np.float64)
+            logs = [np.empty_like(scores) for _ in masks]
+            for log, mask in zip(logs, masks, strict=True):
+                for at, held in _equally_many(phi[:, q], references, audit, mask):
+                    spread = held.std(axis=0) if shared is None else shared
+                    log[:, at] = norm.logpdf(
+                        targets[:, at], np.median(held, axis=0), spread + 1e-30
+                    )
+            scores += -logs[0] if len(logs) == 1 else logs[0] - logs[1]
         values = np.zeros((len(membership.targets), membership.inside.shape[1]))
-        values[:, audit] = scores.mean(axis=1)
+        values[:, audit] = scores / phi.shape[1]
         return values
 
     def _variance(self, moments: Moments) -> NDArray[np.float64]:
@@ -204,13 +211,34 @@ def _log_density(
     return value
 
 
-def _equally_many(references: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return per record the first k references that the mask selects, k the fewest of a record.
+def _equally_many(
+    values: NDArray[Any], models: IntArray, records: IntArray, mask: BoolArray
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Read per record the first k models that the mask selects, k the fewest of a record.
 
     Args:
-        references: `[models, queries, records]`.
-        mask: `[models, records]`.
+        values: `[model, record]`, as stored.
+        models: the reference models.
+        records: the records that are asked for.
+        mask: `[len(models), len(records)]`.
+
+    Yields:
+        Places in `records`; values `[k, records]`.
     """
     k = int(mask.sum(axis=0).min())
-    first = np.argsort(~mask, axis=0, kind="stable")[:k]
-    return np.take_along_axis(references, first[:, None, :], axis=0)
+    for at, block, _ in blocks(values, models, records, mask):
+        first = np.argsort(~mask[:, at], axis=0, kind="stable")[:k]
+        yield at, np.take_along_axis(block, first, axis=0)
+
+
+def _spread_of_all(
+    phi: NDArray[Any], models: IntArray, records: IntArray, mask: BoolArray
+) -> float:
+    """Return the standard deviation of what `_equally_many` gives, of all records and queries."""
+    n, mean, squares = 0, 0.0, 0.0
+    for q in range(phi.shape[1]):
+        for _, held in _equally_many(phi[:, q], models, records, mask):
+            gap, share = float(held.mean()) - mean, held.size / (n + held.size)
+            squares += float(((held - held.mean()) ** 2).sum()) + gap**2 * n * share
+            n, mean = n + held.size, mean + gap * share
+    return float(np.sqrt(squares / n))

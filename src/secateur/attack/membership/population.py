@@ -78,7 +78,8 @@ class AttackP:
     def _score(self, observations: Observations) -> NDArray[np.float64]:
         who = observations.membership
         population = population_of(who, what="AttackP")
-        values = with_queries(observations.signal(MARGIN))[who.targets].mean(axis=1)
+        stored = with_queries(observations.stored(MARGIN))
+        values = stored[who.targets].mean(axis=1, dtype=np.float64)
         shares = []
         for row in values:
             z, x = np.sort(row[population]), row[who.pools[AUDIT]]

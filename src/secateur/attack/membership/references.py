@@ -11,6 +11,7 @@ import numpy as np
 from secateur.attack.membership.blocks import (
     Moments,
     as_slice,
+    blocks,
     columns,
     count_inside,
     masked_moments,
@@ -30,6 +31,7 @@ __all__ = [
     "as_slice",
     "audit_scores",
     "best_threshold",
+    "blocks",
     "check_references",
     "columns",
     "masked_moments",
