@@ -14,7 +14,12 @@ from scipy.special import ndtr
 from oracles import attacks as oracle
 from secateur.attack.membership import (
     RMIA,
+    AttackP,
+    AttackR,
+    BaVarIA,
+    Calibrated,
     EntropyThreshold,
+    HierarchicalLiRA,
     LiRA,
     LossThreshold,
     pseudo_targets,
@@ -282,7 +287,20 @@ def test_only_rising_neighbours_become_a_slice(indices, found):
 
 
 @pytest.mark.parametrize(
-    "attack", [LiRA(), LiRA(mode="offline"), RMIA(), LossThreshold()], ids=repr
+    "attack",
+    [
+        LiRA(),
+        LiRA(mode="offline"),
+        LiRA(centre="median", variance="shared", compatibility="released"),
+        RMIA(),
+        LossThreshold(),
+        HierarchicalLiRA(),
+        BaVarIA(),
+        AttackR(),
+        Calibrated(),
+        AttackP(),
+    ],
+    ids=repr,
 )
 def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
     world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=3)
@@ -324,7 +342,21 @@ def peak_of(attack, folder, queries):
     return peak
 
 
-@pytest.mark.parametrize("attack", [LiRA(), RMIA()], ids=repr)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        LiRA(),
+        LiRA(mode="offline"),
+        LiRA(centre="median", variance="shared", compatibility="released"),
+        RMIA(),
+        HierarchicalLiRA(),
+        BaVarIA(),
+        AttackR(smooth=0.0),
+        Calibrated(),
+        AttackP(),
+    ],
+    ids=repr,
+)
 def test_memory_does_not_grow_with_the_number_of_queries_in_a_file(attack, tmp_path):
     one, ten = (peak_of(attack, tmp_path, queries) for queries in (1, 10))
     assert ten < 1.5 * one
@@ -459,3 +491,17 @@ def test_entropy_and_loss_are_turned_so_that_larger_means_member():
         who = world.membership
         e = scores.evaluated[0]
         assert auc_value(scores.values[0, e], who.inside[who.targets[0], e]) > 0.8
+
+
+def test_offline_lira_tells_apart_what_lies_far_beyond_every_reference():
+    world = planted_world(records=60, targets=1, references=16, shift=0.0, seed=0)
+    margin = np.array(world.views["dense"]["margin"])
+    audit = world.membership.pools["audit"]
+    margin[0, audit] = 50 * (1 + np.arange(len(audit)))  # from 38 spreads on, log Phi is 0
+    seen = replace(world, views={"dense": {"margin": margin}})
+    for variance in ("shared", "per record", "shrunk"):
+        attack = LiRA(mode="offline", variance=variance)
+        found = attack(seen).values[0, audit]
+        assert np.isfinite(found).all() and len(np.unique(found)) == len(audit)
+    shared = LiRA(mode="offline", variance="shared")(seen).values[0, audit]
+    assert (np.diff(shared) > 0).all()
