@@ -8,8 +8,8 @@
   than a processor's caches hold.
 - RMIA of the same with a population of 10,000.
 - These and the other attacks that read in blocks, and a class-wise threshold, which holds one
-  number per model and record, from files mapped into memory, 256 models x 50,000 records x 1 and 10 queries in float32:
-  seconds, and the peak of memory that is not the files' own pages, in a process of its own.
+  number per model and record, from files mapped into memory, 256 models x 50,000 records x 1
+  and 10 queries in float32: seconds, and the peak of memory that is not the files' own pages, in a process of its own.
 - The ratio to the loops that the tests hold the attacks to.
 """
 
@@ -153,7 +153,7 @@ def fast(rounds: int) -> list[dict[str, Any]]:
 
 
 def write_large(folder: Path, queries: int) -> None:
-    """Write both signals of the large case, model by model."""
+    """Write the signals of the large case, model by model."""
     models, records = LARGE
     rng = np.random.default_rng(0)
     for name in ("margin", "log_confidence@4", "loss"):
