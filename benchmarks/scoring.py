@@ -9,7 +9,8 @@
 - RMIA of the same with a population of 10,000.
 - These and the other attacks that read in blocks, and a class-wise threshold, which holds one
   number per model and record, from files mapped into memory, 256 models x 50,000 records x 1
-  and 10 queries in float32: seconds, and the peak of memory that is not the files' own pages, in a process of its own.
+  and 10 queries in float32: seconds, and the peak of memory that is not the files' own pages, in
+  a process of its own.
 - The ratio to the loops that the tests hold the attacks to.
 """
 
@@ -41,6 +42,7 @@ from secateur.attack.membership import (
     HierarchicalLiRA,
     LiRA,
     LossThreshold,
+    VectorLiRA,
 )
 from secateur.context import hardware
 from secateur.data import planted_world
@@ -61,6 +63,7 @@ IN_BLOCKS = {
     "BaVarIA": BaVarIA(),
     "AttackR": AttackR(smooth=0.0),
     "Calibrated": Calibrated(),
+    "VectorLiRA": VectorLiRA(),
     "LiRA released": LiRA(variance="per record", centre="median", compatibility="released"),
     "LossThreshold": LossThreshold(),
 }

@@ -22,6 +22,7 @@ from secateur.attack.membership import (
     HierarchicalLiRA,
     LiRA,
     LossThreshold,
+    VectorLiRA,
     pseudo_targets,
 )
 from secateur.attack.membership import blocks as blockwise
@@ -295,6 +296,7 @@ def test_only_rising_neighbours_become_a_slice(indices, found):
         RMIA(),
         LossThreshold(),
         HierarchicalLiRA(),
+        VectorLiRA(signals=("margin", "loss")),
         BaVarIA(),
         AttackR(),
         Calibrated(),
@@ -317,13 +319,13 @@ def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
     np.testing.assert_array_equal(one.threshold, two.threshold)
 
 
-def peak_of(attack, folder, queries):
+def peak_of(attack, folder, queries, models=33):
     """Return the bytes that scoring a signal in a file allocates at its peak."""
-    models, records = 33, 6000
+    records = 6000
     rng = np.random.default_rng(0)
     inside = np.zeros((models, records), bool)
     inside[0, :4000] = rng.random(4000) < 0.5
-    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < 16
+    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < models // 2
     who = Membership(
         inside=inside,
         roles=("target", *("reference",) * (models - 1)),
@@ -361,6 +363,12 @@ def test_memory_does_not_grow_with_the_number_of_queries_in_a_file(attack, tmp_p
     one, ten = (peak_of(attack, tmp_path, queries) for queries in (1, 10))
     assert ten < 1.5 * one
     assert ten < 0.7 * (tmp_path / "10.npy").stat().st_size
+
+
+def test_memory_of_a_vector_attack_does_not_grow_with_the_number_of_models(tmp_path):
+    few, many = (peak_of(VectorLiRA(), tmp_path, 4, models) for models in (33, 129))
+    assert many < 1.5 * few
+    assert many < 0.7 * 2 * (tmp_path / "4.npy").stat().st_size
 
 
 @pytest.mark.parametrize("variance", ["per record", "shared", "shrunk"])
