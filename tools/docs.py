@@ -40,8 +40,8 @@ def interval_words(report: Report) -> str:
 
     Example:
         >>> from secateur.types import Measurement, Provenance, Report
-        >>> row = Measurement(subject="dense", risk="membership", metric="auc", value=0.6, low=0.5,
-        ...     high=0.7, interval="t over targets")
+        >>> row = Measurement(subject="dense", risk="membership", method="LiRA", metric="auc",
+        ...     value=0.6, low=0.5, high=0.7, interval="t over targets")
         >>> interval_words(Report(title="", rows=(row,), provenance=Provenance(key={})))
         't over targets: membership'
     """
