@@ -7,8 +7,10 @@
   the same signals as in the call before. From memory: another copy at each call, of more copies
   than a processor's caches hold.
 - RMIA of the same with a population of 10,000.
-- Both from files mapped into memory, 256 models x 50,000 records x 1 and 10 queries in float32:
-  seconds, and the peak of memory that is not the files' own pages, in a process of its own.
+- These and the other attacks that read in blocks, and a class-wise threshold, which holds one
+  number per model and record, from files mapped into memory, 256 models x 50,000 records x 1
+  and 10 queries in float32: seconds, and the peak of memory that is not the files' own pages, in
+  a process of its own.
 - The ratio to the loops that the tests hold the attacks to.
 - The bootstrap of targets and units (`benchmarks.bootstrap`).
 
@@ -37,7 +39,16 @@ import numpy as np
 from benchmarks.bootstrap import bootstrap
 from benchmarks.timing import seconds, spread
 from secateur import store
-from secateur.attack.membership import RMIA, LiRA
+from secateur.attack.membership import (
+    RMIA,
+    AttackR,
+    BaVarIA,
+    Calibrated,
+    HierarchicalLiRA,
+    LiRA,
+    LossThreshold,
+    VectorLiRA,
+)
 from secateur.context import hardware
 from secateur.data import planted_world
 from secateur.errors import SecateurError
@@ -52,6 +63,16 @@ LARGE = (256, 50_000)
 COLD_BYTES = 300_000_000  # of copies that take turns: far more than the last cache
 READING, LIRA = "one reading", "LiRA, scores"
 ATTACKS = {"LiRA": LiRA(), "RMIA": RMIA(), "RMIA offline": RMIA(mode="offline")}
+IN_BLOCKS = {
+    **ATTACKS,
+    "HierarchicalLiRA": HierarchicalLiRA(),
+    "BaVarIA": BaVarIA(),
+    "AttackR": AttackR(smooth=0.0),
+    "Calibrated": Calibrated(),
+    "VectorLiRA": VectorLiRA(),
+    "LiRA released": LiRA(variance="per record", centre="median", compatibility="released"),
+    "LossThreshold": LossThreshold(),
+}
 
 
 def members(models: int, records: int, population: int) -> Membership:
@@ -129,15 +150,19 @@ def fast(rounds: int) -> list[dict[str, Any]]:
 
 
 def write_large(folder: Path, queries: int) -> None:
-    """Write both signals of the large case, model by model."""
+    """Write the signals of the large case, model by model."""
     models, records = LARGE
     rng = np.random.default_rng(0)
-    for name in ("margin", "log_confidence@4"):
+    for name in ("margin", "log_confidence@4", "loss"):
         shape = (models, queries, records)
         held = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
         for model in held:
             z = rng.normal(2, 2, size=model.shape)
-            model[:] = z if name == "margin" else -np.logaddexp(0, -z / 4)
+            model[:] = {
+                "margin": z,
+                "log_confidence@4": -np.logaddexp(0, -z / 4),
+                "loss": np.logaddexp(0, -z),
+            }[name]
         held.flush()
 
 
@@ -152,7 +177,7 @@ def one_large(folder: Path, name: str) -> None:
     models, records = LARGE
     who = members(models, records - POPULATION, POPULATION)
     signals = {p.stem: np.load(p, mmap_mode="r") for p in folder.glob("*.npy")}
-    key = ATTACKS[name].needs[0].key
+    key = IN_BLOCKS[name].needs[0].key
     labels = np.arange(records) % 10
     seen = Observations.from_arrays({key: signals[key]}, labels=labels, membership=who)
     before, peak, done = own_memory(), [0.0], threading.Event()
@@ -164,7 +189,7 @@ def one_large(folder: Path, name: str) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     begun = time.perf_counter()
-    ATTACKS[name](seen)
+    IN_BLOCKS[name](seen)
     took = time.perf_counter() - begun
     done.set()
     watcher.join()
@@ -177,7 +202,7 @@ def large() -> list[dict[str, Any]]:
     for queries in (1, 10):
         with tempfile.TemporaryDirectory() as folder:
             write_large(Path(folder), queries)
-            for name in ATTACKS:
+            for name in IN_BLOCKS:
                 done = subprocess.run(
                     [sys.executable, "-m", "benchmarks.scoring", "--large", folder, name],
                     capture_output=True,

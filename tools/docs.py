@@ -35,6 +35,23 @@ def markdown_table(report: Report) -> str:
     return "\n".join(lines)
 
 
+def interval_words(report: Report) -> str:
+    """Say of which kind a report's two-sided intervals are, and of what.
+
+    Example:
+        >>> from secateur.types import Measurement, Provenance, Report
+        >>> row = Measurement(subject="dense", risk="membership", method="LiRA", metric="auc",
+        ...     value=0.6, low=0.5, high=0.7, interval="t over targets")
+        >>> interval_words(Report(title="", rows=(row,), provenance=Provenance(key={})))
+        't over targets: membership'
+    """
+    kinds: dict[str, set[str]] = {}
+    for row in report.rows:
+        if row.low is not None and row.high is not None and row.interval:
+            kinds.setdefault(row.interval, set()).add(row.risk)
+    return "; ".join(f"{kind}: {', '.join(sorted(of))}" for kind, of in sorted(kinds.items()))
+
+
 def page(name: str, report: Report) -> str:
     """Return the Markdown page of one result."""
     facts = report.facts
@@ -50,7 +67,7 @@ def page(name: str, report: Report) -> str:
         f"Made by `{facts['command']}` on: "
         + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
         markdown_table(report),
-        f"Square brackets: 95 % t intervals over targets; {chosen_words(report)}.",
+        f"Square brackets: 95 % intervals ({interval_words(report)}); {chosen_words(report)}.",
         "## In words",
         *answer(report),
         "## Controls",

@@ -42,6 +42,10 @@ def arrays(seed, *, models=7, records=60, width=1):
     return seen(coins), seen(inside), inside
 
 
+def read(values):
+    return lambda rows: values[:, rows]
+
+
 def uneven_world(seed, *, references, records=1500, targets=4):
     """Margins whose level, gain and spread all depend on the record: what networks show."""
     world = planted_world(
@@ -72,16 +76,21 @@ def test_hierarchical_lira_equals_its_loop(variant, seed):
 @pytest.mark.parametrize(("width", "shrink"), [(1, 0.1), (2, 0.0), (3, 0.4)])
 def test_the_vector_ratio_equals_its_loop(variant, width, shrink):
     targets, references, inside = arrays(3, records=80, width=width)
-    found = vector_log_ratio(targets, references, inside, variant=variant, shrink=shrink)
+    found = vector_log_ratio(
+        *map(read, (targets, references)), inside, variant=variant, shrink=shrink
+    )
     expected = oracle.vectors(targets, references, inside, shrink, variant)
     assert np.allclose(found, expected, rtol=1e-7, atol=1e-7)
 
 
 def test_the_vector_ratio_is_the_same_in_blocks(monkeypatch):
     targets, references, inside = arrays(4, width=2)
-    whole = vector_log_ratio(targets, references, inside)
-    monkeypatch.setattr("secateur.attack.membership.vectors.BLOCK", 7)
-    assert np.allclose(whole, vector_log_ratio(targets, references, inside), atol=1e-12)
+    readers = tuple(map(read, (targets, references)))
+    whole = vector_log_ratio(*readers, inside)
+    for limit, value in (("BLOCK", 7), ("VALUES", 5 * len(inside) * 2), ("VALUES", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"secateur.attack.membership.vectors.{limit}", value)
+            assert np.allclose(whole, vector_log_ratio(*readers, inside), atol=1e-10)
 
 
 @pytest.mark.parametrize("variant", ["t", "n"])

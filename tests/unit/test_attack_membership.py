@@ -14,9 +14,15 @@ from scipy.special import ndtr
 from oracles import attacks as oracle
 from secateur.attack.membership import (
     RMIA,
+    AttackP,
+    AttackR,
+    BaVarIA,
+    Calibrated,
     EntropyThreshold,
+    HierarchicalLiRA,
     LiRA,
     LossThreshold,
+    VectorLiRA,
     pseudo_targets,
 )
 from secateur.attack.membership import blocks as blockwise
@@ -282,7 +288,21 @@ def test_only_rising_neighbours_become_a_slice(indices, found):
 
 
 @pytest.mark.parametrize(
-    "attack", [LiRA(), LiRA(mode="offline"), RMIA(), LossThreshold()], ids=repr
+    "attack",
+    [
+        LiRA(),
+        LiRA(mode="offline"),
+        LiRA(centre="median", variance="shared", compatibility="released"),
+        RMIA(),
+        LossThreshold(),
+        HierarchicalLiRA(),
+        VectorLiRA(signals=("margin", "loss")),
+        BaVarIA(),
+        AttackR(),
+        Calibrated(),
+        AttackP(),
+    ],
+    ids=repr,
 )
 def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
     world = planted_world(records=60, targets=2, references=16, shift=1.0, seed=3)
@@ -299,13 +319,13 @@ def test_signals_mapped_into_memory_score_as_those_in_it(attack, tmp_path):
     np.testing.assert_array_equal(one.threshold, two.threshold)
 
 
-def peak_of(attack, folder, queries):
+def peak_of(attack, folder, queries, models=33):
     """Return the bytes that scoring a signal in a file allocates at its peak."""
-    models, records = 33, 6000
+    records = 6000
     rng = np.random.default_rng(0)
     inside = np.zeros((models, records), bool)
     inside[0, :4000] = rng.random(4000) < 0.5
-    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < 16
+    inside[1:, :4000] = rng.random((models - 1, 4000)).argsort(axis=0) < models // 2
     who = Membership(
         inside=inside,
         roles=("target", *("reference",) * (models - 1)),
@@ -324,11 +344,31 @@ def peak_of(attack, folder, queries):
     return peak
 
 
-@pytest.mark.parametrize("attack", [LiRA(), RMIA()], ids=repr)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        LiRA(),
+        LiRA(mode="offline"),
+        LiRA(centre="median", variance="shared", compatibility="released"),
+        RMIA(),
+        HierarchicalLiRA(),
+        BaVarIA(),
+        AttackR(smooth=0.0),
+        Calibrated(),
+        AttackP(),
+    ],
+    ids=repr,
+)
 def test_memory_does_not_grow_with_the_number_of_queries_in_a_file(attack, tmp_path):
     one, ten = (peak_of(attack, tmp_path, queries) for queries in (1, 10))
     assert ten < 1.5 * one
     assert ten < 0.7 * (tmp_path / "10.npy").stat().st_size
+
+
+def test_memory_of_a_vector_attack_does_not_grow_with_the_number_of_models(tmp_path):
+    few, many = (peak_of(VectorLiRA(), tmp_path, 4, models) for models in (33, 129))
+    assert many < 1.5 * few
+    assert many < 0.7 * 2 * (tmp_path / "4.npy").stat().st_size
 
 
 @pytest.mark.parametrize("variance", ["per record", "shared", "shrunk"])
@@ -459,3 +499,17 @@ def test_entropy_and_loss_are_turned_so_that_larger_means_member():
         who = world.membership
         e = scores.evaluated[0]
         assert auc_value(scores.values[0, e], who.inside[who.targets[0], e]) > 0.8
+
+
+def test_offline_lira_tells_apart_what_lies_far_beyond_every_reference():
+    world = planted_world(records=60, targets=1, references=16, shift=0.0, seed=0)
+    margin = np.array(world.views["dense"]["margin"])
+    audit = world.membership.pools["audit"]
+    margin[0, audit] = 50 * (1 + np.arange(len(audit)))  # from 38 spreads on, log Phi is 0
+    seen = replace(world, views={"dense": {"margin": margin}})
+    for variance in ("shared", "per record", "shrunk"):
+        attack = LiRA(mode="offline", variance=variance)
+        found = attack(seen).values[0, audit]
+        assert np.isfinite(found).all() and len(np.unique(found)) == len(audit)
+    shared = LiRA(mode="offline", variance="shared")(seen).values[0, audit]
+    assert (np.diff(shared) > 0).all()

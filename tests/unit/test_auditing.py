@@ -9,7 +9,14 @@ import pytest
 
 from secateur import measure
 from secateur.attack.learned import NasrAttack
-from secateur.attack.membership import RMIA, ConfidenceThreshold, LiRA, LossThreshold
+from secateur.attack.membership import (
+    RMIA,
+    AttackP,
+    ConfidenceThreshold,
+    LiRA,
+    LossThreshold,
+    QuantileRegression,
+)
 from secateur.auditing import audit, default_attacks, needed_signals
 from secateur.auditing.choices import matched_epochs, strongest, strongest_on
 from secateur.auditing.subjects import observe_subjects
@@ -240,3 +247,17 @@ def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
     report = audit(dense, records, attacks=[RMIA()])
     assert not [s for s in report.series if s.kind == "early stopping"]
     assert [row for row in report.rows if row.metric == "auc" and row.status == "measured"]
+
+
+def test_without_a_population_attacks_that_need_one_are_rows_and_the_others_run():
+    records = small_records()
+    who = small_membership(records, targets=2, references=8)
+    pools = {name: at for name, at in who.pools.items() if name != "population"}
+    fleet = train_fleet(small_recipe(), records, replace(who, pools=pools), seed=0, engine="serial")
+    attacks = (LiRA(), RMIA(), AttackP(), QuantileRegression())
+    report = audit(fleet, records, attacks=attacks, seed=0)
+    for attack in attacks[1:]:
+        (row,) = rows_of(report, method=repr(attack), metric="auc")
+        assert row.status == "not run" and "'population' is empty" in row.why
+    assert report.facts["strongest"] == {"dense": repr(LiRA())}
+    assert rows_of(report, method=repr(LiRA()), metric="auc")[0].status == "measured"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import saved_signals
 from command_line import secateur
 from secateur import RMIA, LiRA, LossThreshold, read_report
+from secateur.attack.membership import HierarchicalLiRA, PairAttack
+from secateur.auditing.signal_checks import _leave_one_out
 from secateur.auditing.signals import audit_signals, signal_attacks
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe import signals
@@ -316,3 +319,47 @@ def test_what_was_read_of_every_file_decides_whether_digits_are_lost(tmp_path):
         "logits were read of t.npz; probabilities were read of r.npz",
     )
     assert kept(lossy, found)[0] == "raised"
+
+
+def balanced(models, views=1, seed=0):
+    """Signals of one balanced design in which nothing leaks; model 0 is the target."""
+    rng = np.random.default_rng(seed)
+    inside = rng.random((models, 400)).argsort(axis=0) < models // 2
+    who = Membership(
+        inside=inside,
+        roles=("target", *("reference",) * (models - 1)),
+        pools={"audit": np.arange(400)},
+        units=np.arange(400),
+        seed=0,
+    )
+    seen = {f"v{i}": {"margin": rng.normal(size=inside.shape)} for i in range(views)}
+    labels = np.zeros(400, dtype=np.int64)
+    return Observations(views=seen, labels=labels, membership=who, n_classes=2, primary="v0")
+
+
+def test_an_attack_on_several_views_is_a_row_where_one_view_is_there(tmp_path):
+    named = saved_signals.save_npz(tmp_path, saved_signals.world())
+    done = secateur(
+        *("attack", *named, "--attack", "LiRA", "--attack", "PairAttack"),
+        *("--attack", "MultiVersion", "--out", tmp_path / "r.json"),
+    )
+    assert done.code == 0, done.err
+    rows = [r for r in read_report(tmp_path / "r.json").rows if r.metric == "auc"]
+    assert [r.status for r in rows] == ["measured", "not run", "not run"]
+    assert all("there are no views" in r.why for r in rows[1:])
+
+
+def test_an_attack_on_several_views_is_audited_and_the_design_checked_on_one():
+    report = audit_signals(balanced(16, views=2), [PairAttack()])
+    controls = {c.id: c for c in report.controls}
+    assert "planted-leak" not in controls
+    found = controls["leave-one-out"]
+    assert found.status == "raised" and "16 models of one balanced design" in found.saw
+    assert found.saw.endswith(f"{HierarchicalLiRA()!r} stands in for {PairAttack()!r}")
+
+
+def test_where_the_stand_in_reads_what_is_not_there_the_design_is_not_checked():
+    seen = balanced(16, views=2)
+    views = {k: {"margin@4": v["margin"]} for k, v in seen.views.items()}
+    found = _leave_one_out(PairAttack(), replace(seen, views=views), seed=0)
+    assert found.status == "not run" and "(margin)" in found.mend

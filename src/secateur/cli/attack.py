@@ -28,7 +28,8 @@ PATH = click.Path(path_type=Path)
     "--attack",
     "attacks",
     multiple=True,
-    help="An attack of `secateur methods`; may be repeated. Default: LiRA, RMIA and thresholds.",
+    help="An attack of `secateur methods`; may be repeated. Default: twelve on signals "
+    "alone, variants of LiRA and RMIA and class-wise thresholds (docs/signals.md).",
 )
 @click.option(
     "--rows",

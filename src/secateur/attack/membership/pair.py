@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import audit_scores, view_vectors
-from secateur.attack.membership.vectors import check_vector, views_log_ratio
+from secateur.attack.membership.references import audit_scores, view_signals
+from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.protocols import Threat
 from secateur.types import Observations, Scores, Signal
 
@@ -81,5 +81,5 @@ class PairAttack:
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
         names = (self.other,) if self.other else None
-        vectors = view_vectors(observations, self.needs[0], names, what="PairAttack", most=1)
-        return views_log_ratio(observations.membership, vectors, self)
+        seen = view_signals(observations, self.needs[0], names, what="PairAttack", most=1)
+        return log_ratio_of(observations.membership, seen, self)

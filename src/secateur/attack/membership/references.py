@@ -40,7 +40,7 @@ __all__ = [
     "reference_threshold",
     "sided_log_means",
     "sided_moments",
-    "view_vectors",
+    "view_signals",
     "with_queries",
 ]
 
@@ -233,15 +233,15 @@ def best_threshold(members: NDArray[Any], others: NDArray[Any]) -> float:
     return float(middle if middle > distinct[best - 1] else distinct[best])
 
 
-def view_vectors(
+def view_signals(
     observations: Observations,
     signal: Signal,
     others: Sequence[str] | None,
     *,
     what: str,
     most: int | None = None,
-) -> NDArray[np.float64]:
-    """Return a signal of several views as vectors `[models, audit records, views x queries]`.
+) -> list[NDArray[Any]]:
+    """Return a signal of several views as stored, `[model, query, record]`, the primary one first.
 
     Args:
         observations: with more than one view.
@@ -265,9 +265,4 @@ def view_vectors(
             f"there are {there or 'no views'}; audit both fleets together, or join their "
             f"observations with join_views"
         )
-    audit = observations.membership.pools[AUDIT]
-    seen = [
-        with_queries(observations.signal(signal, view=name))[:, :, audit]
-        for name in (primary, *chosen)
-    ]
-    return np.concatenate(seen, axis=1).transpose(0, 2, 1)
+    return [with_queries(observations.stored(signal, view=n)) for n in (primary, *chosen)]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from secateur.attack.membership.references import best_threshold, with_queries
+from secateur.attack.membership.references import as_slice, best_threshold, columns, with_queries
 from secateur.errors import NotEnoughReferencesError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from secateur.types import IntArray
 
 __all__ = [
     "ConfidenceThreshold",
@@ -32,13 +34,12 @@ def _score(
     membership = observations.membership
     audit = membership.pools[AUDIT]
     stored = with_queries(observations.stored(signal))
-    oriented = sign * np.stack([m.mean(axis=0, dtype=np.float64) for m in stored])
-    values = np.zeros((len(membership.targets), oriented.shape[1]))
-    values[:, audit] = oriented[np.ix_(membership.targets, audit)]
+    values = np.zeros((len(membership.targets), stored.shape[2]))
+    values[:, audit] = _oriented(stored, membership.targets, audit, sign)
     evaluated = np.zeros(values.shape, dtype=np.bool_)
     evaluated[:, audit] = True
     references = membership.references
-    inside = membership.inside[np.ix_(references, audit)]
+    inside = columns(membership.inside[as_slice(references)], audit)
     if not inside.any() or inside.all():  # nothing to choose between
         if class_wise:
             raise NotEnoughReferencesError(
@@ -48,23 +49,36 @@ def _score(
                 f"{what}(class_wise=False), whose score needs none"
             )
         return Scores(values=values, evaluated=evaluated)
-    seen = oriented[np.ix_(references, audit)]
+    seen = _oriented(stored, references, audit, sign)
     labels = observations.labels[audit] if class_wise else np.zeros(len(audit), dtype=np.int64)
     values[:, audit] -= _thresholds(seen, inside, labels)
     return Scores(values=values, evaluated=evaluated, threshold=np.zeros(len(values)))
+
+
+def _oriented(
+    stored: NDArray[Any], models: IntArray, records: IntArray, sign: float
+) -> NDArray[np.float64]:
+    """Return means over queries of `[model, query, record]`, members turned to be larger."""
+    found = np.empty((len(models), len(records)))
+    for row, model in zip(found, models.tolist(), strict=True):
+        columns(stored[model], records).mean(axis=0, dtype=np.float64, out=row)
+    found *= sign
+    return found
 
 
 def _thresholds(
     seen: NDArray[np.float64], inside: NDArray[np.bool_], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return each record's threshold: its class's best one over (reference, record) pairs."""
-    overall = best_threshold(seen[inside], seen[~inside])
-    found = np.full(len(labels), overall)
+    found = np.full(len(labels), np.nan)
     for label in np.unique(labels):
         own = labels == label
         members, others = seen[:, own][inside[:, own]], seen[:, own][~inside[:, own]]
         if min(len(members), len(others)) >= FEWEST:
             found[own] = best_threshold(members, others)
+    short = np.isnan(found)
+    if short.any():
+        found[short] = best_threshold(seen[inside], seen[~inside])
     return found
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_type_hints
 
-import numpy as np
-
-from secateur.attack.membership.references import audit_scores, check_references, with_queries
-from secateur.attack.membership.vectors import check_vector, vector_log_ratio
+from secateur.attack.membership.references import audit_scores, with_queries
+from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.errors import MethodError
 from secateur.protocols import Threat
-from secateur.types import AUDIT, Observations, Scores, Signal
+from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["VectorLiRA"]
@@ -84,17 +83,10 @@ class VectorLiRA:
         return audit_scores(observations, self._score, otherwise=0.0)
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
-        who = observations.membership
-        check_references(who, what="VectorLiRA", min_in=self.min_in, min_out=self.min_out)
-        audit = who.pools[AUDIT]
-        seen = [with_queries(observations.signal(s))[:, :, audit] for s in self.needs]
-        vectors = np.concatenate(seen, axis=1).transpose(0, 2, 1)
-        return vector_log_ratio(
-            vectors[who.targets],
-            vectors[who.references],
-            who.inside[np.ix_(who.references, audit)],
-            variant=self.variant,
-            shrink=1.0 if self.covariance == "diagonal" else self.shrink,
+        seen = [with_queries(observations.stored(s)) for s in self.needs]
+        diagonal = self.covariance == "diagonal"
+        return log_ratio_of(
+            observations.membership, seen, replace(self, shrink=1.0) if diagonal else self
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.special import gammaln
 
-from secateur.attack.membership.references import check_references
+from secateur.attack.membership.references import as_slice, check_references, columns
 from secateur.attack.membership.shrinkage import (
     NORMAL,
     fit_variance_prior,
@@ -19,14 +20,19 @@ from secateur.errors import MethodError
 from secateur.types import AUDIT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
-    from secateur.types import Membership
+    from secateur.types import IntArray, Membership
 
-__all__ = ["check_vector", "vector_log_ratio", "views_log_ratio"]
+    Reader = Callable[[slice], NDArray[np.float64]]
+
+__all__ = ["check_vector", "log_ratio_of", "vector_log_ratio"]
 
 PASSES = 2
 BLOCK = 4096
+VALUES = 2**18  # of references read at once
 LEAST = 1e-3  # of the largest eigenvalue of a covariance: below it a direction carries only noise
 
 
@@ -43,29 +49,48 @@ class _Side:
     freedom: NDArray[np.float64]
 
     @classmethod
-    def of(cls, references: NDArray[np.float64], mask: NDArray[np.bool_], shrink: float) -> _Side:
-        """Measure one side of references `[models, records, S]`."""
+    def of(cls, read: Reader, mask: NDArray[np.bool_], shrink: float) -> _Side:
+        """Measure one side of references, block by block."""
         count = mask.sum(axis=0).astype(np.float64)
-        shift = references[0]
-        away = np.where(mask[..., None], references - shift, 0.0)
-        mean = away.sum(axis=0) / count[:, None]
-        away = np.where(mask[..., None], away - mean, 0.0)
-        pooled = np.einsum("mra,mrb->ab", away, away) / max(float((count - 1).sum()), 1.0)
+        width = read(slice(0, 1)).shape[2]
+        mean, sums = np.empty((len(count), width)), np.zeros((width, width))
+        parts = _blocks(count, VALUES // (len(mask) * width))
+        for rows in parts:
+            mean[rows], away = _centred(read(rows), mask[:, rows])
+            sums += np.einsum("mra,mrb->ab", away, away)
+        pooled = sums / max(float((count - 1).sum()), 1.0)
         within = _positive((1 - shrink) * pooled + shrink * np.diag(np.diag(pooled)))
         inverse = np.linalg.inv(within)
+        squares = np.empty(len(count))
+        for rows in parts:
+            away = _centred(read(rows), mask[:, rows])[1]
+            squares[rows] = np.einsum("mra,ab,mrb->r", away, inverse, away)
         # directions that carry variance: two views that say the same count as one
         directions = float(np.trace(inverse @ pooled))
         return cls(
             count=count,
-            mean=mean + shift,
+            mean=mean,
             within=within,
-            squares=np.einsum("mra,ab,mrb->r", away, inverse, away),
+            squares=squares,
             freedom=(count - 1) * directions,
         )
 
 
-class _OfViews(Protocol):
-    """An attack on several views of one model."""
+def _centred(
+    values: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means `[records, S]` of `[models, records, S]` under a mask, and what is left of them.
+
+    What the mask leaves out is 0.
+    """
+    shift = values[0]
+    away = np.where(mask[..., None], values - shift, 0.0)
+    mean = away.sum(axis=0) / mask.sum(axis=0)[:, None]
+    return mean + shift, np.where(mask[..., None], away - mean, 0.0)
+
+
+class _OfVectors(Protocol):
+    """An attack on several numbers per model and record."""
 
     @property
     def variant(self) -> str:
@@ -100,28 +125,43 @@ def check_vector(*, variant: str, shrink: float) -> None:
         raise MethodError(f"shrink must be in [0, 1], got {shrink}")
 
 
-def views_log_ratio(
-    who: Membership, vectors: NDArray[np.float64], attack: _OfViews
+def log_ratio_of(
+    who: Membership, seen: Sequence[NDArray[Any]], attack: _OfVectors
 ) -> NDArray[np.float64]:
-    """Return an attack's scores `[targets, audit records]` from vectors `[models, records, S]`.
+    """Return an attack's scores `[targets, audit records]` of the vector of several signals.
+
+    Args:
+        who: of the audit.
+        seen: signals as stored, `[model, query, record]`; may be mapped into memory.
+        attack: its parameters.
 
     Raises:
         NotEnoughReferencesError: a record has too few references in or out.
     """
     what = type(attack).__name__
     check_references(who, what=what, min_in=attack.min_in, min_out=attack.min_out)
+    audit = who.pools[AUDIT]
     return vector_log_ratio(
-        vectors[who.targets],
-        vectors[who.references],
-        who.inside[:, who.pools[AUDIT]][who.references],
+        partial(_read, seen, who.targets, audit),
+        partial(_read, seen, who.references, audit),
+        columns(who.inside[as_slice(who.references)], audit),
         variant=attack.variant,
         shrink=attack.shrink,
     )
 
 
+def _read(
+    seen: Sequence[NDArray[Any]], models: IntArray, audit: IntArray, rows: slice
+) -> NDArray[np.float64]:
+    """Return `[models, records, S]` of some audit records: only they are copied."""
+    records = as_slice(audit[rows])
+    parts = [values[:, :, records][as_slice(models)] for values in seen]
+    return np.concatenate(parts, axis=1, dtype=np.float64).transpose(0, 2, 1)
+
+
 def vector_log_ratio(
-    targets: NDArray[np.float64],
-    references: NDArray[np.float64],
+    targets: Reader,
+    references: Reader,
     inside: NDArray[np.bool_],
     *,
     variant: str = "t",
@@ -134,8 +174,8 @@ def vector_log_ratio(
     mu_in) of a record is Gaussian over records. All priors are fitted to the references.
 
     Args:
-        targets: `[targets, records, S]`.
-        references: `[models, records, S]`, in at least one record twice on each side.
+        targets: called with a slice of records, gives `[targets, records, S]`.
+        references: gives `[models, records, S]`, in at least one record twice on each side.
         inside: `[models, records]`, at least one in and one out per record.
         variant: `t` or `n`.
         shrink: weight of W's diagonal against W itself, in [0, 1].
@@ -145,34 +185,36 @@ def vector_log_ratio(
     """
     out = _Side.of(references, ~inside, shrink)
     within = _Side.of(references, inside, shrink)
-    columns = None
+    by_record = None
+    width = out.mean.shape[1]
+    parts = _blocks(out.count, VALUES // (2 * width) ** 2)  # a covariance per record
     for _ in range(PASSES):
-        s_out, f_out = _scales(out, columns)
-        s_in, f_in = _scales(within, columns)
+        s_out, f_out = _scales(out, by_record)
+        s_in, f_in = _scales(within, by_record)
         prior = _prior(out, within, s_out, s_in)
-        means = [prior.means(out, within, s_out, s_in, rows)[0] for rows in _blocks(s_out)]
-        columns = np.concatenate(
+        means = [prior.means(out, within, s_out, s_in, rows)[0] for rows in parts]
+        by_record = np.concatenate(
             [np.ones((len(s_out), 1)), *(trend(m)[0][:, 1:] for m in np.concatenate(means).T)],
             axis=1,
         )
     if variant == "n":
         f_in = f_out = np.full(len(s_out), NORMAL)
-    width = targets.shape[2]
-    scores = np.empty(targets.shape[:2])
-    for rows in _blocks(s_out):
+    scores = np.empty((len(targets(slice(0, 1))), len(s_out)))
+    for rows in parts:
         mean, covariance = prior.means(out, within, s_out, s_in, rows)
         total_in = s_in[rows, None, None] * within.within + covariance[:, width:, width:]
         total_out = s_out[rows, None, None] * out.within + covariance[:, :width, :width]
-        x = targets[:, rows]
+        x = targets(rows)
         scores[:, rows] = _log_density(x, mean[:, width:], total_in, f_in[rows]) - _log_density(
             x, mean[:, :width], total_out, f_out[rows]
         )
     return scores
 
 
-def _blocks(records: NDArray[np.float64]) -> list[slice]:
-    """Return slices of records: a covariance per record for all at once would not fit."""
-    return [slice(start, start + BLOCK) for start in range(0, len(records), BLOCK)]
+def _blocks(records: NDArray[np.float64], most: int) -> list[slice]:
+    """Return slices of at most so many records: all at once would not fit."""
+    step = max(1, min(BLOCK, most))
+    return [slice(start, start + step) for start in range(0, len(records), step)]
 
 
 def _scales(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import audit_scores, view_vectors
-from secateur.attack.membership.vectors import check_vector, views_log_ratio
+from secateur.attack.membership.references import audit_scores, view_signals
+from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import Observations, Scores, Signal
@@ -81,7 +81,5 @@ class MultiVersion:
         return audit_scores(observations, self._score, otherwise=0.0, every_view=True)
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
-        vectors = view_vectors(
-            observations, self.needs[0], self.others or None, what="MultiVersion"
-        )
-        return views_log_ratio(observations.membership, vectors, self)
+        seen = view_signals(observations, self.needs[0], self.others or None, what="MultiVersion")
+        return log_ratio_of(observations.membership, seen, self)
