@@ -13,7 +13,7 @@ from secateur.compress import ADMM
 from secateur.data import draw
 from secateur.defend import MinMax
 from secateur.errors import MethodError
-from secateur.models import MLP, prunable
+from secateur.models import MLP, LeNet5, prunable
 from secateur.models.two_branches import TwoBranches
 from secateur.train import SGD, Adam, RandomFlip, Recipe, Stacked, apply, train_fleet
 from secateur.train.batches import TrainData
@@ -234,6 +234,47 @@ def test_a_stacked_fleet_plays_the_game(fleets):
         np.testing.assert_allclose(
             one.history["minmax/gain"], other.history["minmax/gain"], atol=1e-3
         )
+
+
+@pytest.mark.parametrize("sizes", [(32, 32), (30, 40)])
+def test_stacked_networks_of_pictures_play_the_game(sizes):
+    rng = np.random.default_rng(0)
+    records = Records.from_arrays(
+        rng.normal(size=(100, 1, 28, 28)).astype(np.float32), rng.integers(0, 3, 100), n_classes=3
+    )
+    recipe = SMALL.defended(
+        Recipe(build=LeNet5(classes=3), epochs=1, batch_size=16, optimiser=SGD(lr=0.01))
+    )
+    members = [np.arange(k, k + n) for k, n in enumerate(sizes)]
+    pool = np.arange(60, 100)
+    alone = []
+    for seed, own in enumerate(members):
+        module = initial_module(recipe, seed)
+        parts = [TrainData.of(records, rows, CPU) for rows in (own, pool)]
+        run_phases(
+            module,
+            recipe.phases(),
+            recipe,
+            parts[0],
+            streams={"attack": parts[1]},
+            context=(dict(module.named_parameters()), prunable(module)),
+            seed=seed,
+        )
+        alone.append(tensors(module))
+    modules = [initial_module(recipe, seed) for seed in range(2)]
+    data = [StackData.of(records, rows, CPU) for rows in (members, [pool] * 2)]
+    run_stack(
+        modules,
+        recipe.phases(),
+        recipe,
+        data[0],
+        streams={"attack": data[1]},
+        context=([dict(m.named_parameters()) for m in modules], prunable(modules[0])),
+        seeds=(0, 1),
+    )
+    for one, module in zip(alone, modules, strict=True):
+        for name, value in one.items():
+            torch.testing.assert_close(module.state_dict()[name], value, atol=1e-4, rtol=1e-3)
 
 
 def test_the_attack_network_learns_from_a_model_that_leaks():

@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call
 
 from secateur.errors import NotFiniteError
-from secateur.models import channels_last, takes_channels_last
+from secateur.models import takes_channels_last
 from secateur.train.batches import steps_of
 from secateur.train.hooks import MEMBERS, Left, Moment, overrides
 from secateur.train.loop import diverged, learning_rate
@@ -102,8 +102,7 @@ class Stack:
     def _forward_one(
         self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
     ) -> Tensor:
-        if self.channels_last:
-            inputs = channels_last(inputs)
+        # for hooks, which are lifted over the models: there a layout in memory cannot be asked for
         logits: Tensor = functional_call(self.module, {**params, **buffers}, (inputs,))
         return logits
 
