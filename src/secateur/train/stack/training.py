@@ -13,7 +13,6 @@ from torch import nn
 from torch.func import functional_call
 
 from secateur.errors import NotFiniteError
-from secateur.models import takes_channels_last
 from secateur.train.batches import steps_of
 from secateur.train.hooks import MEMBERS, Left, Moment, overrides
 from secateur.train.loop import diverged, learning_rate
@@ -73,7 +72,6 @@ class Stack:
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
-        self.channels_last = takes_channels_last(self.module, data.inputs)
         self.network = kernels.apply(forward_of(self.module), data.inputs.device)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
         stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
