@@ -1,10 +1,12 @@
-"""Made worlds of scores whose truth is known in closed form, and the intervals of their metrics.
+"""Made worlds of scores whose truth is known in closed form, or by quadrature.
 
 Member r of target t scores N(s_r + e_t, 1), a non-member N(0, 1), with s_r ~ N(mean, variance) over
 records and e_t ~ N(0, between^2) over targets. Ordinary: N(1, 1/4), 0.15 and the reference
 threshold 1/2; strong: the mean 6 and the threshold 3, so that nearly all are found; null: no shift
 at all, and the threshold 3, above which hardly any lie; canaries: the mean 4 and the threshold 2,
 few records.
+
+A second run of an attack sees the same world with noise of variance 1/2 of its own on every score.
 """
 
 from __future__ import annotations
@@ -14,30 +16,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, owens_t
 from scipy.stats import norm
 
-from secateur.measure import (
-    precision_of,
-    resampled_means,
-    t_interval,
-    tpr_segment,
-    widened_metric,
-)
-from secateur.measure.interval import percentile_ends
-from secateur.measure.targets import Metric, Target
-from secateur.types import Interval, Membership
+from secateur.measure import precision_of
+from secateur.types import Membership, Scores
 
 PRIOR = 0.1
-_NAMES: dict[str, Metric] = {
-    "auc": "auc",
-    "balanced accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "false-positive rate": "false-positive rate",
-    "tpr at fpr": "tpr",
-}
-METRICS = (*_NAMES, "precision")
+OWN = 0.5  # variance of a run's own noise
 
 Floats = NDArray[np.float64]
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,135 +40,168 @@ class World:
 
 
 ORDINARY = World()
-MEAN, VARIANCE, BETWEEN, THRESHOLD = (
-    ORDINARY.mean,
-    ORDINARY.variance,
-    ORDINARY.between,
-    ORDINARY.threshold,
-)
-STRONG = World(mean=6.0, threshold=3.0)
-NULL = World(mean=0.0, variance=0.0, between=0.0, threshold=3.0)
-CANARIES = World(mean=4.0, threshold=2.0)
+WORLDS_OF = {
+    "": ORDINARY,
+    "strong": World(mean=6.0, threshold=3.0),
+    "null": World(mean=0.0, variance=0.0, between=0.0, threshold=3.0),
+    "canaries": World(mean=4.0, threshold=2.0),
+    "unequal": ORDINARY,  # of a difference: the second subject leaks nothing
+}
 
 
-def truth_of(shift: Floats, spread: float, fpr: float, threshold: float = THRESHOLD) -> Floats:
-    """Return the true metrics where members score N(shift_r, spread^2), `[metrics]`.
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """One draw of a world: the shift of each record and each target, members, scores."""
 
-    `shift` is one number per record of the pool, or one that stands for all.
-    """
-    alarms = norm.sf(threshold)
-    tpr = norm.sf((threshold - shift) / spread).mean()
-    return np.array(
-        [
-            norm.cdf(shift / np.hypot(spread, 1)).mean(),
-            (tpr + 1 - alarms) / 2,
-            (tpr + 1 - alarms) / 2,
-            alarms,
-            norm.sf((norm.isf(fpr) - shift) / spread).mean(),
-            float(precision_of(tpr, alarms, PRIOR)),
+    world: World
+    shifts: Floats
+    targets: Floats
+    inside: NDArray[np.bool_]
+    values: Floats
+
+    @property
+    def membership(self) -> Membership:
+        """A membership of targets alone, all records audited."""
+        return targets_alone(self.inside, audit=np.arange(self.inside.shape[1]))
+
+    @property
+    def scores(self) -> Scores:
+        """The scores, with the reference threshold."""
+        return self.scored(self.values)
+
+    def scored(self, values: Floats) -> Scores:
+        """Return other scores of the same world."""
+        threshold = np.full(len(values), self.world.threshold)
+        return Scores(values=values, evaluated=np.ones_like(self.inside), threshold=threshold)
+
+    def run(self, rng: np.random.Generator) -> Scores:
+        """Return the scores of a run with noise of its own."""
+        return self.scored(self.values + np.sqrt(OWN) * rng.standard_normal(self.values.shape))
+
+    def law(self, records: slice = slice(None)) -> Law:
+        """Return how members score, in what an interval of this many targets speaks of.
+
+        This pool from 8 targets on, other records too below, this one target alone.
+        """
+        w, models = self.world, len(self.inside)
+        if models >= 8:
+            return Law(shifts=self.shifts[records], within=1.0, between=w.between)
+        wide = float(np.sqrt(1 + w.variance))
+        if models > 1:
+            return Law(shifts=np.array([w.mean]), within=wide, between=w.between)
+        return Law(shifts=np.array([w.mean + self.targets[0]]), within=wide, between=0.0)
+
+    @property
+    def pool(self) -> Law:
+        """How members of this pool score, whatever the number of targets."""
+        return Law(shifts=self.shifts, within=1.0, between=self.world.between)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """Members score N(shift + e, within^2): all shifts equally likely, e ~ N(0, between^2)."""
+
+    shifts: Floats
+    within: float
+    between: float
+
+    @property
+    def spread(self) -> float:
+        """Of a member's score, targets and all."""
+        return float(np.hypot(self.within, self.between))
+
+    def tpr(self, threshold: float) -> float:
+        """Return P(member >= threshold)."""
+        return float(norm.sf((threshold - self.shifts) / self.spread).mean())
+
+    def metrics(self, fpr: float, threshold: float) -> dict[str, float]:
+        """Return the true metrics; `fpr` is that of the TPR."""
+        alarms, found = float(norm.sf(threshold)), self.tpr(threshold)
+        return {
+            "auc": float(norm.cdf(self.shifts / np.hypot(self.spread, 1)).mean()),
+            "balanced accuracy": (found + 1 - alarms) / 2,
+            "accuracy": (found + 1 - alarms) / 2,
+            "false-positive rate": alarms,
+            "tpr": self.tpr(norm.isf(fpr)),
+            "precision": float(precision_of(found, alarms, PRIOR)),
+        }
+
+    def found(self, fpr: float) -> dict[str, float]:
+        """Return the shares of members that two runs find, and the overlap of what they find."""
+        limit = norm.isf(fpr) * np.sqrt(1 + OWN)
+        every, either = _two_above(limit, self.shifts, self.spread)
+        per_target = [
+            _two_above(limit, self.shifts + self.between * e, self.within) for e in _NODES
         ]
-    )
+        overlap = [both / one for both, one in per_target]
+        return {
+            "every run": every,
+            "any run": either,
+            "overlap": float(np.average(overlap, weights=_WEIGHTS)),
+        }
+
+    def information(self) -> dict[str, float]:
+        """Return the best gain, divergence and accuracy from a score, mean over targets."""
+        x = np.linspace(-8, 14, 400)
+        step, q = x[1] - x[0], norm.pdf(x)
+        each = []
+        for e in _NODES:
+            centres = self.shifts[:, None] + self.between * e
+            p = norm.pdf(x, loc=centres, scale=self.within).mean(axis=0)
+            m = (p + q) / 2
+            parts = [np.where(v > 0, v * np.log(np.where(v > 0, v, 1) / m), 0) for v in (p, q)]
+            each.append([sum(part.sum() for part in parts) * step / 2, abs(p - q).sum() * step])
+        divergence, variation = np.average(each, axis=0, weights=_WEIGHTS).tolist()
+        return {
+            "adversary's gain": 2 * divergence - float(np.log(4)),
+            "jensen-shannon divergence": divergence,
+            "reachable accuracy": 0.5 + variation / 4,
+        }
 
 
-def draw_world(
-    rng: np.random.Generator, targets: int, records: int, world: World = ORDINARY
-) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
-    """Return (s per record, e per target, inside, scores)."""
-    s = world.mean + np.sqrt(world.variance) * rng.standard_normal(records)
-    e = world.between * rng.standard_normal(targets)
-    inside = rng.random((targets, records)) < 0.5
-    return s, e, inside, rng.standard_normal(inside.shape) + inside * (s + e[:, None])
-
-
-def targets_from(
-    scores: Floats, inside: NDArray[np.bool_], threshold: float = THRESHOLD
-) -> list[Target]:
-    """Return the targets of a world, every record evaluated."""
-    records = scores.shape[1]
-    return [
-        Target(scores=x, members=m, threshold=threshold, columns=np.arange(records), width=records)
-        for x, m in zip(scores, inside, strict=True)
-    ]
-
-
-def statistics(target: Target, weights: NDArray[Any], fpr: float) -> Floats:
-    """Return the metrics but the precision, and (TPR, FPR), `[replicates, 7]`."""
-    rates = target.rates(weights)
-    metrics = [
-        target.weighted("auc", fpr, weights),
-        (rates[:, 0] + 1 - rates[:, 1]) / 2,
-        target.weighted("accuracy", fpr, weights),
-        rates[:, 1],
-        target.weighted("tpr", fpr, weights),
-        *rates.T,
-    ]
-    return np.stack(metrics, axis=1)
-
-
-def t_intervals(targets: list[Target], fpr: float) -> Floats:
-    """Return the t intervals of every metric as `measure` forms them, `[2, metrics]`.
-
-    The precision where it is measured, from 10 false positives on, and a zero where no member is
-    found.
-    """
-    ones = np.ones((1, targets[0].width))
-    values = np.concatenate([statistics(t, ones, fpr) for t in targets])
-    ends = np.array([t_interval(column)[1:] for column in values[:, :5].T]).T
-    tpr, alarms = values[:, 5:].mean(axis=0)
-    ratio = np.zeros(2)
-    if min(tpr, alarms) > 0:
-        _, *log_ends = t_interval(values[:, 5] / tpr - values[:, 6] / alarms)
-        ratio = precision_of(np.exp(log_ends) * tpr, [alarms, alarms], PRIOR)
-    return _as_measured(np.column_stack([ends, ratio]), values, targets, fpr, "t over targets")
-
-
-def bootstrap_intervals(
-    targets: list[Target], fpr: float, seed: int, replicates: int = 1000
-) -> Floats:
-    """Return the bootstrap intervals of every metric, `[2, metrics]`."""
-    means = resampled_means(
-        lambda t, w: statistics(targets[t], w, fpr),
-        np.arange(targets[0].width),
-        targets=len(targets),
-        seed=seed,
-        replicates=replicates,
-    )
-    ones = np.ones((1, targets[0].width))
-    values = np.concatenate([statistics(t, ones, fpr) for t in targets])
-    rates = np.clip(means[:, 5:], 0, 1)
-    precision = np.nan_to_num(precision_of(rates[:, 0], rates[:, 1], PRIOR))
-    ends = np.stack(percentile_ends(np.column_stack([means[:, :5], precision])))
-    kind: Interval = "two-way bootstrap" if len(targets) > 1 else "unit bootstrap"
-    return _as_measured(ends, values, targets, fpr, kind)
-
-
-def _as_measured(
-    ends: Floats, values: Floats, targets: list[Target], fpr: float, kind: Interval
-) -> Floats:
-    """Return ends widened where nearly all agree, that of the TPR reaching over the ROC's step."""
-    units = np.array([[t.members.sum(), (~t.members).sum()] for t in targets], dtype=np.float64)
-    for k, metric in enumerate(METRICS[:5]):
-        found = widened_metric(
-            _NAMES[metric],
-            (float(ends[0, k]), float(ends[1, k])),
-            value=float(values[:, k].mean()),
-            rates=values[:, 5:],
-            units=units,
-            interval=kind,
-        )
-        ends[:, k] = found.low, found.high
-    steps = [tpr_segment(t.scores, t.members, fpr) for t in targets]
-    ends[0, METRICS.index("tpr at fpr")] -= np.mean([high - low for low, high in steps])
-    return ends
-
-
-def membership_of(inside: NDArray[np.bool_]) -> Membership:
-    """Return a membership of targets alone."""
+def targets_alone(inside: NDArray[np.bool_], **pools: NDArray[np.int64]) -> Membership:
+    """Return a membership of targets without references."""
     models, records = inside.shape
     return Membership(
         inside=inside,
         roles=("target",) * models,
-        pools={"audit": np.arange(records)},
+        pools=pools,
         units=np.arange(records),
         seed=0,
     )
+
+
+def _two_above(limit: float, shifts: Floats, spread: float) -> tuple[float, float]:
+    """Return P(both runs above the limit) and P(any above it) of a member.
+
+    Reference: Owen 1956.
+    """
+    total = spread**2 + OWN
+    h, rho = (limit - shifts) / np.sqrt(total), spread**2 / total
+    one = norm.sf(h)
+    both = one - 2 * owens_t(h, np.sqrt((1 - rho) / (1 + rho)))
+    return float(both.mean()), float((2 * one - both).mean())
+
+
+def draw_world(
+    rng: np.random.Generator, targets: int, records: int, world: World = ORDINARY
+) -> Drawn:
+    """Draw records, targets, members by coins, and scores."""
+    s = world.mean + np.sqrt(world.variance) * rng.standard_normal(records)
+    e = world.between * rng.standard_normal(targets)
+    inside = rng.random((targets, records)) < 0.5
+    values = rng.standard_normal(inside.shape) + inside * (s + e[:, None])
+    return Drawn(world=world, shifts=s, targets=e, inside=inside, values=values)
+
+
+def draw_correct(
+    rng: np.random.Generator, targets: int, records: int, *, centre: float
+) -> tuple[NDArray[Any], Floats]:
+    """Return which records each target gets right, and each record's chance over targets.
+
+    The log-odds are N(centre, 1) over records plus N(0, 0.2^2) over targets.
+    """
+    odds = centre + rng.standard_normal(records)
+    own = odds + 0.2 * rng.standard_normal((targets, 1))
+    chance = np.average(expit(odds + 0.2 * _NODES[:, None]), axis=0, weights=_WEIGHTS)
+    return rng.random(own.shape) < expit(own), chance

@@ -470,7 +470,7 @@ def test_a_difference_of_tprs_that_n_does_not_resolve_is_not_measured():
     ).why.endswith("no listed FPR is resolvable")
 
 
-def test_a_difference_of_tprs_says_on_what_its_thresholds_are_chosen_and_spans_both_steps():
+def test_a_difference_of_tprs_says_where_thresholds_come_from_and_spans_what_steps_differ_by():
     a, who = world_scores(8, records=300, shift=2.0)
     b, _ = world_scores(8, records=300, seed=1)
     row = difference(a, b, who, "tpr", about=("p", "d", "x"), fpr=0.05)
@@ -482,5 +482,9 @@ def test_a_difference_of_tprs_says_on_what_its_thresholds_are_chosen_and_spans_b
     for scores in (a, b):
         ends = [tpr_segment(v, m, 0.05) for v, m in zip(scores.values, who.inside, strict=True)]
         steps.append(np.mean([upper - lower for lower, upper in ends]))
-    assert (row.value, row.low, row.high) == pytest.approx((mean, low - steps[0], high + steps[1]))
+    taller = steps[0] - steps[1]
+    assert taller > 0
+    assert (row.value, row.low, row.high) == pytest.approx((mean, low - taller, high))
+    other = difference(b, a, who, "tpr", about=("d", "p", "x"), fpr=0.05)
+    assert (other.value, other.low, other.high) == pytest.approx((-mean, -high, taller - low))
     assert difference(a, b, who, "auc", about=("p", "d", "x")).why == "paired over the same targets"

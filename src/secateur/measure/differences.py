@@ -39,8 +39,8 @@ def difference(
     """Measure a - b, paired over the same targets, with a t interval.
 
     Where both subjects' own intervals are widened (`widened_metric`), the paired one is joined with
-    what these two say of a difference, as if unpaired. That of a TPR reaches over the steps of both
-    ROCs (`tpr_segment`), since its values are their upper ends.
+    what these two say of a difference, as if unpaired. That of a TPR reaches over the difference of
+    both ROCs' steps (`tpr_segment`): its values are their upper ends, and both lie as far up.
 
     Args:
         a: scores on the first subject.
@@ -81,7 +81,8 @@ def difference(
         return Measurement(**told, value=None, status="not run", why=why)
     mean, low, high = paired_difference(x, y)
     if metric == "tpr":
-        low, high = low - _step(a, membership, level), high + _step(b, membership, level)
+        taller = _step(a, membership, level) - _step(b, membership, level)
+        low, high = low - max(0.0, taller), high + max(0.0, -taller)
     own = [_widened(values, s, membership, metric) for values, s in ((x, a), (y, b))]
     kind: Interval = "t over targets"
     notes = [ends.note for ends in own]
