@@ -88,7 +88,9 @@ def cases() -> Iterator[Case]:
             for n in sizes:
                 part = 4 if n > 1000 else 1
                 yield Case(count=of.differences, targets=t, records=n, name=name, part=part)
-    for t, part in ((4, 8), (8, 2)):
+    for t in (8, 48):
+        yield Case(count=of.differences, targets=t, records=200, name="unequal", part=t // 8)
+    for t, part in ((4, 8), (8, 1)):
         yield Case(count=of.groups, targets=t, records=1000, part=part)
     yield Case(count=of.groups, targets=8, records=1000, name="strong", part=2)
     for count, few in ((of.bands, 4), (of.information, 4), (of.agreement, 4)):
@@ -179,15 +181,9 @@ def main() -> None:
         return
     shown = ["--worlds", str(arguments.worlds), "--seed", str(arguments.seed)]
     shown += ["--out", f"results/experiments/{arguments.out.name}"]
-    lines = {
-        used: [
-            row
-            for case, one in zip(wanted, found, strict=True)
-            if case.used == used
-            for row in one["rows"]
-        ]
-        for used in (True, False)
-    }
+    lines: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for case, one in zip(wanted, found, strict=True):
+        lines[case.used] += one["rows"]
     store.write_document(
         arguments.out,
         {

@@ -171,7 +171,7 @@ def groups(size: Size) -> list[dict[str, Any]]:
                 good[row.metric] &= row.low <= value <= row.high
         for metric, holds in good.items():
             tally.note(metric, holds)
-    return tally.rows(size.of(f"{size.interval}, {GROUPS} groups at once"), size)
+    return tally.rows(f"{size.interval}, {GROUPS} groups at once", size)
 
 
 def bands(size: Size) -> list[dict[str, Any]]:
@@ -197,7 +197,7 @@ def information(size: Size) -> list[dict[str, Any]]:
         for row in measure.information_rows(w.scores, w.membership, about=TOLD):
             assert row.low is not None  # all are measured
             tally.note(row.metric, row.low <= truth[row.metric] + 1e-9)
-    return tally.rows(size.of(f"{size.interval}, lower end"), size, nominal=0.975)
+    return tally.rows(f"{size.interval}, lower end", size, nominal=0.975)
 
 
 def agreement(size: Size) -> list[dict[str, Any]]:

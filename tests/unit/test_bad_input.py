@@ -1046,11 +1046,6 @@ TYPED = (
         message=r"correlation must be in \[-1, 1\), got 1",
     ),
     Typed(
-        kind="two spreads of targets",
-        command="power --targets 8 --pilot {}/report.json --between-sd 0.1",
-        message=r"--pilot and --between-sd both say the spread of targets; give one",
-    ),
-    Typed(
         kind="a pilot with too few targets",
         command="power --pilot {}/report.json",
         message=r"t interval over 8 or more targets; this row is 'auc' with .* over 2 targets",
