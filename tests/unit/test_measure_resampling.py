@@ -16,6 +16,7 @@ from secateur.measure import (
     auc,
     auc_value,
     balanced_accuracy,
+    per_target,
     positive_predictive_value,
     rank,
     realised_fpr,
@@ -85,7 +86,7 @@ def test_a_target_that_evaluates_some_records_reads_their_weights_alone():
         times[used] = weights[0]
         times[~evaluated[row]] = 0
         s, m = np.repeat(scores.values[row], times), np.repeat(who.inside[row], times)
-        said = s >= worlds.THRESHOLD
+        said = s >= worlds.ORDINARY.threshold
         tpr, fpr = said[m].mean(), said[~m].mean()
         assert target.weighted("auc", 0.1, weights)[0] == pytest.approx(auc_value(s, m))
         assert target.rates(weights)[0] == pytest.approx([tpr, fpr])
@@ -168,35 +169,37 @@ def test_the_step_of_an_roc_holds_the_value_and_what_a_larger_pool_would_say():
 
 
 def small_world(targets, records=300, seed=0):
-    _, _, inside, scores = worlds.draw_world(np.random.default_rng(seed), targets, records)
-    made = Scores(
-        values=scores,
-        evaluated=np.ones_like(inside),
-        threshold=np.full(targets, worlds.THRESHOLD),
-    )
-    return made, worlds.membership_of(inside), worlds.targets_from(scores, inside)
+    drawn = worlds.draw_world(np.random.default_rng(seed), targets, records)
+    return drawn.scores, drawn.membership, targets_of(drawn.scores, drawn.membership)
 
 
 @pytest.mark.parametrize("targets", [1, 4, 8])
-def test_the_rows_of_a_report_carry_the_intervals_whose_coverage_is_measured(targets):
+def test_the_rows_of_a_report_carry_the_intervals_of_their_number_of_targets(targets):
     scores, who, made = small_world(targets, records=600)
     fpr = 0.1
-    if targets >= 8:
-        ends = worlds.t_intervals(made, fpr)
-    else:
-        ends = worlds.bootstrap_intervals(made, fpr, seed=0)
     about = {"subject": "x", "method": "m"}
-    rows = [
-        auc(scores, who, **about),
-        balanced_accuracy(scores, who, **about),
-        realised_fpr(scores, who, **about),
-        tpr_at_fpr(scores, who, fpr=fpr, **about),
-        positive_predictive_value(scores, who, prior=worlds.PRIOR, **about),
-    ]
-    columns = [0, 1, 3, 4, 5]
-    for row, column in zip(rows, columns, strict=True):
-        assert (row.low, row.high) == pytest.approx(tuple(ends[:, column]), abs=1e-9), row.metric
+    rows = {
+        "auc": auc(scores, who, **about),
+        "balanced accuracy": balanced_accuracy(scores, who, **about),
+        "false-positive rate": realised_fpr(scores, who, **about),
+        "tpr": tpr_at_fpr(scores, who, fpr=fpr, **about),
+    }
+    step = np.mean([np.ptp(tpr_segment(t.scores, t.members, fpr)) for t in made])
+    for metric, row in rows.items():
+        if targets >= 8:
+            low, high = t_interval(per_target(scores, who, metric, fpr=fpr))[1:]
+        else:
+            low, high = two_way_bootstrap(
+                lambda t, w, metric=metric: made[t].weighted(metric, fpr, w),
+                np.arange(600),
+                targets=targets,
+                seed=0,
+            )
+        low -= step if metric == "tpr" else 0.0
+        assert (row.low, row.high) == pytest.approx((low, high), abs=1e-9), metric
         assert row.low < row.value < row.high
+    precision = positive_predictive_value(scores, who, prior=worlds.PRIOR, **about)
+    assert precision.low < precision.value < precision.high
 
 
 @pytest.mark.parametrize("targets", [1, 3, 8])
