@@ -143,6 +143,7 @@ MUTANTS = [
     ("measure/information.py", "LEAST_GAIN + 2 * jensen", "LEAST_GAIN + jensen", (INFORMATION,)),
     ("measure/information_rows.py", "(v - LEAST_GAIN) / 2", "(v - LEAST_GAIN)", (INFORMATION,)),
     ("measure/information_rows.py", "(where != f)", "(where == f)", (INFORMATION,)),
+    ("measure/information_rows.py", "- times * (value", "- (value", (INFORMATION,)),
     ("measure/information_rows.py", ".sum()) / 8", ".sum()) / 4", (INFORMATION,)),
     ("data/canaries.py", "labels[rows] = labels[originals]", "pass", (CANARIES,)),
     ("data/planting.py", "rng.integers(1, classes", "rng.integers(0, classes", (CANARIES,)),
