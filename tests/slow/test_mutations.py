@@ -21,6 +21,7 @@ LIMITS = "tests/unit/test_measure_limits.py"
 WIDEN = "tests/unit/test_measure_widen.py"
 FEW = "tests/unit/test_attack_few_references.py"
 SIMPLE = "tests/unit/test_attack_simple.py"
+GROUPS = "tests/unit/test_groups.py"
 AGREEMENT = "tests/unit/test_measure_agreement.py"
 EPSILON = "tests/unit/test_epsilon.py"
 CANARIES = "tests/unit/test_canaries.py"
@@ -94,9 +95,23 @@ MUTANTS = [
     ("measure/exposure.py", "((up - down) / 2)", "((up + down) / 2)", (EXPOSURE,)),
     ("measure/power.py", "q1, q2 = auc / (2 - auc)", "q1, q2 = auc / (1 + auc)", (POWER,)),
     ("measure/power.py", "* (1 - (correlation or 0.0))", "", (POWER,)),
-    ("measure/power.py", "slope**2 * fpr", "slope * fpr", (POWER,)),
+    ("measure/half_widths.py", "slope**2 * fpr", "slope * fpr", (POWER,)),
     ("measure/agreement.py", "- size / 2", "- size", (AGREEMENT,)),
     ("measure/agreement.py", "a + b - a * b", "a + b", (AGREEMENT,)),
+    ("measure/agreement.py", "ends.low - rate.lower", "ends.low", (AGREEMENT,)),
+    ("measure/found.py", "fpr * counted[:, -1:]", "fpr * counted[:, :1]", (AGREEMENT,)),
+    ("measure/found.py", "others[let_in - 1]", "others[let_in - 2]", (AGREEMENT,)),
+    ("measure/exposure.py", "2 * fewer / len(self.said)", "2 * fewer", (EXPOSURE,)),
+    ("measure/widen.py", "max(trials.min(), len(trials))", "trials.min()", (EXPOSURE,)),
+    ("measure/half_widths.py", "both / chi_scale(freedom)", "both", (POWER,)),
+    ("measure/differences.py", "- max(0.0, taller)", "- max(0.0, -taller)", (MEASURE,)),
+    (
+        "measure/groups.py",
+        "resolved_fpr(non_member_units(part, membership), fpr)",
+        "fpr",
+        (GROUPS,),
+    ),
+    ("measure/groups.py", "confidence=_confidence_of_one(enough)", "confidence=0.95", (GROUPS,)),
     (
         "measure/roc.py",
         "roc.fpr, fpr + 1e-12",
@@ -127,11 +142,12 @@ MUTANTS = [
     ("measure/trials.py", "weights=target.scores) / counts", "weights=target.scores)", (EPSILON,)),
     ("measure/epsilon.py", "(1 - confidence) / len(rules)", "(1 - confidence)", (EPSILON,)),
     ("measure/epsilon.py", "[:, record] >= at", "[:, record] > at + 1", (EPSILON,)),
-    ("measure/canaries.py", "max(fpr, lowest", "min(fpr, lowest", (CANARIES,)),
+    ("measure/roc.py", "lowest_resolvable_fpr(non_member_units) or", "", (CANARIES,)),
     ("measure/information.py", "middle = (p + q) / 2", "middle = p + q", (INFORMATION,)),
     ("measure/information.py", "LEAST_GAIN + 2 * jensen", "LEAST_GAIN + jensen", (INFORMATION,)),
     ("measure/information_rows.py", "(v - LEAST_GAIN) / 2", "(v - LEAST_GAIN)", (INFORMATION,)),
     ("measure/information_rows.py", "(where != f)", "(where == f)", (INFORMATION,)),
+    ("measure/information_rows.py", "- times * (value", "- (value", (INFORMATION,)),
     ("measure/information_rows.py", ".sum()) / 8", ".sum()) / 4", (INFORMATION,)),
     ("data/canaries.py", "labels[rows] = labels[originals]", "pass", (CANARIES,)),
     ("data/planting.py", "rng.integers(1, classes", "rng.integers(0, classes", (CANARIES,)),

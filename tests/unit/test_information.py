@@ -171,6 +171,16 @@ def test_the_lower_ends_stay_below_the_truth_in_two_thousand_worlds(targets, shi
         assert binomtest(hits, 2000, 0.975, alternative="less").pvalue >= 0.001
 
 
+@pytest.mark.parametrize(("targets", "worlds"), [(1, 120), (8, 250)])
+def test_where_nothing_leaks_the_accuracys_lower_end_is_seldom_above_a_half(targets, worlds):
+    rng = np.random.default_rng(targets)
+    above = 0
+    for _ in range(worlds):
+        scores, who = world(rng, targets, 200, 0.0)
+        above += information_rows(scores, who, about=ABOUT)[2].low > 0.5
+    assert above <= 0.05 * worlds  # 0.025 is promised; without stretching 0.07 to 0.09
+
+
 def test_no_unit_judges_itself():
     """Scores name each record: a fit that saw a record would know it, an honest one nothing."""
     rng = np.random.default_rng(1)

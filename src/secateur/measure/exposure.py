@@ -79,6 +79,7 @@ def most_exposed(
         InputError: `count` below 1 or above the number of records that both halves can judge.
     """
     said, inside = _verdicts(scores, membership)
+    about = (subject, method, threat)
     order = np.random.default_rng(derive_seed(seed, "halves")).permutation(len(said))
     choosing, reporting = order[: len(order) // 2], order[len(order) // 2 :]
     first = _Half.of(said, inside, scores.evaluated, choosing)
@@ -103,13 +104,7 @@ def most_exposed(
         fpr=second.fpr[top],
         low=low,
         high=high,
-        row=_row(
-            second,
-            top,
-            len(choosing),
-            units=membership.units[top],
-            about=(subject, method, threat),
-        ),
+        row=_row(second, top, len(choosing), units=membership.units[top], about=about),
     )
 
 

@@ -134,7 +134,7 @@ def by_group(
 
 def _confidence_of_one(groups: int) -> float:
     """Return the confidence at which each of so many intervals holds for all to do at 95 %."""
-    return 1 - 0.05 / max(1, groups)
+    return 1 - 0.05 / groups if groups else 0.95
 
 
 def _one_of(row: Measurement, group: str, groups: int) -> Measurement:
