@@ -32,8 +32,8 @@ COMPRESS = ("tests/unit/test_compress_masks.py", "tests/unit/test_compress_admm.
 MUTANTS = [
     (
         "attack/membership/lira.py",
-        "- self._log_density(targets, out)",
-        "+ self._log_density(targets, out)",
+        "- _log_density(phi, *out)",
+        "+ _log_density(phi, *out)",
         (ATTACKS,),
     ),
     ("attack/membership/lira.py", "-0.5 * (", "-1.0 * (", (ATTACKS,)),
@@ -45,11 +45,11 @@ MUTANTS = [
     ),
     (
         "attack/membership/lira.py",
-        "moments.squares / (moments.count - 1)",
-        "moments.squares / moments.count",
+        "moments.squares / np.maximum(moments.count - 1, 1)",
+        "moments.squares / np.maximum(moments.count, 1)",
         (ATTACKS,),
     ),
-    ("attack/membership/lira.py", "(targets - out.centre)", "(out.centre - targets)", (ATTACKS,)),
+    ("attack/membership/lira.py", "(phi - out[0].centre)", "(out[0].centre - phi)", (ATTACKS,)),
     ("attack/membership/rmia.py", 'else "right"', 'else "left"', (ATTACKS,)),
     ("attack/membership/rmia.py", "np.log1p(self.a)", "np.log1p(-self.a / 2)", (ATTACKS,)),
     (
@@ -59,8 +59,8 @@ MUTANTS = [
         (ATTACKS,),
     ),
     (
-        "attack/membership/references.py",
-        "away.sum(axis=0) / count",
+        "attack/membership/blocks.py",
+        "away.sum(axis=0) / n",
         "away.sum(axis=0) / len(values)",
         (ATTACKS,),
     ),
