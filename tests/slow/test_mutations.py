@@ -177,7 +177,7 @@ MUTANTS = [
     ("measure/controls.py", "shift / np.sqrt(2)", "2 * shift", (LIMITS,)),
     ("measure/differences.py", "paired_difference(x, y)", "paired_difference(y, x)", (MEASURE,)),
     ("measure/differences.py", "if all(notes):", "if any(notes):", (WIDEN,)),
-    ("measure/differences.py", "x_mean - x_ends.low", "x_mean - x_ends.high", (WIDEN,)),
+    ("measure/differences.py", "x.mean() - first.low", "x.mean() - first.high", (WIDEN,)),
     ("measure/inputs.py", "low - slack > 0.5", "low > 0.5", (LIMITS,)),
     ("measure/inputs.py", "fold != held, fold == held", "fold >= 0, fold == held", (MEASURE,)),
     ("measure/inputs.py", "first[which] != last", "first[which] == last", (MEASURE,)),
@@ -207,7 +207,7 @@ MUTANTS = [
     ),
     ("attack/membership/attack_r.py", "0.5 * (away == 0)", "1.0 * (away == 0)", (SIMPLE,)),
     ("attack/membership/attack_r.py", "count**-0.2", "count**0.2", (SIMPLE,)),
-    ("attack/membership/calibrated.py", "- difficulty)", "+ difficulty)", (SIMPLE,)),
+    ("attack/membership/calibrated.py", "- out.centre", "+ out.centre", (SIMPLE,)),
     ("attack/membership/quantile_regression.py", "1 - self.fpr).fit", "self.fpr).fit", (SIMPLE,)),
     ("attack/membership/quantile_regression.py", "left**2 / scale", "left**2 * scale", (SIMPLE,)),
     (
