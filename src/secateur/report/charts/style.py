@@ -10,7 +10,10 @@ __all__ = ["CONFIG", "Spec", "fade", "rows_of", "toggle"]
 
 Spec = dict[str, Any]
 
-COLOURS = ["#3b6fb6", "#c8553d", "#4d9078", "#8e6c8a", "#b8860b", "#5f7d8c", "#a23b72", "#2f6f4f"]
+COLOURS = [
+    *("#3b6fb6", "#c8553d", "#4d9078", "#8e6c8a", "#b8860b", "#5f7d8c", "#a23b72", "#2f6f4f"),
+    *("#e08e45", "#6fa8dc", "#7f5539", "#222222"),
+]
 CONFIG: Spec = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
