@@ -44,45 +44,9 @@ def command(**options: Any) -> None:
     click.echo(f"{len(fleet)} models in {options['out']}, made by: {fleet.engine}")
 
 
-def defend(  # noqa: PLR0913 - one argument per option of the verb
-    *,
-    fleet: Path,
-    method: str,
-    name: str | None,
-    data_dir: Path | None,
-    workers: int,
-    out: Path,
-    engine: str = "auto",
-    budget: str | None = None,
-    keep: str = "all",
-    cache: Path | None = None,
-) -> Any:
-    """Open a fleet, train it anew in another folder."""
-    from secateur.cli.checks import refuse_folder_inside
-    from secateur.cli.progress import Bar
-    from secateur.cli.runs import engine as engine_of
-    from secateur.cli.runs import keep as keeping
-    from secateur.cli.runs import open_runs, parse_defence, parse_queries
-    from secateur.train import Limit, apply
+def defend(**options: Any) -> Any:
+    """Open a fleet, train it anew in another folder; see `applied` for the options."""
+    from secateur.cli.applying import applied
+    from secateur.cli.runs import parse_defence
 
-    defence = parse_defence(method)
-    refuse_folder_inside(out, fleet)
-    (plain,), records, seed = open_runs((fleet,), data_dir)
-    label = type(defence).__name__.lower() if name is None else name
-    if not label.strip():
-        raise click.BadParameter("a name needs at least one letter", param_hint="--name")
-    asked = parse_queries(str(records.origin.get("queries", "Queries()")))
-    with Bar(f"training with {type(defence).__name__}") as bar:
-        return apply(
-            defence,
-            plain,
-            records,
-            seed=seed,
-            engine=engine_of(engine, workers),
-            folder=out,
-            progress=bar,
-            limit=None if budget is None else Limit.of(budget),
-            name=label,
-            keep=keeping(asked) if keep == "targets" else None,
-            cache=cache,
-        )
+    return applied(parse_defence, "training", **options)

@@ -61,49 +61,12 @@ def command(**options: Any) -> None:
     warn_of_convergence(pruned)
 
 
-def prune(  # noqa: PLR0913 - one argument per option of the verb
-    *,
-    fleet: Path,
-    method: str,
-    name: str | None,
-    data_dir: Path | None,
-    workers: int,
-    out: Path,
-    engine: str = "auto",
-    budget: str | None = None,
-    partial: bool = False,
-    keep: str = "all",
-    cache: Path | None = None,
-) -> Any:
-    """Open a fleet, prune it into another folder."""
-    from secateur.cli.checks import refuse_folder_inside
-    from secateur.cli.progress import Bar
-    from secateur.cli.runs import engine as engine_of
-    from secateur.cli.runs import keep as keeping
-    from secateur.cli.runs import open_runs, parse_queries, parse_transform
-    from secateur.train import Limit, apply
+def prune(**options: Any) -> Any:
+    """Open a fleet, prune it into another folder; see `applied` for the options."""
+    from secateur.cli.applying import applied
+    from secateur.cli.runs import parse_transform
 
-    transform = parse_transform(method)
-    refuse_folder_inside(out, fleet)
-    (dense,), records, seed = open_runs((fleet,), data_dir, partial=partial)
-    label = type(transform).__name__.lower() if name is None else name
-    if not label.strip():
-        raise click.BadParameter("a name needs at least one letter", param_hint="--name")
-    asked = parse_queries(str(records.origin.get("queries", "Queries()")))
-    with Bar(f"pruning with {type(transform).__name__}") as bar:
-        return apply(
-            transform,
-            dense,
-            records,
-            seed=seed,
-            engine=engine_of(engine, workers),
-            folder=out,
-            progress=bar,
-            limit=None if budget is None else Limit.of(budget),
-            name=label,
-            keep=keeping(asked) if keep == "targets" else None,
-            cache=cache,
-        )
+    return applied(parse_transform, "pruning", **options)
 
 
 def warn_of_convergence(fleet: Any) -> None:
