@@ -11,7 +11,6 @@ from secateur.measure.canaries import tpr_on_canaries
 from secateur.measure.controls import (
     adaptive_control,
     gap_control,
-    leave_one_out_control,
     null_control,
     planted_control,
     reference_count_control,
@@ -50,6 +49,7 @@ from secateur.measure.interval import (
     two_way_bootstrap,
     unit_bootstrap,
 )
+from secateur.measure.leave_one_out import leave_one_out_control
 from secateur.measure.membership import (
     accuracy_of_attack,
     auc,

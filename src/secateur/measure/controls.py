@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtr
 
-from secateur.measure.exposure import FEWEST_MODELS
 from secateur.measure.membership import auc
 from secateur.measure.targets import per_target
 from secateur.types import (
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adaptive_control",
+    "far_from_a_coin",
     "gap_control",
-    "leave_one_out_control",
     "null_control",
+    "planted",
     "planted_control",
     "reference_count_control",
     "saturation_control",
@@ -39,8 +39,6 @@ __all__ = [
 ]
 
 Outcome = Literal["passed", "raised", "not run"]
-UNLIKELY = -4.0  # standard deviations
-FEWEST_TO_JUDGE = 8
 
 
 def null_control(scores: Scores, membership: Membership, *, subject: str, seed: int) -> Control:
@@ -54,13 +52,9 @@ def null_control(scores: Scores, membership: Membership, *, subject: str, seed: 
         by_unit = inside[model, audit][first]
         inside[model, audit] = rng.permutation(by_unit)[where]
     row = auc(scores, replace(membership, inside=inside), subject=subject, method="null")
-    assert row.value is not None and row.low is not None and row.high is not None  # auc measures
-    # several subjects are tried: a miss by chance in one of twenty must not raise the alarm
-    slack = 0.5 * (row.high - row.low)
-    raised = not row.low - slack <= 0.5 <= row.high + slack
     return Control(
         id="null",
-        status="raised" if raised else "passed",
+        status="raised" if far_from_a_coin(row) else "passed",
         subject=subject,
         saw=f"with membership shuffled over {len(units)} units the AUC is {row.value:.3f} "
         f"[{row.low:.3f}, {row.high:.3f}]",
@@ -102,9 +96,9 @@ def planted_control(
     of Phi(shift / sqrt 2).
     """
     membership = observations.membership
-    planted = _planted(observations, shift=shift, seed=derive_seed(seed, "planted"))
+    made = planted(observations, shift=shift, seed=derive_seed(seed, "planted"))
     best = float(ndtr(shift / np.sqrt(2)))
-    value = float(per_target(attack(planted, seed=seed), membership, "auc").mean())
+    value = float(per_target(attack(made, seed=seed), membership, "auc").mean())
     least = 0.5 + 0.6 * (best - 0.5)
     return Control(
         id="planted-leak",
@@ -117,7 +111,17 @@ def planted_control(
     )
 
 
-def _planted(observations: Observations, *, shift: float, seed: int) -> Observations:
+def far_from_a_coin(row: Measurement) -> bool:
+    """Tell whether an AUC's interval, stretched by half of its width at each end, misses 0.5.
+
+    Several subjects are tried: a miss by chance in one of twenty must not raise an alarm.
+    """
+    assert row.low is not None and row.high is not None  # `auc` measures
+    slack = 0.5 * (row.high - row.low)
+    return not row.low - slack <= 0.5 <= row.high + slack
+
+
+def planted(observations: Observations, *, shift: float, seed: int) -> Observations:
     """Return made signals of the same models, with a leak of this size."""
     rng = np.random.default_rng(seed)
     inside = observations.membership.inside
@@ -129,68 +133,6 @@ def _planted(observations: Observations, *, shift: float, seed: int) -> Observat
         n_classes=observations.n_classes,
         primary="planted",
     )
-
-
-def leave_one_out_control(
-    attack: MembershipAttack, observations: Observations, *, subject: str, seed: int
-) -> Control:
-    """Raise where targets were left out of one balanced design with their references.
-
-    The more references hold a record, the less likely does a target of the same design. An attack
-    that compares models in with models out is biased by that: below 64 models the control is
-    raised, from there where made signals without any leak give an AUC other than 0.5.
-    """
-    who = observations.membership
-    told, tied = _told_by_counts(who)
-    fields: dict[str, Any] = {
-        "id": "leave-one-out",
-        "subject": subject,
-        "why": "where the other models of a balanced design tell who is in the one left out, "
-        "attacks are biased: with few models they find less than nothing where nothing is",
-        "mend": f"use references drawn apart from the targets, or {FEWEST_MODELS} models or more",
-    }
-    if not tied:
-        saw = "how many references hold a record does not tell whether a target does"
-        return Control(status="passed", saw=saw, **fields)
-    bare = _planted(observations, shift=0.0, seed=derive_seed(seed, "nothing"))
-    row = auc(attack(bare, seed=seed), who, subject=subject, method="nothing planted")
-    assert row.value is not None and row.low is not None and row.high is not None  # auc measures
-    slack = 0.5 * (row.high - row.low)  # as in the null control
-    biased = not row.low - slack <= 0.5 <= row.high + slack
-    return Control(
-        status="raised" if len(who) < FEWEST_MODELS or biased else "passed",
-        saw=f"targets and references are {len(who)} models of one balanced design (references "
-        f"holding a record and targets holding it correlate at {told:.2f}); on made signals "
-        f"without any leak the AUC is {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]",
-        value=row.value,
-        low=row.low,
-        high=row.high,
-        **fields,
-    )
-
-
-def _told_by_counts(membership: Membership) -> tuple[float, bool]:
-    """Return how a unit's references inside correlate with targets inside, and if they are tied."""
-    audit = membership.pools[AUDIT]
-    first = np.unique(membership.units[audit], return_index=True)[1]
-    inside = membership.inside[:, audit[first]]
-    total = np.count_nonzero(inside, axis=0)
-    varied = (total > 0) & (total < len(inside))
-    if varied.sum() >= FEWEST_TO_JUDGE and not np.ptp(total[varied]):
-        told = _correlation(inside[membership.targets][:, varied], total[varied])
-        return told, told < 0
-    # of all units: leaving out those that are in no model would tie independent models
-    targets = inside[membership.targets]
-    told = _correlation(targets, total)
-    return told, told * targets.size**0.5 < UNLIKELY
-
-
-def _correlation(targets: NDArray[np.bool_], total: NDArray[np.int64]) -> float:
-    """Correlate, over targets and units, being in a target with the number of references in."""
-    counts = total - targets.sum(axis=0)
-    ins, beside = targets - targets.mean(axis=1, keepdims=True), counts - counts.mean()
-    spread = float((ins**2).sum() * (beside**2).sum() * len(targets))
-    return float((ins * beside).sum()) / spread**0.5 if spread else 0.0
 
 
 def reference_count_control(membership: Membership) -> Control:
