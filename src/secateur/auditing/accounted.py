@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur import compress, train
+from secateur import compress, deploy, train
 from secateur.auditing.consequences import DELTA
 from secateur.errors import SecateurError
 from secateur.measure import epsilon_name
 from secateur.spelling import parse
-from secateur.train import Accounted, Transform
+from secateur.train import Accounted, Conversion, Transform
+from secateur.train.hooks import MEMBERS
 from secateur.types import Measurement
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def after_training(steps: Sequence[str], recipe: Recipe) -> str:
                 f"{step} is no listed method, so it cannot be told whether it read the members "
                 "without noise, which would void what the training promised"
             )
-        if not isinstance(method, Transform) or any(p.epochs for p in method.phases(recipe)):
+        if _reads_members(method, recipe):
             return (
                 f"{step} read the members without noise, which voids what the training promised; "
                 "only steps that read no members, such as Magnitude(retrain_epochs=0), keep it"
@@ -119,9 +120,15 @@ def after_training(steps: Sequence[str], recipe: Recipe) -> str:
     return ""
 
 
+def _reads_members(method: object, recipe: Recipe) -> bool:
+    if isinstance(method, Conversion):
+        return MEMBERS in method.pools
+    return not isinstance(method, Transform) or any(p.epochs for p in method.phases(recipe))
+
+
 def _listed() -> dict[str, Any]:
-    """Return the names that a pruning method's spelling may hold."""
-    rooms = (compress, train)
+    """Return the names that the spelling of a step may hold."""
+    rooms = (compress, deploy, train)
     return {n: v for r in rooms for n in r.__all__ if isinstance(v := getattr(r, n), type)}
 
 

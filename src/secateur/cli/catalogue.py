@@ -15,6 +15,7 @@ __all__ = [
     "ASKING",
     "ATTACK",
     "CANARIES",
+    "CONVERSION",
     "DEFENCE",
     "LEARNED",
     "NETWORK",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 PRUNING = "pruning"
+CONVERSION = "conversion"
 DEFENCE = "defence"
 ATTACK = "attack"
 LEARNED = "attack that trains networks"
@@ -36,6 +38,7 @@ CANARIES = "canary"
 ROOMS = {
     "compress": PRUNING,
     "defend": DEFENCE,
+    "deploy": CONVERSION,
     "attack/membership": ATTACK,
     "attack/learned": LEARNED,
     "models": NETWORK,
@@ -45,6 +48,7 @@ ROOMS = {
 USED = {
     PRUNING: "a pruning method, named with `secateur prune --method`",
     DEFENCE: "a defence, named with `secateur defend --method`",
+    CONVERSION: "a conversion, named with `secateur export --format`",
     ATTACK: "an attack, named with `--attack` of `secateur audit` and `attack`",
     LEARNED: "an attack that trains networks, named with `secateur audit --attack`",
     NETWORK: "a network, named as build=... in `secateur train --recipe`",
@@ -145,7 +149,7 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
     return decorated and bool(
-        calls & {"__call__", "phases", "make", "batch", "changes", "defended"}
+        calls & {"__call__", "phases", "make", "batch", "changes", "defended", "converted"}
     )
 
 

@@ -94,11 +94,13 @@ def work_of(plan: SweepPlan) -> Work:
 
 def _epochs(step: str, recipe: Recipe) -> int:
     from secateur.cli.runs import parse_step
-    from secateur.train import Defence
+    from secateur.train import Conversion, Defence
 
-    method: Defence | Transform = parse_step(step)
+    method: Defence | Transform | Conversion = parse_step(step)
     if isinstance(method, Defence):
         return method.defended(recipe).epochs
+    if isinstance(method, Conversion):
+        return 0
     return sum(phase.epochs for phase in method.phases(recipe))
 
 

@@ -17,6 +17,7 @@ from secateur import store
 from secateur.cli.catalogue import (
     ATTACK,
     CANARIES,
+    CONVERSION,
     DEFENCE,
     LEARNED,
     NETWORK,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.data.planting import Canaries
     from secateur.protocols import MembershipAttack
-    from secateur.train import Defence, Engine, Keep, Recipe, Transform
+    from secateur.train import Conversion, Defence, Engine, Keep, Recipe, Transform
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "open_runs",
     "parse_attack",
     "parse_canaries",
+    "parse_conversion",
     "parse_defence",
     "parse_queries",
     "parse_recipe",
@@ -116,13 +118,28 @@ def parse_defence(text: str) -> Defence:
     return found
 
 
-def parse_step(text: str) -> Transform | Defence:
-    """Read a pruning method or a defence as its repr spells it."""
+def parse_conversion(text: str) -> Conversion:
+    """Read a conversion as its repr spells it."""
+    from secateur.train import Conversion
+
+    refuse_other_kinds(text, CONVERSION, what="conversion")
+    found = _parse(text, _names(CONVERSION), what="conversion")
+    assert isinstance(found, Conversion)  # the catalogue lists nothing else as a conversion
+    return found
+
+
+def parse_step(text: str) -> Transform | Defence | Conversion:
+    """Read a pruning method, a defence or a conversion as its repr spells it."""
     name = text.partition("(")[0].strip()
-    listed = _names(PRUNING, DEFENCE)
-    if name in listed:
-        return parse_defence(text) if name in _names(DEFENCE) else parse_transform(text)
-    found: Transform = _parse(text, listed, what="pruning method or defence")
+    ways: dict[str, Callable[[str], Transform | Defence | Conversion]] = {
+        PRUNING: parse_transform,
+        DEFENCE: parse_defence,
+        CONVERSION: parse_conversion,
+    }
+    for kind, read in ways.items():
+        if name in _names(kind):
+            return read(text)
+    found: Transform = _parse(text, _names(*ways), what="pruning method, defence or conversion")
     return found
 
 

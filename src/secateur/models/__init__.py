@@ -13,6 +13,8 @@ from secateur.models.narrower import count_prunable, narrower
 from secateur.models.normalised import Normalise, Normalised
 from secateur.models.rebuild import prunable, rebuild, tensors_of
 from secateur.models.resnet import ResNet18
+from secateur.models.shipped import OnnxNetwork, runnable
+from secateur.models.surgery import cut, operate_
 from secateur.models.vgg import VGG16
 
 __all__ = [
@@ -24,16 +26,20 @@ __all__ = [
     "MobileNetV2",
     "Normalise",
     "Normalised",
+    "OnnxNetwork",
     "ResNet18",
     "SmallCNN",
     "channels_last",
     "check_device",
     "count_prunable",
+    "cut",
     "has_batch_norm",
     "logits_of",
     "narrower",
+    "operate_",
     "prunable",
     "rebuild",
+    "runnable",
     "takes_channels_last",
     "tensors_of",
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from secateur.errors import InputError
+from secateur.models.surgery import operate_
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
@@ -43,7 +44,8 @@ def rebuild(artifact: Artifact, build: Builder) -> nn.Module:
     Args:
         artifact: what was trained.
         build: makes the empty network; it comes from the caller, never from the file. Torch's
-            random state is afterwards what it was.
+            random state is afterwards what it was. Surgery that the artifact went through is
+            done again on it.
 
     Raises:
         InputError: names, shapes or types of the two disagree; the message lists the first ones.
@@ -59,7 +61,7 @@ def rebuild(artifact: Artifact, build: Builder) -> nn.Module:
         False
     """
     with torch.random.fork_rng(devices=[]):
-        module = build()
+        module = operate_(build(), artifact.surgery)
     wrong = _differences(artifact.tensors, tensors_of(module))
     if wrong:
         more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""

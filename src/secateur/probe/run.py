@@ -12,7 +12,7 @@ import numpy as np
 from secateur import store
 from secateur.data import Queries, joined_queries
 from secateur.errors import InputError
-from secateur.models import check_device, logits_of, rebuild
+from secateur.models import check_device, logits_of, runnable
 from secateur.parallel import run_tasks
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
@@ -49,7 +49,7 @@ def observe_model(
     if artifact.kept is not None:
         whole = keep_posterior or keep_sensitivity
         return _kept_signals(artifact.kept, wanted, queries, whole), None, None
-    module = rebuild(artifact, build).to(device)
+    module = runnable(artifact, build).to(device)
     logits = logits_of(module, records)
     found = [compute_signals(logits, records.labels, wanted)]
     for change in queries.changes()[1:]:

@@ -14,13 +14,14 @@ from safetensors.numpy import load, save
 
 from secateur.errors import InputError, StoreError
 from secateur.store.files import altered, damaged, read_bytes, write_bytes
-from secateur.types import Artifact, Kept, Provenance, canonical_json
+from secateur.types import Artifact, Kept, Provenance, Shipped, canonical_json
 
 __all__ = ["read_artifact", "write_artifact"]
 
 _FORMAT = "secateur-artifact-1"
-_PARTS = ("tensors", "masks", "history", "snapshots")
+_PARTS = ("tensors", "masks", "history", "snapshots", "surgery")
 _SIGNALS = "signals"
+_SHIPPED = "shipped"
 _DTYPES = frozenset(
     [
         "bool",
@@ -75,6 +76,9 @@ def write_artifact(path: str | Path, artifact: Artifact) -> None:
         parts[_SIGNALS] = artifact.kept.signals
         kept = artifact.kept
         head["kept"] = {"probe": kept.probe, "queries": kept.queries, "model": kept.model}
+    if artifact.shipped is not None:
+        parts[_SHIPPED] = {"file": np.frombuffer(artifact.shipped.data, dtype=np.uint8)}
+        head[_SHIPPED] = artifact.shipped.form
     arrays = {
         f"{part}/{name}": _storable(path, f"{part}/{name}", array)
         for part, named in parts.items()
@@ -146,11 +150,13 @@ def read_artifact(path: str | Path) -> Artifact:
 
 
 def _artifact(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Artifact:
-    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in (*_PARTS, _SIGNALS)}
+    names = (*_PARTS, _SIGNALS, _SHIPPED)
+    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in names}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         parts[part][rest] = array
     signals = parts.pop(_SIGNALS)
+    file = parts.pop(_SHIPPED)
     kept = head.get("kept")
     return Artifact(
         builder=str(head["builder"]),
@@ -163,5 +169,6 @@ def _artifact(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ar
             queries=str(kept["queries"]),
             model=str(kept["model"]),
         ),
+        shipped=Shipped(form=str(head[_SHIPPED]), data=file["file"].tobytes()) if file else None,
         **parts,
     )

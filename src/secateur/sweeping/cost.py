@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from secateur.sweeping.tree import Node, made
-from secateur.train import Defence
+from secateur.train import Conversion, Defence
 from secateur.train.engines.auto import choose
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def cost_of(
 ) -> list[Cost]:
     """Time a few steps of every method, and return what each fleet of one seed will take.
 
-    Methods that differ in numbers alone are timed once. Audits are not counted, nor what training
-    code of its own takes, which only its author could say.
+    Methods that differ in numbers alone are timed once. Audits and conversions are not counted,
+    nor what training code of its own takes, which only its author could say.
 
     Args:
         nodes: of `tree_of`.
@@ -45,6 +45,9 @@ def cost_of(
     inside = int(membership.inside.sum())
     found = []
     for node in made(nodes):
+        if isinstance(node.method, Conversion):  # seconds beside a training
+            found.append(Cost(name=node.label, models=len(membership), seconds=0.0))
+            continue
         transform = None if node.method is None or isinstance(node.method, Defence) else node.method
         kind = tuple(text.partition("(")[0] for text in node.steps)
         if kind not in rates:

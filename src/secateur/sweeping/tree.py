@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from secateur.errors import InputError, SecateurError
 from secateur.sweeping.reading import AXIS, DENSE, Case
-from secateur.train import Defence, Recipe, Transform
+from secateur.train import Conversion, Defence, Recipe, Transform
 from secateur.train.model import rehearse
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "ParseStep", "chain", "made", "rehearse_all", "tree_of"]
 
-ParseStep = Callable[[str], Transform | Defence]
+Step = Transform | Defence | Conversion
+ParseStep = Callable[[str], Step]
 UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
 LONGEST = 100
 
@@ -35,7 +36,7 @@ class Node:
     name: str
     steps: tuple[str, ...]
     recipe: Recipe
-    method: Transform | Defence | None = None
+    method: Step | None = None
     parent: tuple[str, ...] | None = None
     case: Case | None = None
 
@@ -133,16 +134,21 @@ def rehearse_all(nodes: Sequence[Node], records: Records, membership: Membership
             raise InputError(f"{node.label}: {error}") from error
 
 
-def _parsed(text: str, case: Case, parse_step: ParseStep) -> Transform | Defence:
+def _parsed(text: str, case: Case, parse_step: ParseStep) -> Step:
     try:
         return parse_step(text)
     except SecateurError as error:
         raise InputError(f"{case.name}: {error}") from error
 
 
-def _refuse_lost(methods: Sequence[Transform | Defence], case: Case) -> None:
+def _refuse_lost(methods: Sequence[Step], case: Case) -> None:
     for before, after in pairwise(methods):
-        anew = isinstance(after, Defence) or after.fresh
+        anew = isinstance(after, Defence) or (isinstance(after, Transform) and after.fresh)
+        if isinstance(before, Conversion) and not isinstance(after, Conversion):
+            raise InputError(
+                f"{case.name}: {type(after).__name__} trains, and {type(before).__name__} before "
+                "it makes another form of the models; train first, convert last"
+            )
         if anew and not isinstance(before, Defence):
             raise InputError(
                 f"{case.name}: {type(after).__name__} starts from fresh weights, so that "
@@ -159,7 +165,7 @@ def _ending(node: Node, case: Case) -> Node:
     return replace(node, case=replace(case, steps=node.steps))
 
 
-def _beginning(case: Case, methods: Sequence[Transform | Defence]) -> str:
+def _beginning(case: Case, methods: Sequence[Step]) -> str:
     """Name a common beginning by its methods and by the axes that stand in its steps."""
     used = dict.fromkeys(a for text in case.source[: len(methods)] for a in AXIS.findall(text))
     parts = [f"{axis}={case.axes[axis]}" for axis in used]

@@ -8,7 +8,16 @@ from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
-from secateur.train.recipe import SGD, Accounted, Adam, Defence, Phase, Recipe, Transform
+from secateur.train.recipe import (
+    SGD,
+    Accounted,
+    Adam,
+    Conversion,
+    Defence,
+    Phase,
+    Recipe,
+    Transform,
+)
 
 __all__ = [
     "SGD",
@@ -16,6 +25,7 @@ __all__ = [
     "Adam",
     "Auto",
     "Batch",
+    "Conversion",
     "Defence",
     "Engine",
     "Hook",

@@ -13,11 +13,11 @@ from secateur.errors import InputError, MethodError, SecateurWarning
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
 from secateur.train.make import make
-from secateur.train.model import check_masks
+from secateur.train.model import check_masks, refuse_converted
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
-from secateur.train.recipe import Defence, Recipe, Transform
+from secateur.train.recipe import Conversion, Defence, Recipe, Transform
 from secateur.train.shards import absent_of
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
@@ -103,7 +103,7 @@ def train_fleet(  # noqa: PLR0913 - what, on what, and how it is run
 
 
 def apply(  # noqa: PLR0913 - what, on what, and how it is run
-    transform: Transform | Defence,
+    transform: Transform | Defence | Conversion,
     model: Fleet | nn.Module,
     records: Records,
     *,
@@ -121,10 +121,11 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
 
     Args:
         transform: such as `ADMM(rate=10)`; or a defence such as `MinMax()`, by which the fleet's
-            models are trained anew with the same members and seeds.
+            models are trained anew with the same members and seeds; or a conversion such as
+            `Shrink()`, which makes another form of each model.
         model: a fleet, whose membership and seeds carry over, or one trained module, all of whose
             `records` are members.
-        records: the fleet's records.
+        records: the fleet's records; with a module and a conversion, those that it may read.
         seed: the fleet's seed, so that before and after are paired; another one is warned of.
         engine: as in `train_fleet`.
         folder: where a fleet's models are written.
@@ -170,8 +171,12 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     present = [i for i in range(len(model)) if i not in set(absent)]
     there = present[0]
     model.check_records(records)
-    if not transform.fresh and model.artifacts[present[-1]].kept is not None:
-        raise weights_missing(present[-1])
+    last = model.artifacts[present[-1]]
+    if isinstance(transform, Conversion) or not transform.fresh:
+        if last.kept is not None:
+            raise weights_missing(present[-1])
+        if not isinstance(transform, Conversion):
+            refuse_converted(last, type(transform).__name__)
     check_masks(transform, model.artifacts[there], there)
     _warn_of_seed(model, there, seed)
     plan = Plan(

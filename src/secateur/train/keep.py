@@ -12,7 +12,7 @@ import numpy as np
 from secateur import store
 from secateur.data import Queries, joined_queries
 from secateur.errors import InputError, MethodError
-from secateur.models import logits_of, rebuild
+from secateur.models import logits_of, runnable
 from secateur.parallel import run_tasks
 from secateur.types import Artifact, Fleet, Kept, Records
 
@@ -122,14 +122,14 @@ def thinned(artifact: Artifact, build: Builder, records: Records, keep: Keep) ->
         records: all of the fleet's.
         keep: which signals.
     """
-    signals = _probed(rebuild(artifact, build), records, keep.probe, keep.queries)
+    signals = _probed(runnable(artifact, build), records, keep.probe, keep.queries)
     kept = Kept(
         signals=signals,
         probe=repr(keep.probe),
         queries=repr(keep.queries),
         model=artifact.digest,
     )
-    return replace(artifact, tensors={}, masks={}, kept=kept)
+    return replace(artifact, tensors={}, masks={}, surgery={}, shipped=None, kept=kept)
 
 
 def _drop(records: Records, build: Builder, keep: Keep, path: Path) -> int:

@@ -18,10 +18,10 @@ from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.serial import one_thread
-from secateur.train.hooks import Left
+from secateur.train.hooks import MEMBERS, Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
 from secateur.train.loop import Trained, as_arrays, run_phases
-from secateur.train.recipe import Phase, Recipe, Transform, spelled
+from secateur.train.recipe import Conversion, Phase, Recipe, Transform, spelled
 from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
@@ -39,6 +39,7 @@ __all__ = [
     "make_model",
     "own_training",
     "phases_of",
+    "refuse_converted",
     "rehearse",
     "start_of",
     "takes_masks_only",
@@ -47,10 +48,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One model to make: from scratch, or from a parent by a transform."""
+    """One model to make: from scratch, or from a parent by a transform or a conversion."""
 
     recipe: Recipe
-    transform: Transform | None
+    transform: Transform | Conversion | None
     model: int
     seed: int
     key: Mapping[str, Any]
@@ -73,7 +74,7 @@ REHEARSED = 4
 
 def rehearse(
     recipe: Recipe,
-    transform: Transform | None,
+    transform: Transform | Conversion | None,
     records: Records,
     membership: Membership,
     *,
@@ -87,8 +88,8 @@ def rehearse(
     Raises:
         SecateurError: whatever the training would raise in its first steps.
     """
-    if own_training(recipe, transform) is not None:
-        return  # only its author knows what a rehearsal would be
+    if own_training(recipe, transform) is not None or isinstance(transform, Conversion):
+        return  # only its author knows what a rehearsal would be; a conversion has no steps
     module = initial_module(recipe, 0)
     planned = recipe.phases() if transform is None else transform.phases(recipe)
     phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
@@ -121,12 +122,12 @@ def rehearse(
             )
 
 
-def takes_masks_only(transform: Transform) -> bool:
+def takes_masks_only(transform: Transform | Conversion) -> bool:
     """Tell whether a transform reads the parent's masks and goes back to the initial model."""
     return bool(getattr(transform, "masks_only", False))
 
 
-def check_masks(transform: Transform, parent: Artifact, model: int) -> None:
+def check_masks(transform: Transform | Conversion, parent: Artifact, model: int) -> None:
     """Refuse a parent without masks where they are all that a transform takes of it.
 
     Raises:
@@ -155,21 +156,45 @@ def start_of(job: Job) -> Start:
     initial = {k: v.detach().clone() for k, v in module.named_parameters()}
     step = "train" if job.transform is None else "transform"
     parent: Artifact | None = None
-    if job.transform is not None and not job.transform.fresh:
-        parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
-        assert parent is not None  # every such job has one
-        if parent.kept is not None:
-            raise weights_missing(job.model)
-        check_masks(job.transform, parent, job.model)
+    transform = job.transform
+    if transform is not None and not isinstance(transform, Conversion) and not transform.fresh:
+        parent = _parent_of(job)
+        check_masks(transform, parent, job.model)
+        refuse_converted(parent, type(transform).__name__)
         state = rebuild(parent, job.recipe.build).state_dict()
-        if takes_masks_only(job.transform):
+        if takes_masks_only(transform):
             state |= dict(module.named_buffers())
         module.load_state_dict(state)
     return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
 
 
+def _parent_of(job: Job) -> Artifact:
+    """Return the model that a job starts from, with its weights."""
+    parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
+    assert parent is not None  # every such job has one
+    if parent.kept is not None:
+        raise weights_missing(job.model)
+    return parent
+
+
+def refuse_converted(parent: Artifact, what: str) -> None:
+    """Refuse to train a model that was cut or made into a file.
+
+    Raises:
+        MethodError: says to train first.
+    """
+    if parent.surgery or parent.shipped is not None:
+        form = "a file" if parent.shipped is not None else "smaller tensors"
+        raise MethodError(
+            f"{what} trains, and these models were made into {form} already; train first, convert "
+            "afterwards"
+        )
+
+
 def phases_of(job: Job) -> tuple[Phase, ...]:
     """Return what happens to a job's model, in order."""
+    if isinstance(job.transform, Conversion):
+        return ()
     return job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
 
 
@@ -189,15 +214,10 @@ def ended(
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
         artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
-    if job.keep is not None:
-        artifact = thinned(artifact, job.recipe.build, records, job.keep)
-    if job.path is None:
-        return artifact
-    store.write_artifact(job.path, artifact)
-    return artifact.digest
+    return _stored(artifact, records, job)
 
 
-def own_training(recipe: Recipe, transform: Transform | None) -> TrainCallable | None:
+def own_training(recipe: Recipe, transform: Transform | Conversion | None) -> TrainCallable | None:
     """Return the user's code that makes a model, where it is not our loop."""
     return recipe.train if transform is None else None
 
@@ -223,11 +243,43 @@ def _trained_by_user(
     return ended(records, job, start, trained, {})
 
 
+def _converted(
+    conversion: Conversion, records: Records, membership: Membership, job: Job
+) -> Artifact | str:
+    """Make another form of a trained model."""
+    pools = {
+        pool: records.take(
+            membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
+        )
+        for pool in conversion.pools
+    }
+    seed = derive_seed(job.seed, "convert")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = conversion.converted(_parent_of(job), job.recipe.build, pools, seed=seed)
+    artifact = replace(
+        made, builder=spelled(job.recipe.build), provenance=Provenance(key=job.key), snapshots={}
+    )
+    return _stored(artifact, records, job)
+
+
+def _stored(artifact: Artifact, records: Records, job: Job) -> Artifact | str:
+    """Return what is kept of a finished model, or write it and return its digest."""
+    if job.keep is not None:
+        artifact = thinned(artifact, job.recipe.build, records, job.keep)
+    if job.path is None:
+        return artifact
+    store.write_artifact(job.path, artifact)
+    return artifact.digest
+
+
 def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
     """Make one model; return it, or its digest when it was written to `job.path`."""
     own = own_training(job.recipe, job.transform)
     if own is not None:
         return _trained_by_user(own, records, membership, job)
+    if isinstance(job.transform, Conversion):
+        return _converted(job.transform, records, membership, job)
     start = start_of(job)
     phases = phases_of(job)
     device = next(start.module.parameters()).device

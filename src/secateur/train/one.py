@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -16,13 +16,9 @@ from secateur.models import prunable, tensors_of
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.loop import run_phases
-from secateur.train.recipe import Recipe, Transform
-from secateur.types import Artifact, Records, derive_seed, digest_arrays
-
-if TYPE_CHECKING:
-    pass
-
 from secateur.train.model import artifact_of, takes_masks_only
+from secateur.train.recipe import Conversion, Recipe, Transform
+from secateur.types import Artifact, Provenance, Records, derive_seed, digest_arrays
 
 __all__ = ["apply_to_module"]
 
@@ -38,18 +34,36 @@ class _Copy:
 
 
 def apply_to_module(
-    transform: Transform, module: nn.Module, records: Records, seed: int
+    transform: Transform | Conversion, module: nn.Module, records: Records, seed: int
 ) -> Artifact:
     """Apply a transform to a copy of a user's module; all records are members."""
     recipe = Recipe(build=_Copy(module=module))
     everyone = np.ones((1, len(records)), dtype=np.bool_)
+    key: dict[str, Any] = {
+        "step": "convert" if isinstance(transform, Conversion) else "transform",
+        "method": repr(transform),
+        "revision": transform.revision,
+        "records": records.digest,
+        "members": hashlib.sha256(np.packbits(everyone).tobytes()).hexdigest(),
+        "parent": digest_arrays(tensors_of(module)),
+        "seed": seed,
+        "torch": version("torch"),
+    }
+    builder = type(module).__qualname__
+    if isinstance(transform, Conversion):
+        before = Artifact(
+            tensors=tensors_of(module), builder=builder, provenance=Provenance(key={})
+        )
+        pools = dict.fromkeys(transform.pools, records)
+        made = transform.converted(before, recipe.build, pools, seed=derive_seed(seed, "convert"))
+        return replace(made, builder=builder, provenance=Provenance(key=key))
     indices = np.arange(len(records))
     fitted = copy.deepcopy(module)
     phases = transform.phases(recipe)
-    pools = pools_of(phases)
-    if pools:
+    streams = pools_of(phases)
+    if streams:
         raise MethodError(
-            f"{transform!r} reads the pools {pools}; a single module has none: use a fleet with a"
+            f"{transform!r} reads the pools {streams}; a single module has none: use a fleet with a"
             f" membership"
         )
     if transform.fresh or takes_masks_only(transform):
@@ -69,14 +83,4 @@ def apply_to_module(
             context=(initial, prunable(fitted)),
             seed=derive_seed(seed, "transform"),
         )
-    key = {
-        "step": "transform",
-        "method": repr(transform),
-        "revision": transform.revision,
-        "records": records.digest,
-        "members": hashlib.sha256(np.packbits(everyone).tobytes()).hexdigest(),
-        "parent": digest_arrays(tensors_of(module)),
-        "seed": seed,
-        "torch": version("torch"),
-    }
-    return artifact_of(fitted, trained, builder=type(module).__qualname__, key=key)
+    return artifact_of(fitted, trained, builder=builder, key=key)

@@ -15,6 +15,7 @@ from secateur.train.engines import Processes, Ray, Serial, Stacked
 from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
 from secateur.train.limit import Limit
 from secateur.train.plan import Plan
+from secateur.train.recipe import Conversion
 from secateur.types import Membership, Records
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ __all__ = ["AnyEngine", "Engine", "Place"]
 
 AnyEngine = Serial | Processes | Stacked | Ray
 Engine = AnyEngine | Auto | Literal["auto", "serial", "processes", "stacked", "ray"]
+
+
+def _one_by_one(engine: AnyEngine | Auto) -> AnyEngine:
+    """Return the engine that converts models, which is never done in stacks."""
+    if not isinstance(engine, Auto | Stacked):
+        return engine
+    return Serial() if engine.workers == 1 else Processes(workers=engine.workers)
+
 
 _NAMED: Mapping[str, Callable[[], AnyEngine | Auto]] = {
     "auto": Auto,
@@ -89,6 +98,8 @@ class Place:
             engine = _NAMED[engine]()
         if isinstance(engine, Stacked):
             engine.check_device()
+        if isinstance(plan.transform, Conversion):
+            return Choice(engine=_one_by_one(engine), rates={})
         if not isinstance(engine, Auto):
             return Choice(engine=engine, rates={})
         begun = None if self.folder is None else store.begun_engine(self.folder)

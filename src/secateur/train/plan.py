@@ -14,7 +14,8 @@ import torch
 
 from secateur.errors import MissingExtraError
 from secateur.train.batches import pools_of
-from secateur.train.recipe import spelled
+from secateur.train.hooks import MEMBERS
+from secateur.train.recipe import Conversion, spelled
 from secateur.train.sources import refuse_addresses, sources_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from secateur.types import Membership, Records
 
 __all__ = ["Plan"]
+
+_EXTRAS = {
+    "opacus": "dp",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "torch-pruning": "structured",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,7 @@ class Plan:
     """
 
     recipe: Recipe
-    transform: Transform | None
+    transform: Transform | Conversion | None
     name: str
     pipeline: tuple[str, ...]
     snapshots: Snapshots | None
@@ -45,7 +53,7 @@ class Plan:
         """Return whatever can change a byte of this model."""
         method = self.recipe if self.transform is None else self.transform
         return {
-            "step": "train" if self.transform is None else "transform",
+            "step": self._step,
             "method": repr(method),
             "revision": method.revision,
             "sources": self.sources,
@@ -53,8 +61,7 @@ class Plan:
             "records": records.digest,
             "members": hashlib.sha256(np.packbits(membership.inside[model]).tobytes()).hexdigest(),
             "streams": {
-                p: hashlib.sha256(membership.pool(p).tobytes()).hexdigest()
-                for p in pools_of(self._phases)
+                p: hashlib.sha256(membership.pool(p).tobytes()).hexdigest() for p in self._pools
             },
             "seed": seed,
             "snapshots": repr(self.snapshots),
@@ -80,16 +87,33 @@ class Plan:
     @property
     def _libraries(self) -> tuple[str, ...]:
         """Packages whose versions can change a byte; training code names its own."""
-        train = None if self.transform is not None else self.recipe.train
+        train = self.recipe.train if self.transform is None else self.transform
         return ("numpy", "secateur", "torch", *getattr(train, "libraries", ()))
 
     @property
     def needs_parent(self) -> bool:
         """Whether each model starts from a trained one."""
-        return self.transform is not None and not self.transform.fresh
+        if self.transform is None or isinstance(self.transform, Conversion):
+            return self.transform is not None
+        return not self.transform.fresh
+
+    @property
+    def _step(self) -> str:
+        if self.transform is None:
+            return "train"
+        return "convert" if isinstance(self.transform, Conversion) else "transform"
+
+    @property
+    def _pools(self) -> Sequence[str]:
+        """Pools that are read beside the members."""
+        if isinstance(self.transform, Conversion):
+            return sorted({*self.transform.pools} - {MEMBERS})
+        return pools_of(self._phases)
 
     @cached_property
     def _phases(self) -> Sequence[Phase]:
+        if isinstance(self.transform, Conversion):
+            return ()
         return (
             self.recipe.phases() if self.transform is None else self.transform.phases(self.recipe)
         )
@@ -100,6 +124,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError as error:
         raise MissingExtraError(
-            f"this training needs {name}, which is not installed; for DP-SGD: "
-            "pip install 'secateur[dp]'"
+            f"this step needs {name}, which is not installed; "
+            f"pip install 'secateur[{_EXTRAS.get(name, name)}]'"
         ) from error

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder, TrainCallable
     from secateur.train.hooks import Hook
     from secateur.train.optimisers import Steps
+    from secateur.types import Artifact, Records
 
 __all__ = [
     "SGD",
     "Accounted",
     "Adam",
+    "Conversion",
     "Defence",
     "Optimiser",
     "Phase",
@@ -265,6 +267,39 @@ class Defence(Protocol):
 
     def defended(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the defence in it."""
+        ...
+
+
+@runtime_checkable
+class Conversion(Protocol):
+    """Makes another form of a trained model without training it: smaller tensors, a file.
+
+    A frozen dataclass whose repr is its provenance. References go through it as targets do, so that
+    an attacker knows the form that is shipped. `pools` are those of the membership that it reads
+    (`members` stands for the model's own); `libraries` the packages whose versions can change a
+    byte of what it makes.
+    """
+
+    revision: ClassVar[int]
+    reference: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]]
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Pools that it reads, such as `("population",)` to calibrate on; often none."""
+        ...
+
+    def converted(
+        self, artifact: Artifact, build: Builder, pools: Mapping[str, Records], *, seed: int
+    ) -> Artifact:
+        """Return the model in its new form; provenance is filled in by whoever calls.
+
+        Args:
+            artifact: with its weights.
+            build: makes the empty network that `artifact` was trained in.
+            pools: the records of each pool that it reads.
+            seed: of this model.
+        """
         ...
 
 

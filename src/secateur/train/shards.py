@@ -11,7 +11,7 @@ from secateur.errors import MethodError
 from secateur.train.batches import steps_of
 from secateur.train.engines import Ray, Stacked
 from secateur.train.engines.cut import cut
-from secateur.train.model import Job, own_training
+from secateur.train.model import Job, own_training, phases_of
 from secateur.train.place import AnyEngine
 from secateur.train.plan import Plan
 from secateur.train.shard import Shard
@@ -109,8 +109,7 @@ def _refuse_unstackable(job: Job) -> None:
         raise MethodError(
             "training code of your own cannot be stacked; use engine='processes' or 'serial'"
         )
-    phases = job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
-    for phase in phases:
+    for phase in phases_of(job):
         optimiser = phase.optimiser or job.recipe.optimiser
         if not getattr(optimiser, "elementwise", False):
             raise MethodError(

@@ -15,7 +15,7 @@ from secateur.types.base import (
 )
 from secateur.types.evidence import Observations, Outcomes, Scores, Signal
 from secateur.types.membership import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Role
-from secateur.types.models import Artifact, Fleet, Kept, Provenance
+from secateur.types.models import Artifact, Fleet, Kept, Provenance, Shipped
 from secateur.types.records import Records
 from secateur.types.report import (
     SCHEMA_VERSION,
@@ -60,6 +60,7 @@ __all__ = [
     "Role",
     "Scores",
     "Series",
+    "Shipped",
     "Signal",
     "Source",
     "Status",

@@ -17,7 +17,7 @@ from secateur.types.membership import Membership
 if TYPE_CHECKING:
     from secateur.types.records import Records
 
-__all__ = ["Artifact", "Fleet", "Kept", "Provenance"]
+__all__ = ["Artifact", "Fleet", "Kept", "Provenance", "Shipped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,19 @@ class Kept:
         set_fields(self, signals={k: frozen(v) for k, v in self.signals.items()})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """The file that a model is on a device, byte for byte; `form` says of which kind it is."""
+
+    form: str
+    data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Artifact:
     """One trained model, never mutated.
@@ -63,7 +76,10 @@ class Artifact:
     `tensors` are parameters and buffers under their state-dict names; `masks` (bool, same names and
     shapes as the parameters they belong to) mark kept weights; `history` holds small curves (such
     as `admm/residual`); `snapshots` arrays that a probe kept while the model trained, `[epoch,
-    record]`. `kept`, where it is given, stands for the tensors and masks, which then are empty.
+    record]`. `surgery` says what is left of tensors that were made smaller than the builder's:
+    under `<tensor>/<axis>` the indices kept along that axis, ascending. `shipped` is the file that
+    was made of the model: whoever queries the artifact runs that file, and not the tensors that
+    stand beside it. `kept`, where it is given, stands for all of these, which then are empty.
     """
 
     tensors: Mapping[str, NDArray[Any]]
@@ -72,28 +88,47 @@ class Artifact:
     masks: Mapping[str, BoolArray] = field(default_factory=dict)
     history: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     snapshots: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    surgery: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    shipped: Shipped | None = None
     kept: Kept | None = None
 
     def __post_init__(self) -> None:
-        if self.kept is not None and (self.tensors or self.masks):
+        weights = (self.tensors, self.masks, self.surgery, self.shipped)
+        if self.kept is not None and any(weights):
             raise InputError("a model has either its weights or the signals that stand for them")
         for name, mask in self.masks.items():
             if name not in self.tensors or self.tensors[name].shape != mask.shape:
                 raise InputError(
                     f"mask {name!r} of shape {mask.shape} has no tensor of that name and shape"
                 )
-        for what in ("tensors", "masks", "history", "snapshots"):
+        for name, rows in self.surgery.items():
+            self._check_surgery(name, rows)
+        for what in ("tensors", "masks", "history", "snapshots", "surgery"):
             set_fields(self, **{what: {k: frozen(v) for k, v in getattr(self, what).items()}})
+
+    def _check_surgery(self, name: str, rows: NDArray[Any]) -> None:
+        tensor, _, axis = name.rpartition("/")
+        shape = self.tensors[tensor].shape if tensor in self.tensors else ()
+        fits = axis.isdigit() and int(axis) < len(shape) and rows.shape == (shape[int(axis)],)
+        if not (fits and rows.dtype.kind == "i" and (rows.size == 0 or rows[0] >= 0)):
+            raise InputError(
+                f"surgery {name!r} must hold one index for each of what is left along that axis of "
+                f"a tensor; it has the shape {rows.shape}, {tensor!r} the shape {shape}"
+            )
+        if (rows[1:] <= rows[:-1]).any():
+            raise InputError(f"surgery {name!r} must be ascending, got {rows[:20].tolist()}")
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all arrays and the provenance key."""
         arrays = {
             f"{what}/{k}": v
-            for what in ("tensors", "masks", "history", "snapshots")
+            for what in ("tensors", "masks", "history", "snapshots", "surgery")
             for k, v in getattr(self, what).items()
         }
         extra = f"{self.builder}|{self.provenance.digest}"
+        if self.shipped is not None:
+            extra += f"|{self.shipped.form}|{self.shipped.digest}"
         if self.kept is not None:
             arrays |= {f"signals/{k}": v for k, v in self.kept.signals.items()}
             extra += f"|{self.kept.probe}|{self.kept.queries}|{self.kept.model}"

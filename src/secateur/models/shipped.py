@@ -1,0 +1,85 @@
+"""The file that a device gets, run as a network: what is shipped is what is audited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from secateur.errors import InputError, MissingExtraError
+from secateur.models.rebuild import rebuild
+
+if TYPE_CHECKING:
+    from secateur.protocols import Builder
+    from secateur.types import Artifact
+
+__all__ = ["ONNX", "PACKED", "OnnxNetwork", "runnable"]
+
+ONNX = "onnx"
+PACKED = "packed"
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file as a network, run by ONNX Runtime on the CPU.
+
+    Args:
+        data: the file's bytes.
+        threads: of one inference.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        InputError: the runtime refuses the file, or it has not one input and one output.
+    """
+
+    def __init__(self, data: bytes, *, threads: int = 1) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtraError(
+                "ONNX files are run by ONNX Runtime, which is not installed; "
+                "pip install 'secateur[onnx]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self.session: Any = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise InputError(
+                f"ONNX Runtime refuses this file of {len(data):,} bytes: {error}"
+            ) from error
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise InputError(
+                f"a classifier has one input and one output, and this ONNX file {len(inputs)} and "
+                f"{len(outputs)}: {[i.name for i in inputs]}, {[o.name for o in outputs]}"
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the file's output for inputs `[n, ...]`."""
+        values = np.ascontiguousarray(x.detach().cpu().numpy())
+        (out,) = self.session.run([self._output], {self._input: values})
+        return torch.from_numpy(out).to(x.device)
+
+
+def runnable(artifact: Artifact, build: Builder) -> nn.Module:
+    """Return what a query of this model runs: the file that was shipped, or its tensors.
+
+    Args:
+        artifact: with its weights, or with a shipped file.
+        build: makes the empty network.
+
+    Raises:
+        InputError: as `rebuild`, or a file of another kind.
+    """
+    if artifact.shipped is None:
+        return rebuild(artifact, build)
+    if artifact.shipped.form.startswith(ONNX):
+        return OnnxNetwork(artifact.shipped.data)
+    raise InputError(f"a shipped file is {ONNX!r}, got {artifact.shipped.form!r}")

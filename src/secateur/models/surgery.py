@@ -1,0 +1,105 @@
+"""Networks whose layers lost rows and columns for real: which ones, and how to do it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from secateur.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Surgery", "cut", "operate_"]
+
+Surgery = Mapping[str, "NDArray[Any]"]
+"""Under `<tensor>/<axis>`, the indices that are kept along that axis, ascending."""
+
+
+def cut(tensors: Mapping[str, NDArray[Any]], surgery: Surgery) -> dict[str, NDArray[Any]]:
+    """Return tensors with only the rows and columns that a surgery keeps.
+
+    Args:
+        tensors: by name, as the network had them before.
+        surgery: may name tensors that are not here.
+
+    Example:
+        >>> cut({"w": np.arange(6).reshape(2, 3)}, {"w/1": np.array([0, 2])})["w"].tolist()
+        [[0, 2], [3, 5]]
+    """
+    found = dict(tensors)
+    for name, rows in surgery.items():
+        tensor, _, axis = name.rpartition("/")
+        if tensor in found:
+            found[tensor] = np.take(found[tensor], rows, axis=int(axis))
+    return found
+
+
+def operate_(module: nn.Module, surgery: Surgery) -> nn.Module:
+    """Cut a network's layers to what a surgery keeps, in place, and return it.
+
+    Linear layers, convolutions (depthwise ones too) and batch normalisation can be cut.
+
+    Args:
+        module: as its builder makes it.
+        surgery: indices of its parameters and buffers.
+
+    Raises:
+        InputError: the network has no such tensor, axis or row, or a layer of another kind.
+
+    Example:
+        >>> net = operate_(nn.Linear(3, 2), {"weight/1": np.array([0, 2])})
+        >>> net.in_features, tuple(net.weight.shape)
+        (2, (2, 2))
+    """
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, rows in surgery.items():
+        tensor, _, axis = name.rpartition("/")
+        found = named.get(tensor)
+        if found is None or int(axis) >= found.dim() or not _inside(rows, found.shape[int(axis)]):
+            what = "has no such tensor" if found is None else f"has there {tuple(found.shape)}"
+            raise InputError(
+                f"the surgery keeps {len(rows)} rows of {name!r}, and this network {what}; give "
+                "the builder of the network that was operated on"
+            )
+        owner = module.get_submodule(tensor.rpartition(".")[0])
+        own = tensor.rpartition(".")[2]
+        value = getattr(owner, own)  # cut along another axis before
+        index = torch.from_numpy(np.array(rows)).to(value.device)
+        small = value.detach().index_select(int(axis), index)
+        setattr(owner, own, nn.Parameter(small) if isinstance(value, nn.Parameter) else small)
+    for name in {key.rpartition("/")[0].rpartition(".")[0] for key in surgery}:
+        _resize_(module.get_submodule(name), name)
+    return module
+
+
+def _inside(rows: NDArray[Any], size: int) -> bool:
+    return rows.size == 0 or (rows[0] >= 0 and rows[-1] < size)
+
+
+def _resize_(layer: nn.Module, name: str) -> None:
+    """Let a layer's stated sizes follow from its tensors."""
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        depthwise = layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+        if layer.groups > 1 and not depthwise:
+            raise InputError(
+                f"{name!r} is a convolution of {layer.groups} groups, whose channels cannot be cut"
+            )
+        layer.out_channels = layer.weight.shape[0]
+        layer.groups = layer.out_channels if depthwise else 1
+        layer.in_channels = layer.out_channels if depthwise else layer.weight.shape[1]
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        sized = layer.weight if layer.weight is not None else layer.running_mean
+        assert sized is not None  # one of them was cut
+        layer.num_features = len(sized)
+    else:
+        raise InputError(
+            f"{name!r} is a {type(layer).__name__}, whose rows cannot be cut; linear layers, "
+            "convolutions and batch normalisation can"
+        )
