@@ -13,6 +13,7 @@ from secateur.models.narrower import count_prunable, narrower
 from secateur.models.normalised import Normalise, Normalised
 from secateur.models.rebuild import prunable, rebuild, tensors_of
 from secateur.models.resnet import ResNet18
+from secateur.models.shapes import input_shape
 from secateur.models.shipped import OnnxNetwork, runnable
 from secateur.models.surgery import cut, operate_
 from secateur.models.vgg import VGG16
@@ -34,6 +35,7 @@ __all__ = [
     "count_prunable",
     "cut",
     "has_batch_norm",
+    "input_shape",
     "logits_of",
     "narrower",
     "operate_",
