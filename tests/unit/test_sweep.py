@@ -119,6 +119,16 @@ def test_every_case_is_a_point_in_its_seed_and_over_seeds(whole, monkeypatch):
         assert leak.value == pytest.approx(sum(p.units["leak"]) / 2)
         assert p.rows["paper's attack"].status == "not run"
         assert p.rows["LiRA"].value is not None
+    matched = {(m["subject"], m["by"]): m["view"] for m in report.facts["matched"]}
+    for p in found.over_seeds()[1:]:
+        view = matched.get((p.case, "no less test accuracy"))
+        for name in ("leak", "tpr"):
+            early = p.rows[f"{name} - dense at no less test accuracy"]
+            if view is None:
+                assert "no snapshot of the dense models is as accurate" in early.why
+            else:
+                assert (early.versus, early.method) == (view, p.rows["leak"].method)
+    assert any(by == "no less test accuracy" for _, by in matched)
 
 
 def test_sizes_are_counted_on_the_stored_weights(whole, monkeypatch):
