@@ -23,6 +23,8 @@ __all__ = ["page"]
 
 PRUNED = ("mia-pruning", "mia-pruning-min-max")
 CONTROLS = ("random-mask", "from-scratch", "magnitude", "small-dense")
+ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
+"""Controls without a rate, by the method that they are of."""
 NAMES = {
     "mia-pruning": "MIA-Pruning",
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
@@ -33,6 +35,8 @@ NAMES = {
     "random-mask": "random mask, trained to the end",
     "from-scratch": "the same mask from scratch",
     "magnitude": "one-shot magnitude",
+    "trained-on": "the dense models trained on for as long, not pruned",
+    "group-norm": "the same network trained without noise",
 }
 INTRODUCTION = """\
 # Evidence
@@ -215,17 +219,25 @@ def _strongest(points: dict[str, Point]) -> list[str]:
 
 
 def _controls(points: dict[str, Point]) -> list[str]:
+    pairs = [
+        (pruned, control)
+        for pruned in of_method(points, "mia-pruning")
+        for control in of_method(points, *CONTROLS)
+        if control["axes"].get("rate") == pruned["axes"].get("rate")
+    ]
+    pairs += [
+        (case, control)
+        for method, name in ANYWHERE.items()
+        for case in of_method(points, method)
+        for control in of_method(points, name)
+    ]
     lines = []
-    for pruned in of_method(points, "mia-pruning"):
-        rate = pruned["axes"].get("rate")
-        for control in of_method(points, *CONTROLS):
-            if control["axes"].get("rate") != rate:
-                continue
-            leak, test = (between(pruned, control, n) for n in ("leak", "test accuracy"))
-            lines.append(
-                f"- {pruned['case']} minus {NAMES[control['method']]}: AUC {leak.verdict}, "
-                f"{leak.shown()}; test accuracy {test.verdict}, {test.shown(100, 1)} points"
-            )
+    for case, control in pairs:
+        leak, test = (between(case, control, n) for n in ("leak", "test accuracy"))
+        lines.append(
+            f"- {case['case']} minus {NAMES[control['method']]}: AUC {leak.verdict}, "
+            f"{leak.shown()}; test accuracy {test.verdict}, {test.shown(100, 1)} points"
+        )
     for decay in of_method(points, "weight-decay"):
         leak, test = (row_difference(decay, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
         lines.append(
@@ -233,7 +245,8 @@ def _controls(points: dict[str, Point]) -> list[str]:
             f"{test.verdict}, {test.shown(100, 1)} points"
         )
     return [
-        "At equal rate, MIA-Pruning minus its control, each by its own strongest attack. Where "
+        "MIA-Pruning at equal rate, and DP-SGD, minus their controls, each by its own strongest "
+        "attack. Where "
         "nothing is detectable, the control does as well as these targets can tell; where the "
         "accuracies differ, the leaks are not those of equal models.",
         "\n".join(lines) or "No control was measured.",

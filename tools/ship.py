@@ -7,7 +7,7 @@ from typing import Any
 from tools.stopped import no_worse_stopped
 from tools.verdicts import DENSE, Difference, Point, leak_difference, row_difference
 
-__all__ = ["MARGIN", "recommended"]
+__all__ = ["MARGIN", "keeps_accuracy", "recommended"]
 
 MARGIN = 0.01
 """The loss of test accuracy that an interval must exclude: a wide one that holds 0 is no proof."""
@@ -29,7 +29,7 @@ def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
         points: its cases over seeds, by name.
     """
     less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
-    able = [p for p in less if _keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
+    able = [p for p in less if keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
     worth = [p for p in able if _beats_stopping(content, p)]
     points_lost = f"{100 * MARGIN:.0f} point"
     count = (
@@ -63,7 +63,8 @@ def _leaks_less(point: Point) -> bool:
     return leak_difference(point, DENSE).verdict == "lower"
 
 
-def _keeps_accuracy(test: Difference) -> bool:
+def keeps_accuracy(test: Difference) -> bool:
+    """Tell whether a difference in test accuracy excludes a loss of more than `MARGIN`."""
     return test.low is not None and test.low >= -MARGIN
 
 

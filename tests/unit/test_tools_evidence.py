@@ -179,6 +179,19 @@ def test_a_control_of_equal_rate_is_paired_with_the_pruned_case(text):
     assert "mia-pruning rate=15.78 minus random" not in text
 
 
+def test_the_dense_models_trained_on_are_a_control_of_every_rate():
+    found = made()
+    found["points"].append(
+        point(
+            "trained-on rate=1", "trained-on", {"rate": 1},
+            attack=0.7, leak=0.82, test=0.6, against=((0.02, 0.01), (0.0, 0.01)),
+        )
+    )  # fmt: skip
+    page = evidence.page({"made": found})
+    for rate in ("8", "15.78"):
+        assert f"- mia-pruning rate={rate} minus the dense models trained on for as long" in page
+
+
 def advice(found):
     (text,) = ship.recommended(found, verdicts.cases(found))
     return text

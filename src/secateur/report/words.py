@@ -249,14 +249,12 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
 
 def _stopped(report: Report, reasons: list[str], view: str, subject: str) -> list[str]:
     """Say by what an epoch was chosen: nearest accuracies, the first that is no less accurate."""
+    words = {by: _nearest(report, by.removeprefix(NO_LESS), view, subject) for by in reasons}
     first = [by for by in reasons if by.startswith(NO_LESS)]
-    nearest = [_nearest(report, by, view, subject) for by in reasons if by not in first]
+    nearest = " and ".join(words[by] for by in reasons if by not in first)
     return [
-        *([f"at the nearest {' and '.join(nearest)}"] if nearest else []),
-        *(
-            f"at the first snapshot of {NO_LESS}{_nearest(report, by.removeprefix(NO_LESS), view, subject)}"
-            for by in first
-        ),
+        *([f"at the nearest {nearest}"] if nearest else []),
+        *(f"at the first snapshot of {NO_LESS}{words[by]}" for by in first),
     ]
 
 
