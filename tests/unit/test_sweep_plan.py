@@ -112,6 +112,11 @@ def test_folders_differ_even_where_names_differ_in_signs_alone():
     ("steps", "message"),
     [
         ('["Magnitude(rate=2)", "WeightDecay()"]', "fresh weights, so that Magnitude before it"),
+        ('["WeightDecay()", "DPSGD()"]', "so that WeightDecay.* before it is lost"),
+        (
+            '["SmallDense(rate=2)", "WeightDecay()", "DPSGD()"]',
+            "so that WeightDecay.* before it is lost",
+        ),
         ('["ADM(rate=2)"]', "m: unknown pruning method or defence 'ADM'; did you mean 'ADMM'"),
         ('["Magnitude(rat=2)"]', "Magnitude has no parameter 'rat'; did you mean 'rate'"),
     ],
@@ -119,6 +124,11 @@ def test_folders_differ_even_where_names_differ_in_signs_alone():
 def test_steps_that_cannot_stand_are_refused_with_the_cases_name(steps, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         nodes_of(f'[[method]]\nname="m"\nsteps={steps}')
+
+
+def test_a_network_that_dp_sgd_trains_is_not_lost():
+    nodes = nodes_of('[[method]]\nname="m"\nsteps=["SmallDense(rate=2)", "DPSGD()"]')
+    assert nodes[-1].recipe.train.build == nodes[1].recipe.build != RECIPE.build
 
 
 def test_two_cases_of_the_same_steps_are_refused():
