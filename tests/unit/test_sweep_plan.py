@@ -246,6 +246,39 @@ def test_the_pick_is_the_most_accurate_case_within_all_limits():
     assert found["draws"] == DRAWS
 
 
+def test_the_luckiest_of_many_equal_cases_is_not_sure_on_units_that_did_not_pick_it():
+    rng = np.random.default_rng(1)
+    limits = Limits(max_leak=0.6)
+    by_luck = [
+        point(str(i), [0.9 + 0.001 * i] * 8, rng.normal(0.605, 0.02, 8)) for i in range(40)
+    ]  # all leak more than the limit in truth; a few do not on these targets
+    lucky = pick(by_luck, limits)
+    assert lucky["case"] is not None
+    assert lucky["apart"] < 0.5 < lucky["all_hold"]
+    truly = pick([point("a", [0.9] * 8, rng.normal(0.55, 0.02, 8))], limits)
+    assert truly["apart"] > 0.95
+    few = pick([point("a", [0.9] * 3, [0.5, 0.5, 0.6])], limits)
+    assert few["apart"] is None
+    assert few["all_hold"] is not None
+
+
+def test_halvings_give_what_going_through_all_of_them_gives():
+    from itertools import combinations
+
+    rng = np.random.default_rng(2)
+    points = [point(str(i), rng.normal(0.8, 0.02, 6), rng.normal(0.6, 0.02, 6)) for i in range(5)]
+    held = []
+    for chosen in combinations(range(6), 3):
+        one, other = list(chosen), [i for i in range(6) if i not in chosen]
+        mean = {p.case: [np.array(p.units["leak"])[h].mean() for h in (one, other)] for p in points}
+        fits = [p for p in points if mean[p.case][0] <= 0.6]
+        if fits:
+            best = max(fits, key=lambda p: np.array(p.units["test_accuracy"])[one].mean())
+            held.append(mean[best.case][1] <= 0.6)
+    assert 0 < np.mean(held) < 1
+    assert pick(points, Limits(max_leak=0.6))["apart"] == pytest.approx(np.mean(held), abs=0.06)
+
+
 def test_where_no_case_fits_the_nearest_one_says_by_how_much():
     points = [point("a", [0.9, 0.9], [0.8, 0.8]), point("b", [0.8, 0.8], [0.62, 0.62])]
     found = pick(points, Limits(max_leak=0.6, min_accuracy=0.75))

@@ -156,6 +156,16 @@ def pick_words(sweep: Sweep) -> list[str]:
         f"How sure that is, of {pick['draws']} draws of the units: {each}; all of it in "
         f"{pick['all_hold']:.0%}; it keeps all limits and is the most accurate of those that do in "
         f"{pick['again']:.0%}.",
+        *_apart(pick.get("apart")),
+    ]
+
+
+def _apart(share: float | None) -> list[str]:
+    if share is None:
+        return []
+    return [
+        "Those draws lie about the values that it was picked by. Picked on one half of the units "
+        f"alone, a case keeps all limits on the other half in {share:.0%} of the halvings."
     ]
 
 
