@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.promised import epsilon_curve
 from tools.ship import recommended
 from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
 from tools.verdicts import (
@@ -266,7 +267,11 @@ def _defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
             f"{shown(point, 'LiRA')}; test accuracy {test.verdict}, {test.shown(100, 1)} points; "
             f"against the dense stopped {early.against}: {early.shown()}"
         )
-    return ["Minus the dense models.", "\n".join(lines) or "None was measured.", *_epsilon(points)]
+    return [
+        "Minus the dense models.",
+        "\n".join(lines) or "None was measured.",
+        *epsilon_curve(points),
+    ]
 
 
 def _share(paper: Difference, dense: Point) -> str:
@@ -276,29 +281,3 @@ def _share(paper: Difference, dense: Point) -> str:
         return ""
     share = -100 * paper.value / (row["value"] - 0.5)
     return f", {share:.0f} % of the dense models' excess over 50 %"
-
-
-def _epsilon(points: dict[str, Point]) -> list[str]:
-    """Return the utility curve over epsilon: what was promised, and what an attack refuted."""
-    found = [
-        (p["rows"]["accounted epsilon"]["value"], p)
-        for p in of_method(points, "dp-sgd")
-        if p["rows"].get("accounted epsilon", {}).get("value") is not None
-    ]
-    if not found:
-        return []
-    lines = [
-        "| case | accounted epsilon | audited lower bound | test acc. % | AUC |",
-        "|" + " --- |" * 5,
-    ]
-    for value, point in sorted(found, key=lambda f: f[0]):
-        lines.append(
-            f"| {point['case']} | {value:,.4g} | {shown(point, 'epsilon bound', digits=2)} | "
-            f"{shown(point, 'test accuracy', 100, 1)} | {shown(point, 'leak')} |"
-        )
-    return [
-        "DP-SGD, at delta 1e-5, neighbours that differ in one record. The tuning of its settings "
-        "is not accounted. The lower bound is the largest epsilon that the strongest attack "
-        "refutes with 95 % confidence.",
-        "\n".join(lines),
-    ]
