@@ -26,6 +26,7 @@ PRUNED = ("mia-pruning", "mia-pruning-min-max")
 CONTROLS = ("random-mask", "from-scratch", "magnitude", "small-dense")
 ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
 """Controls without a rate, by the method that they are of."""
+OF_CANARIES = "leak of canaries, "
 NAMES = {
     "mia-pruning": "MIA-Pruning",
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
@@ -215,8 +216,20 @@ def _strongest(points: dict[str, Point]) -> list[str]:
         "Against the dense models trained to the end, by the attack that was the strongest on "
         "the case's references. An effect counts where AUC and TPR agree on it.",
         "\n".join(lines) or "No pruned case was measured.",
-        "Canaries were not planted in these sweeps: of single records nothing is said.",
+        *_canaries(points),
     ]
+
+
+def _canaries(points: dict[str, Point]) -> list[str]:
+    names = [n for n in points[DENSE]["rows"] if n.startswith(OF_CANARIES)]
+    if not names:
+        return ["Canaries were not planted in this sweep: of single records nothing is said."]
+    lines = [
+        f"- {p['case']}: "
+        + "; ".join(f"{n.removeprefix(OF_CANARIES)} {shown(p, n)}" for n in names)
+        for p in (points[DENSE], *of_method(points, *PRUNED))
+    ]
+    return ["Records planted to be remembered, AUC of the strongest attack:", "\n".join(lines)]
 
 
 def _controls(points: dict[str, Point]) -> list[str]:

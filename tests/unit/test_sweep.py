@@ -290,6 +290,24 @@ def test_a_funnel_measures_what_is_left_on_targets_that_no_round_saw(elsewhere, 
     assert "left out after 2 references: magnitude rate=2: worse" in " ".join(done.out.split())
 
 
+def test_canaries_that_the_file_plants_are_measured_in_every_case(elsewhere):
+    text = 'canaries = ["Mislabelled(count=30)"]\n' + FILE.replace(
+        "references = 4", "references = 8"
+    )
+    text = text[: text.index('[[method]]\nname = "decay+mask"')].replace("[2, 8]", "[2]")
+    assert run(text=text).code == 0
+    report = store.read_report("run/seed-0/report.json")
+    for p in result().over_seeds():
+        (wanted,) = [
+            r
+            for r in report.rows
+            if (r.subject, r.method, r.group)
+            == (p.case, p.rows["leak"].method, "canary=mislabelled")
+            and r.metric == "auc"
+        ]
+        assert p.rows["leak of canaries, mislabelled"] == wanted
+
+
 def test_a_dry_run_says_what_is_made_and_makes_nothing(elsewhere):
     Path("sweep.toml").write_text(FILE)
     done = secateur("sweep", "sweep.toml", "--dry-run", "--workers", "1")

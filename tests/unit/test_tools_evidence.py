@@ -179,6 +179,16 @@ def test_a_control_of_equal_rate_is_paired_with_the_pruned_case(text):
     assert "mia-pruning rate=15.78 minus random" not in text
 
 
+def test_what_canaries_leak_is_said_where_they_were_planted(text):
+    assert "Canaries were not planted" in text
+    found = made()
+    for p in found["points"]:
+        p["rows"]["leak of canaries, mislabelled"] = row(0.9)
+    page = evidence.page({"made": found})
+    assert "- mia-pruning rate=8: mislabelled 0.900 [0.890, 0.910]" in page
+    assert "Canaries were not planted" not in page
+
+
 def test_the_dense_models_trained_on_are_a_control_of_every_rate():
     found = made()
     found["points"].append(

@@ -90,6 +90,7 @@ class _Asked:
         from secateur.cli.runs import (
             default_recipe,
             parse_attack,
+            parse_canaries,
             parse_queries,
             parse_recipe,
             parse_step,
@@ -103,6 +104,7 @@ class _Asked:
         self.recipe = parse_recipe(spelled)
         self.queries = parse_queries(self.plan.queries)
         self.attacks = [parse_attack(text) for text in self.plan.attacks] or None
+        self.canaries = [repr(parse_canaries(text)) for text in self.plan.canaries]
         self.nodes = tree_of(self.plan, self.recipe, parse_step)
         records, self.membership = self.draw(self.plan.seeds[0], self.plan.targets)
         check_fit(self.recipe, records, self.queries)
@@ -125,6 +127,7 @@ class _Asked:
             "seed": seed,
             "pools": {**pools_of(self.plan.data, asked), **({"attack": attack} if attack else {})},
             **({"queries": repr(self.queries)} if len(self.queries) > 1 else {}),
+            **({"canaries": self.canaries} if self.canaries else {}),
         }
         return world(origin, self.records)
 
