@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.ship import keeps_accuracy
 from tools.verdicts import ATTACK, DENSE, Point, between, cases, of_method, row_difference, sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,12 +68,12 @@ def rate_of_15_78(points: dict[str, Point]) -> list[dict[str, Any]]:
 
 
 def largest_rate(points: dict[str, Point]) -> list[dict[str, Any]]:
-    """The largest rate at which no loss of test accuracy is detectable."""
+    """The largest rate at which the interval of test accuracy excludes a loss of a point."""
     found = []
     for point in of_method(points, "mia-pruning"):
         row = point["rows"].get("compression rate")
         cost = row_difference(point, f"test accuracy - {DENSE}")
-        if row and row["value"] is not None and cost.verdict in ("higher", "no detectable effect"):
+        if row and row["value"] is not None and keeps_accuracy(cost):
             note = f"test accuracy {cost.shown(100, 1)} points from the dense one"
             found.append({"value": row["value"], "case": point["case"], "note": note})
     return sorted(found, key=lambda f: f["value"])[-1:]
@@ -116,7 +117,7 @@ def ours(claim: dict[str, Any], found: dict[str, dict[str, Any]]) -> list[dict[s
                 {
                     "world": world,
                     **{k: v if not isinstance(v, float) else round(v, 6) for k, v in entry.items()},
-                    "scale": facts.get("scale", "") or "small",
+                    "scale": facts.get("scale", "") or "not named",
                     "hardware": hardware,
                     "file": f"results/paper-{world}.json",
                 }

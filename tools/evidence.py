@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.promised import epsilon_curve
+from tools.ship import recommended
+from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -11,6 +14,7 @@ from tools.verdicts import (
     Point,
     between,
     cases,
+    leak_difference,
     of_method,
     row_difference,
     shown,
@@ -20,6 +24,9 @@ __all__ = ["page"]
 
 PRUNED = ("mia-pruning", "mia-pruning-min-max")
 CONTROLS = ("random-mask", "from-scratch", "magnitude", "small-dense")
+ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
+"""Controls without a rate, by the method that they are of."""
+OF_CANARIES = "leak of canaries, "
 NAMES = {
     "mia-pruning": "MIA-Pruning",
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
@@ -30,6 +37,8 @@ NAMES = {
     "random-mask": "random mask, trained to the end",
     "from-scratch": "the same mask from scratch",
     "magnitude": "one-shot magnitude",
+    "trained-on": "the dense models trained on for as long, not pruned",
+    "group-norm": "the same network trained without noise",
 }
 INTRODUCTION = """\
 # Evidence
@@ -45,7 +54,11 @@ that came later.
 What is said of a difference is what its 95 % interval carries: *lower*, *higher*, or *no detectable
 effect* where the interval holds 0. Intervals are not corrected for the number of cases: one in
 twenty excludes 0 by chance, and the largest of many differences looks better than it is. Every
-number is an empirical lower bound on the leak, never a guarantee."""
+number is an empirical lower bound on the leak, never a guarantee.
+
+Dense models *stopped no less accurate* are those at the first snapshot whose test accuracy is at
+least the case's; where none is, those nearest in test accuracy. A case that leaks no less than they
+do gives nothing that stopping earlier does not."""
 NOTHING = (
     "There is no results file yet, so nothing is said. Run `secateur reproduce CELL --scale small "
     "--data-dir DATA --out FOLDER`, copy FOLDER/sweep.json to results/paper-CELL.json, and run "
@@ -70,17 +83,21 @@ def page(found: dict[str, dict[str, Any]]) -> str:
 def _overview(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "| world | MIA-Pruning against the dense end: paper's attack | strongest attack | "
-        "strongest attack, against the dense stopped at equal test accuracy |",
+        "strongest attack, against the dense stopped no less accurate |",
         "|" + " --- |" * 4,
     ]
     for name, content in found.items():
         points = cases(content)
         pruned = of_method(points, "mia-pruning")
         dense = points.get(DENSE)
+        ends = [leak_difference(p, DENSE) for p in pruned]
+        early = [no_worse_stopped(content, p).leak for p in pruned]
         columns = [
             _counted([between(p, dense, ATTACK) for p in pruned] if dense else []),
-            _counted([row_difference(p, f"leak - {DENSE}") for p in pruned]),
-            _counted([row_difference(p, "leak - dense at equal test accuracy") for p in pruned]),
+            *(
+                f"AUC {_counted([d.auc for d in leaks])}; TPR {_counted([d.tpr for d in leaks])}"
+                for leaks in (ends, early)
+            ),
         ]
         lines.append(f"| {name} | {' | '.join(columns)} |")
     return "\n".join(lines)
@@ -88,7 +105,7 @@ def _overview(found: dict[str, dict[str, Any]]) -> str:
 
 def _counted(differences: list[Difference]) -> str:
     """Return in how many cases an interval says what."""
-    if not differences:
+    if all(d.value is None for d in differences):
         return "not measured"
     verdicts = [d.verdict for d in differences]
     order = ("lower", "higher", "no detectable effect", "not measured")
@@ -110,11 +127,11 @@ def _world(name: str, content: dict[str, Any]) -> list[str]:
         return [f"## {name}", about, "The dense models were not measured, so nothing is said."]
     parts = [f"## {name}", about, _table(points)]
     parts += ["### Did pruning lower the paper's attack?", *_paper(points)]
-    parts += ["### Against the dense training stopped earlier", *_stopped(points)]
+    parts += ["### Against the dense training stopped earlier", *_stopped(content, points)]
     parts += ["### What LiRA and its kin say", *_strongest(points)]
     parts += ["### Controls", *_controls(points)]
-    parts += ["### Min-Max and DP-SGD", *_defences(points)]
-    parts += ["### What we would ship", *_recommended(points)]
+    parts += ["### Min-Max and DP-SGD", *_defences(content, points)]
+    parts += ["### What we would ship", *recommended(content, points)]
     left = [*content["missing"], *(f"{d['case']} ({d['why']})" for d in content["dropped"])]
     left += [f"{f['case']} failed: {f['why']}" for f in content["failed"]]
     return parts + ([f"Not measured: {'; '.join(left)}."] if left else [])
@@ -158,53 +175,83 @@ def _paper(points: dict[str, Point]) -> list[str]:
     return [first, "\n".join(_line(p, d, 100, 1) for p, d in pairs)]
 
 
-def _stopped(points: dict[str, Point]) -> list[str]:
-    found = ["The AUC of the strongest attack, minus that on the dense model stopped where its"]
-    sections = []
-    for by in ("train accuracy", "test accuracy"):
-        pairs = [
-            (p, row_difference(p, f"leak - dense at equal {by}"))
-            for p in of_method(points, *PRUNED)
-        ]
-        sections.append(f"{found[0]} {by} is nearest: {_counted([d for _, d in pairs])} cases.")
-        sections.append("\n".join(_line(p, d) for p, d in pairs))
-    return sections
+def _stopped(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
+    pruned = of_method(points, *PRUNED)
+    if not pruned:
+        return ["No pruned case was measured."]
+    parts = [
+        "The case minus the dense models stopped earlier, by the attack that is the strongest on "
+        "the case. A nearest accuracy may be a worse one, and the dense models may have it twice, "
+        "on the way up and late: beside each stands how near the match is on the targets. Where "
+        "they were as accurate earlier and leaked no more, stopping would have done the same."
+    ]
+    for match, words in MATCHES.items():
+        pairs = [(p, stopped(content, p, match)) for p in pruned]
+        aucs, tprs = ([getattr(s.leak, n) for _, s in pairs] for n in ("auc", "tpr"))
+        parts.append(f"Stopped {words}: AUC {_counted(aucs)}; TPR {_counted(tprs)}.")
+        if match == NO_LESS and any(
+            s.leak.auc.value is not None and not s.leak.auc.paired for _, s in pairs
+        ):
+            parts.append(
+                "Of this one the sweep kept the curve alone: the AUC is that of the dense models' "
+                "own strongest attack, the difference is not paired, the epoch is chosen on the "
+                "targets' accuracies, and TPR is not measured."
+            )
+        parts.append("\n".join(f"- {p['case']}: {s.shown()}" for p, s in pairs))
+    return parts
 
 
 def _strongest(points: dict[str, Point]) -> list[str]:
     lines = []
     for point in of_method(points, *PRUNED):
-        leak = row_difference(point, f"leak - {DENSE}")
-        tpr = row_difference(point, f"tpr - {DENSE}")
-        both = leak.verdict if leak.verdict == tpr.verdict else "no effect in both"
+        leak = leak_difference(point, DENSE)
         row = point["rows"].get("leak")
         method = "-" if row is None else row["method"].partition("(")[0]
-        naive = shown(point, "LiRA, naive")
         lines.append(
-            f"- {point['case']} ({method}): AUC {leak.verdict}, {leak.shown()}; TPR at the lowest "
-            f"resolvable FPR {tpr.verdict}, {tpr.shown()}: together {both}. LiRA "
-            f"{shown(point, 'LiRA')}; with dense references, which flatters: {naive}"
+            f"- {point['case']} ({method}): {leak.verdict}: {leak.shown()}. LiRA "
+            f"{shown(point, 'LiRA')}; with dense references, which flatters: "
+            f"{shown(point, 'LiRA, naive')}"
         )
     return [
         "Against the dense models trained to the end, by the attack that was the strongest on "
-        "references. An effect counts where AUC and TPR agree on it.",
+        "the case's references. An effect counts where AUC and TPR agree on it.",
         "\n".join(lines) or "No pruned case was measured.",
-        "Canaries were not planted in these sweeps: of single records nothing is said.",
+        *_canaries(points),
     ]
 
 
+def _canaries(points: dict[str, Point]) -> list[str]:
+    names = [n for n in points[DENSE]["rows"] if n.startswith(OF_CANARIES)]
+    if not names:
+        return ["Canaries were not planted in this sweep: of single records nothing is said."]
+    lines = [
+        f"- {p['case']}: "
+        + "; ".join(f"{n.removeprefix(OF_CANARIES)} {shown(p, n)}" for n in names)
+        for p in (points[DENSE], *of_method(points, *PRUNED))
+    ]
+    return ["Records planted to be remembered, AUC of the strongest attack:", "\n".join(lines)]
+
+
 def _controls(points: dict[str, Point]) -> list[str]:
+    pairs = [
+        (pruned, control)
+        for pruned in of_method(points, "mia-pruning")
+        for control in of_method(points, *CONTROLS)
+        if control["axes"].get("rate") == pruned["axes"].get("rate")
+    ]
+    pairs += [
+        (case, control)
+        for method, name in ANYWHERE.items()
+        for case in of_method(points, method)
+        for control in of_method(points, name)
+    ]
     lines = []
-    for pruned in of_method(points, "mia-pruning"):
-        rate = pruned["axes"].get("rate")
-        for control in of_method(points, *CONTROLS):
-            if control["axes"].get("rate") != rate:
-                continue
-            leak, test = (between(pruned, control, n) for n in ("leak", "test accuracy"))
-            lines.append(
-                f"- {pruned['case']} minus {NAMES[control['method']]}: AUC {leak.verdict}, "
-                f"{leak.shown()}; test accuracy {test.verdict}, {test.shown(100, 1)} points"
-            )
+    for case, control in pairs:
+        leak, test = (between(case, control, n) for n in ("leak", "test accuracy"))
+        lines.append(
+            f"- {case['case']} minus {NAMES[control['method']]}: AUC {leak.verdict}, "
+            f"{leak.shown()}; test accuracy {test.verdict}, {test.shown(100, 1)} points"
+        )
     for decay in of_method(points, "weight-decay"):
         leak, test = (row_difference(decay, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
         lines.append(
@@ -212,93 +259,38 @@ def _controls(points: dict[str, Point]) -> list[str]:
             f"{test.verdict}, {test.shown(100, 1)} points"
         )
     return [
-        "At equal rate, MIA-Pruning minus its control: where nothing is detectable, the effect is "
-        "not of this pruning.",
+        "MIA-Pruning at equal rate, and DP-SGD, minus their controls, each by its own strongest "
+        "attack. Where "
+        "nothing is detectable, the control does as well as these targets can tell; where the "
+        "accuracies differ, the leaks are not those of equal models.",
         "\n".join(lines) or "No control was measured.",
     ]
 
 
-def _defences(points: dict[str, Point]) -> list[str]:
-    dense = points[DENSE]
-    excess = (dense["rows"].get(ATTACK) or {}).get("value")
+def _defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     lines = []
     for point in of_method(points, "min-max", "dp-sgd", "mia-pruning-min-max"):
-        paper = between(point, dense, ATTACK)
-        leak, test = (row_difference(point, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
-        stopped = row_difference(point, "leak - dense at equal test accuracy")
-        share = (
-            f", {-100 * paper.value / (excess - 0.5):.0f} % of the dense models' excess over 50 %"
-            if paper.value is not None and excess is not None and excess > 0.5
-            else ""
-        )
+        paper = between(point, points[DENSE], ATTACK)
+        leak = leak_difference(point, DENSE)
+        test = row_difference(point, f"test accuracy - {DENSE}")
+        early = no_worse_stopped(content, point)
         lines.append(
             f"- {point['case']}: paper's attack {paper.verdict}, {paper.shown(100, 1)} points"
-            f"{share}; AUC of the strongest {leak.verdict}, {leak.shown()}; of LiRA "
+            f"{_share(paper, points[DENSE])}; strongest attack {leak.shown()}; LiRA "
             f"{shown(point, 'LiRA')}; test accuracy {test.verdict}, {test.shown(100, 1)} points; "
-            f"against the dense stopped at equal test accuracy AUC {stopped.verdict}, "
-            f"{stopped.shown()}"
-        )
-    return ["Minus the dense models.", "\n".join(lines) or "None was measured.", *_epsilon(points)]
-
-
-def _epsilon(points: dict[str, Point]) -> list[str]:
-    """Return the utility curve over epsilon: what was promised, and what an attack refuted."""
-    found = [
-        (p["rows"]["accounted epsilon"]["value"], p)
-        for p in of_method(points, "dp-sgd")
-        if p["rows"].get("accounted epsilon", {}).get("value") is not None
-    ]
-    if not found:
-        return []
-    lines = [
-        "| case | accounted epsilon | audited lower bound | test acc. % | AUC |",
-        "|" + " --- |" * 5,
-    ]
-    for value, point in sorted(found, key=lambda f: f[0]):
-        lines.append(
-            f"| {point['case']} | {value:,.4g} | {shown(point, 'epsilon bound', digits=2)} | "
-            f"{shown(point, 'test accuracy', 100, 1)} | {shown(point, 'leak')} |"
+            f"against the dense stopped {early.against}: {early.shown()}"
         )
     return [
-        "DP-SGD, at delta 1e-5, neighbours that differ in one record. The tuning of its settings "
-        "is not accounted. The lower bound is the largest epsilon that the strongest attack "
-        "refutes with 95 % confidence.",
-        "\n".join(lines),
+        "Minus the dense models.",
+        "\n".join(lines) or "None was measured.",
+        *epsilon_curve(points),
     ]
 
 
-def _recommended(points: dict[str, Point]) -> list[str]:
-    able = []
-    for point in points.values():
-        if point["case"] == DENSE:
-            continue
-        leak, test = (row_difference(point, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
-        if leak.verdict == "lower" and test.verdict in ("higher", "no detectable effect"):
-            able.append((point["rows"]["leak"]["value"], point, leak, test))
-    if not able:
-        return [
-            "No case leaks detectably less than the dense models at no detectable loss of test "
-            "accuracy. Ship what the accuracy asks for, and do not count on it as a defence."
-        ]
-    _, point, leak, test = min(able, key=lambda found: found[0])
-    by = [
-        (name, row_difference(point, f"leak - dense at equal {name}"))
-        for name in ("train accuracy", "test accuracy")
-    ]
-    stopped = "; ".join(
-        f"against the dense training stopped at equal {name} {d.verdict} ({d.shown()})"
-        for name, d in by
-    )
-    lower = [name for name, d in by if d.verdict == "lower"]
-    if not lower:
-        advice = "Stopping the dense training earlier does no detectably worse, and is cheaper."
-    elif len(lower) < len(by):
-        advice = f"It leaks less than the dense training stopped at equal {lower[0]} alone."
-    else:
-        advice = "Stopping the dense training earlier does not explain it."
-    return [
-        f"Of {len(able)} cases that leak detectably less at no detectable loss of test accuracy, "
-        f"{point['case']} has the lowest AUC: {leak.shown()} against the dense end, test accuracy "
-        f"{test.shown(100, 1)} points; {stopped}. {advice} It was chosen on these targets: measure "
-        "it on a new seed before you rely on it. Only differential privacy gives a guarantee."
-    ]
+def _share(paper: Difference, dense: Point) -> str:
+    """Return which share of the dense models' excess over 50 % is gone, where there is one."""
+    row = dense["rows"].get(ATTACK) or {}
+    if paper.value is None or row.get("low") is None or row["low"] <= 0.5:
+        return ""
+    share = -100 * paper.value / (row["value"] - 0.5)
+    return f", {share:.0f} % of the dense models' excess over 50 %"

@@ -49,6 +49,31 @@ class Difference:
         return text if self.paired else f"{text} (not paired)"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """How far two cases' leaks differ: the AUC of one attack, and its TPR at `fpr`, the lowest that
+    the non-members resolve.
+    """
+
+    auc: Difference
+    tpr: Difference
+    fpr: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """An effect, where both intervals carry it; else what keeps it from being one."""
+        one, other = self.auc.verdict, self.tpr.verdict
+        return one if one == other else f"not in both (AUC {one}, TPR {other})"
+
+    def shown(self) -> str:
+        """Return both differences with what each carries."""
+        if self.auc.value is None and self.tpr.value is None:
+            return "not measured"
+        at = f"TPR {self.fpr}".strip()
+        tpr = "" if self.tpr.value is None else f", {self.tpr.shown()}"
+        return f"AUC {self.auc.verdict}, {self.auc.shown()}; {at} {self.tpr.verdict}{tpr}"
+
+
 def sweeps(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the sweeps in `paper-*.json` of a folder, by the world's name."""
     found = {}
@@ -76,6 +101,16 @@ def row_difference(point: Point, name: str) -> Difference:
     if row is None or row["value"] is None:
         return Difference(value=None)
     return Difference(value=row["value"], low=row["low"], high=row["high"])
+
+
+def leak_difference(point: Point, against: str) -> Leak:
+    """Return the differences in AUC and TPR to `against`, as the sweep measured them."""
+    row = point["rows"].get(f"tpr - {against}") or {}
+    return Leak(
+        auc=row_difference(point, f"leak - {against}"),
+        tpr=row_difference(point, f"tpr - {against}"),
+        fpr=row.get("metric", "").removeprefix("tpr "),
+    )
 
 
 def between(a: Point, b: Point, name: str) -> Difference:

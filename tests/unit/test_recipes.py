@@ -15,7 +15,7 @@ from secateur.cli.reproduce import SCALES, cells
 from secateur.cli.runs import parse_defence, parse_queries, parse_recipe, parse_transform
 from secateur.data import data_set
 from secateur.defend import SmallDense
-from secateur.models import LeNet5, SmallCNN, narrower
+from secateur.models import LeNet5, SmallCNN, has_batch_norm, narrower
 from secateur.sweeping import read_plan
 
 PAPER = {
@@ -37,7 +37,9 @@ ROWS = {
     "random-mask": "RandomMask",
     "from-scratch": "ADMM FromScratch",
     "magnitude": "Magnitude",
+    "trained-on": "Magnitude",
 }
+NORMED = {"group-norm": "SmallDense"}
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
 everywhere = pytest.mark.parametrize(("cell", "scale"), EVERY, ids=lambda v: str(v))
@@ -51,8 +53,8 @@ def plan(cell, scale):
 def steps_of(found):
     """Every case's steps, as the sweep spells them."""
     for method in found["method"]:
-        for values in itertools.product(*method["over"].values()):
-            chosen = dict(zip(method["over"], values, strict=True))
+        for values in itertools.product(*method.get("over", {}).values()):
+            chosen = dict(zip(method.get("over", {}), values, strict=True))
             yield (
                 method["name"],
                 [
@@ -76,8 +78,32 @@ def test_there_is_one_for_each_cell_of_the_papers_grid_and_for_each_world_of_our
 
 @everywhere
 def test_every_row_of_the_paper_and_every_control_is_there(cell, scale):
-    methods = {m["name"]: m for m in plan(cell, scale)["method"]}
-    assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == ROWS
+    found = plan(cell, scale)
+    methods = {m["name"]: m for m in found["method"]}
+    mixes = has_batch_norm(parse_recipe(found["recipe"]).build())
+    assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == {
+        **ROWS,
+        **(NORMED if mixes else {}),
+    }
+
+
+@everywhere
+def test_the_dense_models_that_are_trained_on_train_as_long_as_pruning_does(cell, scale):
+    found = plan(cell, scale)
+    recipe = parse_recipe(found["recipe"])
+    steps = {name: parse(steps[-1]) for name, steps in steps_of(found)}
+    on, pruned = steps["trained-on"], steps["mia-pruning"]
+    assert on.rates() == (1.0,)
+    assert sum(p.epochs for p in on.phases(recipe)) == sum(p.epochs for p in pruned.phases(recipe))
+
+
+@everywhere
+def test_the_control_of_dp_sgd_is_the_network_that_it_trains(cell, scale):
+    found = plan(cell, scale)
+    recipe = parse_recipe(found["recipe"])
+    steps = {name: parse(steps[0]) for name, steps in steps_of(found)}
+    control = steps["group-norm"].defended(recipe) if "group-norm" in steps else recipe
+    assert steps["dp-sgd"].defended(recipe).build == control.build
 
 
 @everywhere
@@ -96,7 +122,7 @@ def test_records_suffice_and_references_are_of_the_targets_size(cell, scale):
 
 def test_the_grids_are_those_of_the_plan():
     for cell in ("location30-mlp", "fashion-mnist-lenet5", "adult-mlp"):
-        over = {m["name"]: m["over"] for m in plan(cell, "small")["method"]}
+        over = {m["name"]: m.get("over", {}) for m in plan(cell, "small")["method"]}
         assert over["mia-pruning"]["rate"] == [2, 4, 8, 16, 32]
         assert [0.3, 1, 3, 10] in [
             m["over"]["strength"] for m in plan(cell, "small")["method"] if m["name"] == "min-max"
@@ -105,7 +131,7 @@ def test_the_grids_are_those_of_the_plan():
         for control in ("small-dense", "random-mask", "from-scratch", "magnitude"):
             assert set(over[control]["rate"]) <= set(over["mia-pruning"]["rate"])
             assert len(over[control]["rate"]) >= 3
-    over = {m["name"]: m["over"] for m in plan("mnist-lenet5", "small")["method"]}
+    over = {m["name"]: m.get("over", {}) for m in plan("mnist-lenet5", "small")["method"]}
     assert over["mia-pruning"]["rate"] == [2, 4, 8, 15.78, 32]
 
 
@@ -154,7 +180,7 @@ def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
         line.split()[0]: line.split()[1:] for line in done.out.splitlines() if " small " in line
     }
     assert {name for name in rows if name in cells()} == set(cells())
-    assert rows["location30-mlp"][:3] == ["small", "32", "1,320"]
+    assert rows["location30-mlp"][:3] == ["small", "33", "1,360"]
     assert "--dry-run" in done.out
 
 

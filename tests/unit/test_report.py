@@ -242,6 +242,16 @@ def test_each_comparison_is_worded_by_its_own_interval(pair, said):
     assert "no detectable difference" in next(s for s in told if "trained to the end" in s)
 
 
+def test_an_epoch_that_is_no_less_accurate_is_not_called_the_nearest():
+    report = made_report()
+    (match,) = {m["view"]: m for m in report.facts["matched"]}.values()
+    first = {**match, "by": "no less test accuracy"}
+    told = words.answer(replace(report, facts={**report.facts, "matched": [first]}))
+    (line,) = [s for s in told if "the dense training stopped" in s]
+    assert "stopped at the first snapshot of no less test accuracy (" in line
+    assert "nearest" not in line
+
+
 def test_the_answer_warns_of_the_naive_number_and_of_raised_controls():
     told = " ".join(words.answer(made_report()))
     assert "would have reported 0.550 [0.530, 0.570]" in told

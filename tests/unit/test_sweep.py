@@ -119,6 +119,16 @@ def test_every_case_is_a_point_in_its_seed_and_over_seeds(whole, monkeypatch):
         assert leak.value == pytest.approx(sum(p.units["leak"]) / 2)
         assert p.rows["paper's attack"].status == "not run"
         assert p.rows["LiRA"].value is not None
+    matched = {(m["subject"], m["by"]): m["view"] for m in report.facts["matched"]}
+    for p in found.over_seeds()[1:]:
+        view = matched.get((p.case, "no less test accuracy"))
+        for name in ("leak", "tpr"):
+            early = p.rows[f"{name} - dense at no less test accuracy"]
+            if view is None:
+                assert "no snapshot of the dense models is as accurate" in early.why
+            else:
+                assert (early.versus, early.method) == (view, p.rows["leak"].method)
+    assert any(by == "no less test accuracy" for _, by in matched)
 
 
 def test_sizes_are_counted_on_the_stored_weights(whole, monkeypatch):
@@ -278,6 +288,24 @@ def test_a_funnel_measures_what_is_left_on_targets_that_no_round_saw(elsewhere, 
     assert not Path("run/seed-1/magnitude-rate=2").exists()
     assert found.over_seeds()[0].rows["leak"].interval == "t over seeds"
     assert "left out after 2 references: magnitude rate=2: worse" in " ".join(done.out.split())
+
+
+def test_canaries_that_the_file_plants_are_measured_in_every_case(elsewhere):
+    text = 'canaries = ["Mislabelled(count=30)"]\n' + FILE.replace(
+        "references = 4", "references = 8"
+    )
+    text = text[: text.index('[[method]]\nname = "decay+mask"')].replace("[2, 8]", "[2]")
+    assert run(text=text).code == 0
+    report = store.read_report("run/seed-0/report.json")
+    for p in result().over_seeds():
+        (wanted,) = [
+            r
+            for r in report.rows
+            if (r.subject, r.method, r.group)
+            == (p.case, p.rows["leak"].method, "canary=mislabelled")
+            and r.metric == "auc"
+        ]
+        assert p.rows["leak of canaries, mislabelled"] == wanted
 
 
 def test_a_dry_run_says_what_is_made_and_makes_nothing(elsewhere):

@@ -13,17 +13,18 @@ from secateur import store
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools import claims, evidence, verdicts  # noqa: E402
+from tools import claims, evidence, ship, verdicts  # noqa: E402
+from tools.stopped import NO_LESS, no_worse_stopped, stopped  # noqa: E402
 
 
-def row(value, half=0.01, *, metric="", method="LiRA(mode='online')"):
+def row(value, half=0.01, *, metric="", method="LiRA(mode='online')", versus=""):
     ends = (
         {"low": None, "high": None} if half is None else {"low": value - half, "high": value + half}
     )
-    return {"value": value, **ends, "metric": metric, "method": method}
+    return {"value": value, **ends, "metric": metric, "method": method, "versus": versus}
 
 
-def point(case, method, axes, *, attack, leak, test, against, kept=1.0, stopped=0.0):
+def point(case, method, axes, *, attack, leak, test, against, kept=1.0, early=0.0):
     """One case; `against` are the differences to dense: (leak, half), (test, half)."""
     rows = {
         "test accuracy": row(test),
@@ -42,8 +43,9 @@ def point(case, method, axes, *, attack, leak, test, against, kept=1.0, stopped=
             "leak - dense": row(d_leak, leak_half),
             "tpr - dense": row(d_leak, leak_half),
             "test accuracy - dense": row(d_test, test_half),
-            "leak - dense at equal train accuracy": row(stopped, 0.02),
-            "leak - dense at equal test accuracy": row(stopped, 0.02),
+            "leak - dense at equal train accuracy": row(early, 0.02, versus="dense, epoch 9"),
+            "leak - dense at equal test accuracy": row(early, 0.02, versus="dense, epoch 9"),
+            "tpr - dense at equal test accuracy": row(early, 0.03, metric="tpr at 1% fpr"),
         }
     units = {"leak": [leak, leak + 0.01, leak - 0.01], "test_accuracy": [test, test, test + 0.01]}
     return {
@@ -80,6 +82,19 @@ def made():
                 attack=0.6, leak=0.70, test=0.60, against=((-0.1, 0.02), (0.0, 0.02)),
             ),
         ],
+        "series": [
+            {
+                "kind": "early stopping",
+                "columns": {
+                    "epoch": [3.0, 9.0, 20.0],
+                    "train_accuracy": [0.7, 0.9, 1.0],
+                    "test_accuracy": [0.55, 0.62, 0.60],
+                    "auc": [0.6, 0.7, 0.8],
+                    "low": [0.59, 0.69, 0.79],
+                    "high": [0.61, 0.71, 0.81],
+                },
+            }
+        ],
         "missing": ["dp-sgd noise=1.0, seed 0"],
         "dropped": [],
         "failed": [],
@@ -109,9 +124,54 @@ def test_without_results_the_page_says_so_and_nothing_else():
 def test_an_effect_is_named_where_the_interval_excludes_zero_and_only_there(text):
     assert "- mia-pruning rate=8: lower, -10.0 [-11.0, -9.0] (not paired)" in text
     assert "- mia-pruning rate=15.78: no detectable effect, +0.0 [-1.0, +1.0]" in text
-    assert "AUC of the strongest higher, +0.050 [+0.030, +0.070]" in text
-    assert "its\ntrain accuracy" not in text
-    assert "test accuracy is nearest: no detectable effect in 2 of 2 cases" in text
+    assert "strongest attack AUC higher, +0.050 [+0.030, +0.070]" in text
+    assert "Stopped where its test accuracy is nearest: AUC no detectable effect in 2 of 2" in text
+
+
+def test_against_the_dense_stopped_earlier_tpr_stands_beside_auc_with_how_near_the_match_is(text):
+    assert (
+        "- mia-pruning rate=8: AUC no detectable effect, +0.000 [-0.020, +0.020]; TPR at 1% fpr no "
+        "detectable effect, +0.000 [-0.030, +0.030] (epoch 9: train 90.0 beside 99.0 %, test 62.0 "
+        "beside 60.0 %)"
+    ) in text
+    # no TPR was kept for the match in train accuracy
+    assert "-0.020, +0.020]; TPR not measured (epoch 9" in text
+
+
+def test_an_earlier_epoch_that_is_as_accurate_counts_although_a_later_one_is_nearer():
+    found = made()
+    case = verdicts.cases(found)["min-max strength=3"]
+    case["rows"]["test accuracy"] = row(0.601)  # nearest to the end, and the dense had it earlier
+    early = no_worse_stopped(found, case)
+    assert early.leak.auc.value == pytest.approx(0.85 - 0.70)
+    assert (early.leak.auc.low, early.leak.auc.high) == pytest.approx((0.13, 0.17))
+    assert not early.leak.auc.paired
+    assert "(epoch 9: train 90.0 beside 99.0 %, test 62.0 beside 60.1 %)" in early.shown()
+    assert "TPR not measured" in early.shown()
+
+
+def test_what_the_sweep_measured_itself_goes_before_the_curve():
+    found = made()
+    case = verdicts.cases(found)["mia-pruning rate=8"]
+    case["rows"][f"leak - dense at {NO_LESS}"] = row(-0.3, 0.02, versus="dense, epoch 3")
+    case["rows"][f"tpr - dense at {NO_LESS}"] = row(-0.1, 0.02, metric="tpr at 1% fpr")
+    early = stopped(found, case, NO_LESS)
+    assert (early.leak.auc.value, early.leak.auc.paired) == (-0.3, True)
+    assert early.leak.verdict == "lower"
+    assert early.about.startswith("epoch 3: train 70.0")
+
+
+def test_where_the_dense_models_never_are_as_accurate_the_nearest_stand_in():
+    found = made()
+    case = verdicts.cases(found)["mia-pruning rate=8"]
+    case["rows"]["test accuracy"] = row(0.7)
+    assert stopped(found, case, NO_LESS).leak.shown() == "not measured"
+    early = no_worse_stopped(found, case)
+    assert early.never
+    assert early.leak.auc.value == 0.0
+    case["method"] = "min-max"
+    page = evidence.page({"made": found})
+    assert "stopped nearest in test accuracy, never as accurate: AUC no detectable effect" in page
 
 
 def test_a_control_of_equal_rate_is_paired_with_the_pruned_case(text):
@@ -119,13 +179,77 @@ def test_a_control_of_equal_rate_is_paired_with_the_pruned_case(text):
     assert "mia-pruning rate=15.78 minus random" not in text
 
 
-def test_what_is_recommended_keeps_accuracy_and_is_not_said_to_beat_early_stopping(text):
-    assert "mia-pruning rate=8 has the lowest AUC" in text
-    assert "Stopping the dense training earlier does no detectably worse" in text
+def test_what_canaries_leak_is_said_where_they_were_planted(text):
+    assert "Canaries were not planted" in text
+    found = made()
+    for p in found["points"]:
+        p["rows"]["leak of canaries, mislabelled"] = row(0.9)
+    page = evidence.page({"made": found})
+    assert "- mia-pruning rate=8: mislabelled 0.900 [0.890, 0.910]" in page
+    assert "Canaries were not planted" not in page
+
+
+def test_the_dense_models_trained_on_are_a_control_of_every_rate():
+    found = made()
+    found["points"].append(
+        point(
+            "trained-on rate=1", "trained-on", {"rate": 1},
+            attack=0.7, leak=0.82, test=0.6, against=((0.02, 0.01), (0.0, 0.01)),
+        )
+    )  # fmt: skip
+    page = evidence.page({"made": found})
+    for rate in ("8", "15.78"):
+        assert f"- mia-pruning rate={rate} minus the dense models trained on for as long" in page
+
+
+def advice(found):
+    (text,) = ship.recommended(found, verdicts.cases(found))
+    return text
+
+
+def test_a_case_that_beats_stopping_is_recommended_with_what_stopping_gives():
+    found = made()
+    for p in found["points"]:
+        if p["case"] == "mia-pruning rate=8":
+            p["rows"]["leak"] = row(0.62)
+    text = advice(found)
+    assert "The lowest AUC of these has mia-pruning rate=8" in text
+    assert "stopped no less accurate AUC lower, -0.080 [-0.100, -0.060] (not paired)" in text
+    assert "measure it on a new seed" in text
+
+
+def test_a_case_that_stopping_equals_is_not_recommended(text):
+    assert "Stop the dense training earlier" in text
+    assert "measure it on a new seed" not in text
+
+
+def test_an_accuracy_that_nobody_can_tell_from_a_loss_is_not_kept():
     found = made()
     for p in found["points"][1:]:
-        p["rows"]["leak - dense"] = row(0.0, 0.02)
-    assert "No case leaks detectably less" in evidence.page({"made": found})
+        p["rows"]["test accuracy - dense"] = row(-0.14, 0.223)  # holds 0, and a loss of 36 points
+    assert "0 of them with an interval of test accuracy that excludes a loss" in advice(found)
+    for p in found["points"][1:]:
+        p["rows"]["test accuracy - dense"] = row(0.0, None)
+    assert "Ship what the accuracy asks for" in advice(found)
+
+
+def test_an_effect_in_auc_alone_recommends_nothing():
+    found = made()
+    for p in found["points"][1:]:
+        p["rows"]["tpr - dense"] = row(0.0, 0.02)
+    assert advice(found).startswith("0 cases leak detectably less")
+
+
+def test_a_share_of_the_excess_is_said_only_where_there_is_an_excess(text):
+    assert "25 % of the dense models' excess over 50 %" in text
+    found = made()
+    found["points"][0]["rows"]["paper's attack"] = row(0.51, 0.02)
+    assert "excess" not in evidence.page({"made": found})
+
+
+def test_where_nothing_is_detectable_no_cause_is_claimed(text):
+    assert "the effect is not of this pruning" not in text
+    assert "as well as these targets can tell" in text
 
 
 def test_what_was_not_measured_is_named(text):

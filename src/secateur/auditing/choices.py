@@ -100,14 +100,19 @@ def _recommended_for(membership: Membership) -> MembershipAttack:
 def matched_epochs(
     curve: Sequence[tuple[int, FloatArray, FloatArray]], subject: Subject
 ) -> dict[str, int]:
-    """Return the snapshot whose accuracy, over the references, is nearest to the subject's.
+    """Return the snapshots that a subject is compared with, chosen over the references.
+
+    A nearest test accuracy is no fair stop by itself: a curve that rises and falls has it twice,
+    and the late one leaks far more. So the first snapshot that is at least as accurate is one too,
+    by medians, since a few references whose training failed would lower a mean.
 
     Args:
         curve: per snapshot (epoch, train accuracy `[models]`, test accuracy `[models]`).
         subject: the model family to match.
 
     Returns:
-        `{"train accuracy": epoch, "test accuracy": epoch}`; of equally near epochs the earliest.
+        `{"train accuracy": epoch, "test accuracy": epoch}`, the nearest, of equally near epochs the
+        earliest; and `"no less test accuracy"`, left out where no snapshot is as accurate.
     """
     references = subject.observations.membership.references
     if not references.size or not curve:
@@ -124,4 +129,7 @@ def matched_epochs(
         gaps = [abs(float(values[references].mean()) - goal) for values in on_the_way]
         if np.isfinite(goal):
             found[what] = epochs[int(np.argmin(np.round(gaps, 6)))]
-    return found
+    least = float(np.median(test[references]))
+    reached = (np.median(point[2][references]) - least for point in curve)
+    enough = [e for e, gap in zip(epochs, reached, strict=True) if round(float(gap), 6) >= 0]
+    return {**found, "no less test accuracy": enough[0]} if enough else found

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["audit", "audit_key", "default_attacks"]
 
+REVISION = 2
+"""Of what an audit chooses and measures: a report of another one is made anew. 2: the first
+snapshot that is no less accurate."""
+
 
 def default_attacks() -> tuple[MembershipAttack, ...]:
     """Return the attacks that an audit runs unless told otherwise.
@@ -173,6 +177,8 @@ def audit_key(
         "membership": fleets[0].membership.digest,
         "fleets": {f.name: [_model_key(f, i) for i in range(len(f))] for f in fleets},
         "attacks": [repr(a) for a in chosen],
+        "revisions": {repr(a): getattr(a, "revision", None) for a in chosen},
+        "audit": REVISION,
         **({"queries": repr(queries)} if queries else {}),
         "seed": seed,
     }

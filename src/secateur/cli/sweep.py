@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from secateur.cli.options import (
     engine_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["command"]
 
@@ -87,6 +90,7 @@ class _Asked:
         from secateur.cli.runs import (
             default_recipe,
             parse_attack,
+            parse_canaries,
             parse_queries,
             parse_recipe,
             parse_step,
@@ -100,6 +104,7 @@ class _Asked:
         self.recipe = parse_recipe(spelled)
         self.queries = parse_queries(self.plan.queries)
         self.attacks = [parse_attack(text) for text in self.plan.attacks] or None
+        self.canaries = [repr(parse_canaries(text)) for text in self.plan.canaries]
         self.nodes = tree_of(self.plan, self.recipe, parse_step)
         records, self.membership = self.draw(self.plan.seeds[0], self.plan.targets)
         check_fit(self.recipe, records, self.queries)
@@ -122,6 +127,7 @@ class _Asked:
             "seed": seed,
             "pools": {**pools_of(self.plan.data, asked), **({"attack": attack} if attack else {})},
             **({"queries": repr(self.queries)} if len(self.queries) > 1 else {}),
+            **({"canaries": self.canaries} if self.canaries else {}),
         }
         return world(origin, self.records)
 
@@ -168,7 +174,6 @@ def run(
 ) -> None:
     """Run a sweep, print its table, write its page."""
     from secateur.cli.checks import refuse_outputs
-    from secateur.errors import BudgetSpentError
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
@@ -185,28 +190,26 @@ def run(
     click.echo(asked.words(timed=not (out / "sweep.json").exists(), workers=how["workers"]))
     with _bar(asked) as bar:
         place = _place(asked, out, clock, progress=bar, **how)
-        typed: str | None = click.get_current_context().obj
-        found = sweep(
-            asked.plan,
-            asked.nodes,
-            asked.draw,
-            place,
-            limits=limits,
-            facts={"command": typed or "secateur sweep"},
-        )
+        facts = {"command": click.get_current_context().obj or "secateur sweep"}
+        found = sweep(asked.plan, asked.nodes, asked.draw, place, limits=limits, facts=facts)
     click.echo(sweep_table.render_sweep(found))
     click.echo(f"result: {out / 'sweep.json'}")
     if html is not None:
         write_text(html, sweep_page.render_sweep_page(found))
         click.echo(f"page: {html}")
-    if found.missing:
-        first = ", ".join(found.missing[:6]) + (", ..." if len(found.missing) > 6 else "")
-        raise BudgetSpentError(
-            f"the budget of {budget} is spent; {len(found.missing)} are left for "
-            f"another time: {first}"
-        )
+    _refuse_missing(found.missing, budget)
     if limits and found.pick.get("case") is None:
         sys.exit(NONE_FITS)
+
+
+def _refuse_missing(missing: Sequence[str], budget: str | None) -> None:
+    from secateur.errors import BudgetSpentError
+
+    if not missing:
+        return
+    first = ", ".join(missing[:6]) + (", ..." if len(missing) > 6 else "")
+    left = f"{len(missing)} are left for another time: {first}"
+    raise BudgetSpentError(f"the budget of {budget} is spent; {left}")
 
 
 def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -> Any:

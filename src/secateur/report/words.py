@@ -16,6 +16,9 @@ from secateur.types import Measurement, Report
 
 __all__ = ["amounts", "answer", "compare"]
 
+NO_LESS = "no less "
+"""How the choice of an epoch begins that is the first with an accuracy, not the nearest."""
+
 
 def compare(row: Measurement) -> str:
     """Say what a paired difference's interval carries.
@@ -225,10 +228,10 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
     for view, reasons in by_view.items():
         row = find(report, subject, "auc", method=method, versus=view)
         if row is not None:
-            nearest = " and ".join(_nearest(report, by, view, subject) for by in reasons)
+            where = " and ".join(_stopped(report, reasons, view, subject))
             found.append(
-                f"Against {label(report, view)}, the dense training stopped at the nearest "
-                f"{nearest}: {name} {_verb(row)} ({cell(row)})."
+                f"Against {label(report, view)}, the dense training stopped {where}: {name} "
+                f"{_verb(row)} ({cell(row)})."
             )
     weak = find(report, subject, "auc", method=method, naive=True)
     if weak is not None and weak.value is not None:
@@ -242,6 +245,17 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
             "shown only as a warning."
         )
     return found
+
+
+def _stopped(report: Report, reasons: list[str], view: str, subject: str) -> list[str]:
+    """Say by what an epoch was chosen: nearest accuracies, the first that is no less accurate."""
+    words = {by: _nearest(report, by.removeprefix(NO_LESS), view, subject) for by in reasons}
+    first = [by for by in reasons if by.startswith(NO_LESS)]
+    nearest = " and ".join(words[by] for by in reasons if by not in first)
+    return [
+        *([f"at the nearest {nearest}"] if nearest else []),
+        *(f"at the first snapshot of {NO_LESS}{words[by]}" for by in first),
+    ]
 
 
 def _nearest(report: Report, metric: str, view: str, subject: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWS", "SAME_SIZE", "Limits", "clearly_beaten", "pick", "with_front"]
 
 DRAWS = 4000
+HALVINGS = 1000
 SAME_SIZE = 0.01
 """Kept weights within 1 % of each other count as equal: rounding must not make a front."""
 AXES = ("test_accuracy", "leak")
@@ -101,8 +102,11 @@ def pick(points: Sequence[Point], limits: Limits, *, seed: int = 0) -> dict[str,
     Returns:
         `limits`; `case` (None: none keeps them, `nearest` is the one that misses by the smallest
         share of a limit, `misses` by how much); `holds`: per limit the share of draws in which it
-        holds; `all_hold`; `again`: the share of draws in which this case would be picked again.
-        Shares are None where there is one unit to draw from.
+        holds; `all_hold`; `again`: the share of draws in which this case would be picked again;
+        `apart`: the share of halvings of the units in which the case that one half picks keeps all
+        limits on the other half. Draws lie about the values that made the case the best of many;
+        halvings do not, and are the harder test. Shares are None where there are too few units: 2
+        for draws, 4 for halvings.
     """
     able = [p for p in points if _able(p)]
     asked = {k: v for k, v in vars(limits).items() if v is not None}
@@ -125,7 +129,8 @@ def pick(points: Sequence[Point], limits: Limits, *, seed: int = 0) -> dict[str,
     drawn = _drawn(able, seed=seed)
     result["draws"] = 0 if drawn is None else DRAWS
     if drawn is None:
-        return {**result, "holds": dict.fromkeys(asked), "all_hold": None, "again": None}
+        nothing = {"all_hold": None, "again": None, "apart": None}
+        return {**result, "holds": dict.fromkeys(asked), **nothing}
     holds = _within(drawn, sizes, asked)
     whole = np.logical_and.reduce(list(holds.values()))
     best = np.argmax(np.where(whole, drawn[:, :, 0], -np.inf), axis=1)
@@ -137,7 +142,28 @@ def pick(points: Sequence[Point], limits: Limits, *, seed: int = 0) -> dict[str,
         },
         "all_hold": float(whole[:, chosen].mean()),
         "again": float(again.mean()),
+        "apart": _apart(able, asked, seed=seed),
     }
+
+
+def _apart(points: Sequence[Point], asked: Mapping[str, float], *, seed: int) -> float | None:
+    """Return how often the case that one half of the units picks keeps the limits on the other."""
+    units = _units(points)
+    n = len(units)
+    if n < 4:
+        return None
+    rng = np.random.default_rng(derive_seed(seed, "halves of units"))
+    orders = rng.permuted(np.tile(np.arange(n), (HALVINGS, 1)), axis=1)
+    halves = [units[part].mean(axis=1) for part in (orders[:, : n // 2], orders[:, n // 2 :])]
+    sizes = np.array([_value(p, "bytes") for p in points])
+    keeps, kept = (
+        np.logical_and.reduce(list(_within(half, sizes, asked).values())) for half in halves
+    )
+    picked = np.argmax(np.where(keeps, halves[0][:, :, 0], -np.inf), axis=1)
+    some = keeps.any(axis=1)
+    if not some.any():
+        return None
+    return float(kept[np.arange(HALVINGS), picked][some].mean())
 
 
 def _able(point: Point) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.auditing.consequences import DELTA
+from secateur.data import CANARY
 from secateur.measure import epsilon_name, paired_difference, t_interval
+from secateur.measure.canaries import ORDINARY
 from secateur.report.lookup import find, strongest, tpr_row
 from secateur.sweeping.reading import DENSE
+from secateur.sweeping.sizes import bytes_of, cpu_seconds_of
 from secateur.types import Measurement, Point, Report, Series, Status
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ __all__ = ["curve_of", "over_seeds", "point_of"]
 EPSILON = epsilon_name(DELTA)
 OF_BASELINE = "kept of the baseline's weights"
 PAPERS = "NasrAttack"
-SETTINGS = {"train accuracy": "train accuracy", "test accuracy": "test accuracy"}
+CANARIES = f"{CANARY}="
+ACCURACIES = ("train accuracy", "test accuracy")
+STOPPED = {
+    "train accuracy": "dense at equal train accuracy",
+    "test accuracy": "dense at equal test accuracy",
+    "no less test accuracy": "dense at no less test accuracy",
+}
+"""What rows call the dense models stopped earlier, by how an audit chose the epoch."""
 
 
 def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) -> Point:
@@ -39,16 +48,17 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
     subject = node.label
     method = strongest(report, subject)
     rows: dict[str, Measurement | None] = {
-        **{name: find(report, subject, name) for name in SETTINGS},
+        **{name: find(report, subject, name) for name in ACCURACIES},
         "leak": find(report, subject, "auc", method=method),
         "tpr": tpr_row(report, subject, method),
         **_by_name(report, subject),
         "epsilon bound": find(report, subject, EPSILON),
         "kept weights": find(report, subject, OF_BASELINE) or find(report, subject, "kept weights"),
         "compression rate": find(report, subject, "compression rate"),
-        "bytes": _bytes(subject, fleets[-1]),
-        "cpu seconds": _cost(subject, fleets),
+        "bytes": bytes_of(subject, fleets[-1]),
+        "cpu seconds": cpu_seconds_of(subject, fleets),
     }
+    rows |= _of_canaries(report, subject, method)
     accounted = find(report, subject, f"accounted {EPSILON}")
     if accounted is not None:
         rows["accounted epsilon"] = accounted
@@ -158,14 +168,26 @@ def _by_name(report: Report, subject: str) -> dict[str, Measurement | None]:
     return rows if subject == DENSE else {**rows, "LiRA, naive": first("LiRA", "auc", naive=True)}
 
 
+def _of_canaries(report: Report, subject: str, method: str) -> dict[str, Measurement | None]:
+    """Return the AUC of the strongest attack on each kind of canaries that was planted."""
+    return {
+        f"leak of canaries, {row.group.removeprefix(CANARIES)}": row
+        for row in report.rows
+        if (row.subject, row.method, row.metric) == (subject, method, "auc")
+        and row.group.startswith(CANARIES)
+        and row.group != f"{CANARIES}{ORDINARY}"
+        and not row.versus
+    }
+
+
 def _differences(report: Report, subject: str, method: str) -> dict[str, Measurement | None]:
     """Return paired differences to the dense model, and to it stopped at equal accuracy."""
     against = {"dense": DENSE}
     for matched in report.facts.get("matched", ()):
         if matched["subject"] == subject:
-            against[f"dense at equal {matched['by']}"] = matched["view"]
+            against[STOPPED[matched["by"]]] = matched["view"]
     rows: dict[str, Measurement | None] = {}
-    for label in ("dense", *(f"dense at equal {name}" for name in SETTINGS)):
+    for label in ("dense", *STOPPED.values()):
         own = [
             r
             for r in report.rows
@@ -225,52 +247,6 @@ def _accuracy_difference(report: Report, subject: str) -> Measurement | None:
     return Measurement(**about, value=mean, low=low, high=high, interval="t over targets")
 
 
-def _bytes(subject: str, fleet: Fleet) -> Measurement:
-    """Return the largest target's weights in bytes: each array whole, or its non-zeros and one bit
-    per place, whichever is less.
-    """
-    sizes = []
-    for target in fleet.membership.targets.tolist():
-        arrays = [a for a in fleet.artifacts[target].tensors.values() if a.dtype.kind == "f"]
-        sizes.append(
-            sum(
-                min(a.nbytes, int(np.count_nonzero(a)) * a.itemsize + math.ceil(a.size / 8))
-                for a in arrays
-            )
-        )
-    return Measurement(
-        subject=subject,
-        risk="size",
-        method="non-zeros and one bit per place",
-        metric="bytes of weights",
-        value=float(max(sizes)),
-        unit="B",
-        better="lower",
-        status="exact",
-        estimand="property",
-        counts={"targets": float(len(sizes))},
-    )
-
-
-def _cost(subject: str, fleets: Sequence[Fleet]) -> Measurement | None:
-    """Return CPU seconds per model of all steps; None where a step's cost is not known."""
-    known = [[c for c in f.costs if c > 0] for f in fleets]
-    if not all(known):
-        return None
-    return Measurement(
-        subject=subject,
-        risk="cost",
-        method="process time",
-        metric="cpu seconds per model, all steps",
-        value=float(sum(np.mean(costs) for costs in known)),
-        unit="s",
-        better="lower",
-        status="exact",
-        estimand="property",
-        counts={"models": float(min(map(len, known)))},
-    )
-
-
 def _absent(subject: str, name: str) -> Measurement:
     reasons = {
         "cpu seconds": "models that another run made cost nothing here",
@@ -280,7 +256,8 @@ def _absent(subject: str, name: str) -> Measurement:
         "LiRA": "LiRA is not among the attacks, or did not run",
         "LiRA, naive": "no naive LiRA ran",
     }
-    why = reasons.get(name, "the audit has no such row")
+    never = "no snapshot of the dense models is as accurate" if "no less" in name else ""
+    why = never or reasons.get(name, "the audit has no such row")
     return Measurement(
         subject=subject,
         risk="membership",

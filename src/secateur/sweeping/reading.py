@@ -19,7 +19,7 @@ MOST_CASES = 500
 SIZES = ("members", "population", "utility", "attack_pool")
 TEXTS = ("title", "data", "recipe", "queries")
 COUNTS = ("targets", "references")
-LISTS = ("seeds", "funnel", "attacks")
+LISTS = ("seeds", "funnel", "attacks", "canaries")
 KEYS = (*TEXTS, *SIZES, *COUNTS, *LISTS, "method")
 METHOD_KEYS = ("name", "steps", "over")
 AXIS = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -59,6 +59,7 @@ class SweepPlan:
     queries: str = "Queries()"
     funnel: tuple[int, ...] = ()
     attacks: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
     scale: str = ""
 
 
@@ -115,9 +116,7 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
     seeds = _list(found, "seeds", where, default=[0])
     if not seeds or not all(map(_whole, seeds)) or len(set(seeds)) < len(seeds):
         raise InputError(f"{where}: seeds must be different whole numbers, got {seeds}")
-    attacks = _list(found, "attacks", where)
-    if not all(isinstance(a, str) for a in attacks):
-        raise InputError(f"{where}: attacks must be spelled as texts, got {attacks}")
+    attacks, canaries = (_spellings(found, key, where) for key in ("attacks", "canaries"))
     return SweepPlan(
         title=found.get("title", "Sweep"),
         data=found.get("data", "digits"),
@@ -129,7 +128,8 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
         recipe=found.get("recipe"),
         queries=found.get("queries", "Queries()"),
         funnel=_funnel(_list(found, "funnel", where), references, where),
-        attacks=tuple(attacks),
+        attacks=attacks,
+        canaries=canaries,
         scale=scale,
     )
 
@@ -236,7 +236,7 @@ def _whole(value: Any) -> bool:
 
 def _list(
     found: Mapping[str, Any],
-    key: Literal["seeds", "funnel", "attacks"],
+    key: Literal["seeds", "funnel", "attacks", "canaries"],
     where: str,
     default: Any = (),
 ) -> list[Any]:
@@ -244,6 +244,13 @@ def _list(
     if not isinstance(value, list | tuple):
         raise InputError(f"{where}: {key} must be a list, such as [{value!r}], got {value!r}")
     return list(value)
+
+
+def _spellings(found: Mapping[str, Any], key: Any, where: str) -> tuple[str, ...]:
+    texts = _list(found, key, where)
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{where}: {key} must be spelled as texts, got {texts}")
+    return tuple(texts)
 
 
 def _refuse_unknown(found: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -77,12 +77,8 @@ def tree_of(plan: SweepPlan, recipe: Recipe, parse_step: ParseStep) -> tuple[Nod
                     nodes[steps] = _ending(nodes[steps], case)
                 continue
             parent = nodes[steps[:-1]]
-            try:
-                known = (
-                    method.defended(parent.recipe) if isinstance(method, Defence) else parent.recipe
-                )
-            except SecateurError as error:
-                raise InputError(f"{case.name}: {error}") from error
+            before = nodes[parent.parent or ()].recipe
+            known = _recipe_after(method, parent, before, case)
             name = _unique(_slug(case.name if ends else _beginning(case, methods[:end])), names)
             names.add(name)
             nodes[steps] = Node(
@@ -95,6 +91,29 @@ def tree_of(plan: SweepPlan, recipe: Recipe, parse_step: ParseStep) -> tuple[Nod
             )
     _refuse_funnel(plan, nodes.values())
     return tuple(nodes.values())
+
+
+def _recipe_after(method: Transform | Defence, parent: Node, before: Recipe, case: Case) -> Recipe:
+    """Return what models are trained by after a step.
+
+    Raises:
+        InputError: what the defence raises, or it gives the same from `before`, the recipe that the
+            parent's step was given, so that this step is lost.
+    """
+    if not isinstance(method, Defence):
+        return parent.recipe
+    try:
+        found = method.defended(parent.recipe)
+        alone = method.defended(before) if parent.steps else None
+    except SecateurError as error:
+        raise InputError(f"{case.name}: {error}") from error
+    lost = alone is not None and (found.train, found.build) == (alone.train, alone.build)
+    if lost and found.train is not None:
+        raise InputError(
+            f"{case.name}: {type(method).__name__} trains by code of its own, so that "
+            f"{parent.steps[-1]} before it is lost; leave that out"
+        )
+    return found
 
 
 def chain(nodes: Sequence[Node], node: Node) -> list[Node]:

@@ -1,0 +1,88 @@
+"""What a sweep recommends to ship, in words that its intervals carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.stopped import no_worse_stopped
+from tools.verdicts import DENSE, Difference, Point, leak_difference, row_difference
+
+__all__ = ["MARGIN", "keeps_accuracy", "recommended"]
+
+MARGIN = 0.01
+"""The loss of test accuracy that an interval must exclude: a wide one that holds 0 is no proof."""
+NEW_SEED = (
+    "It was chosen on these targets: measure it on a new seed before you rely on it. Only "
+    "differential privacy gives a guarantee."
+)
+
+
+def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
+    """Return the case to ship, or that none is worth it, as paragraphs.
+
+    A case is worth it where AUC and TPR are lower than the dense models' at their end, the interval
+    of its test accuracy excludes a loss of more than `MARGIN`, and it leaks less than the dense
+    models stopped no less accurate, too; a TPR that was not measured there does not speak.
+
+    Args:
+        content: the sweep.
+        points: its cases over seeds, by name.
+    """
+    less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
+    able = [p for p in less if keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
+    worth = [p for p in able if _beats_stopping(content, p)]
+    points_lost = f"{100 * MARGIN:.0f} point"
+    count = (
+        f"{_cases(less)} detectably less than the dense models, in AUC and TPR; {len(able)} of "
+        f"them with an interval of test accuracy that excludes a loss of more than {points_lost}"
+    )
+    if not able:
+        return [
+            f"{count}. Ship what the accuracy asks for, and do not count on pruning or a defence "
+            "against this leak."
+        ]
+    if not worth:
+        best = min(able, key=_leak)
+        return [
+            f"{count}; none of these leaks detectably less than the dense training stopped no less "
+            "accurate. Stop the dense training earlier: it is cheaper, and no case is shown to do "
+            f"better. The lowest AUC of these has {_said(content, best)}."
+        ]
+    best = min(worth, key=_leak)
+    return [
+        f"{count}; {len(worth)} of these detectably less than the dense training stopped no less "
+        f"accurate, too. The lowest AUC of these has {_said(content, best)}. {NEW_SEED}"
+    ]
+
+
+def _cases(found: list[Point]) -> str:
+    return f"{len(found)} case leaks" if len(found) == 1 else f"{len(found)} cases leak"
+
+
+def _leaks_less(point: Point) -> bool:
+    return leak_difference(point, DENSE).verdict == "lower"
+
+
+def keeps_accuracy(test: Difference) -> bool:
+    """Tell whether a difference in test accuracy excludes a loss of more than `MARGIN`."""
+    return test.low is not None and test.low >= -MARGIN
+
+
+def _beats_stopping(content: dict[str, Any], point: Point) -> bool:
+    leak = no_worse_stopped(content, point).leak
+    return leak.auc.verdict == "lower" and leak.tpr.verdict in ("lower", "not measured")
+
+
+def _leak(point: Point) -> float:
+    value: float = point["rows"]["leak"]["value"]
+    return value
+
+
+def _said(content: dict[str, Any], point: Point) -> str:
+    leak = leak_difference(point, DENSE)
+    test = row_difference(point, f"test accuracy - {DENSE}")
+    early = no_worse_stopped(content, point)
+    return (
+        f"{point['case']}: against the dense end {leak.shown()}; test accuracy "
+        f"{test.shown(100, 1)} points; against the dense stopped {early.against} {early.shown()}"
+    )

@@ -1,0 +1,112 @@
+"""Cases beside the dense training stopped earlier: what early stopping alone would have given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tools.verdicts import DENSE, Difference, Leak, Point, leak_difference
+
+NO_LESS = "no less test accuracy"
+MATCHES = {
+    "equal train accuracy": "where its train accuracy is nearest",
+    "equal test accuracy": "where its test accuracy is nearest",
+    NO_LESS: "at the first snapshot whose test accuracy is no less",
+}
+"""How the epoch is chosen, by the name that a sweep's rows have for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A case minus the dense models at one epoch; `about` says which, and how near the match is.
+
+    `never` is true where the dense models are at no snapshot as accurate as the case.
+    """
+
+    leak: Leak
+    about: str = ""
+    never: bool = False
+
+    @property
+    def against(self) -> str:
+        """What the dense models were when they were stopped, as `no_worse_stopped` chose it."""
+        return "nearest in test accuracy, never as accurate" if self.never else "no less accurate"
+
+    def shown(self) -> str:
+        """Return the differences and the match as text."""
+        return f"{self.leak.shown()}{f' ({self.about})' if self.about else ''}"
+
+
+def stopped(content: dict[str, Any], point: Point, match: str) -> Stopped:
+    """Return a case minus the dense models stopped earlier.
+
+    Args:
+        content: the sweep.
+        point: the case, over its seeds.
+        match: one of `MATCHES`. Where the sweep has no row for `NO_LESS` the dense models' curve
+            serves: the AUC of their own strongest attack, not paired, and without a TPR.
+    """
+    curve = _curve(content)
+    row = point["rows"].get(f"leak - dense at {match}")
+    if match == NO_LESS and (row is None or row["value"] is None):
+        return _on_the_curve(curve, point)
+    leak = leak_difference(point, f"dense at {match}")
+    epoch = _epoch_of(row)
+    if not curve or epoch not in curve["epoch"]:
+        return Stopped(leak=leak)
+    return Stopped(leak=leak, about=_match(curve, curve["epoch"].index(epoch), point))
+
+
+def no_worse_stopped(content: dict[str, Any], point: Point) -> Stopped:
+    """Return a case minus the dense models stopped no less accurate; where they never are, minus
+    the dense models at the nearest test accuracy.
+    """
+    found = stopped(content, point, NO_LESS)
+    if not found.never:
+        return found
+    return replace(stopped(content, point, "equal test accuracy"), never=True)
+
+
+def _curve(content: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the dense models' curve of a sweep of one seed; empty where there is none."""
+    curves = [s for s in content.get("series", ()) if s["kind"] == "early stopping"]
+    return dict(curves[0]["columns"]) if len(curves) == 1 else {}
+
+
+def _epoch_of(row: dict[str, Any] | None) -> float | None:
+    """Return the epoch that a row is against, such as 12 of `dense, epoch 12`."""
+    start, _, epoch = (row or {}).get("versus", "").partition(", epoch ")
+    return float(epoch) if start == DENSE and epoch else None
+
+
+def _match(curve: dict[str, list[float]], at: int, point: Point) -> str:
+    pairs = (
+        (name.partition("_")[0], curve[name][at], point["rows"].get(name.replace("_", " ")))
+        for name in ("train_accuracy", "test_accuracy")
+    )
+    words = ", ".join(
+        f"{name} {100 * dense:.1f} beside {100 * row['value']:.1f} %"
+        for name, dense, row in pairs
+        if row is not None and row["value"] is not None
+    )
+    return f"epoch {curve['epoch'][at]:.0f}: {words}"
+
+
+def _on_the_curve(curve: dict[str, list[float]], point: Point) -> Stopped:
+    own, test = (point["rows"].get(name) for name in ("leak", "test accuracy"))
+    nothing = Difference(value=None)
+    if not curve or any(row is None or row["value"] is None for row in (own, test)):
+        return Stopped(leak=Leak(auc=nothing, tpr=nothing))
+    assert own is not None
+    assert test is not None  # both said above
+    reached = [i for i, v in enumerate(curve["test_accuracy"]) if v >= test["value"]]
+    if not reached:
+        best = 100 * max(curve["test_accuracy"])
+        about = f"never: the dense models' best snapshot has {best:.1f} %"
+        return Stopped(leak=Leak(auc=nothing, tpr=nothing), about=about, never=True)
+    at = reached[0]
+    ends = [own["low"], own["high"], curve["low"][at], curve["high"][at]]
+    wide = None if any(e is None for e in ends) else (ends[0] - ends[3], ends[1] - ends[2])
+    low, high = wide or (None, None)
+    auc = Difference(value=own["value"] - curve["auc"][at], low=low, high=high, paired=False)
+    return Stopped(leak=Leak(auc=auc, tpr=nothing), about=_match(curve, at, point))
