@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.dpsgd_words import GROUP_NORMED, beside_group_norm, epsilon_table
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -25,6 +26,7 @@ NAMES = {
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
     "min-max": "Min-Max",
     "dp-sgd": "DP-SGD",
+    "group-norm": GROUP_NORMED,
     "weight-decay": "weight decay",
     "small-dense": "small dense network",
     "random-mask": "random mask, trained to the end",
@@ -222,7 +224,7 @@ def _defences(points: dict[str, Point]) -> list[str]:
     dense = points[DENSE]
     excess = (dense["rows"].get(ATTACK) or {}).get("value")
     lines = []
-    for point in of_method(points, "min-max", "dp-sgd", "mia-pruning-min-max"):
+    for point in of_method(points, "min-max", "dp-sgd", "group-norm", "mia-pruning-min-max"):
         paper = between(point, dense, ATTACK)
         leak, test = (row_difference(point, f"{n} - {DENSE}") for n in ("leak", "test accuracy"))
         stopped = row_difference(point, "leak - dense at equal test accuracy")
@@ -238,32 +240,11 @@ def _defences(points: dict[str, Point]) -> list[str]:
             f"against the dense stopped at equal test accuracy AUC {stopped.verdict}, "
             f"{stopped.shown()}"
         )
-    return ["Minus the dense models.", "\n".join(lines) or "None was measured.", *_epsilon(points)]
-
-
-def _epsilon(points: dict[str, Point]) -> list[str]:
-    """Return the utility curve over epsilon: what was promised, and what an attack refuted."""
-    found = [
-        (p["rows"]["accounted epsilon"]["value"], p)
-        for p in of_method(points, "dp-sgd")
-        if p["rows"].get("accounted epsilon", {}).get("value") is not None
-    ]
-    if not found:
-        return []
-    lines = [
-        "| case | accounted epsilon | audited lower bound | test acc. % | AUC |",
-        "|" + " --- |" * 5,
-    ]
-    for value, point in sorted(found, key=lambda f: f[0]):
-        lines.append(
-            f"| {point['case']} | {value:,.4g} | {shown(point, 'epsilon bound', digits=2)} | "
-            f"{shown(point, 'test accuracy', 100, 1)} | {shown(point, 'leak')} |"
-        )
     return [
-        "DP-SGD, at delta 1e-5, neighbours that differ in one record. The tuning of its settings "
-        "is not accounted. The lower bound is the largest epsilon that the strongest attack "
-        "refutes with 95 % confidence.",
-        "\n".join(lines),
+        "Minus the dense models.",
+        "\n".join(lines) or "None was measured.",
+        *beside_group_norm(points),
+        *epsilon_table(points),
     ]
 
 

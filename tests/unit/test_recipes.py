@@ -7,6 +7,7 @@ import re
 import tomllib
 
 import pytest
+import torch
 
 from command_line import secateur
 from secateur.cli import costs
@@ -15,7 +16,7 @@ from secateur.cli.reproduce import SCALES, cells
 from secateur.cli.runs import parse_defence, parse_queries, parse_recipe, parse_transform
 from secateur.data import data_set
 from secateur.defend import SmallDense
-from secateur.models import LeNet5, SmallCNN, narrower
+from secateur.models import LeNet5, SmallCNN, has_batch_norm, narrower
 from secateur.sweeping import read_plan
 
 PAPER = {
@@ -51,8 +52,9 @@ def plan(cell, scale):
 def steps_of(found):
     """Every case's steps, as the sweep spells them."""
     for method in found["method"]:
-        for values in itertools.product(*method["over"].values()):
-            chosen = dict(zip(method["over"], values, strict=True))
+        over = method.get("over", {})
+        for values in itertools.product(*over.values()):
+            chosen = dict(zip(over, values, strict=True))
             yield (
                 method["name"],
                 [
@@ -77,7 +79,10 @@ def test_there_is_one_for_each_cell_of_the_papers_grid_and_for_each_world_of_our
 @everywhere
 def test_every_row_of_the_paper_and_every_control_is_there(cell, scale):
     methods = {m["name"]: m for m in plan(cell, scale)["method"]}
-    assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == ROWS
+    with torch.device("meta"):
+        mixes = has_batch_norm(parse_recipe(plan(cell, scale)["recipe"]).build())
+    wanted = ROWS | ({"group-norm": "GroupNormDense"} if mixes else {})
+    assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == wanted
 
 
 @everywhere
