@@ -22,6 +22,7 @@ from tools.benchmark_blocks import (
     scoring_block,
 )
 from tools.coverage_page import page as coverage_page
+from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
 from tools.verdicts import sweeps
 
@@ -183,6 +184,7 @@ EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "coverage": coverage_page,
     "agreement": agreement_page,
     "attacks": attacks_page,
+    "dpsgd-tuning": tuning_page,
 }
 PICTURES: Mapping[str, Callable[[dict[str, Any]], str]] = {"attacks": picture}
 EXPERIMENT_FORMAT = "secateur-experiment-1"
@@ -225,6 +227,10 @@ def main() -> None:
             continue
         if path.stem.startswith("paper-"):
             continue  # all of them are one page, docs/evidence.md
+        if path.stem == "dp-curve":
+            found = store.read_document(path, what="secateur sweep")
+            put_between(ROOT / "docs" / "dp.md", "utility over epsilon", curve_block(found))
+            continue
         report = store.read_report(path)
         target = ROOT / "docs" / "results" / f"{path.stem}.md"
         store.write_text(target, page(path.stem, report))

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         load,
         plant,
     )
-    from secateur.defend import DPSGD, MinMax, SmallDense, WeightDecay
+    from secateur.defend import DPSGD, GroupNormDense, MinMax, SmallDense, WeightDecay
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -131,6 +131,7 @@ __all__ = [
     "EntropyThreshold",
     "Fleet",
     "FromScratch",
+    "GroupNormDense",
     "GroupNormed",
     "HierarchicalLiRA",
     "LeNet5",
@@ -219,7 +220,7 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
-    "defend": "DPSGD MinMax SmallDense WeightDecay",
+    "defend": "DPSGD GroupNormDense MinMax SmallDense WeightDecay",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "

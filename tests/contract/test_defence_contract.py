@@ -8,12 +8,13 @@ import pytest
 from secateur import defend
 from secateur.compress import Magnitude
 from secateur.data import digits, draw, restrict
-from secateur.models import MLP, count_prunable
+from secateur.models import SmallCNN, count_prunable
 from secateur.train import Defence, Recipe, apply, train_fleet
 
 CLASSES = [getattr(defend, name) for name in defend.__all__]
 DEFENCES = [kind() for kind in CLASSES if hasattr(kind, "defended")]
 IDS = [type(d).__name__ for d in DEFENCES]
+BUILD = SmallCNN(channels=1, widths=(8, 8), batch_norm=True)  # one that every defence takes
 POOLS = {"audit": 120, "population": 20, "utility": 40, "attack": 60}
 
 
@@ -23,7 +24,7 @@ def plain():
     records, who = restrict(
         everything, draw(everything, targets=1, references=2, seed=0, pools=POOLS)
     )
-    recipe = Recipe(build=MLP(widths=(64, 16, 10)), epochs=2, batch_size=32)
+    recipe = Recipe(build=BUILD, epochs=2, batch_size=32)
     return train_fleet(recipe, records, who, seed=0, engine="serial"), records
 
 
@@ -68,7 +69,7 @@ def test_pruning_a_defended_fleet_trains_with_the_defence(defence, plain):
     assert phase.hooks[: len(made.recipe.hooks)] == made.recipe.hooks
     pruned = apply(method, made, records, seed=0, engine="serial")
     kept = sum(int(m.sum()) for m in pruned.artifacts[0].masks.values())
-    assert kept == count_prunable(made.recipe.build) // 4
+    assert kept == pytest.approx(count_prunable(made.recipe.build) / 4, abs=1.5)  # three layers
 
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=IDS)
@@ -76,7 +77,7 @@ def test_its_spelling_makes_it_again(defence):
     from secateur.cli.runs import parse_defence, parse_recipe
 
     assert parse_defence(repr(defence)) == defence
-    recipe = defence.defended(Recipe(build=MLP(widths=(64, 16, 10))))
+    recipe = defence.defended(Recipe(build=BUILD))
     assert parse_recipe(repr(recipe)) == recipe
 
 

@@ -39,7 +39,7 @@ ROWS = {
     "magnitude": "Magnitude",
     "trained-on": "Magnitude",
 }
-NORMED = {"group-norm": "SmallDense"}
+NORMED = {"group-norm": "GroupNormDense"}
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
 everywhere = pytest.mark.parametrize(("cell", "scale"), EVERY, ids=lambda v: str(v))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from secateur.defend.decay import WeightDecay
 from secateur.defend.dpsgd import DPSGD
+from secateur.defend.groupnorm import GroupNormDense
 from secateur.defend.minmax import MinMax
 from secateur.defend.small import SmallDense
 
-__all__ = ["DPSGD", "MinMax", "SmallDense", "WeightDecay"]
+__all__ = ["DPSGD", "GroupNormDense", "MinMax", "SmallDense", "WeightDecay"]

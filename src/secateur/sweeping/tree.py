@@ -93,7 +93,7 @@ def tree_of(plan: SweepPlan, recipe: Recipe, parse_step: ParseStep) -> tuple[Nod
     return tuple(nodes.values())
 
 
-def _recipe_after(method: Transform | Defence, parent: Node, before: Recipe, case: Case) -> Recipe:
+def _recipe_after(method: Step, parent: Node, before: Recipe, case: Case) -> Recipe:
     """Return what models are trained by after a step.
 
     Raises:
