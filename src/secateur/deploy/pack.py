@@ -77,18 +77,20 @@ class Pack:
             InputError: values that a lossy coding cannot hold.
         """
         del build, pools, seed
-        if artifact.shipped is not None or artifact.kept is not None:
-            what = "no weights" if artifact.shipped is None else f"a file ({artifact.shipped.form})"
-            raise MethodError(
-                f"{self!r} packs weights, and this model has {what} already; pack the model that "
-                "it was made of"
-            )
-        file = pack(
-            artifact.tensors, values=self.values, layout=self.layout, surgery=artifact.surgery
-        )
+        file = _file(artifact, self)
         return replace(
             artifact, tensors=unpack(file).tensors, shipped=Shipped(form=PACKED, data=file)
         )
+
+
+def _file(artifact: Artifact, how: Pack) -> bytes:
+    if artifact.shipped is not None or artifact.kept is not None:
+        what = "no weights" if artifact.shipped is None else f"a file ({artifact.shipped.form})"
+        raise MethodError(
+            f"{how!r} packs weights, and this model has {what} already; pack the model that it "
+            "was made of"
+        )
+    return pack(artifact.tensors, values=how.values, layout=how.layout, surgery=artifact.surgery)
 
 
 def write_packed(
@@ -111,9 +113,8 @@ def write_packed(
     """
     shipped = artifact.shipped
     if shipped is None or shipped.form != PACKED:
-        made = Pack(values=values, layout=layout).converted(artifact, lambda: None, {}, seed=0)
-        shipped = made.shipped
-    assert shipped is not None
+        how = Pack(values=values, layout=layout)
+        shipped = Shipped(form=PACKED, data=_file(artifact, how))
     write_bytes(path, shipped.data)
     return shipped
 

@@ -45,6 +45,7 @@ _NAMES = (
 )
 DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name).newbyteorder("<") for name in _NAMES}
 _MAX_AXES = 32
+_MAX_SIZE = 2**48  # elements along one axis; what is more is no network
 
 
 def refuse(why: str) -> StoreError:
@@ -118,7 +119,7 @@ class Coded:
         name, dtype, shape, layout, values, *counts = row
         if not all(isinstance(word, str) for word in (name, dtype, layout, values)):
             raise refuse(f"its head describes a tensor as {str(row)[:80]!r}")
-        if not all(type(n) is int and n >= 0 for n in (*shape, *counts)):
+        if not all(type(n) is int and 0 <= n < _MAX_SIZE for n in (*shape, *counts)):
             raise refuse(f"its head gives sizes that are none of {name[:80]!r}")
         stored, n_positions, n_table = counts
         made = cls(
@@ -141,7 +142,8 @@ class Coded:
                 f"{self.name[:80]!r} is {self.dtype[:20]!r} of {len(self.shape)} axes, coded as "
                 f"{self.layout[:20]!r}, {self.values[:20]!r}, which this version does not know"
             )
-        if self.values != EXACT and (DTYPES[self.dtype].kind != "f" or len(self.shape) < 2):
+        matrix = DTYPES[self.dtype].kind == "f" and len(self.shape) > 1 and self.size > 0
+        if self.values != EXACT and not matrix:
             raise refuse(f"{self.name[:80]!r} of {self.dtype} is said to be {self.values}")
         table = {"int8": self.shape[:1] == (self.n_table,), "codebook": self.n_table <= 256}
         positions = {

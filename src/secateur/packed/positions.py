@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from secateur.packed.form import refuse
 
-__all__ = ["bitmask", "gaps", "of_bitmask", "of_gaps", "shorter"]
+__all__ = ["CHUNK", "Places", "bitmask", "gaps", "of_bitmask", "of_gaps", "shorter"]
 
+Places = Iterator[NDArray[np.intp]]
+CHUNK = 2**18  # bytes of positions at a time, so that a reader's memory follows the tensors'
 _ESCAPE = 255
 
 
@@ -40,32 +43,45 @@ def gaps(kept: NDArray[np.bool_]) -> bytes:
     return out.tobytes()
 
 
-def of_bitmask(code: bytes, size: int, stored: int) -> NDArray[np.intp]:
-    """Return the places of a bitmask's values, ascending.
+def of_bitmask(code: bytes, size: int, stored: int) -> Places:
+    """Yield the places of a bitmask's values, ascending.
 
     Raises:
         StoreError: another number of values, or bits behind the last place.
     """
-    bits = np.unpackbits(np.frombuffer(code, np.uint8), bitorder="little")
-    at = np.flatnonzero(bits)
-    if len(at) != stored or (stored and at[-1] >= size):
-        raise refuse(f"a bitmask of {size} places has not the {stored} values that are stated")
-    return at
+    bits, count = np.frombuffer(code, np.uint8), 0
+    for start in range(0, len(bits), CHUNK):
+        chunk = np.unpackbits(bits[start : start + CHUNK], bitorder="little")
+        at = np.flatnonzero(chunk) + 8 * start
+        count += len(at)
+        _refuse_more(at, count, size, stored)
+        yield at
+    if count != stored:
+        raise refuse(f"a bitmask has {count} values, and its head states {stored}")
 
 
-def of_gaps(code: bytes, size: int, stored: int) -> NDArray[np.intp]:
-    """Return the places of the values, ascending.
+def of_gaps(code: bytes, size: int, stored: int) -> Places:
+    """Yield the places of the values, ascending.
 
     Raises:
         StoreError: another number of values, or a value behind the last place.
     """
-    steps = np.frombuffer(code, np.uint8).astype(np.intp)
-    value = steps != _ESCAPE
-    at: NDArray[np.intp] = (np.cumsum(steps + value) - 1)[value]
-    fits = len(at) == stored and (stored == 0 or (value[-1] and at[-1] < size))
-    if not fits or (stored == 0 and len(steps)):
-        raise refuse(f"the gaps of {size} places have not the {stored} values that are stated")
-    return at
+    steps, count, last = np.frombuffer(code, np.uint8), 0, np.intp(-1)
+    for start in range(0, len(steps), CHUNK):
+        chunk = steps[start : start + CHUNK].astype(np.intp)
+        value = chunk != _ESCAPE
+        ends = np.cumsum(chunk + value) + last
+        at, last = ends[value], ends[-1]
+        count += len(at)
+        _refuse_more(at, count, size, stored)
+        yield at
+    if count != stored or (len(steps) and steps[-1] == _ESCAPE):
+        raise refuse(f"gaps lead to {count} values, and its head states {stored}")
+
+
+def _refuse_more(at: NDArray[np.intp], count: int, size: int, stored: int) -> None:
+    if count > stored or (len(at) and at[-1] >= size):
+        raise refuse(f"positions of {size} places have more than the {stored} values stated")
 
 
 def shorter(kept: NDArray[np.bool_]) -> tuple[str, bytes]:

@@ -56,8 +56,8 @@ def unpack(data: bytes, *, limit: int = LIMIT) -> Packed:
     """Return the tensors of a packed file, and what it says of them.
 
     Every size is checked against the shapes, and the shapes against `limit`, before memory is
-    taken; no segment gives more bytes than they need. While it decodes, a reader holds up to some
-    ten bytes for each value beside the tensors.
+    taken; no segment gives more bytes than they need. While it decodes, a reader holds a few times
+    the tensors' bytes.
 
     Args:
         data: the file.

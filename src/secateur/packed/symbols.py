@@ -17,8 +17,9 @@ from secateur.packed.form import (
     Coded,
     refuse,
 )
+from secateur.packed.positions import CHUNK, Places
 
-__all__ = ["codes", "decoded", "rotated", "values_of"]
+__all__ = ["codes", "decoded", "rotated"]
 
 _LEVELS = 127
 _ROUNDS = 50
@@ -92,8 +93,8 @@ def _rounded(name: str, numbers: Array, *, up: bool = False) -> Array:
     """Return numbers with the low half of a float32 zero, so that they take two bytes."""
     with np.errstate(over="ignore"):
         bits = numbers.astype(TABLE).view("<u4").astype(np.uint64)
-    bits = (bits + (0xFFFF if up else 0x8000)) & 0xFFFF0000
-    found = bits.astype("<u4").view(TABLE)
+    upper = (bits + np.uint64(0xFFFF if up else 0x8000)) & np.uint64(0xFFFF0000)
+    found: Array = upper.astype("<u4").view(TABLE)
     if not np.isfinite(found).all():
         raise InputError(
             f"{name!r} holds {np.abs(numbers).max():g}, too large for a table of float32; use "
@@ -121,7 +122,7 @@ def _centres(values: Array, entries: int) -> Array:
     """Return Lloyd's k-means of numbers, begun at their quantiles; it draws nothing."""
     ordered = np.sort(values)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    centres = np.quantile(ordered, (np.arange(entries) + 0.5) / entries)
+    centres: Array = np.quantile(ordered, (np.arange(entries) + 0.5) / entries)
     for _ in range(_ROUNDS):
         cuts = np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
         ends = np.concatenate([[0], cuts, [len(ordered)]])
@@ -134,18 +135,8 @@ def _centres(values: Array, entries: int) -> Array:
     return centres
 
 
-def values_of(entry: Coded, numbers: Array, table: Array, at: Array | None) -> Array:
-    """Return the values of the numbers that are stored.
-
-    Args:
-        entry: how they are coded.
-        numbers: `[stored]`, as `entry.symbol`.
-        table: `[n_table]`.
-        at: their places, or None where all are stored.
-
-    Raises:
-        StoreError: a number that is not in the table.
-    """
+def _values(entry: Coded, numbers: Array, table: Array, at: Array) -> Array:
+    """Return the values of numbers that stand at these places."""
     dtype = DTYPES[entry.dtype]
     with np.errstate(all="ignore"):
         if entry.values == EXACT:
@@ -153,23 +144,33 @@ def values_of(entry: Coded, numbers: Array, table: Array, at: Array | None) -> A
         if entry.values == "float16":
             return numbers.view("<f2").astype(dtype)
         if entry.values == "int8":
-            row = max(1, entry.size // max(1, entry.shape[0]))
-            places = np.arange(entry.size) if at is None else at
-            scale = table[places // row].astype(np.float64)
+            scale = table[at // (entry.size // entry.shape[0])].astype(np.float64)
             return (numbers.view(np.int8) * scale).astype(dtype)
         if numbers.size and int(numbers.max()) >= len(table):
             raise refuse(f"{entry.name[:80]!r} names an entry that its table does not have")
         return table[numbers].astype(dtype)
 
 
-def decoded(entry: Coded, numbers: Array, table: Array, at: Array | None) -> Array:
-    """Return the whole array, zeros included."""
-    values = values_of(entry, numbers, table, at)
-    if at is None:
-        out = values.copy()
-    else:
-        out = np.zeros(entry.size, DTYPES[entry.dtype])
-        out[at] = values
+def decoded(entry: Coded, numbers: Array, table: Array, places: Places | None) -> Array:
+    """Return the whole array, zeros included.
+
+    Args:
+        entry: how it is coded.
+        numbers: `[stored]`, as `entry.symbol`.
+        table: `[n_table]`.
+        places: where the numbers stand, or None where all places have one.
+
+    Raises:
+        StoreError: a number that is not in the table, or places that are damaged.
+    """
+    if places is None:
+        steps = range(0, entry.size, CHUNK)
+        places = (np.arange(at, min(at + CHUNK, entry.size)) for at in steps)
+    out = np.zeros(entry.size, DTYPES[entry.dtype])
+    start = 0
+    for at in places:
+        out[at] = _values(entry, numbers[start : start + len(at)], table, at)
+        start += len(at)
     return out.reshape(entry.shape).astype(out.dtype.newbyteorder("="), copy=False)
 
 
@@ -181,6 +182,6 @@ def rotated(numbers: Array, *, back: bool = False) -> Array:
         ([7], array([32771], dtype=uint16))
     """
     one, rest = numbers.dtype.type(1), numbers.dtype.type(8 * numbers.dtype.itemsize - 1)
-    if back:
-        return (numbers >> one) | (numbers << rest)
-    return (numbers << one) | (numbers >> rest)
+    up, down = (rest, one) if back else (one, rest)
+    turned: Array = (numbers << up) | (numbers >> down)
+    return turned

@@ -78,7 +78,7 @@ def pack(
         (np.True_, True)
 
     Reference:
-        han2016deep; there Huffman codes and 4- or 8-bit steps, here deflate or LZMA and 8-bit steps.
+        han2016deep. Differs from the paper: deflate or LZMA, not Huffman codes; steps of 8 bits.
     """
     check_choice(values, layout)
     own = [_part(name, a, values, layout) for name, a in tensors.items()]
