@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from secateur.packed.bound import Bound, Sizes, entropy_bound, sizes
-from secateur.packed.form import LIMIT, Coded, Head, Layout, Packed, Values
+from secateur.packed.form import LIMIT, VALUES, Coded, Head, Layout, Packed, Values
 from secateur.packed.reading import head_of, read, unpack
 from secateur.packed.writing import pack
 
 __all__ = [
     "LIMIT",
+    "VALUES",
     "Bound",
     "Coded",
     "Head",

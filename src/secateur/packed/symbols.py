@@ -107,7 +107,8 @@ def _entries(name: str, flat: Array) -> tuple[str, Array, Array]:
     kept = flat != 0
     values = flat[kept].astype(np.float64)
     distinct = np.unique(values)
-    as_table = distinct.astype(TABLE)
+    with np.errstate(over="ignore"):
+        as_table = distinct.astype(TABLE)
     if len(distinct) > MAX_ENTRIES or (as_table != distinct).any() or not as_table.all():
         entries = min(MAX_ENTRIES, max(_FEW // 4, len(values) // _PER_ENTRY))
         as_table = np.unique(_rounded(name, _centres(values, entries)))
@@ -119,10 +120,16 @@ def _entries(name: str, flat: Array) -> tuple[str, Array, Array]:
 
 
 def _centres(values: Array, entries: int) -> Array:
-    """Return Lloyd's k-means of numbers, begun at their quantiles; it draws nothing."""
+    """Return Lloyd's k-means of numbers; it draws nothing.
+
+    It begins where many centres of a smooth density would end: their density is that of the
+    numbers to the power 1/3 (bennett1948spectra), so a gap between neighbours weighs gap^(2/3).
+    """
     ordered = np.sort(values)
+    weight = np.concatenate([[0.0], np.cumsum(np.diff(ordered) ** (2 / 3))])
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    centres: Array = np.quantile(ordered, (np.arange(entries) + 0.5) / entries)
+    at = (np.arange(entries) + 0.5) / entries * weight[-1]
+    centres: Array = np.interp(at, weight, ordered)
     for _ in range(_ROUNDS):
         cuts = np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
         ends = np.concatenate([[0], cuts, [len(ordered)]])
@@ -138,17 +145,20 @@ def _centres(values: Array, entries: int) -> Array:
 def _values(entry: Coded, numbers: Array, table: Array, at: Array) -> Array:
     """Return the values of numbers that stand at these places."""
     dtype = DTYPES[entry.dtype]
+    found: Array = numbers
     with np.errstate(all="ignore"):
         if entry.values == EXACT:
             return numbers.view(dtype)
         if entry.values == "float16":
-            return numbers.view("<f2").astype(dtype)
-        if entry.values == "int8":
+            found = numbers.view("<f2")
+        elif entry.values == "int8":
             scale = table[at // (entry.size // entry.shape[0])].astype(np.float64)
-            return (numbers.view(np.int8) * scale).astype(dtype)
-        if numbers.size and int(numbers.max()) >= len(table):
+            found = numbers.view(np.int8) * scale
+        elif numbers.size and int(numbers.max()) >= len(table):
             raise refuse(f"{entry.name[:80]!r} names an entry that its table does not have")
-        return table[numbers].astype(dtype)
+        else:
+            found = table[numbers]
+        return found.astype(dtype)
 
 
 def decoded(entry: Coded, numbers: Array, table: Array, places: Places | None) -> Array:
