@@ -193,6 +193,15 @@ def test_a_codebook_has_few_entries_and_is_nearer_than_equal_steps():
     assert (np.abs(w[kept] - back[kept]) <= best + 1e-6).all()
 
 
+def test_a_codebook_is_shorter_than_the_values_that_it_stands_for():
+    rng = np.random.default_rng(0)
+    for n in (64, 200, 256, 3000):
+        w = np.zeros((100, 100), np.float32)
+        w.reshape(-1)[rng.permutation(10_000)[:n]] = rng.normal(size=n)
+        (entry,) = head_of(pack({"w": w}, values="codebook")).tensors
+        assert entry.stored == n and 2 * entry.n_table + n < 2 * n
+
+
 def test_a_codebook_of_few_distinct_values_loses_nothing():
     w = np.random.default_rng(0).choice(np.array([0, -0.37, 0.11, 2], np.float32), (64, 64))
     assert bits_equal(unpack(pack({"w": w}, values="codebook")).tensors, {"w": w})
@@ -327,6 +336,13 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
     (tmp_path / "bad").write_bytes(b"12345678")
     with pytest.raises(StoreError, match=r"bad: this is no whole packed file"):
         packed.read(tmp_path / "bad")
+
+
+def test_a_file_far_above_the_limit_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(2**33 + 2**23)  # a hole, which takes no room
+    with pytest.raises(StoreError, match=r"huge has 8,598,323,200 bytes"):
+        packed.read(tmp_path / "huge")
 
 
 @pytest.mark.parametrize("values", LOSSY)

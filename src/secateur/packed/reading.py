@@ -41,6 +41,12 @@ def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
         StoreError: the file is missing, or as `unpack`.
     """
     try:
+        size = Path(path).stat().st_size
+        if size > 2 * limit + MAX_HEAD:  # positions and values take no more than twice the tensors
+            raise StoreError(
+                f"{path} has {size:,} bytes, and tensors of at most {limit:,} are read; where that "
+                "is right, give a higher `limit`"
+            )
         data = Path(path).read_bytes()
     except OSError as error:
         raise StoreError(

@@ -109,8 +109,8 @@ def _entries(name: str, flat: Array) -> tuple[str, Array, Array]:
     distinct = np.unique(values)
     with np.errstate(over="ignore"):
         as_table = distinct.astype(TABLE)
-    if len(distinct) > MAX_ENTRIES or (as_table != distinct).any() or not as_table.all():
-        entries = min(MAX_ENTRIES, max(_FEW // 4, len(values) // _PER_ENTRY))
+    entries = min(MAX_ENTRIES, max(_FEW // 4, len(values) // _PER_ENTRY))
+    if len(distinct) > entries or (as_table != distinct).any() or not as_table.all():
         as_table = np.unique(_rounded(name, _centres(values, entries)))
         as_table = as_table[as_table != 0]
     middle = (as_table[1:].astype(np.float64) + as_table[:-1]) / 2

@@ -54,9 +54,10 @@ def pack(
     Args:
         tensors: native arrays of bool, whole or floating-point numbers, by name.
         values: `float32` keeps every bit of every tensor, whatever its type; a zero with a sign is
-            a value (w * mask makes them; w + 0.0 is without). The others are lossy for floating-point tensors of two and more axes, and keep
-            the rest as it is: `float16`; `int8`, symmetric, with a scale for each row of the first
-            axis; `codebook`, k-means of the non-zeros with up to 255 entries for each tensor.
+            a value (`w * mask` makes them, `w + 0.0` has none). The others are lossy for
+            floating-point tensors of two and more axes, and keep the rest as it is: `float16`;
+            `int8`, symmetric, with a scale for each row of the first axis; `codebook`, k-means of
+            the non-zeros with up to 255 entries for each tensor.
         layout: how positions are coded: `bitmask`, `gaps`, `dense` (zeros are values too), or
             `auto`, the shortest for each tensor. A tensor without zeros is always dense.
         surgery: as `Artifact.surgery`; a reader gives it back.
