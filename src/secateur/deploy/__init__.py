@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from secateur.deploy.pack import Pack, load_packed, write_packed
+
+__all__ = ["Pack", "load_packed", "write_packed"]

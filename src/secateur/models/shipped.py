@@ -10,12 +10,13 @@ from torch import nn
 
 from secateur.errors import InputError, MissingExtraError
 from secateur.models.rebuild import rebuild
+from secateur.packed import Packed, unpack
+from secateur.types import Artifact, Provenance
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
-    from secateur.types import Artifact
 
-__all__ = ["ONNX", "PACKED", "OnnxNetwork", "runnable"]
+__all__ = ["ONNX", "PACKED", "OnnxNetwork", "runnable", "unpacked_network"]
 
 ONNX = "onnx"
 PACKED = "packed"
@@ -77,9 +78,31 @@ def runnable(artifact: Artifact, build: Builder) -> nn.Module:
 
     Raises:
         InputError: as `rebuild`, or a file of another kind.
+        StoreError: a packed file that was altered.
     """
     if artifact.shipped is None:
         return rebuild(artifact, build)
     if artifact.shipped.form.startswith(ONNX):
         return OnnxNetwork(artifact.shipped.data)
-    raise InputError(f"a shipped file is {ONNX!r}, got {artifact.shipped.form!r}")
+    if artifact.shipped.form == PACKED:
+        return unpacked_network(unpack(artifact.shipped.data), build)
+    raise InputError(f"a shipped file is {ONNX!r} or {PACKED!r}, got {artifact.shipped.form!r}")
+
+
+def unpacked_network(packed: Packed, build: Builder) -> nn.Module:
+    """Return the network of a decoded packed file, in eval mode, its surgery done again.
+
+    Args:
+        packed: tensors and surgery.
+        build: makes the empty network, as it was before any surgery.
+
+    Raises:
+        InputError: as `rebuild`.
+    """
+    stored = Artifact(
+        tensors=packed.tensors,
+        surgery=packed.surgery,
+        builder="a network that was packed",
+        provenance=Provenance(key={}),
+    )
+    return rebuild(stored, build)
