@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["hardware"]
+__all__ = ["hardware", "version_of"]
 
 _LIBRARIES = ("numpy", "scipy", "torch")
 _FLAGS = ("avx2", "avx512f")
@@ -28,11 +28,7 @@ def hardware() -> dict[str, Any]:
     """
     processor, flags = _processor()
     versions = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = ""
+    versions |= {name: version_of(name) for name in _LIBRARIES}
     return {
         "processor": processor,
         "cores": _cores(),
@@ -41,6 +37,19 @@ def hardware() -> dict[str, Any]:
         "flags": flags,
         "versions": versions,
     }
+
+
+def version_of(package: str) -> str:
+    """Return an installed package's version; empty where it is absent.
+
+    Example:
+        >>> version_of("no-such-package")
+        ''
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _processor() -> tuple[str, list[str]]:

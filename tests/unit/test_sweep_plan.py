@@ -117,7 +117,10 @@ def test_folders_differ_even_where_names_differ_in_signs_alone():
             '["SmallDense(rate=2)", "WeightDecay()", "DPSGD()"]',
             "so that WeightDecay.* before it is lost",
         ),
-        ('["ADM(rate=2)"]', "m: unknown pruning method, defence or conversion 'ADM'; did you mean 'ADMM'"),
+        (
+            '["ADM(rate=2)"]',
+            "m: unknown pruning method, defence or conversion 'ADM'; did you mean 'ADMM'",
+        ),
         ('["Magnitude(rat=2)"]', "Magnitude has no parameter 'rat'; did you mean 'rate'"),
     ],
 )

@@ -12,10 +12,10 @@ from secateur.auditing.rows import (
     attack_rows,
     convergence_series,
     difference_rows,
-    network_rows,
     subject_rows,
     target_series,
 )
+from secateur.auditing.size import file_digests, network_rows
 from secateur.auditing.statements import LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
@@ -48,12 +48,12 @@ class Found:
 
 
 def rows_of(
-    state: Found, *, seed: int
+    state: Found, records: Records, *, seed: int
 ) -> tuple[list[Measurement], list[tuple[Measurement, Measurement]]]:
     """Return all rows but those of groups, and (naive, adaptive) AUCs of what is no baseline."""
     rows: list[Measurement] = []
     for subject in state.subjects:
-        rows += subject_rows(subject)
+        rows += subject_rows(subject, records)
         rows += network_rows(subject, state.subjects[0])
     for item in (*state.scored, *state.naive):
         rows += attack_rows(item)
@@ -123,7 +123,10 @@ def series_of(state: Found) -> list[Series]:
 def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
+    shipped = [s for s in state.subjects if s.kind != "stopped"]
+    files = {s.name: digests for s in shipped if (digests := file_digests(s))}
     return {
+        **({"files": files} if files else {}),
         "data": {
             "name": records.name,
             "records": len(records),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
-from secateur.auditing.subjects import CORRECT, Subject, cpu_seconds
-from secateur.compress import count_kept
+from secateur.auditing.size import size_and_cost
+from secateur.auditing.subjects import CORRECT, Subject
 from secateur.measure import (
     accuracy_by_group,
     by_group,
@@ -21,9 +21,7 @@ from secateur.measure import (
     over_targets,
     per_target,
     resolved_fpr,
-    size_rows,
 )
-from secateur.models import prunable, rebuild
 from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ __all__ = [
     "convergence_series",
     "difference_rows",
     "group_rows",
-    "network_rows",
     "subject_rows",
     "target_series",
 ]
@@ -85,7 +82,7 @@ def group_rows(scored: Scored, records: Records, columns: Sequence[str]) -> list
     return rows
 
 
-def subject_rows(subject: Subject) -> list[Measurement]:
+def subject_rows(subject: Subject, records: Records) -> list[Measurement]:
     """Return accuracy, gap attack, size and cost of one subject."""
     membership = subject.observations.membership
     targets = membership.targets
@@ -129,56 +126,7 @@ def subject_rows(subject: Subject) -> list[Measurement]:
                 trials=2 * min(fewest_in, fewest_out),
             )
         )
-    return rows + _size_and_cost(subject)
-
-
-def network_rows(subject: Subject, baseline: Subject) -> list[Measurement]:
-    """Return how large a subject is beside the baseline, where its network is another one."""
-    own, plain = _counts(subject), _counts(baseline)
-    if own["prunable"] == plain["prunable"]:
-        return []
-    counts = {"kept": float(own["kept"]), "prunable": float(plain["prunable"])}
-    return [
-        Measurement(
-            subject=subject.name,
-            risk="size",
-            method="count of non-zeros",
-            metric="kept of the baseline's weights",
-            value=counts["kept"] / counts["prunable"],
-            status="exact",
-            estimand="property",
-            counts=counts,
-            better="lower",
-        )
-    ]
-
-
-def _counts(subject: Subject) -> dict[str, int]:
-    first = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
-    module = rebuild(first, subject.fleet.recipe.build)
-    parameters = {name for name, _ in module.named_parameters()}
-    return count_kept(first.tensors, prunable(module), parameters)
-
-
-def _size_and_cost(subject: Subject) -> list[Measurement]:
-    rows = size_rows(subject.name, **_counts(subject))
-    cost = cpu_seconds(subject)
-    if cost and subject.kind != "stopped":
-        rows.append(
-            Measurement(
-                subject=subject.name,
-                risk="cost",
-                method="process time",
-                metric="cpu seconds per model",
-                value=cost["value"],
-                unit="s",
-                better="lower",
-                status="exact",
-                estimand="property",
-                counts={"models": cost["models"]},
-            )
-        )
-    return rows
+    return [*rows, *size_and_cost(subject, records)]
 
 
 def difference_rows(a: Scored, b: Scored) -> list[Measurement]:

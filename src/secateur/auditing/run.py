@@ -18,6 +18,7 @@ from secateur.auditing.contents import Found, facts_of, rows_of, series_of
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
 from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
+from secateur.auditing.speed import latency_rows
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
 from secateur.data import CANARY, Queries, holds_canaries
@@ -58,6 +59,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
+    timed: bool = False,
 ) -> Report:
     """Audit one fleet, or a dense fleet and what was made of it.
 
@@ -76,6 +78,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         about: further facts for the report: `title`, `command`, `data`, `labels` of subjects.
         progress: called after each queried model.
         device: where models are queried, such as `cuda:0`; attacks run on the CPU.
+        timed: measure latency too: the first target of each fleet, by ONNX Runtime, in turn.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
@@ -119,10 +122,11 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         device=device,
     )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
-    rows, adaptive_pairs = rows_of(state, seed=seed)
+    rows, adaptive_pairs = rows_of(state, records, seed=seed)
     for subject in subjects if groups else ():
         best = state.best(subject.name)
         rows += [] if best is None else group_rows(best, records, groups)
+    rows += latency_rows(subjects, records, progress=progress) if timed else []
     about = dict(about or {})
     return Report(
         title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),

@@ -39,6 +39,7 @@ __all__ = ["command"]
     help="Measure within each group of this column too, or of `class`; may be repeated.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
+@click.option("--latency", "timed", is_flag=True, help="Time the models too, in turn.")
 @partial_option
 @data_dir_option
 @seed_option
@@ -48,9 +49,13 @@ __all__ = ["command"]
 def command(**options: Any) -> None:
     """Attack FLEETS (the first is the baseline) and write a report with intervals and controls.
 
+    A file that `secateur export` wrote stands for itself: exactly these bytes are audited, by
+    references that went through the same steps, and the report is of this one model.
+
     \b
     Examples:
       secateur audit runs/dense runs/admm --out report.json --html report.html
+      secateur audit runs/dense model.onnx --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
     """
     from secateur.report import table
@@ -77,6 +82,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     groups: tuple[str, ...] = (),
     partial: bool = False,
     device: str = "cpu",
+    timed: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
@@ -87,6 +93,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
         refuse_same_fleet,
         refuse_without_references,
     )
+    from secateur.cli.converting import open_files
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
     from secateur.models import check_device
@@ -97,9 +104,13 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     given = None if queries is None else parse_queries(queries)
     refuse_same_fleet(fleets)
     refuse_outputs(out, html, inputs=fleets)
-    opened, records, _ = open_runs(fleets, data_dir, partial=partial)
-    if partial:
-        opened = common_part(opened)
+    files = [path for path in fleets if path.is_file()]
+    if files:
+        opened, records = open_files(fleets, data_dir, workers=workers)
+    else:
+        opened, records, _ = open_runs(fleets, data_dir, partial=partial)
+        if partial:
+            opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
     with Bar(
         "querying models",
@@ -117,6 +128,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             about={"command": command},
             progress=bar,
             device=device,
+            timed=timed,
         )
     store.write_report(out, report)
     if html is not None:

@@ -24,6 +24,7 @@ VERBS = {
     "defend": "Train a fleet's models anew under a defence.",
     "audit": "Attack fleets of one membership and write a report.",
     "attack": "Attack saved logits or signals of models that somebody else trained.",
+    "export": "Write one model of a fleet as the file that is shipped, with a model card.",
     "sweep": "Compare methods and their strengths: accuracy, leak and size, from one file.",
     "reproduce": "Run a cell of the paper's grid: five rows and their controls, judged.",
     "power": "Say before anything is trained what an audit of a given size can find.",
@@ -32,7 +33,7 @@ VERBS = {
     "clean": "Keep of a fleet's references their signals alone.",
     "data": "List data sets, download their files, and look into them.",
 }
-HEAVY = {"demo", "train", "prune", "defend", "audit", "sweep", "reproduce", "clean"}
+HEAVY = {"demo", "train", "prune", "defend", "audit", "export", "sweep", "reproduce", "clean"}
 BAD_INPUT, INTERRUPTED = 2, 130
 MARK = "SECATEUR_ENVIRONMENT_SET"
 # libgomp and glibc read these when a process starts: see docs/architecture.md, "Processes"

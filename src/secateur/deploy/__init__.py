@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from secateur.deploy.footprint import Footprint, Work, footprint, multiply_adds
+from secateur.deploy.latency import Latency, Run, latency
 from secateur.deploy.pack import Pack, load_packed, write_packed
+from secateur.deploy.plain import Safetensors
 
-__all__ = ["Pack", "load_packed", "write_packed"]
+__all__ = [
+    "Footprint",
+    "Latency",
+    "Pack",
+    "Run",
+    "Safetensors",
+    "Work",
+    "footprint",
+    "latency",
+    "load_packed",
+    "multiply_adds",
+    "write_packed",
+]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load
 from torch import nn
 
 from secateur.errors import InputError, MissingExtraError
@@ -16,10 +20,11 @@ from secateur.types import Artifact, Provenance
 if TYPE_CHECKING:
     from secateur.protocols import Builder
 
-__all__ = ["ONNX", "PACKED", "OnnxNetwork", "runnable", "unpacked_network"]
+__all__ = ["ONNX", "PACKED", "SAFETENSORS", "OnnxNetwork", "runnable", "unpacked_network"]
 
 ONNX = "onnx"
 PACKED = "packed"
+SAFETENSORS = "safetensors"
 
 
 class OnnxNetwork(nn.Module):
@@ -86,7 +91,11 @@ def runnable(artifact: Artifact, build: Builder) -> nn.Module:
         return OnnxNetwork(artifact.shipped.data)
     if artifact.shipped.form == PACKED:
         return unpacked_network(unpack(artifact.shipped.data), build)
-    raise InputError(f"a shipped file is {ONNX!r} or {PACKED!r}, got {artifact.shipped.form!r}")
+    if artifact.shipped.form == SAFETENSORS:
+        return rebuild(_from_safetensors(artifact), build)
+    raise InputError(
+        f"a shipped file is {ONNX!r}, {PACKED!r} or {SAFETENSORS!r}, got {artifact.shipped.form!r}"
+    )
 
 
 def unpacked_network(packed: Packed, build: Builder) -> nn.Module:
@@ -106,3 +115,17 @@ def unpacked_network(packed: Packed, build: Builder) -> nn.Module:
         provenance=Provenance(key={}),
     )
     return rebuild(stored, build)
+
+
+def _from_safetensors(artifact: Artifact) -> Artifact:
+    """Return the model as its file has it, whatever stands beside the file."""
+    assert artifact.shipped is not None  # the caller looked
+    data = artifact.shipped.data
+    try:
+        tensors = load(data)
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        told = json.loads(head.get("__metadata__", {}).get("surgery", "{}"))
+        surgery = {name: np.array(rows, dtype=np.int64) for name, rows in told.items()}
+        return replace(artifact, tensors=tensors, surgery=surgery, masks={}, shipped=None)
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"this safetensors file holds no network: {error}") from error

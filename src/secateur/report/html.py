@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from secateur.errors import MissingExtraError
 from secateur.report.charts import Spec, charts
+from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table
 from secateur.report.lookup import label, subjects
 from secateur.report.table import (
     CONSEQUENCE_HEADERS,
@@ -66,6 +67,12 @@ GLOSSARY = (
         "pruning and defences",
     ),
     ("insider", "an attacker who knows half of the members and non-members"),
+    ("multiply-adds", "of one record's forward pass, in linear layers and convolutions"),
+    (
+        "speed-up",
+        "the baseline's time divided by this model's, in rounds that time all models in turn; in "
+        "brackets the smallest and the largest of a round",
+    ),
     ("pipeline risk", "the mean over models that this pipeline makes, not the risk of one model"),
 )
 
@@ -99,6 +106,8 @@ def render(report: Report) -> str:
         amounts=amounts(report),
         consequences=consequence_table(report),
         consequence_headers=CONSEQUENCE_HEADERS,
+        footprints=footprint_table(report),
+        footprint_headers=FOOTPRINT_HEADERS,
         groups=group_table(report),
         group_headers=GROUP_HEADERS,
         charts=found,

@@ -26,6 +26,7 @@ from secateur.store.documents import (
     write_sweep,
     write_text,
 )
+from secateur.store.exports import Export, read_export, write_export
 from secateur.store.files import clean_temporaries, refuse_no_file
 from secateur.store.finished import (
     StoredArtifacts,
@@ -51,6 +52,7 @@ from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
 __all__ = [
+    "Export",
     "FleetFolder",
     "FleetPlan",
     "SavedSignals",
@@ -69,6 +71,7 @@ __all__ = [
     "open_fleet",
     "read_artifact",
     "read_document",
+    "read_export",
     "read_fleet_plan",
     "read_membership",
     "read_observations",
@@ -82,6 +85,7 @@ __all__ = [
     "take_model",
     "write_artifact",
     "write_document",
+    "write_export",
     "write_membership",
     "write_observations",
     "write_report",

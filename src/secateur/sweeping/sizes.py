@@ -11,35 +11,36 @@ import numpy as np
 from secateur.types import Measurement
 
 if TYPE_CHECKING:
-    from secateur.types import Fleet
+    from secateur.types import Artifact, Fleet
 
 __all__ = ["bytes_of", "cpu_seconds_of"]
 
 
 def bytes_of(subject: str, fleet: Fleet) -> Measurement:
-    """Return the largest target's weights in bytes: each array whole, or its non-zeros and one bit
-    per place, whichever is less.
+    """Return the largest target's file in bytes, where the steps end with one; else its weights:
+    each array whole, or its non-zeros and one bit per place, whichever is less.
     """
-    sizes = []
-    for target in fleet.membership.targets.tolist():
-        arrays = [a for a in fleet.artifacts[target].tensors.values() if a.dtype.kind == "f"]
-        sizes.append(
-            sum(
-                min(a.nbytes, int(np.count_nonzero(a)) * a.itemsize + math.ceil(a.size / 8))
-                for a in arrays
-            )
-        )
+    artifacts = [fleet.artifacts[target] for target in fleet.membership.targets.tolist()]
+    files = [a.shipped for a in artifacts if a.shipped is not None]
+    sizes = [len(file.data) for file in files] or [_weight_bytes(a) for a in artifacts]
     return Measurement(
         subject=subject,
         risk="size",
-        method="non-zeros and one bit per place",
-        metric="bytes of weights",
+        method=files[0].form if files else "non-zeros and one bit per place",
+        metric="bytes of the file" if files else "bytes of weights",
         value=float(max(sizes)),
         unit="B",
         better="lower",
         status="exact",
         estimand="property",
         counts={"targets": float(len(sizes))},
+    )
+
+
+def _weight_bytes(artifact: Artifact) -> int:
+    arrays = [a for a in artifact.tensors.values() if a.dtype.kind == "f"]
+    return sum(
+        min(a.nbytes, int(np.count_nonzero(a)) * a.itemsize + math.ceil(a.size / 8)) for a in arrays
     )
 
 

@@ -1,0 +1,175 @@
+"""What `export` and `audit` share: conversions of a fleet, each in a folder of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from secateur.errors import InputError
+
+if TYPE_CHECKING:
+    from secateur.protocols import Progress
+    from secateur.train import Conversion
+    from secateur.types import Fleet, Records
+
+__all__ = ["FORMATS", "converted", "open_files", "parse_format", "planned"]
+
+FORMATS = {
+    "packed": "Pack()",
+    "onnx": "Onnx()",
+    "onnx-int8": "OnnxInt8()",
+    "safetensors": "Safetensors()",
+}
+"""What a format's name stands for."""
+
+
+def parse_format(text: str) -> Conversion:
+    """Read a format's name, or a conversion as its repr spells it.
+
+    Raises:
+        InputError: neither.
+    """
+    from secateur.cli.runs import parse_conversion
+    from secateur.errors import SecateurError
+
+    try:
+        return parse_conversion(FORMATS.get(text, text))
+    except SecateurError as error:
+        raise InputError(f"--format: {error}; formats by name are {', '.join(FORMATS)}") from error
+
+
+def planned(
+    parent: Path, conversions: Sequence[Conversion], into: Path | None
+) -> tuple[tuple[Conversion, Path], ...]:
+    """Return each conversion with the folder of its fleet.
+
+    Args:
+        parent: folder of the trained fleet.
+        conversions: in order.
+        into: folder of the last one; by default, as those before it, beside the parent, named by
+            it and the conversions so far.
+    """
+    folders = []
+    name = parent.resolve().name
+    for conversion in conversions:
+        name += "." + _slug(conversion)
+        folders.append(parent.resolve().with_name(name) if parent.name != name else parent)
+    if into is not None:
+        folders[-1] = into
+    return tuple(zip(conversions, folders, strict=True))
+
+
+def _slug(conversion: Conversion) -> str:
+    """Name a conversion for a folder: its class, and what is not a default of it."""
+    plain = type(conversion)
+    name = plain.__name__.lower()
+    if repr(conversion) == repr(plain()):
+        return name
+    inside = repr(conversion).partition("(")[2].rstrip(")")
+    defaults = set(repr(plain()).partition("(")[2].rstrip(")").split(", "))
+    told = [part for part in inside.split(", ") if part not in defaults]
+    return name + "-" + re.sub(r"[^A-Za-z0-9.=]+", "-", "-".join(told)).strip("-")
+
+
+def converted(
+    parent: Path,
+    steps: Sequence[tuple[Conversion, Path]],
+    *,
+    data_dir: Path | None,
+    models: Sequence[int] | None,
+    workers: int,
+    progress: Progress | None = None,
+) -> tuple[Fleet, Records]:
+    """Convert models of a stored fleet; what an earlier call made is found.
+
+    Args:
+        parent: folder of the trained fleet.
+        steps: conversions and folders, in order.
+        data_dir: where the data set's files lie.
+        models: rows of the membership; None for all.
+        workers: worker processes.
+        progress: called after each model.
+
+    Returns:
+        The last fleet, perhaps partly made, and its records.
+    """
+    from secateur.cli.runs import engine, open_runs
+    from secateur.train import apply
+
+    (fleet,), records, seed = open_runs((parent,), data_dir, partial=True)
+    name = fleet.name
+    for conversion, folder in steps:
+        name = f"{name} {type(conversion).__name__.lower()}"
+        made: Any = apply(
+            conversion,
+            fleet,
+            records,
+            seed=seed,
+            engine=engine("auto", workers),
+            folder=folder,
+            progress=progress,
+            name=name,
+            models=models,
+        )
+        fleet = made
+    return fleet, records
+
+
+def open_files(
+    paths: Sequence[Path], data_dir: Path | None, *, workers: int
+) -> tuple[list[Fleet], Records]:
+    """Open exported files, and fleets beside them, each as its one model and the references.
+
+    References that are not converted yet are converted in the folder that the export left.
+
+    Args:
+        paths: files that `secateur export` wrote, of one model, and folders of fleets.
+        data_dir: where the data set's files lie.
+        workers: worker processes.
+
+    Raises:
+        InputError: files of several models, or of another conversion than the note says.
+        StoreError: a file without its note, or that is not the one exported.
+    """
+    from secateur import store
+    from secateur.cli.progress import Bar
+    from secateur.cli.runs import open_runs, parse_conversion
+
+    notes = {path: store.read_export(path) for path in paths if path.is_file()}
+    rows = sorted({note.model for note in notes.values()})
+    if len(rows) > 1:
+        raise InputError(
+            f"the files are of the models {rows}; audit files of one model together, the others "
+            "another time"
+        )
+    fleets: dict[Path, Fleet] = {}
+    folders = [path for path in paths if path not in notes]
+    if folders:
+        opened, records, _ = open_runs(folders, data_dir)
+        fleets.update(zip(folders, opened, strict=True))
+    for path, note in notes.items():
+        who = store.read_fleet_plan(note.parent).membership
+        steps = [(parse_conversion(step), folder) for step, folder in note.steps]
+        with Bar("converting references") as bar:
+            fleets[path], records = converted(
+                note.parent,
+                steps,
+                data_dir=data_dir,
+                models=[note.model, *who.references.tolist()],
+                workers=workers,
+                progress=bar,
+            )
+        shipped = fleets[path].artifacts[note.model].shipped
+        if shipped is None or shipped.digest != note.digest:
+            raise InputError(
+                f"{path} is not what {note.steps[-1][0]} makes of model {note.model} here "
+                f"({'no file' if shipped is None else shipped.digest} instead of {note.digest}): "
+                "other versions of the packages may make other bytes; export it again"
+            )
+    return [_one(fleets[path], rows[0]) for path in paths], records
+
+
+def _one(fleet: Fleet, row: int) -> Fleet:
+    return fleet.part([row, *(r for r in fleet.membership.references.tolist() if r != row)])

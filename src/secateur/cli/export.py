@@ -1,0 +1,227 @@
+"""`secateur export`: the file that a device gets, and what is known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from secateur.cli.options import data_dir_option, out_option, workers_option
+
+if TYPE_CHECKING:
+    from secateur.deploy import Footprint
+    from secateur.report.card import Card
+    from secateur.types import Fleet, Measurement, Membership, Records
+
+__all__ = ["command"]
+
+
+@click.command("export")
+@click.argument("fleet", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    help="packed, onnx, onnx-int8, safetensors, or a conversion of `secateur methods`, such as "
+    '"OnnxInt8(records=512)".',
+)
+@click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    help='A conversion before that, such as "Shrink()"; may be repeated.',
+)
+@click.option(
+    "--model",
+    type=click.IntRange(min=0),
+    help="Row of the fleet's membership; by default the first target.",
+)
+@click.option("--all", "everyone", is_flag=True, help="Convert all models, for an audit of them.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="Folder of the fleet of such files; by default beside FLEET, named as it and the steps.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="A report that speaks of FLEET or of the file: the model card quotes it.",
+)
+@data_dir_option
+@workers_option
+@out_option("The file to write; a note (.json) and a model card (.md) stand beside it.")
+def command(**options: Any) -> None:
+    """Write one model of FLEET as the file that is shipped.
+
+    The same steps make the references of an audit: `secateur audit FILE` audits exactly these
+    bytes, `secateur audit DENSE FOLDER` the pipeline that makes such files.
+
+    \b
+    Examples:
+      secateur export runs/admm --format packed --out model.packed
+      secateur export runs/admm --step "Shrink()" --format onnx-int8 --out model.onnx
+      secateur export runs/admm --format onnx --all --out model.onnx
+    """
+    from secateur.report.table import cell
+
+    done = export(**options)
+    found = done["size"]
+    click.echo(
+        f"{options['out']}: model {done['model']}, {found.form}, {found.n_bytes:,} bytes, "
+        f"SHA-256 {found.digest}"
+    )
+    work = found.work
+    click.echo(
+        f"{found.parameters:,} parameters, {found.nonzero:,} of them not zero; {work.dense:,} "
+        f"multiply-adds a record, {work.effective:,} without zeros"
+    )
+    for name, row in done["about"].accuracies:
+        click.echo(f"{name}: {cell(row, percent=True, digits=1)} % of {row.counts['records']:g}")
+    click.echo(f"model card: {done['card']}")
+    fleet = done["fleet"]
+    there = len(fleet) - len(getattr(fleet.artifacts, "missing", tuple)())
+    click.echo(f"such files in {done['folder']}: {there} of {len(fleet)} models")
+
+
+def export(  # noqa: PLR0913 - one argument per option of the verb
+    *,
+    fleet: Path,
+    form: str,
+    steps: tuple[str, ...],
+    model: int | None,
+    everyone: bool,
+    into: Path | None,
+    report: Path | None,
+    data_dir: Path | None,
+    workers: int,
+    out: Path,
+) -> dict[str, Any]:
+    """Convert, write the file, its note and its card; return what was written."""
+    from secateur import store
+    from secateur.cli.checks import refuse_folder_inside, refuse_outputs
+    from secateur.cli.converting import converted, parse_format, planned
+    from secateur.cli.progress import Bar
+    from secateur.cli.runs import parse_conversion
+    from secateur.errors import InputError
+    from secateur.report import card
+
+    chain = (*(parse_conversion(step) for step in steps), parse_format(form))
+    card_path = out.with_name(out.name + ".md")
+    refuse_outputs(out, out.with_name(out.name + ".json"), card_path, inputs=(fleet,))
+    told = None if report is None else store.read_report(report)
+    row = _row(store.read_fleet_plan(fleet).membership, model)
+    places = planned(fleet, chain, into)
+    for _, folder in places:
+        refuse_folder_inside(folder, fleet)
+    with Bar("converting") as bar:
+        made, records = converted(
+            fleet,
+            places,
+            data_dir=data_dir,
+            models=None if everyone else [row],
+            workers=workers,
+            progress=bar,
+        )
+    artifact = made.artifacts[row]
+    if artifact.shipped is None:
+        raise InputError(
+            f"{chain[-1]!r} changes the model and makes no file; name it with --step, and give "
+            "--format onnx, onnx-int8, packed or safetensors"
+        )
+    about, size = _card(made, records, row, out.name)
+    text = card.render(about, told)  # refuses a report of other models before anything is written
+    note = store.Export(
+        file=out,
+        digest=size.digest,
+        form=size.form,
+        parent=fleet,
+        steps=tuple((repr(step), folder) for step, folder in places),
+        model=row,
+    )
+    store.write_export(note, artifact.shipped.data)
+    store.write_text(card_path, text)
+    return {"model": row, "size": size, "card": card_path, "about": about, "fleet": made} | {
+        "folder": places[-1][1]
+    }
+
+
+def _row(membership: Membership, model: int | None) -> int:
+    from secateur.errors import InputError
+
+    if model is None:
+        return int(membership.targets[0])
+    if model >= len(membership):
+        raise InputError(f"--model {model}: the fleet has the models 0 .. {len(membership) - 1}")
+    return model
+
+
+def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Footprint]:
+    """Return what the card says of one model's file, and its size."""
+    from secateur.context import hardware
+    from secateur.deploy import footprint
+    from secateur.report.card import Card
+
+    artifact = fleet.artifacts[row]
+    shape = records.gather(np.arange(1)).shape[1:]
+    size = footprint(artifact, fleet.recipe.build, shape=shape)
+    facts = [
+        ("format", size.form),
+        ("bytes", f"{size.n_bytes:,}"),
+        ("parameters", f"{size.parameters:,}"),
+        ("of them not zero", f"{size.nonzero:,}"),
+        ("multiply-adds a record", f"{size.work.dense:,}"),
+        ("multiply-adds without zeros", f"{size.work.effective:,}"),
+        *(("made with", f"{k} {v}") for k, v in hardware()["versions"].items()),
+    ]
+    about = Card(
+        name=name,
+        digest=size.digest,
+        pipeline=fleet.pipeline,
+        data={
+            "name": records.name,
+            "records": len(records),
+            "classes": records.n_classes,
+            "digest": records.digest,
+        },
+        members=len(fleet.membership.members(row)),
+        facts=facts,
+        accuracies=_accuracies(fleet, records, row),
+    )
+    return about, size
+
+
+def _accuracies(fleet: Fleet, records: Records, row: int) -> list[tuple[str, Measurement]]:
+    """Return the accuracy of the file itself on its members and on the pool that nobody saw."""
+    from secateur.measure import clopper_pearson
+    from secateur.models import logits_of, runnable
+    from secateur.types import UTILITY, Measurement
+
+    module = runnable(fleet.artifacts[row], fleet.recipe.build)
+    pools = {
+        "train accuracy": fleet.membership.members(row),
+        "test accuracy": fleet.membership.pool(UTILITY),
+    }
+    found = []
+    for name, indices in pools.items():
+        if not len(indices):
+            continue
+        right = logits_of(module, records, indices=indices).argmax(axis=1)
+        hits = int((right == records.labels[indices]).sum())
+        low, high = clopper_pearson(hits, len(indices))
+        row_of = Measurement(
+            subject=fleet.name,
+            risk="utility",
+            method="accuracy",
+            metric=name,
+            value=hits / len(indices),
+            low=low,
+            high=high,
+            interval="Clopper-Pearson",
+            estimand="this model",
+            counts={"records": float(len(indices))},
+            better="higher",
+        )
+        found.append((name, row_of))
+    return found

@@ -1,0 +1,82 @@
+"""The report's table of sizes and speeds."""
+
+from __future__ import annotations
+
+from secateur.report.lookup import find, label, subjects
+from secateur.types import Measurement, Report
+
+__all__ = ["FOOTPRINT_HEADERS", "footprint_table"]
+
+FOOTPRINT_HEADERS = (
+    "model",
+    "file",
+    "bytes",
+    "parameters",
+    "not zero",
+    "multiply-adds",
+    "without zeros",
+    "ms, 1 record",
+    "speed-up",
+    "ms, 32 records",
+    "speed-up, 32",
+    "SHA-256",
+)
+
+
+def footprint_table(report: Report) -> list[dict[str, str]]:
+    """Return one row per model family of which the size is known; keys are `FOOTPRINT_HEADERS`.
+
+    Times and speed-ups are there where the audit measured latency.
+    """
+    baseline = str(report.facts.get("baseline", ""))
+    found = []
+    for subject in subjects(report):
+        size = find(report, subject, "bytes of the file")
+        size = size or find(report, subject, "bytes of all tensors")
+        if size is None:
+            continue
+        work = find(report, subject, "multiply-adds")
+        effective = find(report, subject, "effective multiply-adds")
+        one, many = (find(report, subject, f"latency, {n}") for n in ("1 record", "32 records"))
+        faster, faster_many = (
+            find(report, subject, f"speed-up, {n}", versus=baseline)
+            for n in ("1 record", "32 records")
+        )
+        values = (
+            label(report, subject),
+            "none, tensors" if size.metric == "bytes of all tensors" else size.method,
+            _whole(size),
+            f"{size.counts.get('parameters', 0):,.0f}",
+            f"{size.counts.get('nonzero', 0):,.0f}",
+            _whole(work),
+            _whole(effective),
+            _time(one),
+            _times(faster),
+            _time(many),
+            _times(faster_many),
+            _digest(size),
+        )
+        found.append(dict(zip(FOOTPRINT_HEADERS, values, strict=True)))
+    return found
+
+
+def _whole(row: Measurement | None) -> str:
+    return "-" if row is None or row.value is None else f"{row.value:,.0f}"
+
+
+def _time(row: Measurement | None) -> str:
+    if row is None or row.value is None:
+        return "-"
+    return f"{row.value:.3g} (p95 {row.counts.get('p95', row.value):.3g})"
+
+
+def _times(row: Measurement | None) -> str:
+    if row is None or row.value is None:
+        return "-"
+    counts = row.counts
+    return f"{row.value:.2f}x [{counts.get('lowest', 0):.2f}, {counts.get('highest', 0):.2f}]"
+
+
+def _digest(size: Measurement) -> str:
+    digest = size.why.rpartition("SHA-256 ")[2] if "SHA-256" in size.why else ""
+    return f"{digest[:12]}..." if digest else "-"

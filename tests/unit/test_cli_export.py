@@ -1,0 +1,143 @@
+"""`secateur export`, and the audit of the file that it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from command_line import listing, secateur, train
+from secateur import store
+from secateur.models import logits_of, rebuild
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    assert train(folder / "dense").code == 0
+    method = "Magnitude(rate=4, retrain_epochs=1)"
+    done = secateur("prune", folder / "dense", "--method", method, "--out", folder / "pruned")
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(runs):
+    done = secateur(
+        *("export", runs / "pruned", "--format", "safetensors", "--workers", "1"),
+        *("--out", runs / "model.safetensors"),
+    )
+    assert done.code == 0, done.err
+    return done
+
+
+def test_the_file_is_the_model_and_the_note_states_its_digest(runs, exported):
+    data = (runs / "model.safetensors").read_bytes()
+    note = json.loads((runs / "model.safetensors.json").read_text())
+    digest = hashlib.sha256(data).hexdigest()
+    assert note["sha256"] == digest
+    assert digest in exported.out
+    fleet = store.open_fleet(runs / "pruned")
+    first = fleet.artifacts[int(fleet.membership.targets[0])]
+    state = load_file(runs / "model.safetensors")
+    assert all(
+        torch.equal(state[k], torch.from_numpy(np.array(v))) for k, v in first.tensors.items()
+    )
+    assert str(runs) not in (runs / "model.safetensors.json").read_text()
+
+
+def test_the_card_states_the_accuracy_of_these_bytes(runs, exported):
+    card = (runs / "model.safetensors.md").read_text()
+    fleet = store.open_fleet(runs / "pruned")
+    from secateur.cli.runs import open_runs
+
+    (fleet,), records, _ = open_runs((runs / "pruned",), None)
+    row = int(fleet.membership.targets[0])
+    pool = fleet.membership.pool("utility")
+    module = rebuild(fleet.artifacts[row], fleet.recipe.build)
+    right = (logits_of(module, records, indices=pool).argmax(axis=1) == records.labels[pool]).mean()
+    assert f"test accuracy | {100 * right:.1f} [" in card
+    assert fleet.pipeline[0].split("(")[0] in card
+
+
+def test_another_export_of_the_model_has_the_same_bytes(runs, exported):
+    again = runs / "again.safetensors"
+    done = secateur("export", runs / "pruned", "--format", "safetensors", "--out", again)
+    assert done.code == 0
+    assert again.read_bytes() == (runs / "model.safetensors").read_bytes()
+
+
+def test_the_audit_of_a_file_names_its_digest_and_is_of_this_one_model(runs, exported):
+    report = runs / "report.json"
+    done = secateur(
+        *("audit", runs / "dense", runs / "model.safetensors", "--attack", "LiRA"),
+        *("--out", report, "--html", runs / "page.html", "--workers", "1"),
+    )
+    assert done.code == 0, done.err
+    found = store.read_report(report)
+    digest = hashlib.sha256((runs / "model.safetensors").read_bytes()).hexdigest()
+    (subject,) = found.facts["files"]
+    assert found.facts["files"][subject] == [digest]
+    auc = next(r for r in found.rows if r.subject == subject and r.metric == "auc")
+    assert (auc.estimand, auc.counts["targets"]) == ("this model", 1)
+    size = next(r for r in found.rows if r.subject == subject and r.metric == "bytes of the file")
+    assert size.value == (runs / "model.safetensors").stat().st_size
+    assert digest[:12] in (runs / "page.html").read_text()
+    card = secateur(
+        *("export", runs / "pruned", "--format", "safetensors", "--report", report),
+        *("--out", runs / "model.safetensors"),
+    )
+    assert card.code == 0, card.err
+    assert "An audit of exactly these bytes" in (runs / "model.safetensors.md").read_text()
+
+
+def test_a_file_that_was_changed_is_refused(runs, exported):
+    copy = runs / "copy.safetensors"
+    data = bytearray((runs / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    note = (runs / "model.safetensors.json").read_text()
+    (runs / "copy.safetensors.json").write_text(note)
+    done = secateur("audit", runs / "dense", copy, "--out", runs / "no.json")
+    assert done.code == 2
+    assert "is not the file that was exported" in done.err
+    (runs / "copy.safetensors.json").unlink()
+    done = secateur("audit", runs / "dense", copy, "--out", runs / "no.json")
+    assert done.code == 2
+    assert "has no note copy.safetensors.json beside it" in done.err
+    assert not (runs / "no.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--format", "tflite"), "formats by name are packed, onnx, onnx-int8, safetensors"),
+        (("--format", "ADMM()"), "is a pruning method"),
+        (("--format", "safetensors", "--model", "99"), "the fleet has the models 0 .. 5"),
+        (("--format", "safetensors", "--step", "Magnitude()"), "is a pruning method"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_and_nothing_is_left(runs, arguments, words):
+    before = set(listing(runs))
+    done = secateur("export", runs / "pruned", *arguments, "--out", runs / "no.bin")
+    assert done.code == 2
+    assert words in done.err
+    assert set(listing(runs)) == before
+
+
+def test_exporting_into_the_fleet_itself_is_refused(runs):
+    done = secateur(
+        *("export", runs / "pruned", "--format", "safetensors", "--into", runs / "pruned"),
+        *("--out", runs / "no.bin"),
+    )
+    assert done.code == 2
+    done = secateur(
+        *("export", runs / "pruned", "--format", "safetensors"),
+        *("--out", runs / "pruned" / "fleet.json"),
+    )
+    assert done.code == 2
+    assert store.open_fleet(runs / "pruned", recipe=None).name == "magnitude"
