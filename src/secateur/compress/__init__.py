@@ -6,6 +6,7 @@ from secateur.compress.admm import ADMM, CONVERGED, convergence
 from secateur.compress.budgets import Budget, keep_counts
 from secateur.compress.magnitude import Magnitude
 from secateur.compress.masks import count_kept
+from secateur.compress.patterns import NM, Channels, Columns, Coupled, Filters, Unstructured
 from secateur.compress.random import RandomMask
 from secateur.compress.scratch import FromScratch
 from secateur.compress.statistics import RefreshStatistics
@@ -13,11 +14,17 @@ from secateur.compress.statistics import RefreshStatistics
 __all__ = [
     "ADMM",
     "CONVERGED",
+    "NM",
     "Budget",
+    "Channels",
+    "Columns",
+    "Coupled",
+    "Filters",
     "FromScratch",
     "Magnitude",
     "RandomMask",
     "RefreshStatistics",
+    "Unstructured",
     "convergence",
     "count_kept",
     "keep_counts",

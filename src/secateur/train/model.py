@@ -164,8 +164,16 @@ def start_of(job: Job) -> Start:
         state = rebuild(parent, job.recipe.build).state_dict()
         if takes_masks_only(transform):
             state |= dict(module.named_buffers())
+            others = set(initial) - set(prunable(module))
+            state |= {name: _kept_or_not(parent, name) for name in others}
         module.load_state_dict(state)
     return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
+
+
+def _kept_or_not(parent: Artifact, name: str) -> torch.Tensor:
+    """Return 1 where a parameter is kept, else 0."""
+    mask = parent.masks.get(name, np.ones(parent.tensors[name].shape, np.bool_))
+    return torch.from_numpy(mask.astype(parent.tensors[name].dtype))
 
 
 def _parent_of(job: Job) -> Artifact:
