@@ -299,7 +299,7 @@ def convergence(artifact: Artifact) -> dict[str, float]:
     layers = artifact.layers
     if len(layers) != len(last):
         raise InputError(
-            f"admm/residual has {len(last)} layers, but there are masks for {layers}; "
+            f"admm/residual has {len(last)} layers, but there are masks for {[*layers]}; "
             "the artifact was not left by ADMM alone"
         )
     return {name: float(value) for name, value in zip(layers, last, strict=True)}

@@ -114,10 +114,10 @@ class Magnitude:
     def budgets(self) -> tuple[Budget, ...]:
         """Return what may be kept after each round."""
         if not self.sparsities:
-            last, rates = replace(self.budget, sparsity=None), self.rates()[:-1]
+            last, rates = self.budget, self.rates()[:-1]
             if self.multiply_adds is not None:
-                return (*(replace(last, multiply_adds=r) for r in rates), self.budget)
-            return (*(replace(last, rate=r) for r in rates), self.budget)
+                return (*(replace(last, multiply_adds=r) for r in rates), last)
+            return (*(replace(last, rate=r, sparsity=None) for r in rates), last)
         parts = [r / self.rounds for r in range(1, self.rounds)]
         own = [tuple((name, 1 - (1 - s) ** part) for name, s in self.sparsities) for part in parts]
         return (*(replace(self.budget, sparsities=pairs) for pairs in own), self.budget)

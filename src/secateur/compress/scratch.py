@@ -114,24 +114,26 @@ class FromScratchHook(HeldMask):
 
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Read the masks and return to the initial weights under them."""
-        prunable = masks_of_zeros(now.params, now.prunable)
+        masks = masks_of_zeros(now.params, now.params)
+        prunable = {name: masks[name] for name in now.prunable}
         # what else is zero here was removed with its channel, see `Transform`
-        others = masks_of_zeros(now.params, set(now.params) - set(now.prunable))
-        removed = {n: mask for n, mask in others.items() if not bool(mask.all())}
-        masks = dict(sorted({**prunable, **removed}.items()))
+        whole = [mask.all() for name, mask in masks.items() if name not in prunable]
         start = {name: _in_order(v, noise.get(name)) for name, v in now.initial.items()}
         if self.scaled:
             # a layer whose weights are all gone stays finite
-            share = {n: _share(mask, removed) for n, mask in prunable.items()}
+            share = {n: _share(mask, whole) for n, mask in prunable.items()}
             start = scaled_by_density(start, share)
         return masks, apply_masks(start, masks)
 
 
-def _share(mask: Tensor, removed: Tensors) -> Tensor:
-    if not removed:
-        return mask.sum().clamp_min(1) / mask.numel()
-    rows = mask.flatten(1)  # rows of removed channels read nothing, and say nothing of the others
-    return rows.sum().clamp_min(1) / (rows.any(1).sum().clamp_min(1) * rows.shape[1])
+def _share(mask: Tensor, whole: list[Tensor]) -> Tensor:
+    """Return the share kept; where channels were removed, of the rows that are left."""
+    rows = mask.flatten(1)
+    kept = rows.sum().clamp_min(1)
+    if not whole:
+        return kept / mask.numel()
+    some = kept / (rows.any(1).sum().clamp_min(1) * rows.shape[1])
+    return torch.where(torch.stack(whole).all(), kept / mask.numel(), some)
 
 
 def _in_order(values: Tensor, order: Tensor | None) -> Tensor:

@@ -218,6 +218,10 @@ def ended(
         start.module, trained, builder=spelled(job.recipe.build), key=job.key, kept=kept
     )
     parent = start.parent
+    if parent is not None and job.transform is not None and takes_masks_only(job.transform):
+        names = {*parent.masks, *prunable(start.module)}
+        named = {name: mask for name, mask in artifact.masks.items() if name in names}
+        artifact = replace(artifact, masks=named)
     if parent is not None and not any(phase.trains for phase in phases_of(job)):
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
