@@ -12,7 +12,7 @@ from secateur.compress.budgets import Budget, Scope
 from secateur.compress.masks import FixedMask, Grouping, project
 from secateur.compress.parts import Pattern, spelled_without
 from secateur.compress.patterns import Unstructured
-from secateur.errors import InputError, MethodError
+from secateur.errors import MethodError
 from secateur.train.hooks import Hook, Left, Moment
 from secateur.train.recipe import Adam, Phase
 from secateur.types.base import set_fields
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
     from secateur.train.recipe import Optimiser, Recipe
-    from secateur.types import Artifact
 
-__all__ = ["ADMM", "CONVERGED", "AdmmHook", "convergence"]
-
-CONVERGED = 0.1
-"""Largest last residual ||W - Z|| / ||W|| of a layer that still counts as converged."""
+__all__ = ["ADMM", "AdmmHook"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,40 +262,3 @@ def _relative(difference: Tensor, weight: Tensor) -> Tensor:
 
 def _with_row(curve: Tensor, row: int, values: Sequence[Tensor]) -> Tensor:
     return torch.cat([curve[:row], torch.stack(list(values))[None], curve[row + 1 :]])
-
-
-def convergence(artifact: Artifact) -> dict[str, float]:
-    """Return ADMM's last residual ||W - Z|| / ||W|| of each layer; lower is better.
-
-    A layer above `CONVERGED` was pruned by a shock, which acts like early stopping and can pass for
-    a defence.
-
-    Args:
-        artifact: a model; without ADMM's history the result is empty.
-
-    Raises:
-        InputError: history and masks disagree about the number of layers.
-
-    Example:
-        >>> import numpy as np
-        >>> from secateur.types import Artifact, Provenance
-        >>> made = Artifact(
-        ...     tensors={"w": np.ones(2)},
-        ...     masks={"w": np.array([True, False])},
-        ...     history={"admm/residual": np.array([[0.5], [0.25]])},
-        ...     builder="",
-        ...     provenance=Provenance(key={}),
-        ... )
-        >>> convergence(made)
-        {'w': 0.25}
-    """
-    if "admm/residual" not in artifact.history:
-        return {}
-    last = artifact.history["admm/residual"][-1]
-    layers = artifact.layers
-    if len(layers) != len(last):
-        raise InputError(
-            f"admm/residual has {len(last)} layers, but there are masks for {[*layers]}; "
-            "the artifact was not left by ADMM alone"
-        )
-    return {name: float(value) for name, value in zip(layers, last, strict=True)}
