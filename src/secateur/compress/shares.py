@@ -19,7 +19,8 @@ def shared_counts(
     """Return how many parts each group keeps so that the cost is at most `total`.
 
     All groups keep the same share, rounded down, at least one part; then each group, the largest
-    remainder first, gets one more part where it still fits.
+    remainder first, gets one more part where it still fits. So less than one part of the costliest
+    group is left over.
 
     Args:
         sizes: parts of each group.
@@ -54,8 +55,8 @@ def shared_counts(
             too_much = middle
     counts = list(at(fits))
     for k in sorted(range(len(sizes)), key=lambda k: -(sizes[k] * fits % STEPS)):
-        if counts[k] == sizes[k]:
-            continue
+        if counts[k] == sizes[k] or counts[k] > sizes[k] * fits // STEPS:
+            continue  # whole, or above its share already
         counts[k] += 1
         if cost(counts) > total:
             counts[k] -= 1
