@@ -151,7 +151,7 @@ def test_the_budget_of_multiply_adds_is_reached_on_the_cut_network(name):
     assert 0.75 * before / 3 < after <= round(before / 3)
 
 
-@pytest.mark.parametrize("rate", [1.0, 2.0, 4.0, 10.0])
+@pytest.mark.parametrize("rate", [1.0, 3.0, 10.0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_channel_more_of_some_group_would_exceed_the_budget(name, rate):
     build = NETWORKS[name]
@@ -243,6 +243,17 @@ class Joined(nn.Module):
         return self.last(torch.relu(self.both(both)).mean(dim=(2, 3)))
 
 
+class Added(nn.Module):
+    """What its first layer makes is added to the inputs, which stay."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.last = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 5, 1), nn.Linear(5, 10)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.two(x + self.one(x))).mean(dim=(2, 3)))
+
+
 class Gated(nn.Module):
     """The halves of one layer's outputs are multiplied, so two of its rows are one channel."""
 
@@ -304,6 +315,7 @@ def test_concatenated_branches_keep_their_places_and_the_inputs_stay():
 @pytest.mark.parametrize(
     ("build", "shape", "cut"),
     [
+        (Added, (3, 4, 4), {"two"}),
         (Gated, (8,), {"two"}),
         (Refined, (8,), {"two"}),
         (Shared, (8,), {"three"}),
@@ -398,7 +410,6 @@ def test_of_several_groups_the_choice_is_near_the_best_of_all_and_better_than_a_
             weights, kept, value = chosen(build, params, 3.0)
             ratios.append(value / structured.best_channels(weights, [len(k) for k in kept])[0])
     ranked, ours = (np.array(ratios) for ratios in found.values())
-    print(ranked, ours)
     assert (ours >= ranked - 1e-12).all()
     assert ours.mean() > ranked.mean()
     assert ours.min() > 0.85

@@ -74,11 +74,14 @@ def _found(build: Builder, shape: tuple[int, ...] | None) -> Coupling:
     given = input_shape(build) if shape is None else tuple(shape)
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad():
         module = build().eval()
+        device = next(module.parameters()).device  # a module of one's own is elsewhere
+        # without a layer before it the graph has no inputs, and miscounts what joins them
+        behind = nn.Sequential(_first_layer(given, device), module)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unwrapped parameters: those groups stay whole
             try:
                 graph = pruning.DependencyGraph().build_dependency(
-                    module, example_inputs=(torch.empty(2, *given),), verbose=False
+                    behind, example_inputs=(torch.zeros(2, *given, device=device),), verbose=False
                 )
             except (RuntimeError, ValueError, TypeError, AttributeError) as error:
                 raise MethodError(
@@ -111,6 +114,15 @@ def _torch_pruning() -> Any:
             "Coupled finds channels by Torch-Pruning, which is not installed; "
             "pip install 'secateur[structured]'"
         ) from error
+
+
+def _first_layer(shape: tuple[int, ...], device: torch.device) -> nn.Module:
+    """Return a layer that hands records of this shape on in the same shape."""
+    if len(shape) == 1:
+        return nn.Linear(shape[0], shape[0], device=device)
+    if 2 <= len(shape) <= len(CONVOLUTIONS) + 1:
+        return CONVOLUTIONS[len(shape) - 2](shape[0], shape[0], 1, device=device)
+    raise MethodError(f"records of shape {shape}: they have one to four axes; give Coupled(shape=)")
 
 
 def _groups(module: nn.Module, graph: Any) -> Iterator[tuple[int, Rows]]:
@@ -170,6 +182,7 @@ def _rows(group: Any, graph: Any, names: Mapping[nn.Module, str]) -> Rows | None
             if isinstance(part, nn.Parameter):
                 return None
             continue  # a sum, a view: no tensor to cut
+        # the layer before the network has no name: what reaches it are the inputs
         if part not in names or not (layer or isinstance(part, NORMALISATIONS)):
             return None
         if isinstance(part, CONVOLUTIONS) and part.groups > 1 and not _depthwise(part):

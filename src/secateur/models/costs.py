@@ -39,7 +39,8 @@ def output_positions(build: Builder, shape: tuple[int, ...]) -> dict[str, int]:
             if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 part.register_forward_hook(_counter(found, f"{name}.weight" if name else "weight"))
         with torch.no_grad():
-            module(torch.empty(1, *shape))
+            device = next((p.device for p in module.parameters()), None)
+            module(torch.zeros(1, *shape, device=device))
     return dict(found)
 
 
