@@ -1,8 +1,8 @@
 """Which weights stand or fall together when a network is pruned.
 
 A pattern projects exactly: of all tensors that it allows, the nearest in the Frobenius norm keeps
-the groups of weights whose norm is largest (zhang2021structadmm). Only `Coupled` is an exception,
-whose groups share weights.
+the groups of weights whose norm is largest (zhang2021structadmm). `Coupled` alone comes near it only,
+because its groups share weights.
 """
 
 from __future__ import annotations
@@ -242,9 +242,9 @@ class Coupled:
     channel of the costliest group less.
 
     A weight lies in the row of one channel and the column of another, so which channels are best
-    depends on the other groups' choice, and no ranking gives the nearest network. The channels of
-    largest norm start; then twice, group by group, the best are taken given all others. So no
-    single group's choice is worse than any other choice of it.
+    depends on the other groups' choice, and no ranking gives the nearest network; with one group it
+    does. The channels of largest norm start; then twice, group by group, the best are taken given
+    all others.
 
     Args:
         shape: of one record; by default found by trying (`secateur.models.input_shape`).
