@@ -1,8 +1,8 @@
 """Which weights stand or fall together when a network is pruned.
 
 A pattern projects exactly: of all tensors that it allows, the nearest in the Frobenius norm keeps
-the groups of weights whose norm is largest (zhang2021structadmm). `Coupled` alone comes near it only,
-because its groups share weights.
+the groups of weights whose norm is largest (zhang2021structadmm). `Coupled` alone comes near it
+only, because its groups share weights.
 """
 
 from __future__ import annotations
