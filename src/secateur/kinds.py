@@ -13,6 +13,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: 
 _ROLES = {  # of the protocols that a parameter may ask for
     "Builder": "a network, such as MLP(widths=(64, 10))",
     "Optimiser": "an optimiser, such as Adam(lr=0.001)",
+    "Pattern": "a pattern, such as Filters()",
 }
 _PLURALS = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts"}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from secateur.deploy import footprint, latency, multiply_adds
+from secateur.deploy import footprint, latency
 from secateur.errors import InputError
 from secateur.models import MLP, LeNet5, MobileNetV2, SmallCNN, tensors_of
 from secateur.types import Artifact, Kept, Provenance, Shipped
@@ -22,20 +22,20 @@ def made(build, **more):
 def test_multiply_adds_of_lenet_equal_the_hand_count():
     # 28x28 -> 6 maps of 28x28 (5x5, padded), 14x14 -> 16 maps of 10x10, 400-120-84-10
     by_hand = 25 * 6 * 28 * 28 + 25 * 6 * 16 * 10 * 10 + 400 * 120 + 120 * 84 + 84 * 10
-    assert multiply_adds(LeNet5()(), (1, 28, 28)).dense == by_hand
+    assert work_of(LeNet5()(), (1, 28, 28)).dense == by_hand
 
 
 def test_a_depthwise_convolution_counts_one_input_channel_for_each_output():
     conv = torch.nn.Conv2d(8, 8, 3, padding=1, groups=8)
-    assert multiply_adds(conv, (8, 5, 5)).dense == 8 * 9 * 25
+    assert work_of(conv, (8, 5, 5)).dense == 8 * 9 * 25
 
 
 def test_zeros_are_left_out_of_the_effective_count_alone():
     net = SmallCNN(widths=(4, 8))()
-    before = multiply_adds(net, (3, 32, 32))
+    before = work_of(net, (3, 32, 32))
     weight = next(p for p in net.parameters() if p.dim() == 4)
     weight.data[0] = 0
-    after = multiply_adds(net, (3, 32, 32))
+    after = work_of(net, (3, 32, 32))
     assert after.dense == before.dense == before.effective
     assert before.effective - after.effective == weight[0].numel() * 32 * 32
 
@@ -44,7 +44,7 @@ def test_counting_leaves_mode_and_statistics_of_a_network_as_they_were():
     net = MobileNetV2(classes=10, width=0.25)()
     state = {k: v.clone() for k, v in net.state_dict().items()}
     net.train()
-    multiply_adds(net, (3, 32, 32))
+    work_of(net, (3, 32, 32))
     assert net.training and all(part.training for part in net.modules())
     assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
 

@@ -15,7 +15,7 @@ from secateur.cli.reproduce import SCALES, cells
 from secateur.cli.runs import parse_defence, parse_queries, parse_recipe, parse_transform
 from secateur.data import data_set
 from secateur.defend import SmallDense
-from secateur.models import LeNet5, SmallCNN, has_batch_norm, narrower
+from secateur.models import LeNet5, SmallCNN, has_batch_norm, multiply_adds, narrower
 from secateur.sweeping import read_plan
 
 PAPER = {
@@ -215,7 +215,7 @@ steps = ["WeightDecay(strength=3)"]
     ],
 )
 def test_multiply_adds_are_counted_as_by_hand(build, shape, expected):
-    assert costs.multiply_adds(build, shape) == expected
+    assert multiply_adds(build, shape) == expected
 
 
 def test_an_unknown_cell_is_refused_with_the_nearest(tmp_path):

@@ -12,7 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 from secateur import store
-from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask, RefreshStatistics
+from secateur.compress import (
+    ADMM,
+    NM,
+    Coupled,
+    Filters,
+    FromScratch,
+    Magnitude,
+    RandomMask,
+    RefreshStatistics,
+)
 from secateur.errors import InputError, MethodError, StoreError
 from secateur.models import (
     MLP,
@@ -193,6 +202,12 @@ TRANSFORMS = {
     "Magnitude": Magnitude(rate=4.0, rounds=2, retrain_epochs=2),
     "Magnitude alone": Magnitude(rate=4.0, retrain_epochs=0),
     "RandomMask": RandomMask(rate=3.0, epochs=2),
+    "Magnitude filters": Magnitude(rate=1.5, retrain_epochs=1, pattern=Filters()),
+    "ADMM 2:4": ADMM(updates=2, epochs_per_update=1, retrain_epochs=1, pattern=NM()),
+    "ADMM coupled": ADMM(
+        rate=3.0, updates=2, epochs_per_update=1, retrain_epochs=2, pattern=Coupled()
+    ),
+    "RandomMask coupled": RandomMask(multiply_adds=2.0, epochs=2, pattern=Coupled()),
     "RandomMask erk": RandomMask(rate=3.0, epochs=1, allocation="erk"),
     "RefreshStatistics": RefreshStatistics(epochs=2),
     "FromScratch": Both(

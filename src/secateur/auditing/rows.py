@@ -213,7 +213,7 @@ def convergence_series(subject: Subject) -> Series | None:
         return None
     residual = np.mean([a.history["admm/residual"] for a in artifacts], axis=0)
     rho = artifacts[0].history["admm/rho"]
-    layers = sorted(artifacts[0].masks)
+    layers = artifacts[0].layers
     cells = [(u, k) for u in range(residual.shape[0]) for k in range(residual.shape[1])][:500]
     return Series(
         id=f"convergence/{subject.name}",

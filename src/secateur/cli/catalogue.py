@@ -19,6 +19,7 @@ __all__ = [
     "DEFENCE",
     "LEARNED",
     "NETWORK",
+    "PATTERN",
     "PRUNING",
     "TRAINING",
     "Entry",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 PRUNING = "pruning"
+PATTERN = "pattern"
 CONVERSION = "conversion"
 DEFENCE = "defence"
 ATTACK = "attack"
@@ -47,6 +49,7 @@ ROOMS = {
 }
 USED = {
     PRUNING: "a pruning method, named with `secateur prune --method`",
+    PATTERN: "a pattern, named inside a pruning method, such as ADMM(pattern=Filters())",
     DEFENCE: "a defence, named with `secateur defend --method`",
     CONVERSION: "a conversion, named with `secateur export --format`",
     ATTACK: "an attack, named with `--attack` of `secateur audit` and `attack`",
@@ -149,7 +152,8 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     calls = {f.name for p in parts for f in p.body if isinstance(f, ast.FunctionDef)}
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
     return decorated and bool(
-        calls & {"__call__", "phases", "make", "batch", "changes", "defended", "converted"}
+        calls
+        & {"__call__", "phases", "make", "batch", "changes", "defended", "converted", "fitted"}
     )
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from secateur.protocols import Builder
     from secateur.sweeping.reading import SweepPlan
     from secateur.train import Defence, Recipe, Transform
 
-__all__ = ["Work", "listing", "multiply_adds", "work_of"]
+__all__ = ["Work", "listing", "work_of"]
 
 RATE = 6e9
 """Multiply-adds a second and core while training. LeNet-5 and ResNet-18 at an eighth of its width
@@ -77,6 +76,7 @@ def work_of(plan: SweepPlan) -> Work:
         plan: of a recipe that names its network.
     """
     from secateur.cli.runs import default_recipe, parse_recipe
+    from secateur.models import multiply_adds
 
     recipe = parse_recipe(plan.recipe or default_recipe(plan.data))
     models = (plan.targets + plan.references) * len(plan.seeds)
@@ -102,38 +102,6 @@ def _epochs(step: str, recipe: Recipe) -> int:
     if isinstance(method, Conversion):
         return 0
     return sum(phase.epochs for phase in method.phases(recipe))
-
-
-def multiply_adds(build: Builder, shape: tuple[int, ...]) -> int:
-    """Return the multiply-adds of one record's forward pass, in linear and convolutional layers.
-
-    Nothing is allocated.
-
-    Example:
-        >>> from secateur.models import MLP
-        >>> multiply_adds(MLP(widths=(8, 4, 2)), (8,))
-        40
-    """
-    import torch
-    from torch import nn
-
-    found = 0
-
-    def count(part: nn.Module, given: Any, out: torch.Tensor) -> None:
-        nonlocal found
-        del given
-        if isinstance(part, nn.Linear):
-            found += part.in_features * out.numel()
-        elif isinstance(part, nn.Conv2d):
-            k = part.kernel_size
-            found += part.in_channels // part.groups * k[0] * k[1] * out.numel()
-
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        module = build().eval()
-        for part in module.modules():
-            part.register_forward_hook(count)
-        module(torch.empty(1, *shape))
-    return found
 
 
 def _hours(work: Work) -> str:

@@ -53,12 +53,22 @@ def command(**options: Any) -> None:
 
     pruned = prune(**options)
     pruned = made_part(pruned)
-    first = pruned.artifacts[0]
-    kept = sum(int(m.sum()) for m in first.masks.values())
-    total = sum(m.size for m in first.masks.values())
+    kept, total = _counted(pruned.artifacts[0], pruned.recipe)
     click.echo(f"{len(pruned)} models in {options['out']}, {kept} of {total} weights kept in each")
     click.echo(f"made by: {pruned.engine}")
     warn_of_convergence(pruned)
+
+
+def _counted(artifact: Any, recipe: Any) -> tuple[int, int]:
+    """Return how many of the weights that were to be pruned are kept, and how many there were."""
+    import torch
+
+    from secateur.models import prunable
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        names = prunable(recipe.build())
+    masks = [mask for name, mask in artifact.masks.items() if name in names]
+    return sum(int(m.sum()) for m in masks), sum(m.size for m in masks)
 
 
 def prune(**options: Any) -> Any:

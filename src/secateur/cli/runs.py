@@ -21,6 +21,7 @@ from secateur.cli.catalogue import (
     DEFENCE,
     LEARNED,
     NETWORK,
+    PATTERN,
     PRUNING,
     TRAINING,
     catalogue,
@@ -97,8 +98,8 @@ def parse_transform(text: str) -> Transform:
     pruning = _names(PRUNING)
     name = text.partition("(")[0].strip()
     refuse_other_kinds(text, PRUNING, what="pruning method")
-    # an optimiser may stand inside a pruning method, but is none
-    known = pruning if name not in pruning else {**pruning, **_names(TRAINING)}
+    # an optimiser or a pattern may stand inside a pruning method, but is none
+    known = pruning if name not in pruning else {**pruning, **_names(TRAINING, PATTERN)}
     found = _parse(text, known, what="pruning method")
     assert isinstance(found, Transform)  # the catalogue lists nothing else as pruning
     return found

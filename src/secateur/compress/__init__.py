@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from secateur.compress.admm import ADMM, CONVERGED, convergence
+from secateur.compress.admm import ADMM
 from secateur.compress.budgets import Budget, keep_counts
 from secateur.compress.magnitude import Magnitude
 from secateur.compress.masks import count_kept
+from secateur.compress.patterns import NM, Channels, Columns, Coupled, Filters, Unstructured
 from secateur.compress.random import RandomMask
+from secateur.compress.residuals import CONVERGED, convergence
 from secateur.compress.scratch import FromScratch
 from secateur.compress.statistics import RefreshStatistics
 
 __all__ = [
     "ADMM",
     "CONVERGED",
+    "NM",
     "Budget",
+    "Channels",
+    "Columns",
+    "Coupled",
+    "Filters",
     "FromScratch",
     "Magnitude",
     "RandomMask",
     "RefreshStatistics",
+    "Unstructured",
     "convergence",
     "count_kept",
     "keep_counts",

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from secateur.compress.budgets import Budget, Scope
-from secateur.compress.masks import FixedMask, project
-from secateur.errors import InputError, MethodError
+from secateur.compress.masks import FixedMask, Grouping, project
+from secateur.compress.parts import Pattern, spelled_without
+from secateur.compress.patterns import Unstructured
+from secateur.errors import MethodError
 from secateur.train.hooks import Hook, Left, Moment
 from secateur.train.recipe import Adam, Phase
 from secateur.types.base import set_fields
@@ -22,12 +24,8 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
     from secateur.train.recipe import Optimiser, Recipe
-    from secateur.types import Artifact
 
-__all__ = ["ADMM", "CONVERGED", "AdmmHook", "convergence"]
-
-CONVERGED = 0.1
-"""Largest last residual ||W - Z|| / ||W|| of a layer that still counts as converged."""
+__all__ = ["ADMM", "AdmmHook"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +54,20 @@ class ADMM:
         retrain_optimiser: of the retraining.
         sparsities: pairs (name, share removed), a budget for each layer by itself, instead of
             `rate` and `sparsity`.
+        pattern: which weights are kept or removed together, such as `Filters()`, `NM(n=2, m=4)` or
+            `Coupled()`. Z and U stand for the prunable weights alone; biases and normalisation of
+            removed channels go at the prune: columns that read them are near zero by then.
+        multiply_adds: multiply-adds before / multiply-adds kept, instead of `rate`, with
+            `pattern=Coupled()`.
 
     Raises:
         SparsityError: a rate, sparsity or floor that cannot be reached.
-        MethodError: a schedule out of range.
+        MethodError: a schedule out of range, or a budget that the pattern does not take.
 
     Each artifact's history holds `admm/residual` and `admm/dual` `[updates, layers]`, which are
     ||W - Z|| / ||W|| and ||Z - previous Z|| / ||W||, and `admm/rho` `[updates]`. Layers are in
-    sorted order, that of the artifact's masks.
+    sorted order, that of the artifact's masks; under a pattern that masks more than weights,
+    `admm/layers` holds their places among the masks' sorted names.
 
     Other schedules from the literature:
         Zhang et al. 2018, LeNet: `ADMM(updates=30, rho=(1e-4, 1e-4), sparsities=(("0.weight", 0.8),
@@ -97,15 +101,17 @@ class ADMM:
     retrain_epochs: int = 15
     retrain_optimiser: Optimiser = field(default_factory=lambda: Adam(lr=1e-3))
     sparsities: tuple[tuple[str, float], ...] = ()
+    pattern: Pattern = field(default_factory=Unstructured)
+    multiply_adds: float | None = None
 
     fresh: ClassVar[bool] = False
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "wang2021against"
 
     def __post_init__(self) -> None:
-        if self.rate is None and self.sparsity is None and not self.sparsities:
-            set_fields(self, rate=10.0)
-        _ = self.budget
+        if {self.rate, self.sparsity, self.multiply_adds} == {None} and not self.sparsities:
+            set_fields(self, rate=self.pattern.rate)
+        self.pattern.check(self.budget)
         if self.updates < 0 or self.epochs_per_update < 1 or self.retrain_epochs < 0:
             raise MethodError(
                 f"updates={self.updates}, epochs_per_update={self.epochs_per_update}, "
@@ -118,6 +124,10 @@ class ADMM:
                 f"{self.rho}; the default is (0.01, 3.0)"
             )
 
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"pattern": Unstructured(), "multiply_adds": None})
+
     @property
     def budget(self) -> Budget:
         """How many weights are kept."""
@@ -128,12 +138,15 @@ class ADMM:
             floor=self.floor,
             exempt=self.exempt,
             sparsities=self.sparsities,
+            multiply_adds=self.multiply_adds,
         )
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the ADMM part and the retraining, each with the recipe's hooks before its own."""
+        grouping = self.pattern.fitted(recipe.build)
         hook = AdmmHook(
             budget=self.budget,
+            grouping=grouping,
             updates=self.updates,
             epochs_per_update=self.epochs_per_update,
             rho=self.rho,
@@ -146,7 +159,7 @@ class ADMM:
         )
         retrain = Phase(
             epochs=self.retrain_epochs,
-            hooks=(*recipe.hooks, FixedMask(budget=self.budget)),
+            hooks=(*recipe.hooks, FixedMask(budget=self.budget, grouping=grouping)),
             optimiser=self.retrain_optimiser,
             streams=recipe.streams,
         )
@@ -165,6 +178,7 @@ class AdmmHook(Hook):
     updates: int
     epochs_per_update: int
     rho: tuple[float, float]
+    grouping: Grouping | None = None
 
     elementwise: ClassVar[frozenset[str]] = frozenset({"grads"})
 
@@ -184,7 +198,7 @@ class AdmmHook(Hook):
         layers = self.budget.layers(now.prunable)
         weights = {name: now.params[name].detach() for name in layers}
         curve = weights[layers[0]].new_zeros(self.updates, len(layers))
-        z = project(weights, self.budget)
+        z = project(weights, self.budget, self.grouping, now)
         return {
             **{f"Z/{name}": z[name] for name in layers},
             **{f"U/{name}": torch.zeros_like(z[name]) for name in layers},
@@ -209,7 +223,8 @@ class AdmmHook(Hook):
         update = self._period(now)
         layers = self.budget.layers(now.prunable)
         w = {name: now.params[name].detach() for name in layers}
-        z = project({name: w[name] + state[f"U/{name}"] for name in layers}, self.budget)
+        towards = {name: w[name] + state[f"U/{name}"] for name in layers}
+        z = project(towards, self.budget, self.grouping, now)
         u = {name: state[f"U/{name}"] + w[name] - z[name] for name in layers}
         if update + 1 < self.updates:
             scale = self.rho_at(update) / self.rho_at(update + 1)
@@ -226,13 +241,17 @@ class AdmmHook(Hook):
     def finish(self, state: Tensors, now: Moment) -> tuple[Tensors, Left]:
         """Leave the curves."""
         rho = torch.tensor([self.rho_at(k) for k in range(self.updates)], dtype=torch.float64)
-        return now.params, Left(
-            history={
-                "admm/residual": state["residual"],
-                "admm/dual": state["dual"],
-                "admm/rho": rho,
-            }
-        )
+        curves = {
+            "admm/residual": state["residual"],
+            "admm/dual": state["dual"],
+            "admm/rho": rho,
+        }
+        if self.grouping is not None:
+            layers = self.budget.layers(now.prunable)
+            scores = {name: state[f"Z/{name}"].abs() for name in layers}
+            masked = sorted(self.grouping.masks(scores, self.budget, now))
+            curves["admm/layers"] = torch.tensor([masked.index(name) for name in layers])
+        return now.params, Left(history=curves)
 
 
 def _relative(difference: Tensor, weight: Tensor) -> Tensor:
@@ -243,40 +262,3 @@ def _relative(difference: Tensor, weight: Tensor) -> Tensor:
 
 def _with_row(curve: Tensor, row: int, values: Sequence[Tensor]) -> Tensor:
     return torch.cat([curve[:row], torch.stack(list(values))[None], curve[row + 1 :]])
-
-
-def convergence(artifact: Artifact) -> dict[str, float]:
-    """Return ADMM's last residual ||W - Z|| / ||W|| of each layer; lower is better.
-
-    A layer above `CONVERGED` was pruned by a shock, which acts like early stopping and can pass for
-    a defence.
-
-    Args:
-        artifact: a model; without ADMM's history the result is empty.
-
-    Raises:
-        InputError: history and masks disagree about the number of layers.
-
-    Example:
-        >>> import numpy as np
-        >>> from secateur.types import Artifact, Provenance
-        >>> made = Artifact(
-        ...     tensors={"w": np.ones(2)},
-        ...     masks={"w": np.array([True, False])},
-        ...     history={"admm/residual": np.array([[0.5], [0.25]])},
-        ...     builder="",
-        ...     provenance=Provenance(key={}),
-        ... )
-        >>> convergence(made)
-        {'w': 0.25}
-    """
-    if "admm/residual" not in artifact.history:
-        return {}
-    last = artifact.history["admm/residual"][-1]
-    layers = sorted(artifact.masks)
-    if len(layers) != len(last):
-        raise InputError(
-            f"admm/residual has {len(last)} layers, but there are masks for {layers}; "
-            "the artifact was not left by ADMM alone"
-        )
-    return {name: float(value) for name, value in zip(layers, last, strict=True)}

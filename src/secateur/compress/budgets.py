@@ -34,9 +34,12 @@ class Budget:
         allocation: how the scope `layer` spreads the budget.
         sparsities: pairs (name, share removed in [0, 1)), a budget for each layer by itself,
             instead of `rate` and `sparsity`; every layer that is not exempt is named.
+        multiply_adds: multiply-adds before / multiply-adds kept, at least 1, instead of `rate`; for
+            patterns that remove whole channels.
 
     Raises:
-        SparsityError: the rate, sparsity or floor is out of range, or both or none are given.
+        SparsityError: the rate, sparsity or floor is out of range, or not exactly one of rate,
+            sparsity, sparsities and multiply_adds is given.
         MethodError: an unknown scope or allocation, or an allocation that the scope ignores.
 
     Example:
@@ -51,9 +54,12 @@ class Budget:
     exempt: tuple[str, ...] = ()
     allocation: Allocation = "uniform"
     sparsities: tuple[tuple[str, float], ...] = ()
+    multiply_adds: float | None = None
 
     def __post_init__(self) -> None:
-        _check_amount(self.rate, self.sparsity, self.sparsities)
+        _check_multiply_adds(self.multiply_adds, (self.rate, self.sparsity, self.sparsities))
+        if self.multiply_adds is None:
+            _check_amount(self.rate, self.sparsity, self.sparsities)
         if not 0 <= self.floor < 1:
             raise SparsityError(
                 f"floor {self.floor} is not in [0, 1): it is the least share of a layer that is "
@@ -108,12 +114,13 @@ class Budget:
         return left
 
     def total(self, weights: int) -> int:
-        """Return how many of this many weights are kept.
+        """Return how many of this many weights, or multiply-adds, are kept.
 
         `round(weights / rate)`, or all but `round(weights * sparsity)`.
         """
-        if self.rate is not None:
-            return round(weights / self.rate)
+        ratio = self.multiply_adds if self.rate is None else self.rate
+        if ratio is not None:
+            return round(weights / ratio)
         assert self.sparsity is not None  # __post_init__ looked
         return weights - round(weights * self.sparsity)
 
@@ -144,6 +151,20 @@ class Budget:
         floors = {name: _least(n, self.floor) for name, n in sizes.items()}
         _check_reachable(self.total(sum(sizes.values())), sizes, floors)
         return floors
+
+
+def _check_multiply_adds(ratio: float | None, others: tuple[object, ...]) -> None:
+    if ratio is None:
+        return
+    if any(one is not None and one != () for one in others):
+        raise SparsityError(
+            f"multiply_adds={ratio} and rate, sparsity or sparsities {others}: give one of them"
+        )
+    if not (ratio >= 1 and math.isfinite(ratio)):
+        raise SparsityError(
+            f"multiply_adds {ratio} is not a finite number of at least 1: it is multiply-adds "
+            "before / multiply-adds kept; 4 keeps a quarter"
+        )
 
 
 def _check_amount(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FixedMask",
+    "Grouping",
     "HeldMask",
     "apply_masks",
     "choose_masks",
@@ -34,6 +35,24 @@ __all__ = [
     "scaled_by_density",
     "top_k_mask",
 ]
+
+
+class Grouping(Protocol):
+    """The weights of one network that are kept or removed together."""
+
+    def masks(self, scores: Mapping[str, Tensor], budget: Budget, now: Moment) -> Tensors:
+        """Return masks that keep the groups of the largest norm.
+
+        Args:
+            scores: at least 0, one per weight; the layers that the budget covers.
+            budget: how much is kept.
+            now: names and shapes of the network's parameters; no value is read.
+
+        Returns:
+            Masks of these layers, and of other parameters that go with them. No branch is taken on
+            a value, so that `torch.func.vmap` can lift it.
+        """
+        ...
 
 
 def top_k_mask(values: Tensor, k: int) -> Tensor:
@@ -107,12 +126,19 @@ def apply_masks(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> T
     }
 
 
-def project(tensors: Mapping[str, Tensor], budget: Budget) -> Tensors:
+def project(
+    tensors: Mapping[str, Tensor],
+    budget: Budget,
+    grouping: Grouping | None = None,
+    now: Moment | None = None,
+) -> Tensors:
     """Return the nearest tensors (in the Frobenius norm) that the budget allows.
 
     Args:
         tensors: the layers that the budget covers, any shapes.
         budget: per layer, or over all layers with a floor for each; both projections are exact.
+        grouping: what is kept or removed together; None for weights by themselves.
+        now: of the network, where there is a grouping.
 
     Returns:
         New tensors of the same shapes.
@@ -122,9 +148,10 @@ def project(tensors: Mapping[str, Tensor], budget: Budget) -> Tensors:
         {'w': tensor([[ 0., -4.],
                 [ 0.,  3.]])}
     """
-    return apply_masks(
-        tensors, choose_masks({name: t.abs() for name, t in tensors.items()}, budget)
-    )
+    scores = {name: t.abs() for name, t in tensors.items()}
+    if grouping is None or now is None:
+        return apply_masks(tensors, choose_masks(scores, budget))
+    return apply_masks(tensors, grouping.masks(scores, budget, now))
 
 
 def masks_of_zeros(tensors: Mapping[str, Tensor], names: Collection[str]) -> Tensors:
@@ -182,16 +209,23 @@ class HeldMask(Hook):
 class FixedMask(HeldMask):
     """Prune to a budget when a phase begins, and train only what is left.
 
-    The weights largest in magnitude are kept.
+    The weights largest in magnitude are kept, or the groups of them that are largest in norm.
     """
 
     budget: Budget
+    grouping: Grouping | None = None
 
     def choose(self, now: Moment, noise: Tensors) -> Tensors:
         """Return the masks to hold, sorted by name."""
         del noise
         layers = self.budget.layers(now.prunable)
-        return choose_masks({name: now.params[name].detach().abs() for name in layers}, self.budget)
+        return self.largest({name: now.params[name].detach().abs() for name in layers}, now)
+
+    def largest(self, scores: Tensors, now: Moment) -> Tensors:
+        """Return masks of the largest scores, sorted by name."""
+        if self.grouping is None:
+            return choose_masks(scores, self.budget)
+        return dict(sorted(self.grouping.masks(scores, self.budget, now).items()))
 
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Choose the masks and apply them."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from secateur.compress.budgets import Allocation, Budget
-from secateur.compress.masks import FixedMask, choose_masks, scaled_by_density
+from secateur.compress.masks import FixedMask, scaled_by_density
+from secateur.compress.parts import Pattern, spelled_without
+from secateur.compress.patterns import Unstructured
 from secateur.errors import MethodError
 from secateur.train.hooks import Moment
 from secateur.train.recipe import Phase
 from secateur.types.base import set_fields
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from secateur.train.hooks import Tensors
     from secateur.train.recipe import Optimiser, Recipe
 
@@ -40,10 +44,15 @@ class RandomMask:
             density, so that activations start with the variance of the dense network.
         epochs: by default the recipe's.
         optimiser: by default the recipe's.
+        pattern: which weights are kept or removed together, such as `Coupled()`: groups of them are
+            drawn.
+        multiply_adds: multiply-adds before / multiply-adds kept, instead of `rate`, with
+            `pattern=Coupled()`.
 
     Raises:
         SparsityError: a rate, sparsity or floor that cannot be reached.
-        MethodError: an unknown allocation, or epochs below 0.
+        MethodError: an unknown allocation, epochs below 0, or a budget that the pattern does not
+            take.
 
     Example:
         >>> RandomMask(rate=10.0).budget.allocation
@@ -61,19 +70,25 @@ class RandomMask:
     scale_initialisation: bool = True
     epochs: int | None = None
     optimiser: Optimiser | None = None
+    pattern: Pattern = field(default_factory=Unstructured)
+    multiply_adds: float | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "liu2022unreasonable"
 
     def __post_init__(self) -> None:
-        if self.rate is None and self.sparsity is None:
-            set_fields(self, rate=10.0)
-        _ = self.budget
+        if {self.rate, self.sparsity, self.multiply_adds} == {None}:
+            set_fields(self, rate=self.pattern.rate)
+        self.pattern.check(self.budget)
         if self.epochs is not None and self.epochs < 0:
             raise MethodError(
                 f"epochs must be at least 0, or None for the recipe's; got {self.epochs}"
             )
+
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"pattern": Unstructured(), "multiply_adds": None})
 
     @property
     def budget(self) -> Budget:
@@ -84,11 +99,16 @@ class RandomMask:
             floor=self.floor,
             exempt=self.exempt,
             allocation=self.allocation,
+            multiply_adds=self.multiply_adds,
         )
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return one phase from fresh weights, the recipe's hooks before the mask."""
-        hook = RandomMaskHook(budget=self.budget, scale_initialisation=self.scale_initialisation)
+        hook = RandomMaskHook(
+            budget=self.budget,
+            scale_initialisation=self.scale_initialisation,
+            grouping=self.pattern.fitted(recipe.build),
+        )
         return (
             Phase(
                 epochs=recipe.epochs if self.epochs is None else self.epochs,
@@ -114,13 +134,21 @@ class RandomMaskHook(FixedMask):
     def choose(self, now: Moment, noise: Tensors) -> Tensors:
         """Return masks of the largest random numbers."""
         drawn = {name: values.to(now.params[name].device) for name, values in noise.items()}
-        return choose_masks(drawn, self.budget)
+        return self.largest(drawn, now)
 
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Choose and apply the masks, and make up for the missing inputs of each unit."""
         masks, params = super().begin(now, noise)
         if not self.scale_initialisation:
             return masks, params
+        if self.grouping is not None:
+            return masks, scaled_by_density(params, {n: _inputs_kept(masks[n]) for n in noise})
         counts = self.budget.counts({name: tuple(mask.shape) for name, mask in masks.items()})
         density = {name: counts[name] / mask.numel() for name, mask in masks.items()}
         return masks, scaled_by_density(params, density)
+
+
+def _inputs_kept(mask: Tensor) -> Tensor:
+    """Return which share of its inputs a row that is kept still reads, mean over these rows."""
+    rows = mask.flatten(1)
+    return rows.sum() / (rows.any(1).sum() * rows.shape[1])

@@ -33,7 +33,8 @@ class FromScratch:
     trained weights was in the weights, and what stays is in the choice of the mask. Train it to the
     end, as the dense model was.
 
-    The mask keeps the prunable weights of the parent that are not zero. The weights return to those
+    The mask keeps the prunable weights of the parent that are not zero; where the parent's masks
+    hold biases and normalisation of removed channels too, so do these. The weights return to those
     that the model's seed made, running statistics of normalisation too.
 
     Args:
@@ -56,8 +57,8 @@ class FromScratch:
         20
 
     Reference:
-        liu2019rethinking. Differs from it: unstructured masks; they train for more epochs where the
-        small network costs less (scratch-B), which `epochs` can do.
+        liu2019rethinking. Differs from it: unstructured masks too; they train for more epochs where
+        the small network costs less (scratch-B), which `epochs` can do.
     """
 
     initialisation: Literal["same", "permuted"] = "same"
@@ -113,13 +114,26 @@ class FromScratchHook(HeldMask):
 
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Read the masks and return to the initial weights under them."""
-        masks = masks_of_zeros(now.params, now.prunable)
+        masks = masks_of_zeros(now.params, now.params)
+        prunable = {name: masks[name] for name in now.prunable}
+        # what else is zero here was removed with its channel, see `Transform`
+        whole = [mask.all() for name, mask in masks.items() if name not in prunable]
         start = {name: _in_order(v, noise.get(name)) for name, v in now.initial.items()}
         if self.scaled:
             # a layer whose weights are all gone stays finite
-            share = {n: mask.sum().clamp_min(1) / mask.numel() for n, mask in masks.items()}
+            share = {n: _share(mask, whole) for n, mask in prunable.items()}
             start = scaled_by_density(start, share)
         return masks, apply_masks(start, masks)
+
+
+def _share(mask: Tensor, whole: list[Tensor]) -> Tensor:
+    """Return the share kept; where channels were removed, of the rows that are left."""
+    rows = mask.flatten(1)
+    kept = rows.sum().clamp_min(1)
+    if not whole:
+        return kept / mask.numel()
+    some = kept / (rows.any(1).sum().clamp_min(1) * rows.shape[1])
+    return torch.where(torch.stack(whole).all(), kept / mask.numel(), some)
 
 
 def _in_order(values: Tensor, order: Tensor | None) -> Tensor:

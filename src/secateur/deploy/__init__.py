@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur.deploy.footprint import Footprint, Work, footprint, multiply_adds
+from secateur.deploy.footprint import Footprint, Work, footprint, work_of
 from secateur.deploy.latency import Latency, Run, latency
 from secateur.deploy.pack import Pack, load_packed, write_packed
 from secateur.deploy.plain import Safetensors
@@ -17,6 +17,6 @@ __all__ = [
     "footprint",
     "latency",
     "load_packed",
-    "multiply_adds",
+    "work_of",
     "write_packed",
 ]

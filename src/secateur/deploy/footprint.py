@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder
     from secateur.types import Artifact
 
-__all__ = ["Footprint", "Work", "footprint", "multiply_adds"]
+__all__ = ["Footprint", "Work", "footprint", "work_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +87,11 @@ def footprint(
         digest="" if shipped is None else shipped.digest,
         parameters=sum(p.numel() for p in parameters.values()),
         nonzero=sum(int(np.count_nonzero(artifact.tensors[name])) for name in parameters),
-        work=multiply_adds(module, shape or input_shape(build)),
+        work=work_of(module, shape or input_shape(build)),
     )
 
 
-def multiply_adds(module: nn.Module, shape: tuple[int, ...]) -> Work:
+def work_of(module: nn.Module, shape: tuple[int, ...]) -> Work:
     """Count the multiply-adds of one record's forward pass.
 
     Args:
@@ -104,7 +104,7 @@ def multiply_adds(module: nn.Module, shape: tuple[int, ...]) -> Work:
     Example:
         >>> net = nn.Linear(4, 3)
         >>> _ = net.weight.data[0].zero_()
-        >>> multiply_adds(net, (4,))
+        >>> work_of(net, (4,))
         Work(dense=12, effective=8)
     """
     dense = effective = 0

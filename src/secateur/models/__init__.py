@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
+from secateur.models.costs import multiply_adds, output_positions
 from secateur.models.forward import check_device, logits_of
 from secateur.models.groupnorm import GroupNormed, has_batch_norm
 from secateur.models.layout import channels_last, takes_channels_last
@@ -37,8 +38,10 @@ __all__ = [
     "has_batch_norm",
     "input_shape",
     "logits_of",
+    "multiply_adds",
     "narrower",
     "operate_",
+    "output_positions",
     "prunable",
     "rebuild",
     "runnable",

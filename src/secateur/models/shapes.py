@@ -39,10 +39,11 @@ def input_shape(build: Builder) -> tuple[int, ...]:
         module = build().eval()
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
         first = next((part for part in module.modules() if isinstance(part, kinds)), None)
+        device = next((p.device for p in module.parameters()), None)
         for shape in _candidates(first):
             try:
                 with torch.no_grad():
-                    out = module(torch.empty(2, *shape))
+                    out = module(torch.empty(2, *shape, device=device))
             except (RuntimeError, ValueError, SecateurError):
                 continue
             if isinstance(out, torch.Tensor) and out.dim() == 2 and len(out) == 2:

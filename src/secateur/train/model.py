@@ -164,8 +164,16 @@ def start_of(job: Job) -> Start:
         state = rebuild(parent, job.recipe.build).state_dict()
         if takes_masks_only(transform):
             state |= dict(module.named_buffers())
+            others = set(initial) - set(prunable(module))
+            state |= {name: _kept_or_not(parent, name) for name in others}
         module.load_state_dict(state)
     return Start(module=module, initial=initial, parent=parent, seed=derive_seed(job.seed, step))
+
+
+def _kept_or_not(parent: Artifact, name: str) -> torch.Tensor:
+    """Return 1 where a parameter is kept, else 0."""
+    mask = parent.masks.get(name, np.ones(parent.tensors[name].shape, np.bool_))
+    return torch.from_numpy(mask.astype(parent.tensors[name].dtype))
 
 
 def _parent_of(job: Job) -> Artifact:
@@ -210,6 +218,10 @@ def ended(
         start.module, trained, builder=spelled(job.recipe.build), key=job.key, kept=kept
     )
     parent = start.parent
+    if parent is not None and job.transform is not None and takes_masks_only(job.transform):
+        names = {*parent.masks, *prunable(start.module)}
+        named = {name: mask for name, mask in artifact.masks.items() if name in names}
+        artifact = replace(artifact, masks=named)
     if parent is not None and not any(phase.trains for phase in phases_of(job)):
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}

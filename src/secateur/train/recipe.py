@@ -241,7 +241,8 @@ class Transform(Protocol):
 
     A frozen dataclass whose repr is its provenance; `revision` is raised when its result changes.
     A class constant `masks_only = True` says that of the trained model only the masks are taken:
-    hooks begin with its parameters, and its buffers are those of the seed.
+    hooks begin with its prunable weights; every other parameter is 1, or 0 where a mask removes it;
+    buffers are those of the seed.
     """
 
     fresh: ClassVar[bool]

@@ -135,6 +135,16 @@ class Artifact:
         return digest_arrays(arrays, extra=extra)
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the weights that the columns of `history["admm/residual"]` belong to.
+
+        All masks in sorted order, or those that `history["admm/layers"]` points to.
+        """
+        names = sorted(self.masks)
+        where = self.history.get("admm/layers")
+        return tuple(names) if where is None else tuple(names[i] for i in where)
+
+    @property
     def model_digest(self) -> str:
         """The digest of the model with its weights, whether they are here or not."""
         return self.digest if self.kept is None else self.kept.model

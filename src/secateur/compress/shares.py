@@ -1,0 +1,63 @@
+"""How many of its parts each group keeps under one budget: whole numbers, so that shapes are known
+before any value is. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from secateur.errors import SparsityError
+
+__all__ = ["shared_counts"]
+
+STEPS = 10**9
+
+
+def shared_counts(
+    sizes: Sequence[int], cost: Callable[[Sequence[int]], int], total: int
+) -> tuple[int, ...]:
+    """Return how many parts each group keeps so that the cost is at most `total`.
+
+    All groups keep the same share, rounded down, at least one part; then each group, the largest
+    remainder first, gets one more part where it still fits. So less than one part of the costliest
+    group is left over.
+
+    Args:
+        sizes: parts of each group.
+        cost: of so many parts kept; never falls when a number grows.
+        total: what may be spent.
+
+    Raises:
+        SparsityError: one part of each group costs more.
+
+    Example:
+        >>> shared_counts([10, 20], lambda n: 3 * n[0] + n[1], total=25)
+        (5, 10)
+    """
+    least = tuple(min(1, n) for n in sizes)
+    if cost(least) > total:
+        raise SparsityError(
+            f"the budget of {total:,} is below the {cost(least):,} that one part of each group and "
+            "the layers that stay whole take; ask for a lower rate, or another pattern"
+        )
+    if cost(sizes) <= total:
+        return tuple(sizes)
+
+    def at(step: int) -> tuple[int, ...]:
+        return tuple(max(low, n * step // STEPS) for n, low in zip(sizes, least, strict=True))
+
+    fits, too_much = 0, STEPS
+    while too_much - fits > 1:
+        middle = (fits + too_much) // 2
+        if cost(at(middle)) <= total:
+            fits = middle
+        else:
+            too_much = middle
+    counts = list(at(fits))
+    for k in sorted(range(len(sizes)), key=lambda k: -(sizes[k] * fits % STEPS)):
+        if counts[k] == sizes[k] or counts[k] > sizes[k] * fits // STEPS:
+            continue  # whole, or above its share already
+        counts[k] += 1
+        if cost(counts) > total:
+            counts[k] -= 1
+    return tuple(counts)
