@@ -2,4 +2,13 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from secateur.deploy.exporting import onnx_difference, to_onnx
+from secateur.deploy.int8 import OnnxInt8
+from secateur.deploy.onnx import Onnx
+
+__all__ = [
+    "Onnx",
+    "OnnxInt8",
+    "onnx_difference",
+    "to_onnx",
+]
