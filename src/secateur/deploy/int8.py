@@ -143,9 +143,35 @@ class OnnxInt8:
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod[METHODS[self.method]],
+                extra_options={"TensorQuantOverrides": self._ranges(onnx.load(ready).graph)},
             )
             model = onnx.load_from_string(done.read_bytes())
         return tidied(model, names={w.name for w in model.graph.initializer})
+
+
+    def _ranges(self, graph: Any) -> dict[str, list[dict[str, Any]]]:
+        """Return ranges for layers with channels whose weights are all zero.
+
+        The quantiser would give such a channel the scale 1 and round its bias to whole steps of the
+        layer's input; it gets the smallest range of the layer's other channels instead.
+        """
+        from onnx import numpy_helper
+
+        arrays = {w.name: w for w in graph.initializer}
+        found = {}
+        for node in graph.node if self.per_channel else ():
+            flipped = any(a.name == "transB" and a.i for a in node.attribute)
+            if node.op_type != "Conv" and not (node.op_type == "Gemm" and flipped):
+                continue
+            if node.input[1] not in arrays:
+                continue
+            weight = numpy_helper.to_array(arrays[node.input[1]])
+            largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1, initial=0)
+            live = largest[largest > 0]
+            if 0 < len(live) < len(largest):
+                ranges = [float(size or live.min()) for size in largest]
+                found[node.input[1]] = [{"axis": 0, "rmin": -r, "rmax": r} for r in ranges]
+        return found
 
 
 class _Batches:
