@@ -112,11 +112,6 @@ class OnnxInt8:
 
     def _chosen(self, pool: Records, seed: int) -> Records:
         """Return the records to calibrate on."""
-        if not len(pool):
-            raise MethodError(
-                f"OnnxInt8 is calibrated on the pool {self.pool!r}, which holds no records; draw a "
-                "membership with that pool, or name another, such as pool='members'"
-            )
         rng = np.random.default_rng(derive_seed(seed, "calibration"))
         size = min(self.records, len(pool))
         return pool.take(np.sort(rng.choice(len(pool), size=size, replace=False)))
@@ -147,7 +142,6 @@ class OnnxInt8:
             )
             model = onnx.load_from_string(done.read_bytes())
         return tidied(model, names={w.name for w in model.graph.initializer})
-
 
     def _ranges(self, graph: Any) -> dict[str, list[dict[str, Any]]]:
         """Return ranges for layers with channels whose weights are all zero.
