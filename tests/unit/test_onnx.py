@@ -228,11 +228,10 @@ def fleets():
 
 def test_an_audit_of_files_finds_what_an_audit_of_their_parents_finds(fleets):
     report = audit(fleets, RECORDS, attacks=[LossThreshold(class_wise=False)], seed=0)
-    found = {
-        row.subject: row.value
-        for row in report.rows
-        if row.metric == "auc" and row.method.startswith("LossThreshold") and row.group == "all"
-    }
+    found = {}
+    for row in report.rows:
+        if row.metric == "auc" and row.method.startswith("LossThreshold"):
+            found.setdefault(row.subject, row.value)  # rows after it are differences to the first
     dense, onnx_file, int8 = (found[fleet.name] for fleet in fleets)
     assert onnx_file == pytest.approx(dense, abs=1e-4)
     assert int8 == pytest.approx(dense, abs=0.03)
