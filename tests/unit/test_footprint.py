@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from secateur.deploy import footprint, latency
+from secateur.deploy import footprint, latency, work_of
 from secateur.errors import InputError
 from secateur.models import MLP, LeNet5, MobileNetV2, SmallCNN, tensors_of
 from secateur.types import Artifact, Kept, Provenance, Shipped

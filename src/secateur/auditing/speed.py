@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.context import version_of
-from secateur.deploy import Latency, latency
+from secateur.deploy import Latency, latency, to_onnx
 from secateur.models import OnnxNetwork, rebuild, runnable
 from secateur.types import UTILITY, Measurement
 
@@ -54,8 +54,6 @@ def latency_rows(
 
 
 def _network(subject: Subject, shape: tuple[int, ...]) -> nn.Module:
-    from secateur.deploy.exporting import to_onnx
-
     target = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
     build = subject.fleet.recipe.build
     if target.shipped is not None:

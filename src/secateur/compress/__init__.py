@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secateur.compress.admm import ADMM
+from secateur.compress.aware import QuantisationAware
 from secateur.compress.budgets import Budget, keep_counts
 from secateur.compress.magnitude import Magnitude
 from secateur.compress.masks import count_kept
@@ -23,6 +24,7 @@ __all__ = [
     "Filters",
     "FromScratch",
     "Magnitude",
+    "QuantisationAware",
     "RandomMask",
     "RefreshStatistics",
     "Unstructured",

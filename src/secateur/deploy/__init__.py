@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from secateur.deploy.exporting import onnx_difference, to_onnx
 from secateur.deploy.footprint import Footprint, Work, footprint, work_of
+from secateur.deploy.int8 import OnnxInt8
 from secateur.deploy.latency import Latency, Run, latency
+from secateur.deploy.memory import peak_memory
+from secateur.deploy.onnx import Onnx
 from secateur.deploy.pack import Pack, load_packed, write_packed
 from secateur.deploy.plain import Safetensors
 
 __all__ = [
     "Footprint",
     "Latency",
+    "Onnx",
+    "OnnxInt8",
     "Pack",
     "Run",
     "Safetensors",
@@ -17,6 +23,9 @@ __all__ = [
     "footprint",
     "latency",
     "load_packed",
+    "onnx_difference",
+    "peak_memory",
+    "to_onnx",
     "work_of",
     "write_packed",
 ]

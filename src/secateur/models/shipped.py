@@ -66,11 +66,22 @@ class OnnxNetwork(nn.Module):
                 f"{len(outputs)}: {[i.name for i in inputs]}, {[o.name for o in outputs]}"
             )
         self._input, self._output = inputs[0].name, outputs[0].name
+        self._flat = len(inputs[0].shape) == 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the file's output for inputs `[n, ...]`."""
+        """Return the file's output for inputs `[n, ...]`, flat ones where the file takes such.
+
+        Raises:
+            InputError: the file does not take inputs of this shape.
+        """
         values = np.ascontiguousarray(x.detach().cpu().numpy())
-        (out,) = self.session.run([self._output], {self._input: values})
+        given = values.reshape(len(values), -1) if self._flat and len(values) else values
+        try:
+            (out,) = self.session.run([self._output], {self._input: given})
+        except Exception as error:  # the runtime's own classes, of no common base
+            raise InputError(
+                f"the ONNX file does not take inputs of shape {values.shape}: {error}"
+            ) from error
         return torch.from_numpy(out).to(x.device)
 
 

@@ -259,12 +259,17 @@ def _converted(
     conversion: Conversion, records: Records, membership: Membership, job: Job
 ) -> Artifact | str:
     """Make another form of a trained model."""
-    pools = {
-        pool: records.take(
-            membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
-        )
+    rows = {
+        pool: membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
         for pool in conversion.pools
     }
+    for pool, where in rows.items():
+        if not len(where):
+            raise MethodError(
+                f"{conversion!r} reads the pool {pool!r}, which holds no records; there are "
+                f"{sorted(membership.pools)}: draw a membership with that pool, or name another"
+            )
+    pools = {pool: records.take(where) for pool, where in rows.items()}
     seed = derive_seed(job.seed, "convert")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
