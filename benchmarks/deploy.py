@@ -13,26 +13,41 @@ The ideal speed-up is the ratio of the multiply-adds.
 from __future__ import annotations
 
 import argparse
-import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.timing import spread
 from secateur import store
 from secateur.compress import Coupled, Magnitude
 from secateur.context import hardware, version_of
-from secateur.deploy import Onnx, OnnxInt8, Pack, Safetensors, Shrink, footprint, latency
-from secateur.deploy.memory import peak_memory
-from secateur.models import VGG16, LeNet5, MobileNetV2, OnnxNetwork, ResNet18
-from secateur.packed import entropy_bound
+from secateur.deploy import (
+    Latency,
+    Onnx,
+    OnnxInt8,
+    Run,
+    Shrink,
+    footprint,
+    latency,
+    peak_memory,
+)
+from secateur.models import (
+    VGG16,
+    LeNet5,
+    MobileNetV2,
+    OnnxNetwork,
+    ResNet18,
+    tensors_of,
+)
+from secateur.packed import sizes
 from secateur.protocols import Builder
 from secateur.train import Conversion, apply
-from secateur.types import Artifact, Provenance, Records
+from secateur.types import Artifact, Provenance, Records, Shipped
 
 BATCHES = (1, 32)
 NETWORKS: dict[str, tuple[Builder, tuple[int, ...]]] = {
@@ -53,50 +68,52 @@ class Variant:
     artifact: Artifact
     ideal: float
 
+    @property
+    def file(self) -> Shipped:
+        """The file itself."""
+        assert self.artifact.shipped is not None  # every variant has one
+        return self.artifact.shipped
+
 
 def pictures(shape: tuple[int, ...], n: int = 128) -> Records:
     """Return random records of a shape, with ten classes."""
-    random = np.random.default_rng(0)
-    values = random.random((n, *shape), dtype=np.float32)
-    return Records.of(values, np.arange(n) % 10, name="random pictures")
+    values = np.random.default_rng(0).random((n, *shape), dtype=np.float32)
+    return Records.from_arrays(values, np.arange(n) % 10, name="random pictures")
 
 
-def model(build: Builder, records: Records, *steps: Any) -> Artifact:
-    """Return a fresh network after these steps."""
+def fresh(build: Builder) -> tuple[nn.Module, Artifact]:
+    """Return a network with its first weights, and the same as an artifact."""
     torch.manual_seed(0)
-    made: Any = Artifact(tensors={}, builder="", provenance=Provenance(key={}))
     module = build().eval()
-    from secateur.models import tensors_of
+    tensors = tensors_of(module)
+    return module, Artifact(tensors=tensors, builder=repr(build), provenance=Provenance(key={}))
 
-    made = Artifact(tensors=tensors_of(module), builder=repr(build), provenance=Provenance(key={}))
-    for step in steps:
-        if isinstance(step, Conversion):
-            pools = dict.fromkeys(step.pools, records)
-            made = step.converted(made, build, pools, seed=0)
-        else:
-            made = apply(step, module, records, seed=0)
-    return made
+
+def converted(step: Conversion, artifact: Artifact, build: Builder, records: Records) -> Artifact:
+    """Return a model in another form; every pool is these records."""
+    return step.converted(artifact, build, dict.fromkeys(step.pools, records), seed=0)
 
 
 def variants(build: Builder, records: Records, shape: tuple[int, ...]) -> Iterator[Variant]:
     """Yield the files of one network, the dense one first."""
-    dense = model(build, records, Onnx(shape=shape))
-    whole = footprint(dense, build, shape=shape).work.dense
-    yield Variant("dense", dense, 1.0)
-    yield Variant("dense, int8", model(build, records, OnnxInt8(shape=shape)), 1.0)
-    sparse = Magnitude(rate=RATE, retrain_epochs=0)
-    yield Variant(f"unstructured {RATE:g}x", model(build, records, sparse, Onnx(shape=shape)), 1.0)
-    for cut in CUTS:
-        pruned = Magnitude(pattern=Coupled(shape=shape), multiply_adds=cut, retrain_epochs=0)
-        small = model(build, records, pruned, Shrink(shape=shape))
-        ideal = whole / footprint(small, build, shape=shape).work.dense
-        for name, form in (
-            (f"structured {cut:g}x", Onnx),
-            (f"structured {cut:g}x, int8", OnnxInt8),
-        ):
-            step = form(shape=shape)
-            pools = dict.fromkeys(step.pools, records)
-            yield Variant(name, step.converted(small, build, pools, seed=0), ideal)
+    module, whole = fresh(build)
+    forms: dict[str, Conversion] = {"": Onnx(shape=shape), ", int8": OnnxInt8(shape=shape)}
+    for more, form in forms.items():
+        yield Variant(f"dense{more}", converted(form, whole, build, records), 1.0)
+    sparse = apply(Magnitude(rate=RATE, retrain_epochs=0), module, records, seed=0)
+    assert isinstance(sparse, Artifact)  # of one module
+    yield Variant(f"unstructured {RATE:g}x", converted(forms[""], sparse, build, records), 1.0)
+    work = footprint(whole, build, shape=shape).work.dense
+    for times in CUTS:
+        method = Magnitude(pattern=Coupled(shape=shape), multiply_adds=times, retrain_epochs=0)
+        pruned = apply(method, module, records, seed=0)
+        assert isinstance(pruned, Artifact)
+        small = converted(Shrink(shape=shape), pruned, build, records)
+        ideal = work / footprint(small, build, shape=shape).work.dense
+        for more, form in forms.items():
+            yield Variant(
+                f"structured {times:g}x{more}", converted(form, small, build, records), ideal
+            )
 
 
 def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -104,8 +121,7 @@ def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
     build, shape = NETWORKS[name]
     records = pictures(shape)
     found = list(variants(build, records, shape))
-    nets = {v.name: OnnxNetwork(v.artifact.shipped.data) for v in found}
-    runs = {key: (lambda batch, net=net: net(torch.from_numpy(batch))) for key, net in nets.items()}
+    runs = {v.name: runner(v.file) for v in found}
     inputs = records.gather(np.arange(len(records)))
     timed = {
         batch: latency(runs, inputs, batch=batch, rounds=rounds, seconds=seconds)
@@ -114,6 +130,7 @@ def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
     rows = []
     for variant in found:
         size = footprint(variant.artifact, build, shape=shape)
+        data = variant.file.data
         row: dict[str, Any] = {
             "network": name,
             "case": variant.name,
@@ -123,41 +140,41 @@ def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
             "multiply_adds": size.work.dense,
             "effective_multiply_adds": size.work.effective,
             "ideal": variant.ideal,
-            "peak_memory": {
-                str(b): peak_memory(variant.artifact.shipped.data, shape, batch=b) for b in BATCHES
-            },
-            "latency": {},
+            "peak_memory": {str(b): peak_memory(data, shape, batch=b) for b in BATCHES},
+            "latency": {str(b): told(timed[b][variant.name]) for b in BATCHES},
         }
-        for batch, by_name in timed.items():
-            one = by_name[variant.name]
-            row["latency"][str(batch)] = {
-                "median_ms": one.median,
-                "p95_ms": one.p95,
-                "calls": one.calls,
-                "ratio": spread(list(one.speed_up)),
-            }
         if not variant.name.endswith("int8"):
-            row["files"] = packed(variant.artifact, build, records)
+            row["files"] = files(variant.artifact, build, records)
         rows.append(row)
         print(line(row), flush=True)
     return rows
 
 
-def packed(artifact: Artifact, build: Builder, records: Records) -> dict[str, Any]:
-    """Return the bytes of the other files of a model, and the bounds beside them."""
-    from dataclasses import replace
+def runner(file: Shipped) -> Run:
+    """Return what runs a file on one thread."""
+    network = OnnxNetwork(file.data)
+    return lambda batch: network(torch.from_numpy(batch))
 
-    plain = replace(artifact, shipped=None)
-    pools: dict[str, Records] = {}
-    dense = Safetensors().converted(plain, build, pools, seed=0).shipped
-    found: dict[str, Any] = {
-        "safetensors": len(dense.data),
-        "safetensors, gzip -6": len(gzip.compress(dense.data, 6, mtime=0)),
+
+def told(one: Latency) -> dict[str, Any]:
+    """Return a latency as the result states it."""
+    return {
+        "median_ms": one.median,
+        "p95_ms": one.p95,
+        "calls": one.calls,
+        "ratio": spread(list(one.speed_up)),
     }
+
+
+def files(artifact: Artifact, build: Builder, records: Records) -> dict[str, Any]:
+    """Return the bytes of a model's other files, and the bound of each packed one."""
+    found: dict[str, Any] = {}
+    plain = replace(artifact, shipped=None)
     for values in ("float32", "float16", "int8", "codebook"):
-        file = Pack(values=values).converted(plain, build, pools, seed=0).shipped
-        found[f"packed {values}"] = len(file.data)
-        found[f"packed {values}, bound"] = entropy_bound(plain.tensors, values=values).n_bytes
+        size = sizes(plain.tensors, values=values)
+        found["safetensors"], found["safetensors, gzip -6"] = size.n_dense, size.n_gzip
+        found[f"packed {values}"] = size.n_packed
+        found[f"packed {values}, bound"] = size.bound.total
     return found
 
 
