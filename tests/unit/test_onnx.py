@@ -80,7 +80,7 @@ def agrees(net, data, shape):
         pytest.param(VGG16(), (3, 32, 32), marks=pytest.mark.slow),
         pytest.param(ResNet18(), (3, 32, 32), marks=pytest.mark.slow),
     ],
-    ids=lambda v: repr(v)[:20] if callable(v) else "",
+    ids=["LeNet5", "narrow ResNet18", "narrow VGG16", "narrow MobileNetV2", "VGG16", "ResNet18"],
 )
 def test_a_file_gives_torchs_logits_at_every_size_of_batch_and_says_nothing(build, shape, capfd):
     net = lived_in(build)
@@ -237,6 +237,18 @@ def test_an_audit_of_files_finds_what_an_audit_of_their_parents_finds(fleets):
     assert int8 == pytest.approx(dense, abs=0.03)
     assert int8 != dense
     assert dense > 0.5
+
+
+def test_the_shape_of_a_users_own_network_is_found():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    made = apply(Onnx(), net, RECORDS, seed=0)
+    known = apply(Onnx(pools=("members",)), net, RECORDS, seed=0)
+    expected = logits_of(net, RECORDS)
+    for artifact in (made, known):
+        found = logits_of(OnnxNetwork(artifact.shipped.data), RECORDS)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert artifact.shipped.form == "onnx"
+        assert 0 < artifact.history["onnx/difference"][0] < 1e-5
 
 
 def test_a_file_of_flat_records_refuses_other_sizes_by_their_shape(fleets):
