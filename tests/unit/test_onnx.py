@@ -19,6 +19,7 @@ from torch import nn
 
 from secateur.attack.membership import LossThreshold
 from secateur.auditing import audit
+from secateur.auditing.accounted import after_training
 from secateur.compress import ADMM, QuantisationAware
 from secateur.data import digits, draw
 from secateur.deploy import Onnx, OnnxInt8, onnx_difference, to_onnx
@@ -282,6 +283,12 @@ def test_the_history_says_how_well_integers_agree(fleets):
         assert equal > 0.9
         right = [(v.argmax(1) == public.labels).mean() for v in (expected, found)]
         assert after.history["int8/accuracy"] == pytest.approx(right)
+
+
+def test_calibration_on_public_records_keeps_an_epsilon_and_on_members_voids_it():
+    assert after_training([repr(OnnxInt8()), repr(Onnx())], RECIPE) == ""
+    voided = after_training([repr(OnnxInt8(pool="members"))], RECIPE)
+    assert "read the members without noise" in voided
 
 
 def test_weights_in_integers_leave_room_for_sums_of_16_bits(fleets):
