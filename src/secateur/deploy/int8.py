@@ -14,7 +14,7 @@ from secateur.deploy.exporting import needed, quietly, refuse_shipped, tidied, t
 from secateur.errors import MethodError
 from secateur.models import OnnxNetwork, logits_of, rebuild
 from secateur.models.shipped import ONNX
-from secateur.types import POPULATION, Records, Shipped, derive_seed
+from secateur.types import Records, Shipped, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class OnnxInt8:
         is folded into the weights before they are quantised.
     """
 
-    pool: str = POPULATION
+    pool: str = "population"
     records: int = 256
     per_channel: bool = True
     reduce_range: bool = True

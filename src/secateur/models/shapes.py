@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +37,7 @@ def input_shape(build: Builder) -> tuple[int, ...]:
         ((64,), (1, 28, 28), (3, 32, 32))
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        module = build().eval()
+        module = copy.deepcopy(build()).to("meta").eval()  # weights of a user's may be real
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
         first = next((part for part in module.modules() if isinstance(part, kinds)), None)
         device = next((p.device for p in module.parameters()), None)
