@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from secateur.deploy.shrink import Shrink
+
+__all__ = ["Shrink"]
