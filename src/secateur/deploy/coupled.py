@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from secateur.deploy.channels import positions, reads_channels, weights_by_channel
 from secateur.deploy.graph import CHANNELWISE, OPAQUE
-from secateur.deploy.known import positions, reads_channels, weights_by_channel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,11 @@ class _Draft:
         for name in self.reasons:
             pinned[self.of(name)] = True
         return Couplings(
-            start=self.start, group=group, pinned=pinned, reasons=self.reasons, axes=self.axes
+            start=self.start,
+            group=group.astype(np.intp),
+            pinned=pinned,
+            reasons=self.reasons,
+            axes=self.axes,
         )
 
 
@@ -115,7 +119,7 @@ def couplings(graph: Graph, tensors: Mapping[str, Array]) -> Couplings:
         if op.kind in ("convolution", "linear"):
             _couple_weights(draft, op, tensors)
         elif op.kind == "add" or op.kind in CHANNELWISE:
-            _couple_channelwise(draft, op)
+            _couple_channelwise(draft, op, tensors)
         elif op.kind == "group_norm":
             draft.join(draft.of(op.inputs[0]), draft.of(op.output))
             _couple_groups(draft, op, op.output)
@@ -165,12 +169,12 @@ def _couple_groups(draft: _Draft, op: Operator, name: str) -> None:
         draft.bind(op, role, 0, name)
 
 
-def _couple_channelwise(draft: _Draft, op: Operator) -> None:
+def _couple_channelwise(draft: _Draft, op: Operator, tensors: Mapping[str, Array]) -> None:
     for name in op.inputs:
         draft.join(draft.of(name), draft.of(op.output))
     for role in ("weight", "bias", "mean", "variance"):
         draft.bind(op, role, 0, op.output)
-    if "constant" in op.tensors:
+    if "constant" in op.tensors and tensors[op.tensors["constant"]].size > 1:
         draft.pin(op.output, f"{op.place} combines them with a tensor that is not cut")
 
 
@@ -182,7 +186,7 @@ def _couple_flattening(draft: _Draft, op: Operator) -> None:
         size = op.attributes["shape"][0]
         draft.pin(
             op.output,
-            f"{op.place} reshapes them to a stated size of {size}; torch.flatten(x, 1) would follow",
+            f"{op.place} reshapes them to a stated size of {size}; torch.flatten(x, 1) follows",
         )
 
 

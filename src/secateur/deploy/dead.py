@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.deploy.channels import parameters
 from secateur.deploy.coupled import couplings, read_by
-from secateur.deploy.known import known_values, parameters
+from secateur.deploy.known import known_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -212,7 +213,8 @@ def _why(channel: int, graph: Graph, found: _Found, coupled: Couplings) -> str:
     members = np.flatnonzero(coupled.group == coupled.group[channel])
     names = list(coupled.start)
     starts = np.array([coupled.start[name] for name in names])
-    places = [(names[i], m - starts[i]) for m in members for i in [_last(starts, m)]]
+    last = np.searchsorted(starts, members, side="right") - 1
+    places = [(names[i], int(m - starts[i])) for i, m in zip(last, members, strict=True)]
     for name, _ in places:
         if name in coupled.reasons:
             return coupled.reasons[name]
@@ -221,7 +223,3 @@ def _why(channel: int, graph: Graph, found: _Found, coupled: Couplings) -> str:
         if found.needed[name][own]:
             return f"they can only go with channels that are in use, made by {makers[name].place}"
     return "one channel always stays"
-
-
-def _last(starts: Array, place: int) -> int:
-    return int(np.searchsorted(starts, place, side="right")) - 1

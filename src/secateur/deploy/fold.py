@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.deploy.channels import reads_channels
 from secateur.deploy.graph import Operator
 from secateur.deploy.interpret import compute
-from secateur.deploy.known import known_values, reads_channels
+from secateur.deploy.known import known_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +90,9 @@ def _fold(op: Operator, inside: Known, found: dict[str, Array], name: str, sign:
         numbers = np.take(inside.numbers, [channel], axis=inside.axis)
         bare = Operator(kind=op.kind, output="", inputs=("",), attributes=op.attributes)
         made = compute(bare, [numbers[None]], {"weight": own})[0]
-        rows = (made if op.kind == "convolution" else np.moveaxis(made, -1, 0)).reshape(len(own), -1)
+        rows = (made if op.kind == "convolution" else np.moveaxis(made, -1, 0)).reshape(
+            len(own), -1
+        )
         if np.ptp(rows, axis=1).max(initial=0.0) <= 1e-12 * np.abs(rows).max(initial=0.0):
             shift += sign * rows[:, 0]
             weight[:, channel] = 0

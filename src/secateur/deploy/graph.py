@@ -114,7 +114,7 @@ class Graph:
             missing = [name for name in (*op.inputs, op.output) if name not in self.values]
             if missing or not set(op.inputs) <= known:
                 raise InputError(
-                    f"operator {op.output!r} ({op.kind}, in {op.place}) reads {op.inputs}, of which "
+                    f"operator {op.output!r} ({op.kind}, in {op.place}) reads {op.inputs}, and "
                     f"{missing or sorted(set(op.inputs) - known)} is not made before it"
                 )
             known.add(op.output)

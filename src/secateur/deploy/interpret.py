@@ -185,19 +185,21 @@ def _average_pool(x: Array, a: Mapping[str, Any]) -> Array:
         inside = np.pad(inside, [(0, 0), (0, 0), *pads], constant_values=1)
         a = {**a, "padding": (0,) * len(pads)}
         count = _pool(inside, a, 0.0, np.sum)
-        return np.asarray(total / count[..., *(slice(0, s) for s in total.shape[2:])])
+        index = tuple(slice(0, size) for size in (1, 1, *total.shape[2:]))
+        return np.asarray(total / count[index])
     return np.asarray(total / _pool(inside, a, 0.0, np.sum))
 
 
 def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
     size = a["size"]
     out = np.empty((*x.shape[:2], *size), x.dtype)
-    for place in product(*(range(s) for s in size)):
+    places: list[tuple[int, ...]] = list(product(*(range(s) for s in size)))
+    for place in places:
         part = x
         for d, (i, wanted) in enumerate(zip(place, size, strict=True)):
             n = x.shape[2 + d]
-            window = slice(i * n // wanted, -(-(i + 1) * n // wanted))
-            part = part[(slice(None),) * (2 + d) + (window,)]
+            window = range(i * n // wanted, -(-(i + 1) * n // wanted))
+            part = np.take(part, window, axis=2 + d)
         out[(slice(None), slice(None), *place)] = part.mean(axis=tuple(range(2, x.ndim)))
     return out
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.deploy.bounds import bounds_of, unbounded
+from secateur.deploy.channels import parameters, positions, reads_channels, weights_by_channel
 from secateur.deploy.graph import CHANNELWISE, OPAQUE
 from secateur.deploy.interpret import compute
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["Known", "known_values", "parameters", "positions", "reads_channels", "weights_by_channel"]
+__all__ = ["Known", "known_values"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,11 +54,6 @@ class Known:
         return np.asarray(flags.any(axis=others))
 
 
-def parameters(op: Operator, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return an operator's tensors by role, in double precision."""
-    return {role: tensors[name].astype(np.float64) for role, name in op.tensors.items()}
-
-
 def known_values(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Known]:
     """Return which channels of each value are the same for every input, and what they hold.
 
@@ -64,16 +61,43 @@ def known_values(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Known]
     weight is. What zero padding does to a constant at the border is in the numbers, position by
     position, so that an activation may make 0 of all of them.
 
+    A unit that no input can lift above 0 is 0 behind its ReLU, and one that is always beyond the
+    end of a clipping is at that end.
+
     Args:
         graph: of the network.
         tensors: by their names in the state dict.
     """
     found = {graph.input: _nothing(graph.values[graph.input])}
+    bounds = {graph.input: unbounded(graph.values[graph.input])}
     for op in graph.operators:
         value = graph.values[op.output]
+        own = parameters(op, tensors)
         inputs = [found[name] for name in op.inputs]
-        found[op.output] = _known(op, inputs, parameters(op, tensors), value)
+        known = _known(op, inputs, own, value)
+        values = [*(graph.values[name] for name in op.inputs), value]
+        low, high = bounds_of(op, [bounds[name] for name in op.inputs], own, values)
+        if op.kind in ("relu", "clip"):
+            known = _with_ends(known, low, low == high)
+        found[op.output] = known
+        bounds[op.output] = _narrowed(low, high, known)
     return found
+
+
+def _with_ends(known: Known, numbers: Array, fixed: BoolArray) -> Known:
+    """Add channels that an activation holds at one number."""
+    fixed = fixed & ~known.channels
+    along = [1] * known.numbers.ndim
+    along[known.axis] = -1
+    whole = np.where(fixed.reshape(along), numbers.reshape(along), known.numbers)
+    return _masked(whole, known.channels | fixed, known.axis)
+
+
+def _narrowed(low: Array, high: Array, known: Known) -> Array:
+    """Return bounds in which known channels lie between their own numbers."""
+    others = tuple(a for a in range(known.numbers.ndim) if a != known.axis)
+    least, most = known.numbers.min(axis=others), known.numbers.max(axis=others)
+    return np.array([np.where(known.channels, least, low), np.where(known.channels, most, high)])
 
 
 def _nothing(value: Value) -> Known:
@@ -101,17 +125,16 @@ def _masked(numbers: Array, channels: BoolArray, axis: int) -> Known:
     )
 
 
-def _channels(
-    op: Operator, inputs: list[Known], own: dict[str, Array], value: Value
-) -> BoolArray:
+def _channels(op: Operator, inputs: list[Known], own: dict[str, Array], value: Value) -> BoolArray:
     """Return which channels of the output are known, without computing them."""
     first = inputs[0].channels
     if op.kind == "batch_norm":
         return first | (own["weight"] == 0) if "weight" in own else first
     if op.kind == "group_norm":
-        whole = first.reshape(op.attributes["groups"], -1).all(axis=1)
-        groups = np.repeat(whole, len(first) // len(whole))
-        return groups | (own["weight"] == 0) if "weight" in own else groups
+        # of a constant other than 0 the deviation is rounding alone, divided by a root of eps
+        groups = inputs[0].zero.reshape(op.attributes["groups"], -1)
+        whole = np.repeat(groups.all(axis=1), groups.shape[1])
+        return whole | (own["weight"] == 0) if "weight" in own else whole
     if op.kind == "add":
         return first & inputs[1].channels
     if op.kind == "concatenate":
@@ -122,30 +145,6 @@ def _channels(
         return first[positions(inputs[0].numbers.shape, inputs[0].axis)]
     assert op.kind in CHANNELWISE
     return first
-
-
-def positions(shape: tuple[int, ...], axis: int) -> NDArray[np.intp]:
-    """Return to which channel each number of a value belongs, in the order of a flattening."""
-    along = [1] * len(shape)
-    along[axis] = -1
-    return np.broadcast_to(np.arange(shape[axis]).reshape(along), shape).reshape(-1)
-
-
-def reads_channels(op: Operator, axis: int, rank: int) -> bool:
-    """Tell whether a layer with weights sums over the channels of its input.
-
-    Args:
-        op: a convolution or linear layer.
-        axis: of the input's channels.
-        rank: of the input, without the batch axis.
-    """
-    return axis == (rank - 1 if op.kind == "linear" else 0)
-
-
-def weights_by_channel(op: Operator, weight: Array) -> Array:
-    """Return the weights `[group, out, in, taps]` of a convolution or linear layer."""
-    groups = op.attributes.get("groups", 1)
-    return weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
 
 
 def _weighted(op: Operator, inside: Known, own: dict[str, Array], value: Value) -> Known:
@@ -174,7 +173,7 @@ def _fed(
 ) -> Array:
     """Return the output where only some rows and the constant channels matter."""
     if op.attributes.get("groups", 1) != 1:
-        return compute(op, [inside.numbers[None]], own)[0]
+        return np.asarray(compute(op, [inside.numbers[None]], own)[0])
     columns = inside.constant
     part = {"weight": own["weight"][rows][:, columns]}
     if "bias" in own:

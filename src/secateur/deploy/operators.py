@@ -186,7 +186,8 @@ def _arithmetic(operation: str) -> Callable[[Call], Found]:
         if not isinstance(left, Ref):
             raise UnsupportedError("it takes an activation away from a constant, or divides by it")
         value = call.values[left.name]
-        tensors, attributes = {}, {"operation": operation}
+        tensors: dict[str, str] = {}
+        attributes: dict[str, Any] = {"operation": operation}
         if isinstance(right, Param):
             shape = (1,) * (1 + len(value.shape) - len(right.shape)) + right.shape
             along = [axis for axis, size in enumerate(shape) if size != 1]
@@ -225,9 +226,7 @@ def _concatenate(call: Call) -> Found:
     axis = call.arguments["dim"] % (len(call.shape) + 1) - 1
     if any(call.values[name].axis != axis for name in names):
         raise UnsupportedError("it does not join channels")
-    return Found(
-        kind="concatenate", inputs=names, tensors={}, attributes={"axis": axis}, axis=axis
-    )
+    return Found(kind="concatenate", inputs=names, tensors={}, attributes={"axis": axis}, axis=axis)
 
 
 def _pool(kind: str) -> Callable[[Call], Found]:
@@ -340,7 +339,9 @@ TRANSLATIONS: Mapping[str, Callable[[Call], Found]] = {
     **dict.fromkeys(("hardtanh", "hardtanh_"), _elementwise("clip", low="min_val", high="max_val")),
     **dict.fromkeys(("clamp", "clamp_"), _elementwise("clip", low="min", high="max")),
     "clamp_min": _elementwise("clip", low="min", high=None),
-    **dict.fromkeys(("leaky_relu", "leaky_relu_"), _elementwise("leaky_relu", slope="negative_slope")),
+    **dict.fromkeys(
+        ("leaky_relu", "leaky_relu_"), _elementwise("leaky_relu", slope="negative_slope")
+    ),
     **dict.fromkeys(("tanh", "tanh_"), _elementwise("tanh")),
     **dict.fromkeys(("sigmoid", "sigmoid_"), _elementwise("sigmoid")),
     **dict.fromkeys(("silu", "silu_"), _elementwise("silu")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from secateur.deploy.graph import Graph
+    from secateur.models.surgery import Surgery
     from secateur.protocols import Builder
     from secateur.types import Artifact, Records
 
@@ -84,8 +85,7 @@ class Shrink:
                 f"Shrink cuts tensors, and this model was made into a file "
                 f"({artifact.shipped.form}) already; put Shrink before that step"
             )
-        shape = self.shape or input_shape(build)
-        graph = _graph(build, tuple(shape), _Cuts(artifact.surgery))
+        graph = _graph_of(build, self.shape, artifact.surgery)
         tensors, masks = dict(artifact.tensors), dict(artifact.masks)
         if self.fold_constants:
             tensors = fold_constants(graph, tensors)
@@ -98,7 +98,7 @@ class Shrink:
             masks=cut(masks, surgery),
             surgery=_composed(artifact.surgery, surgery),
         )
-        _compare(artifact, small, build, shape, seed=seed)
+        _compare(artifact, small, build, graph.values[graph.input].shape, seed=seed)
         return small
 
 
@@ -115,17 +115,22 @@ class _Cuts(dict[str, "NDArray[Any]"]):
         return isinstance(other, _Cuts) and self._key() == other._key()
 
 
+def _graph_of(build: Builder, shape: tuple[int, ...] | None, surgery: Surgery) -> Graph:
+    """Return the graph of a builder's network after surgery; the models of a fleet share it."""
+    wanted = None if shape is None else tuple(shape)
+    if isinstance(build, Hashable):
+        return _traced(build, wanted, _Cuts(surgery))
+    return _traced.__wrapped__(build, wanted, _Cuts(surgery))
+
+
 @lru_cache(maxsize=8)
-def _graph(build: Builder, shape: tuple[int, ...], surgery: _Cuts) -> Graph:
-    """Return the graph of a builder's network; the models of a fleet share it."""
+def _traced(build: Builder, shape: tuple[int, ...] | None, surgery: _Cuts) -> Graph:
     with torch.random.fork_rng(devices=[]):
         module = operate_(build(), surgery)
-    return describe(module, shape, opaque=True)
+    return describe(module, shape or input_shape(build), opaque=True)
 
 
-def _composed(
-    before: Mapping[str, NDArray[Any]], now: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
+def _composed(before: Surgery, now: Surgery) -> dict[str, NDArray[Any]]:
     """Return one surgery that does both, in indices of the network before the first."""
     return {**before, **{k: before[k][rows] if k in before else rows for k, rows in now.items()}}
 

@@ -82,7 +82,8 @@ class _Trace:
         self.found: dict[Node, Ref | Param] = {}
         signature = program.graph_signature
         stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        (self.input,) = signature.user_inputs if len(signature.user_inputs) == 1 else ("",)
+        given = signature.user_inputs
+        self.input = str(given[0]) if len(given) == 1 else ""
         shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
         self.aliases = _aliases(module, set(stored.values()))
         for node in program.graph.nodes:
@@ -226,7 +227,7 @@ def _as_param(node: Node, call: Call) -> Param | None:
 
 
 def _sizes(node: Node) -> tuple[int, ...]:
-    """Return the shape of a node's value without its batch axis; unknown sizes as in the example."""
+    """Return the shape of a node's value without its batch axis, unknown sizes as traced."""
     value = node.meta.get("val")
     if not isinstance(value, torch.Tensor):
         return ()
@@ -259,10 +260,8 @@ def _aliases(module: nn.Module, used: set[str]) -> dict[str, str]:
     ]
     for name, value in named:
         groups.setdefault(id(value), []).append(name)
-    found = {}
+    found: dict[str, str] = {}
     for names in groups.values():
         kept = next((name for name in names if name in used), names[0])
         found |= {name: kept for name in names if name != kept}
     return found
-
-

@@ -72,6 +72,7 @@ def operate_(module: nn.Module, surgery: Surgery) -> nn.Module:
             )
         owner = module.get_submodule(tensor.rpartition(".")[0])
         own = tensor.rpartition(".")[2]
+        _check_groups(owner, rows, int(axis), name)
         value = getattr(owner, own)  # cut along another axis before
         index = torch.from_numpy(np.array(rows)).to(value.device)
         small = value.detach().index_select(int(axis), index)
@@ -91,12 +92,11 @@ def _resize_(layer: nn.Module, name: str) -> None:
         layer.out_features, layer.in_features = layer.weight.shape
     elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         rows, columns = layer.weight.shape[:2]
-        layer.groups = _groups_left(layer.groups, layer.out_channels, rows, name)
+        layer.groups = _groups_left(layer.groups, layer.out_channels, rows)
         layer.out_channels, layer.in_channels = rows, layer.groups * columns
     elif isinstance(layer, nn.GroupNorm):
-        rows = len(layer.weight)
-        layer.num_groups = _groups_left(layer.num_groups, layer.num_channels, rows, name)
-        layer.num_channels = rows
+        layer.num_groups = _groups_left(layer.num_groups, layer.num_channels, len(layer.weight))
+        layer.num_channels = len(layer.weight)
     elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         sized = layer.weight if layer.weight is not None else layer.running_mean
         assert sized is not None  # one of them was cut
@@ -108,14 +108,24 @@ def _resize_(layer: nn.Module, name: str) -> None:
         )
 
 
-def _groups_left(groups: int, before: int, after: int, name: str) -> int:
+def _groups_left(groups: int, before: int, after: int) -> int:
     """Return how many groups of channels are left, each as large as before."""
-    if groups == 1:
-        return 1
-    size = before // groups
-    if after % size:
+    return groups * after // before if groups > 1 else 1
+
+
+def _check_groups(layer: nn.Module, rows: NDArray[Any], axis: int, name: str) -> None:
+    """Refuse to cut a part of a group of channels out of a layer that works group by group."""
+    if isinstance(layer, nn.GroupNorm):
+        groups, channels = layer.num_groups, layer.num_channels
+    elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) and layer.groups > 1:
+        groups, channels = layer.groups, layer.out_channels
+    else:
+        return
+    size = channels // groups
+    whole = len(rows) % size == 0 and axis == 0
+    blocks = rows.reshape(-1, size) if whole else rows
+    if not whole or (blocks != blocks[:, :1] // size * size + np.arange(size)).any():
         raise InputError(
-            f"{name!r} works on {groups} groups of {size} channels, and the surgery keeps {after} "
-            "of its channels; whole groups can be cut"
+            f"{name!r} works on {groups} groups of {size} channels, and the surgery keeps "
+            f"{len(rows)} along axis {axis} that are not whole groups; whole groups can be cut"
         )
-    return after // size
