@@ -69,9 +69,9 @@ class Dead:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """Per value and channel: what is depended on, and what is the same number for all inputs."""
+    """Per value and channel: what an output depends on, what is a constant, and what stays."""
 
-    needed: Mapping[str, BoolArray]
+    used: Mapping[str, BoolArray]
     constant: Mapping[str, BoolArray]
     kept: Mapping[str, BoolArray]
 
@@ -126,7 +126,7 @@ def find_dead(graph: Graph, tensors: Mapping[str, Array]) -> Dead:
         layers=cuts,
         weights=(sum(a for a, _ in sizes.values()), sum(b for _, b in sizes.values())),
         multiply_adds=work,
-        unread_inputs=int((~found.needed[graph.input]).sum()),
+        unread_inputs=int((~found.used[graph.input]).sum()),
     )
 
 
@@ -141,6 +141,7 @@ def _settle(graph: Graph, tensors: Mapping[str, Array], coupled: Couplings) -> _
     known = known_values(graph, tensors)
     zero = {name: part.zero for name, part in known.items()}
     held = {name: np.zeros(len(part), np.bool_) for name, part in zero.items()}
+    used = {name: read & ~zero[name] for name, read in _read(graph, own, zero, held).items()}
     while True:
         read = _read(graph, own, zero, held)
         needed = {name: read[name] & (~zero[name] | held[name]) for name in read}
@@ -148,7 +149,7 @@ def _settle(graph: Graph, tensors: Mapping[str, Array], coupled: Couplings) -> _
         late = {name: kept[name] & zero[name] & read[name] & ~held[name] for name in read}
         if not any(part.any() for part in late.values()):
             constant = {name: part.constant for name, part in known.items()}
-            return _Found(needed=needed, constant=constant, kept=kept)
+            return _Found(used=used, constant=constant, kept=kept)
         held = {name: held[name] | late[name] for name in held}
 
 
@@ -197,7 +198,7 @@ def _cut(
     name = op.tensors["weight"]
     before = tensors[name].shape
     after = tuple(len(surgery.get(f"{name}/{a}", range(n))) for a, n in enumerate(before))
-    idle = found.kept[op.output] & ~found.needed[op.output]
+    idle = found.kept[op.output] & ~found.used[op.output]
     reasons: dict[str, int] = {}
     for channel in coupled.start[op.output] + np.flatnonzero(idle):
         why = _why(int(channel), graph, found, coupled)
@@ -220,6 +221,6 @@ def _why(channel: int, graph: Graph, found: _Found, coupled: Couplings) -> str:
             return coupled.reasons[name]
     makers = {op.output: op for op in graph.operators}
     for name, own in places:
-        if found.needed[name][own]:
+        if found.used[name][own]:
             return f"they can only go with channels that are in use, made by {makers[name].place}"
     return "one channel always stays"

@@ -200,7 +200,7 @@ def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
             n = x.shape[2 + d]
             window = range(i * n // wanted, -(-(i + 1) * n // wanted))
             part = np.take(part, window, axis=2 + d)
-        out[(slice(None), slice(None), *place)] = part.mean(axis=tuple(range(2, x.ndim)))
+        out[:, :, *place] = part.mean(axis=tuple(range(2, x.ndim)))
     return out
 
 
