@@ -46,8 +46,8 @@ def run(graph: Graph, tensors: Mapping[str, Array], inputs: Array) -> Array:
     last = {name: op.output for op in graph.operators for name in op.inputs}
     for op in graph.operators:
         own = {role: tensors[name].astype(inputs.dtype) for role, name in op.tensors.items()}
-        axes = [graph.values[name].axis for name in op.inputs]
-        values[op.output] = compute(op, [values[name] for name in op.inputs], own, axes[0])
+        axis = graph.values[op.inputs[0]].axis if op.inputs else 0
+        values[op.output] = compute(op, [values[name] for name in op.inputs], own, axis)
         for name in set(op.inputs) - {graph.output}:
             if last[name] == op.output:
                 del values[name]
@@ -193,14 +193,14 @@ def _average_pool(x: Array, a: Mapping[str, Any]) -> Array:
 def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
     size = a["size"]
     out = np.empty((*x.shape[:2], *size), x.dtype)
-    places: list[tuple[int, ...]] = list(product(*(range(s) for s in size)))
-    for place in places:
+    for place in product(*(range(s) for s in size)):
         part = x
         for d, (i, wanted) in enumerate(zip(place, size, strict=True)):
             n = x.shape[2 + d]
             window = range(i * n // wanted, -(-(i + 1) * n // wanted))
             part = np.take(part, window, axis=2 + d)
-        out[:, :, *place] = part.mean(axis=tuple(range(2, x.ndim)))
+        index: tuple[Any, ...] = (slice(None), slice(None), *place)
+        out[index] = part.mean(axis=tuple(range(2, x.ndim)))
     return out
 
 
