@@ -46,7 +46,7 @@ def shaken(net):
 
 
 def check(net, shape):
-    """Compare a network with its graph, through JSON, on a batch of another size than was traced."""
+    """Compare a network with its graph, through JSON, on more records than were traced."""
     net = shaken(net)
     graph = graph_from_json(json.loads(json.dumps(graph_to_json(describe(net, shape)))))
     inputs = torch.randn(5, *shape)

@@ -61,10 +61,32 @@ class Joined(nn.Module):
         return self.head(torch.flatten(torch.relu(self.grouped(x)), 1))
 
 
+class Residual(nn.Module):
+    """Two sums, a depthwise convolution, clipping, and zeros that only sums hold back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.skip = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(2, 5, 1)
+        self.b, self.norm = nn.Conv2d(6, 5, 1, bias=False), nn.BatchNorm2d(5)
+        self.deep = nn.Conv2d(5, 5, 3, padding=1, groups=5)
+        self.c, self.head = nn.Conv2d(5, 6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        y = torch.relu(self.norm(self.b(torch.relu(self.a(x))))) + torch.relu(self.skip(x))
+        y = functional.relu6(y + functional.relu6(self.deep(y)))
+        return self.head(functional.avg_pool2d(torch.relu(self.c(y)), 2).squeeze(3).squeeze(2))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Join:
     def __call__(self):
         return Joined()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    def __call__(self):
+        return Residual()
 
 
 NETWORKS = {
@@ -79,8 +101,9 @@ NETWORKS = {
     "groups": GroupNormed(build=SmallCNN(widths=(8, 12), batch_norm=True), groups=8),
     "grouped residuals": GroupNormed(build=ResNet18(width=0.125), groups=4),
     "joined": Join(),
+    "residual": Sum(),
 }
-SHAPES = {"joined": (2, 4, 4)}
+SHAPES = {"joined": (2, 4, 4), "residual": (2, 4, 4)}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +185,7 @@ def check_same(net, small, shape, rng):
     assert np.abs(before - after).max() <= 1e-10 * max(1.0, np.abs(before).max())
 
 
-FAST = ("mlp", "tanh", "lenet5", "cnn", "groups", "joined")
+FAST = ("mlp", "tanh", "lenet5", "cnn", "groups", "joined", "residual")
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FAST]
 
 
@@ -315,20 +338,27 @@ def test_a_zero_that_must_stay_keeps_what_makes_it_zero():
     assert layer.idle == {"they can only go with channels that are in use, made by 'b'": 1}
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.floats(0.2, 0.95), st.booleans())
-def test_random_small_networks_keep_their_outputs(traced_joined, seed, share, fold):
-    rng = np.random.default_rng(seed)
-    net = settled("joined", rng)
-    (sparse_ if seed % 2 else structured_)(net, rng, share)
-    small, dead = shrunk(net, traced_joined, fold=fold)
-    check_same(net, small, (2, 4, 4), rng)
-    assert dead.multiply_adds[1] <= dead.multiply_adds[0]
-
-
 @pytest.fixture(scope="module")
-def traced_joined(traced):
-    return traced("joined")
+def small_graphs(traced):
+    return {name: traced(name) for name in ("joined", "residual")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["joined", "residual"]),
+    st.integers(0, 2**31),
+    st.floats(0.2, 0.95),
+    st.sampled_from([sparse_, structured_]),
+    st.booleans(),
+)
+def test_random_small_networks_keep_their_outputs(small_graphs, name, seed, share, emptied, fold):
+    rng = np.random.default_rng(seed)
+    net = settled(name, rng)
+    emptied(net, rng, share)
+    small, dead = shrunk(net, small_graphs[name], fold=fold)
+    check_same(net, small, SHAPES[name], rng)
+    assert dead.multiply_adds[1] <= dead.multiply_adds[0]
+    assert all(min(cut.after) for cut in dead.layers)
 
 
 class Tiny(nn.Module):

@@ -2,113 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from secateur.deploy.graph import Value
+from secateur.deploy.calls import (
+    Call,
+    Found,
+    Param,
+    Ref,
+    UnsupportedError,
+    first_axis,
+    many,
+    params,
+    value_of,
+)
 
-__all__ = ["TRANSLATIONS", "Call", "Found", "Param", "Ref", "UnsupportedError"]
-
-
-class UnsupportedError(Exception):
-    """An operator, or a way to call it, that has no description here; the text says which."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One operator of the exported program, its arguments by name.
-
-    Args:
-        name: with its overload.
-        arguments: as the operator's schema names them, defaults filled in. A value is a `str`
-            behind `Ref`, a parameter or buffer a `Param`, an unknown size `None`.
-        values: what is known of each value by now.
-        shape: of the output, without its batch axis.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-    values: Mapping[str, Value]
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The name of a value."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Param:
-    """The name of a parameter or buffer, and the shape in which it is used."""
-
-    name: str
-    shape: tuple[int, ...]
-    size: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a call is: the fields of an operator, and the axis of the output's channels."""
-
-    kind: str
-    inputs: tuple[str, ...]
-    tensors: Mapping[str, str]
-    attributes: Mapping[str, Any]
-    axis: int
-
-
-def _value(call: Call, name: str) -> str:
-    found = call.arguments[name]
-    if not isinstance(found, Ref):
-        raise UnsupportedError(f"its {name} is no activation")
-    return found.name
-
-
-def _params(call: Call, **roles: str) -> dict[str, str]:
-    """Return the state-dict names behind arguments that are parameters as they stand."""
-    found = {}
-    for role, name in roles.items():
-        value = call.arguments[name]
-        if value is None:
-            continue
-        if not isinstance(value, Param) or value.shape != value.size:
-            raise UnsupportedError(f"its {name} is computed in the forward pass")
-        found[role] = value.name
-    return found
-
-
-def _many(value: Any, n: int) -> tuple[int, ...]:
-    numbers = tuple(value) if isinstance(value, Sequence) else (value,)
-    if not all(type(v) is int for v in numbers):
-        raise UnsupportedError(f"its sizes {numbers} are not fixed numbers")
-    return numbers * n if len(numbers) == 1 else numbers
+__all__ = ["TRANSLATIONS"]
 
 
 def _convolution(call: Call) -> Found:
     weight = call.arguments["weight"]
-    tensors = _params(call, weight="weight", bias="bias")
+    tensors = params(call, weight="weight", bias="bias")
     kernel = weight.size[2:]
     n = len(kernel)
-    dilation = _many(call.arguments["dilation"], n)
+    dilation = many(call.arguments["dilation"], n)
     padding = call.arguments["padding"]
     if padding == "same":  # torch gives the odd one to the end
         whole = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         pads = tuple((w // 2, w - w // 2) for w in whole)
     else:
-        pads = tuple((p, p) for p in _many(0 if padding == "valid" else padding, n))
+        pads = tuple((p, p) for p in many(0 if padding == "valid" else padding, n))
     attributes = {
         "kernel": tuple(kernel),
-        "stride": _many(call.arguments["stride"], n),
+        "stride": many(call.arguments["stride"], n),
         "padding": pads,
         "dilation": dilation,
         "groups": call.arguments["groups"],
     }
     return Found(
         kind="convolution",
-        inputs=(_value(call, "input"),),
+        inputs=(value_of(call, "input"),),
         tensors=tensors,
         attributes=attributes,
         axis=0,
@@ -118,29 +51,21 @@ def _convolution(call: Call) -> Found:
 def _linear(call: Call) -> Found:
     return Found(
         kind="linear",
-        inputs=(_value(call, "input"),),
-        tensors=_params(call, weight="weight", bias="bias"),
+        inputs=(value_of(call, "input"),),
+        tensors=params(call, weight="weight", bias="bias"),
         attributes={},
         axis=len(call.shape) - 1,
     )
 
 
-def _first_axis(call: Call, name: str) -> str:
-    """Return an input whose channels come right behind the batch axis."""
-    found = _value(call, name)
-    if call.values[found].axis != 0:
-        raise UnsupportedError("the channels of its input are not behind the batch axis")
-    return found
-
-
 def _batch_norm(call: Call) -> Found:
     if call.arguments["training"] or call.arguments["running_mean"] is None:
         raise UnsupportedError("it has no running statistics, so that records mix in a batch")
-    tensors = _params(
+    tensors = params(
         call, weight="weight", bias="bias", mean="running_mean", variance="running_var"
     )
     eps = float(call.arguments["eps"])
-    inputs = (_first_axis(call, "input"),)
+    inputs = (first_axis(call, "input"),)
     return Found(kind="batch_norm", inputs=inputs, tensors=tensors, attributes={"eps": eps}, axis=0)
 
 
@@ -148,8 +73,8 @@ def _group_norm(call: Call) -> Found:
     attributes = {"groups": call.arguments["num_groups"], "eps": float(call.arguments["eps"])}
     return Found(
         kind="group_norm",
-        inputs=(_first_axis(call, "input"),),
-        tensors=_params(call, weight="weight", bias="bias"),
+        inputs=(first_axis(call, "input"),),
+        tensors=params(call, weight="weight", bias="bias"),
         attributes=attributes,
         axis=0,
     )
@@ -159,7 +84,7 @@ def _elementwise(kind: str, **attributes: str | float | None) -> Callable[[Call]
     """Return the translation of an activation; words in `attributes` name arguments."""
 
     def translate(call: Call) -> Found:
-        name = _value(call, "self")
+        name = value_of(call, "self")
         found = {
             key: call.arguments[value] if isinstance(value, str) else value
             for key, value in attributes.items()
@@ -231,17 +156,17 @@ def _concatenate(call: Call) -> Found:
 
 def _pool(kind: str) -> Callable[[Call], Found]:
     def translate(call: Call) -> Found:
-        name = _first_axis(call, "self")
+        name = first_axis(call, "self")
         n = len(call.values[name].shape) - 1
-        kernel = _many(call.arguments["kernel_size"], n)
+        kernel = many(call.arguments["kernel_size"], n)
         attributes: dict[str, Any] = {
             "kernel": kernel,
-            "stride": _many(call.arguments["stride"] or kernel, n),
-            "padding": _many(call.arguments["padding"], n),
+            "stride": many(call.arguments["stride"] or kernel, n),
+            "padding": many(call.arguments["padding"], n),
             "ceil": bool(call.arguments["ceil_mode"]),
         }
         if kind == "max_pool":
-            attributes["dilation"] = _many(call.arguments["dilation"], n)
+            attributes["dilation"] = many(call.arguments["dilation"], n)
         else:
             attributes["counts_padding"] = bool(call.arguments["count_include_pad"])
             if call.arguments.get("divisor_override") is not None:
@@ -252,7 +177,7 @@ def _pool(kind: str) -> Callable[[Call], Found]:
 
 
 def _adaptive(call: Call) -> Found:
-    name = _first_axis(call, "self")
+    name = first_axis(call, "self")
     size = call.shape[1:]
     return Found(
         kind="adaptive_average_pool",
@@ -264,10 +189,10 @@ def _adaptive(call: Call) -> Found:
 
 
 def _mean(call: Call) -> Found:
-    name = _value(call, "self")
+    name = value_of(call, "self")
     value = call.values[name]
     rank = len(value.shape) + 1
-    axes = tuple(sorted(d % rank - 1 for d in _many(call.arguments["dim"], 1)))
+    axes = tuple(sorted(d % rank - 1 for d in many(call.arguments["dim"], 1)))
     if call.arguments.get("dtype") is not None or -1 in axes or value.axis in axes:
         raise UnsupportedError("its mean runs over records or channels")
     keep = bool(call.arguments["keepdim"])
@@ -282,7 +207,7 @@ def _mean(call: Call) -> Found:
 
 
 def _reshape(call: Call) -> Found:
-    name = _value(call, "self")
+    name = value_of(call, "self")
     if "dtype" in call.arguments:
         raise UnsupportedError("it reads numbers as another type")
     sizes = call.arguments.get("size", call.arguments.get("shape"))
@@ -308,7 +233,7 @@ def _reshape(call: Call) -> Found:
 
 def _softmax(kind: str) -> Callable[[Call], Found]:
     def translate(call: Call) -> Found:
-        name = _value(call, "self")
+        name = value_of(call, "self")
         axis = call.arguments["dim"] % (len(call.shape) + 1) - 1
         if axis < 0:
             raise UnsupportedError("it runs over the records of a batch")
@@ -322,7 +247,7 @@ def _same(call: Call) -> Found:
     """Return an operator that is left out, as dropout is outside training."""
     if call.arguments.get("train"):
         raise UnsupportedError("it drops activations at random outside training too")
-    name = _value(call, "self" if "self" in call.arguments else "input")
+    name = value_of(call, "self" if "self" in call.arguments else "input")
     if call.values[name].shape != call.shape:
         raise UnsupportedError("it changes the shape")
     axis = call.values[name].axis

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from secateur.deploy.calls import Call, Param, Ref, UnsupportedError
 from secateur.deploy.graph import KINDS, OPAQUE, Graph, Operator, Value
-from secateur.deploy.operators import TRANSLATIONS, Call, Param, Ref, UnsupportedError
+from secateur.deploy.operators import TRANSLATIONS
 from secateur.errors import MethodError
 
 if TYPE_CHECKING:
