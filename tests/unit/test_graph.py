@@ -122,6 +122,19 @@ class InPlace(nn.Module):
         return self.head((x + y).mean(dim=[2, 3]))
 
 
+class Alias(nn.Module):
+    """What dropout gives outside training is the activation itself, and is overwritten with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.drop, self.head = nn.Linear(4, 6), nn.Dropout(), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.body(x)
+        y = functional.relu_(self.drop(x))
+        return self.head(x + y)
+
+
 class Pools(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -156,11 +169,12 @@ class Series(nn.Module):
     [
         (Functional(), (3, 8, 8)),
         (InPlace(), (2, 3, 3)),
+        (Alias(), (4,)),
         (Pools(), (2, 17, 13)),
         (Series(), (2, 11)),
         (nn.Sequential(nn.Linear(4, 6), nn.GELU("tanh"), nn.Linear(6, 2)), (3, 4)),
     ],
-    ids=["functional", "in place", "pools", "series", "sequence"],
+    ids=["functional", "in place", "alias", "pools", "series", "sequence"],
 )
 def test_other_styles_of_code_give_the_same_graph_of_operators(net, shape):
     check(net, shape)

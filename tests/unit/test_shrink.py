@@ -310,6 +310,42 @@ def test_a_constant_is_folded_under_padding_where_only_the_middle_is_read():
     assert (small.first.out_channels, small.second.out_channels) == (1, 1)
 
 
+class Clamped(nn.Module):
+    """Channels of at least 1 under a convolution with zero padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 3, padding=1)
+        self.head = nn.Linear(2, 2)
+
+    def forward(self, x):
+        x = torch.clamp(self.first(x), 1, 6)
+        return self.head(torch.relu(self.second(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("shift", "left"), [(17.0, 2), (0.0, 1)])
+def test_bounds_know_of_the_zeros_around_a_picture(shift, left):
+    net = Clamped().double().eval()
+    with torch.no_grad():
+        net.second.weight[1] = -1
+        net.second.bias[1] = shift  # at 17 above 0 in a corner alone: 8 of 18 taps are inside
+    small, _ = shrunk(net, describe(net, (1, 5, 5)), fold=False)
+    check_same(net, small, (1, 5, 5), np.random.default_rng(0))
+    assert small.second.out_channels == left
+
+
+def test_a_constant_is_folded_into_the_running_mean_where_there_is_no_bias():
+    layers = [nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Conv2d(3, 2, 1, bias=False), nn.BatchNorm2d(2)]
+    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(18, 2)).double().eval()
+    with torch.no_grad():
+        net[0].weight[1], net[0].bias[1] = 0, 2
+        net[3].running_var.fill_(4)
+    small, _ = shrunk(net, describe(net, (1, 3, 3)), fold=True)
+    check_same(net, small, (1, 3, 3), np.random.default_rng(0))
+    assert small[0].out_channels == 2
+    assert not np.allclose(small[3].running_mean, net[3].running_mean)
+
+
 class Held(nn.Module):
     """A channel that is 0 only by what it reads, and must stay for the sum's sake."""
 
