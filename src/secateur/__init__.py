@@ -35,7 +35,19 @@ if TYPE_CHECKING:
         recommended,
     )
     from secateur.auditing import audit, audit_signals, default_attacks
-    from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask, RefreshStatistics
+    from secateur.compress import (
+        ADMM,
+        NM,
+        Channels,
+        Columns,
+        Coupled,
+        Filters,
+        FromScratch,
+        Magnitude,
+        QuantisationAware,
+        RandomMask,
+        RefreshStatistics,
+    )
     from secateur.data import (
         Mislabelled,
         NearDuplicates,
@@ -48,6 +60,16 @@ if TYPE_CHECKING:
         plant,
     )
     from secateur.defend import DPSGD, GroupNormDense, MinMax, SmallDense, WeightDecay
+    from secateur.deploy import (
+        Onnx,
+        OnnxInt8,
+        Pack,
+        Safetensors,
+        Shrink,
+        footprint,
+        latency,
+        load_packed,
+    )
     from secateur.errors import SecateurError, SecateurWarning
     from secateur.measure import (
         auc,
@@ -116,6 +138,7 @@ __all__ = [
     "ADMM",
     "DPSGD",
     "MLP",
+    "NM",
     "RMIA",
     "SAMIA",
     "SGD",
@@ -126,9 +149,13 @@ __all__ = [
     "AttackR",
     "BaVarIA",
     "Calibrated",
+    "Channels",
+    "Columns",
     "ConfidenceThreshold",
     "Control",
+    "Coupled",
     "EntropyThreshold",
+    "Filters",
     "Fleet",
     "FromScratch",
     "GroupNormDense",
@@ -150,12 +177,16 @@ __all__ = [
     "NearDuplicates",
     "Normalised",
     "Observations",
+    "Onnx",
+    "OnnxInt8",
     "OutOfDistribution",
+    "Pack",
     "PairAttack",
     "Phase",
     "Processes",
     "Provenance",
     "QuantileRegression",
+    "QuantisationAware",
     "Queries",
     "RandomCrop",
     "RandomFlip",
@@ -167,11 +198,13 @@ __all__ = [
     "RefreshStatistics",
     "Report",
     "ResNet18",
+    "Safetensors",
     "Scores",
     "SecateurError",
     "SecateurWarning",
     "Serial",
     "Series",
+    "Shrink",
     "Signal",
     "SignalProbe",
     "SmallCNN",
@@ -194,9 +227,12 @@ __all__ = [
     "epsilon_bound",
     "epsilon_estimate",
     "epsilon_over_runs",
+    "footprint",
     "given",
     "information_rows",
+    "latency",
     "load",
+    "load_packed",
     "most_exposed",
     "observe",
     "open_fleet",
@@ -218,9 +254,11 @@ _ROOMS = {
     "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
     "PairAttack QuantileRegression VectorLiRA recommended",
     "auditing": "audit audit_signals default_attacks",
-    "compress": "ADMM FromScratch Magnitude RandomMask RefreshStatistics",
+    "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
+    "RandomMask RefreshStatistics",
     "data": "Mislabelled NearDuplicates OutOfDistribution Queries digits draw given load plant",
     "defend": "DPSGD GroupNormDense MinMax SmallDense WeightDecay",
+    "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
     "epsilon_over_runs information_rows most_exposed positive_predictive_value realised_fpr "

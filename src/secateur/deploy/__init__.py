@@ -10,6 +10,7 @@ from secateur.deploy.memory import peak_memory
 from secateur.deploy.onnx import Onnx
 from secateur.deploy.pack import Pack, load_packed, write_packed
 from secateur.deploy.plain import Safetensors
+from secateur.deploy.shrink import Shrink
 
 __all__ = [
     "Footprint",
@@ -19,6 +20,7 @@ __all__ = [
     "Pack",
     "Run",
     "Safetensors",
+    "Shrink",
     "Work",
     "footprint",
     "latency",

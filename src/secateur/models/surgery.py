@@ -42,7 +42,8 @@ def cut(tensors: Mapping[str, NDArray[Any]], surgery: Surgery) -> dict[str, NDAr
 def operate_(module: nn.Module, surgery: Surgery) -> nn.Module:
     """Cut a network's layers to what a surgery keeps, in place, and return it.
 
-    Linear layers, convolutions (depthwise ones too) and batch normalisation can be cut.
+    Linear layers, convolutions, and batch and group normalisation can be cut; where channels work
+    in groups, whole groups. A tensor that layers share is cut in each of them and shared no more.
 
     Args:
         module: as its builder makes it.
@@ -56,7 +57,10 @@ def operate_(module: nn.Module, surgery: Surgery) -> nn.Module:
         >>> net.in_features, tuple(net.weight.shape)
         (2, (2, 2))
     """
-    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    named = {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
     for name, rows in surgery.items():
         tensor, _, axis = name.rpartition("/")
         found = named.get(tensor)
@@ -68,6 +72,7 @@ def operate_(module: nn.Module, surgery: Surgery) -> nn.Module:
             )
         owner = module.get_submodule(tensor.rpartition(".")[0])
         own = tensor.rpartition(".")[2]
+        _check_groups(owner, rows, int(axis), name)
         value = getattr(owner, own)  # cut along another axis before
         index = torch.from_numpy(np.array(rows)).to(value.device)
         small = value.detach().index_select(int(axis), index)
@@ -86,14 +91,12 @@ def _resize_(layer: nn.Module, name: str) -> None:
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = layer.weight.shape
     elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        depthwise = layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
-        if layer.groups > 1 and not depthwise:
-            raise InputError(
-                f"{name!r} is a convolution of {layer.groups} groups, whose channels cannot be cut"
-            )
-        layer.out_channels = layer.weight.shape[0]
-        layer.groups = layer.out_channels if depthwise else 1
-        layer.in_channels = layer.out_channels if depthwise else layer.weight.shape[1]
+        rows, columns = layer.weight.shape[:2]
+        layer.groups = _groups_left(layer.groups, layer.out_channels, rows)
+        layer.out_channels, layer.in_channels = rows, layer.groups * columns
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_groups = _groups_left(layer.num_groups, layer.num_channels, len(layer.weight))
+        layer.num_channels = len(layer.weight)
     elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         sized = layer.weight if layer.weight is not None else layer.running_mean
         assert sized is not None  # one of them was cut
@@ -101,5 +104,28 @@ def _resize_(layer: nn.Module, name: str) -> None:
     else:
         raise InputError(
             f"{name!r} is a {type(layer).__name__}, whose rows cannot be cut; linear layers, "
-            "convolutions and batch normalisation can"
+            "convolutions, batch and group normalisation can"
+        )
+
+
+def _groups_left(groups: int, before: int, after: int) -> int:
+    """Return how many groups of channels are left, each as large as before."""
+    return groups * after // before if groups > 1 else 1
+
+
+def _check_groups(layer: nn.Module, rows: NDArray[Any], axis: int, name: str) -> None:
+    """Refuse to cut a part of a group of channels out of a layer that works group by group."""
+    if isinstance(layer, nn.GroupNorm):
+        groups, channels = layer.num_groups, layer.num_channels
+    elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) and layer.groups > 1:
+        groups, channels = layer.groups, layer.out_channels
+    else:
+        return
+    size = channels // groups
+    whole = len(rows) % size == 0 and axis == 0
+    blocks = rows.reshape(-1, size) if whole else rows
+    if not whole or (blocks != blocks[:, :1] // size * size + np.arange(size)).any():
+        raise InputError(
+            f"{name!r} works on {groups} groups of {size} channels, and the surgery keeps "
+            f"{len(rows)} along axis {axis} that are not whole groups; whole groups can be cut"
         )

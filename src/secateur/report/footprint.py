@@ -1,14 +1,17 @@
-"""The report's table of sizes and speeds."""
+"""The report's table of what is shipped: accuracy, leak, bytes, multiply-adds, speed."""
 
 from __future__ import annotations
 
-from secateur.report.lookup import find, label, subjects
+from secateur.report.lookup import best_rows, find, label, subjects
+from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["FOOTPRINT_HEADERS", "footprint_table"]
+__all__ = ["FOOTPRINT_HEADERS", "footprint_table", "is_known"]
 
 FOOTPRINT_HEADERS = (
     "model",
+    "test acc. %",
+    "AUC",
     "file",
     "bytes",
     "parameters",
@@ -37,6 +40,7 @@ def footprint_table(report: Report) -> list[dict[str, str]]:
             continue
         work = find(report, subject, "multiply-adds")
         effective = find(report, subject, "effective multiply-adds")
+        rows = best_rows(report, subject)
         one, many = (find(report, subject, f"latency, {n}") for n in ("1 record", "32 records"))
         faster, faster_many = (
             find(report, subject, f"speed-up, {n}", versus=baseline)
@@ -44,6 +48,8 @@ def footprint_table(report: Report) -> list[dict[str, str]]:
         )
         values = (
             label(report, subject),
+            cell(rows["test"], percent=True, digits=1),
+            cell(rows["auc"]),
             "none, tensors" if size.metric == "bytes of all tensors" else size.method,
             _whole(size),
             f"{size.counts.get('parameters', 0):,.0f}",
@@ -58,6 +64,12 @@ def footprint_table(report: Report) -> list[dict[str, str]]:
         )
         found.append(dict(zip(FOOTPRINT_HEADERS, values, strict=True)))
     return found
+
+
+def is_known(report: Report) -> bool:
+    """Tell whether there is more to say than weights: a file, or a time."""
+    metrics = {row.metric for row in report.rows}
+    return "bytes of the file" in metrics or any(m.startswith("latency") for m in metrics)
 
 
 def _whole(row: Measurement | None) -> str:
