@@ -97,7 +97,7 @@ def converted(step: Conversion, artifact: Artifact, build: Builder, records: Rec
 def variants(build: Builder, records: Records, shape: tuple[int, ...]) -> Iterator[Variant]:
     """Yield the files of one network, the dense one first."""
     module, whole = fresh(build)
-    forms: dict[str, Conversion] = {"": Onnx(shape=shape), ", int8": OnnxInt8(shape=shape)}
+    forms: dict[str, Conversion] = {"": Onnx(shape=shape), ", int8": OnnxInt8()}
     for more, form in forms.items():
         yield Variant(f"dense{more}", converted(form, whole, build, records), 1.0)
     sparse = apply(Magnitude(rate=RATE, retrain_epochs=0), module, records, seed=0)
