@@ -136,4 +136,6 @@ def multiply_adds(build: Builder, shape: tuple[int, ...]) -> int:
 
 def _hours(work: Work) -> str:
     hours = work.hours
+    if hours < 0.01:
+        return "<0.01"
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

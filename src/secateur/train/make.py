@@ -20,7 +20,7 @@ from secateur.errors import (
 from secateur.train.engines import Ray
 from secateur.train.engines.auto import Choice
 from secateur.train.keep import thinned
-from secateur.train.model import Job, own_training, rehearse
+from secateur.train.model import Job, check_pools, own_training, rehearse
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import spelled
@@ -54,6 +54,7 @@ def make(
 
     Raises:
         InputError: lengths disagree, an unknown engine, a limit without a folder.
+        MethodError: a pool that training reads has no records.
         InterruptedRunError: stopped by the user, or by the limit.
     """
     if len(records) != membership.inside.shape[1]:
@@ -67,6 +68,7 @@ def make(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
+    check_pools(plan.recipe, plan.transform, membership)
     absent = place.left_out(membership) | set(absent_of(parent) if plan.needs_parent else ())
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine

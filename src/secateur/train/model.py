@@ -34,6 +34,7 @@ __all__ = [
     "Start",
     "artifact_of",
     "check_masks",
+    "check_pools",
     "ended",
     "initial_module",
     "make_model",
@@ -89,6 +90,7 @@ def rehearse(
     """
     if own_training(recipe, transform) is not None:
         return  # only its author knows what a rehearsal would be
+    check_pools(recipe, transform, membership)
     module = initial_module(recipe, 0)
     planned = recipe.phases() if transform is None else transform.phases(recipe)
     phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
@@ -118,6 +120,24 @@ def rehearse(
                 streams={p: StackData.of(records, [rows] * 2, device) for p, rows in few.items()},
                 context=([dict(one.named_parameters()) for one in pair], prunable(module)),
                 seeds=(0, 1),
+            )
+
+
+def check_pools(recipe: Recipe, transform: Transform | None, membership: Membership) -> None:
+    """Refuse training that reads a pool for which no records were drawn.
+
+    Raises:
+        MethodError: names the pool, and how to draw it.
+    """
+    if own_training(recipe, transform) is not None:
+        return  # reads members alone
+    for pool in pools_of(recipe.phases() if transform is None else transform.phases(recipe)):
+        if len(membership.pool(pool)) == 0:
+            there = ", ".join(f"{name} {len(rows)}" for name, rows in membership.pools.items())
+            raise MethodError(
+                f"this training reads records of the pool {pool!r}, for which none were drawn "
+                f"(there are: {there}); ask for them: --{pool}-pool 1000 of `secateur train`, "
+                f"{pool}_pool = 1000 in a sweep's file, draw(pools={{{pool!r}: 1000}}) in Python"
             )
 
 
