@@ -233,6 +233,14 @@ def test_no_page_goes_over_what_a_sweep_reads_or_writes(elsewhere, page):
     assert not Path("run").exists()
 
 
+def test_a_cache_that_is_a_file_is_refused_before_anything_is_made(elsewhere):
+    Path("file").write_text("mine")
+    done = run("--cache", "file")
+    assert done.code == 2
+    assert "Directory 'file' is a file." in done.err
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize("budget", ["soon", "12 models", "0s", "-5m"])
 def test_a_budget_that_is_no_time_is_refused_with_what_would_be_one(elsewhere, budget):
     done = run("--budget", budget)
