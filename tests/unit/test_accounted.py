@@ -15,6 +15,7 @@ from secateur.data import digits, draw, restrict
 from secateur.defend import DPSGD, WeightDecay
 from secateur.errors import MethodError
 from secateur.models import MLP
+from secateur.report.table import render_text
 from secateur.report.words import amounts
 from secateur.train import Recipe, apply, train_fleet
 
@@ -129,6 +130,7 @@ def test_reports_say_it_in_words(world):
     )
     report = audit([fleet, pruned], records, attacks=[LossThreshold()])
     text = " ".join(amounts(report))
+    assert f"noise: {only(fleet).value:.2f} (delta" in " ".join(render_text(report).split())
     assert f"dp, an upper bound from the training's noise: {only(fleet).value:.2f} (delta" in text
     assert "or infinite" not in text
     assert "Accounted epsilon of small: none, since Magnitude(rate=4.0" in text

@@ -368,7 +368,7 @@ TYPED = (
     Typed(
         kind="a sweep's budget in models",
         command=f"{SWEEP} --budget '12 models'",
-        message=r"a sweep's budget is a time, such as 20m, got '12 models'",
+        message=r"a sweep's budget is a time above 0, such as 600s, .*, got '12 models'",
         spoil=sweep_file(""),
     ),
     Typed(
@@ -558,7 +558,7 @@ TYPED = (
     Typed(
         kind="out of range",
         command="train --members 1000 --out {}/new",
-        message=r"--members 1000 .*need 3197 records, but digits has 1797; ask for fewer",
+        message=r"members 1000 .*need 3197 records, but digits has 1797; ask for fewer",
     ),
     Typed(
         kind="out of range",

@@ -36,6 +36,21 @@ def test_a_defended_fleet_is_audited_beside_the_plain_one_and_its_pruned_form(de
     assert "weight_decay=5.0" in json.dumps(found["facts"])
 
 
+def test_a_pruned_fleet_is_not_defended_which_would_lose_its_pruning(dense, tmp_path):
+    done = secateur(
+        *("prune", dense, "--method", "Magnitude(rate=4, retrain_epochs=0)"),
+        *("--workers", "1", "--out", tmp_path / "pruned"),
+    )
+    assert done.code == 0, done.err
+    done = secateur(
+        *("defend", tmp_path / "pruned", "--method", "WeightDecay()", "--out", tmp_path / "x")
+    )
+    assert done.code == 2
+    assert "fresh weights, so that what made 'magnitude' of its dense fleet would be" in done.err
+    assert "give the fleet that it was made from, and prune afterwards" in done.err
+    assert not (tmp_path / "x").exists()
+
+
 def test_the_attack_pool_is_drawn(dense):
     pools = read_fleet_plan(dense).data["pools"]
     assert pools["attack"] == 80

@@ -137,7 +137,7 @@ def test_the_digest_of_a_fleet_changes_with_any_model_and_the_plan_but_not_with_
         ({"membership": replace(MEMBERSHIP, seed=9)}, "membership_digest is "),
         (
             {"keys": tuple({"step": "prune", "model": i, "shape": (1, 2)} for i in range(MODELS))},
-            r"keys\[0\]\.step is 'train' there and 'prune' now",
+            r"model 0's step is 'train' there and 'prune' now",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,64 @@ def test_a_budget_that_is_spent_at_once_says_that_all_is_missing(elsewhere):
     assert done.code == 0, done.err
     assert "4 are left for another time" in done.out
     assert result().points == ()
+
+
+@pytest.mark.parametrize("page", ["sweep.toml", "run/sweep.json", "run/seed-0/report.json"])
+def test_no_page_goes_over_what_a_sweep_reads_or_writes(elsewhere, page):
+    done = run("--html", page)
+    assert done.code == 2
+    assert "would be overwritten; choose another path" in done.err
+    assert Path("sweep.toml").read_text() == FILE
+    assert not Path("run").exists()
+
+
+def test_a_cache_that_is_a_file_is_refused_before_anything_is_made(elsewhere):
+    Path("file").write_text("mine")
+    done = run("--cache", "file")
+    assert done.code == 2
+    assert "Directory 'file' is a file." in done.err
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("budget", ["soon", "12 models", "0s", "-5m"])
+def test_a_budget_that_is_no_time_is_refused_with_what_would_be_one(elsewhere, budget):
+    done = run("--budget", budget)
+    assert done.code == 2
+    assert f"such as 600s, 20m or 2h, got '{budget}'" in done.err
+    assert not Path("run").exists()
+
+
+def test_a_method_that_diverges_where_it_is_timed_leaves_the_other_cases(elsewhere):
+    text = (
+        f'{FILE}[[method]]\nname = "wild"\n'
+        'steps = ["RandomMask(rate=4, epochs=3, optimiser=SGD(lr=1e30))"]'
+    )
+    Path("sweep.toml").write_text(text)
+    asked = secateur("sweep", "sweep.toml", "--dry-run", "--workers", "1")
+    assert asked.code == 0, asked.err
+    assert "not known before they run: wild (training diverged" in asked.out
+    done = run(text=text)
+    assert done.code == 0, done.err
+    assert "failed: wild, seed 0: wild: training diverged" in " ".join(done.out.split())
+    assert [p.case for p in result().over_seeds()] == CASES
+
+
+def test_a_sweep_into_the_folder_of_another_says_where_they_part(whole, elsewhere):
+    shutil.copytree(whole / "run", "run")
+    done = run(text=FILE.replace("retrain_epochs=1", "retrain_epochs=2"))
+    assert done.code == 2
+    assert "model 0's method is" in done.err
+    assert "retrain_epochs=1" in done.err
+    assert "retrain_epochs=2" in done.err
+    assert secateur("report", "run").err.rstrip().endswith("give the file in it: run/sweep.json")
+
+
+def test_min_max_without_a_pool_is_told_how_to_draw_one(elsewhere):
+    done = run(text=f'{FILE}[[method]]\nname = "game"\nsteps = ["MinMax()"]')
+    assert done.code == 2
+    assert "game: this training reads records of the pool 'attack'" in done.err
+    assert "attack_pool = 1000 in a sweep's file" in done.err
+    assert not Path("run").exists()
 
 
 def test_limits_that_no_case_keeps_end_with_one(whole, monkeypatch):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from secateur.cli.runs import parse_recipe, parse_step
 from secateur.errors import InputError
 from secateur.measure import t_interval
+from secateur.report.sweep_table import full_table, notes
 from secateur.sweeping.front import DRAWS, Limits, clearly_beaten, pick, with_front
 from secateur.sweeping.points import over_seeds
 from secateur.sweeping.reading import read_plan
@@ -167,6 +170,33 @@ def point(case: str, test, leak, kept: float = 1.0, seed: int | None = None) -> 
         },
         units={"test_accuracy": tuple(test), "leak": tuple(leak)},
     )
+
+
+def with_epsilon(found: Point, value: float | None) -> Point:
+    void = {} if value is not None else {"status": "not run", "why": "read members without noise"}
+    about = {"status": "exact", "counts": {"delta": 1e-5}, **void}
+    promised = replace(row("accounted epsilon at delta 1e-05", 0.0), **{"value": value, **about})
+    return replace(found, rows={**found.rows, "accounted epsilon": promised})
+
+
+def test_over_seeds_the_accounted_epsilon_is_the_largest_which_holds_for_all():
+    worlds = [with_epsilon(point("dp", 0.8, 0.6, seed=s), 5.0 + s) for s in (0, 1)]
+    assert over_seeds(worlds).rows["accounted epsilon"].value == 6.0
+
+
+def test_a_sweep_says_in_words_and_rows_what_noise_promises_and_where_it_is_void():
+    points = [
+        with_epsilon(point("dp", 0.8, 0.6), 5.25),
+        with_epsilon(point("dp+admm", 0.7, 0.6), None),
+        point("dense", 0.9, 0.7),
+    ]
+    found = Sweep(title="t", points=points)
+    words = " ".join(notes(found))
+    assert "(delta 1e-05), an upper bound from the training's noise: 5.25 for dp. " in words
+    assert "No accounted epsilon, for the reason in the seed's report: dp+admm." in words
+    cells = {line["case"]: line["epsilon, accounted"] for line in full_table(found)}
+    assert cells == {"dp": "5.25", "dp+admm": "not run", "dense": "-"}
+    assert "epsilon" not in " ".join(notes(Sweep(title="t", points=points[2:])))
 
 
 def brute_front(points):

@@ -106,4 +106,6 @@ def _epochs(step: str, recipe: Recipe) -> int:
 
 def _hours(work: Work) -> str:
     hours = work.hours
+    if hours < 0.01:
+        return "<0.01"
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def command(**options: Any) -> None:
       secateur defend runs/dense --method "WeightDecay(strength=3.0)" --out runs/decay
     """
     fleet = defend(**options)
+    before, out = (shlex.quote(str(options[name])) for name in ("fleet", "out"))
     click.echo(f"{len(fleet)} models in {options['out']}, made by: {fleet.engine}")
+    click.echo(f"next: secateur audit {before} {out} --out report.json --html report.html")
 
 
 def defend(**options: Any) -> Any:

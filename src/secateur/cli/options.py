@@ -74,7 +74,7 @@ cache_option = click.option(
     "--cache",
     envvar="SECATEUR_CACHE",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     help="Folder of models that runs share: equal ones are taken from there, new ones left there.",
 )
 

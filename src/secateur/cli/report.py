@@ -23,10 +23,14 @@ def command(report: Path, html: Path | None, as_table: bool) -> None:
     """
     from secateur import store
     from secateur.cli.checks import refuse_outputs
+    from secateur.errors import InputError
     from secateur.report import sweep_table, table
     from secateur.types import Sweep
 
     refuse_outputs(html, inputs=(report,))
+    inside = [name for name in ("sweep.json", "report.json") if (report / name).is_file()]
+    if inside:
+        raise InputError(f"{report} is a folder; give the file in it: {report / inside[0]}")
     found = store.read_result(report)
     if as_table or html is None:
         if isinstance(found, Sweep):

@@ -245,8 +245,8 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     wanted = origin["pools"]
     if sum(map(int, wanted.values())) > len(records):
         raise InputError(
-            f"--members {wanted['audit'] // 2} (the audit pool holds twice as many), --population "
-            f"{wanted['population']}, --utility {wanted['utility']} and --attack-pool "
+            f"members {wanted['audit'] // 2} (the audit pool holds twice as many), population "
+            f"{wanted['population']}, utility {wanted['utility']} and attack pool "
             f"{wanted.get('attack', 0)} need "
             f"{sum(wanted.values())} records, but {origin['data']} has {len(records)}; ask for "
             "fewer"

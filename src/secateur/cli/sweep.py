@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from pathlib import Path
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 NONE_FITS = 1
-LONGEST_FILE = 1_000_000
-BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)B?\s*")
-FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
 @click.command("sweep")
@@ -86,6 +82,7 @@ class _Asked:
     """A file's plan, with everything that it spells read and tried."""
 
     def __init__(self, file: Path, *, scale: str | None, data_dir: Path | None) -> None:
+        from secateur.cli.amounts import text_of
         from secateur.cli.checks import check_fit
         from secateur.cli.runs import (
             default_recipe,
@@ -98,7 +95,8 @@ class _Asked:
         from secateur.data import load
         from secateur.sweeping import read_plan, rehearse_all, tree_of
 
-        self.plan = read_plan(_text(file), scale=scale, where=str(file))
+        self.file = file
+        self.plan = read_plan(text_of(file), scale=scale, where=str(file))
         self.records = load(self.plan.data, data_dir)
         spelled = self.plan.recipe or default_recipe(self.plan.data, self.records)
         self.recipe = parse_recipe(spelled)
@@ -131,12 +129,18 @@ class _Asked:
         }
         return world(origin, self.records)
 
+    def written(self, out: Path) -> list[Path]:
+        """Return what the sweep writes itself, over which no page may go."""
+        return [out / "sweep.json", *(out / f"seed-{seed}" for seed in self.plan.seeds)]
+
     def words(self, *, timed: bool, workers: int = 0) -> str:
         """Return the cases, the number of trainings, and what they will take."""
+        from secateur.cli.amounts import duration
         from secateur.sweeping import cost_of
 
         plan = self.plan
-        count = f"{len(plan.cases)} cases and the dense one"
+        cases = "1 case" if len(plan.cases) == 1 else f"{len(plan.cases)} cases"
+        count = f"{cases} and the dense one"
         lines = [f"{plan.title}: {count}, seeds {', '.join(map(str, plan.seeds))}"]
         lines += [f"  {case.name}: {' -> '.join(case.steps)}" for case in plan.cases]
         if not timed:
@@ -151,12 +155,12 @@ class _Asked:
                 "seed, and takes off what it leaves out"
             )
         known = sum(c.seconds for c in costs if c.seconds is not None) * seeds
-        unknown = [c.name for c in costs if c.seconds is None]
+        unknown = [f"{c.name} ({c.why})" if c.why else c.name for c in costs if c.seconds is None]
         lines.append(
-            f"time: about {_time(known)}, from a few timed steps of each; audits come on top"
+            f"time: about {duration(known)}, from a few timed steps of each; audits come on top"
         )
         if unknown:
-            lines.append(f"not known before they run: {', '.join(unknown)}")
+            lines.append(f"not known before they run: {'; '.join(unknown)}")
         return "\n".join(lines)
 
 
@@ -173,20 +177,21 @@ def run(
     **how: Any,
 ) -> None:
     """Run a sweep, print its table, write its page."""
+    from secateur.cli.amounts import bytes_of, seconds_of
     from secateur.cli.checks import refuse_outputs
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
     from secateur.sweeping import Clock, Limits, sweep
 
-    refuse_outputs(html, inputs=())
+    refuse_outputs(html, inputs=(asked.file, *asked.written(out)))
     check_device(how["device"])
     limits = Limits(
         max_leak=max_leak,
         min_accuracy=min_accuracy,
-        max_bytes=None if max_bytes is None else _bytes(max_bytes),
+        max_bytes=None if max_bytes is None else bytes_of(max_bytes),
     )
-    clock = Clock(seconds=_seconds(budget), begun=begun)
+    clock = Clock(seconds=seconds_of(budget), begun=begun)
     click.echo(asked.words(timed=not (out / "sweep.json").exists(), workers=how["workers"]))
     with _bar(asked) as bar:
         place = _place(asked, out, clock, progress=bar, **how)
@@ -207,7 +212,7 @@ def _refuse_missing(missing: Sequence[str], budget: str | None) -> None:
 
     if not missing:
         return
-    first = ", ".join(missing[:6]) + (", ..." if len(missing) > 6 else "")
+    first = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
     left = f"{len(missing)} are left for another time: {first}"
     raise BudgetSpentError(f"the budget of {budget} is spent; {left}")
 
@@ -252,47 +257,3 @@ def _bar(asked: _Asked) -> Any:
         "train_and_score": "training the neural attack, target by target",
     }
     return Bar("sweep", **names)
-
-
-def _text(file: Path) -> str:
-    from secateur.errors import InputError
-
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(LONGEST_FILE + 1)
-        if len(data) > LONGEST_FILE:
-            raise InputError(f"{file} has more than {LONGEST_FILE} bytes; it is no sweep's file")
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text in UTF-8: {error}") from error
-    except OSError as error:
-        raise InputError(
-            f"cannot read {file}: {error.strerror}; give a TOML file as in docs/sweep.md"
-        ) from error
-
-
-def _seconds(text: str | None) -> float | None:
-    from secateur.errors import InputError
-    from secateur.train import Limit
-
-    if text is None:
-        return None
-    found = Limit.of(text).seconds
-    if found is None:
-        raise InputError(f"a sweep's budget is a time, such as 20m, got {text!r}")
-    return found
-
-
-def _bytes(text: str) -> float:
-    from secateur.errors import InputError
-
-    found = BYTES.fullmatch(text)
-    if found is None or not float(found[1]) > 0:
-        raise InputError(f"{text!r} is no number of bytes; write 100000, 100k or 2M")
-    return float(found[1]) * FACTORS[found[2]]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -26,7 +26,8 @@ __all__ = [
     "sweep_table",
 ]
 
-HEADERS = ("case", "kept %", "test acc. %", "leak (AUC)", "front")
+HEADERS = ("case", "kept %", "bytes", "test acc. %", "leak (AUC)", "front")
+NARROW = tuple(h for h in HEADERS if h != "bytes")  # so that a terminal of 80 columns holds it
 DENSE_HEADERS = ("case", "AUC - dense", "AUC - dense at no less test acc.")
 FULL_HEADERS = (
     "case",
@@ -45,10 +46,15 @@ FULL_HEADERS = (
     "AUC - dense at no less test acc.",
     "AUC - dense at equal test acc.",
     "AUC - dense at equal train acc.",
+    "epsilon, accounted",
+    "epsilon, audited",
     "CPU s a model",
     "front",
 )
-DENSE_TITLE = "Leak beside the dense model, and beside it stopped early; paired"
+DENSE_TITLE = (
+    "Leak beside the dense model, and beside it stopped early; paired, both by the attack that is "
+    "the strongest on the case"
+)
 LIMIT_WORDS = {
     "max_leak": "leak at most",
     "min_accuracy": "test accuracy at least",
@@ -63,6 +69,7 @@ def sweep_table(sweep: Sweep) -> list[dict[str, str]]:
         values = (
             point.case,
             _kept(point),
+            _number(point.rows.get("bytes"), ",.0f"),
             cell(point.rows.get("test accuracy"), percent=True, digits=1),
             cell(point.rows.get("leak")),
             front_words(point),
@@ -100,6 +107,8 @@ def full_table(sweep: Sweep) -> list[dict[str, str]]:
             cell(rows.get("leak - dense at no less test accuracy")),
             cell(rows.get("leak - dense at equal test accuracy")),
             cell(rows.get("leak - dense at equal train accuracy")),
+            cell(rows.get("accounted epsilon"), digits=2),
+            cell(rows.get("epsilon bound"), digits=2),
             _number(rows.get("cpu seconds"), ".2f"),
             front_words(point) if point.seed is None else "",
         )
@@ -153,9 +162,9 @@ def pick_words(sweep: Sweep) -> list[str]:
     )
     return [
         *words,
-        f"How sure that is, of {pick['draws']} draws of the units: {each}; all of it in "
-        f"{pick['all_hold']:.0%}; it keeps all limits and is the most accurate of those that do in "
-        f"{pick['again']:.0%}.",
+        f"How sure that is, of {pick['draws']} redraws of the {_units(sweep)}: {each}; all of it "
+        f"in {pick['all_hold']:.0%}; it keeps all limits and is the most accurate of those that do "
+        f"in {pick['again']:.0%}.",
         *_apart(pick.get("apart")),
     ]
 
@@ -173,12 +182,14 @@ def notes(sweep: Sweep) -> list[str]:
     """Return what was left out, what failed, what is missing, and what the numbers are not."""
     facts = dict(sweep.facts)
     seeds = {p.seed for p in sweep.points if p.seed is not None}
-    units = f"{len(seeds)} seeds" if len(seeds) > 1 else f"{facts.get('targets', '?')} targets"
+    units = _units(sweep)
+    count = len(seeds) if units == "seeds" else facts.get("targets", "?")
     words = [
-        f"[ ] = 95 % intervals over {units}. front: no other case is at least as accurate, as "
-        "tight and as small, and better in one; in brackets the share of draws of the units, the "
-        "same for all cases, in which that is so."
+        f"[ ] = 95 % intervals over {count} {units}. front: no other case is at least as accurate, "
+        "leaks as little and keeps as few weights, and is better in one of the three; in brackets "
+        f"the share of redraws of the {units}, the same for all cases, in which that is so."
     ]
+    words += _epsilons(sweep)
     for item in sweep.dropped:
         words.append(
             f"left out after {item['references']} references: {item['case']}: {item['why']}"
@@ -195,6 +206,35 @@ def notes(sweep: Sweep) -> list[str]:
     return [*words, *facts.get("statements", ())]
 
 
+def _units(sweep: Sweep) -> str:
+    """Return what intervals and redraws are over."""
+    several = len({p.seed for p in sweep.points if p.seed is not None}) > 1
+    return "seeds" if several else "targets"
+
+
+def _epsilons(sweep: Sweep) -> list[str]:
+    """Return what the noise of each case's training promises, where one promised anything."""
+    promised = [
+        (p.case, p.rows["accounted epsilon"])
+        for p in sweep.over_seeds()
+        if "accounted epsilon" in p.rows
+    ]
+    known = [f"{row.value:.3g} for {case}" for case, row in promised if row.value is not None]
+    void = [case for case, row in promised if row.value is None]
+    delta = next((row.counts["delta"] for _, row in promised if row.value is not None), 0.0)
+    words = []
+    if known:
+        words.append(
+            f"Accounted epsilon (delta {delta:g}), an upper bound from the training's noise: "
+            f"{', '.join(known)}. Tuning on the same members is not accounted."
+        )
+    if void:
+        words.append(
+            f"No accounted epsilon, for the reason in the seed's report: {'; '.join(void)}."
+        )
+    return words
+
+
 def render_sweep(sweep: Sweep, width: int = 80) -> str:
     """Return the table, the pick and the notes as plain text.
 
@@ -204,7 +244,7 @@ def render_sweep(sweep: Sweep, width: int = 80) -> str:
     """
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
-    console.print(_table(sweep.title, HEADERS, sweep_table(sweep)))
+    console.print(_table(sweep.title, NARROW, sweep_table(sweep)))
     differences = against_dense(sweep)
     if differences:
         console.print(_table(DENSE_TITLE, DENSE_HEADERS, differences))

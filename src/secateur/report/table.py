@@ -23,6 +23,7 @@ from secateur.report.lookup import (
 from secateur.types import Measurement, Report
 
 __all__ = [
+    "accounted_words",
     "attack_table",
     "cell",
     "chosen_words",
@@ -185,6 +186,27 @@ def _group_tpr(report: Report, subject: str, group: str) -> tuple[Measurement | 
     return usual, ""
 
 
+def accounted_words(report: Report) -> list[str]:
+    """Return of every model family what its training promised, where it promised anything."""
+    found = []
+    for name in subjects(report):
+        promised = consequences(report, name)["accounted"]
+        if promised is None:
+            continue
+        who = label(report, name)
+        if promised.value is None:
+            found.append(
+                f"Accounted epsilon of {who}: none, since {promised.why.partition(';')[0]}."
+            )
+            continue
+        found.append(
+            f"Accounted epsilon of {who}, an upper bound from the training's noise: "
+            f"{promised.value:.2f} (delta {promised.counts['delta']:g}); tuning on the same "
+            "members is not accounted."
+        )
+    return found
+
+
 def render_text(report: Report, width: int = 150) -> str:
     """Return the main table and its notes as plain text.
 
@@ -217,6 +239,8 @@ def render_text(report: Report, width: int = 150) -> str:
         markup=False,
         highlight=False,
     )
+    for sentence in accounted_words(report):
+        console.print(sentence, markup=False, highlight=False)
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"
     ]

@@ -11,7 +11,7 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.table import cell
+from secateur.report.table import accounted_words, cell
 from secateur.types import Measurement, Report
 
 __all__ = ["amounts", "answer", "compare"]
@@ -70,7 +70,12 @@ def amounts(report: Report) -> list[str]:
     baseline = str(report.facts.get("baseline", names[0]))
     rows = consequences(report, baseline)
     name = label(report, baseline)
-    found = [_whom_to_believe(rows, name), _epsilon(rows), *_accounted(report), _information(rows)]
+    found = [
+        _whom_to_believe(rows, name),
+        _epsilon(rows),
+        *accounted_words(report),
+        _information(rows),
+    ]
     exposed = rows["exposed"]
     if exposed is not None and exposed.value is not None:
         found.append(
@@ -139,25 +144,6 @@ def _epsilon(rows: dict[str, Measurement | None]) -> str:
 def _promised(rows: dict[str, Measurement | None]) -> float | None:
     promised = rows["accounted"]
     return None if promised is None else promised.value
-
-
-def _accounted(report: Report) -> list[str]:
-    """Return of every model family what its training promised, where it promised anything."""
-    found = []
-    for name in subjects(report):
-        promised = consequences(report, name)["accounted"]
-        if promised is None:
-            continue
-        who = label(report, name)
-        if promised.value is None:
-            found.append(f"Accounted epsilon of {who}: none, since {_first(promised.why)}.")
-            continue
-        found.append(
-            f"Accounted epsilon of {who}, an upper bound from the training's noise: "
-            f"{promised.value:.2f} (delta {promised.counts['delta']:g}); tuning on the same "
-            "members is not accounted."
-        )
-    return found
 
 
 def _information(rows: dict[str, Measurement | None]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from secateur.errors import InputError, StoreError
 from secateur.store.arrays import read_membership, write_membership
+from secateur.store.differing import difference
 from secateur.store.documents import plain, read_document, write_document
 from secateur.store.files import clean_temporaries
 from secateur.store.tensors import read_artifact
@@ -209,36 +210,11 @@ def checked_membership(folder: FleetFolder, digest: str) -> Membership:
 
 
 def _refuse_other_plan(folder: FleetFolder, *, old: Any, new: Any) -> None:
-    if old == new:
-        return
-    field = "plan"
-    while isinstance(old, dict | list) and type(old) is type(new):
-        inner = _first_difference(old, new)
-        if inner is None:
-            break
-        name, old, new = inner
-        field = f"{field}{name}"
-    raise StoreError(
-        f"{folder.path} holds another fleet: {field.removeprefix('plan.')} is {_short(old)} there "
-        f"and {_short(new)} now; choose another folder, or give the arguments of the fleet that is "
-        "there"
-    )
-
-
-def _first_difference(old: Any, new: Any) -> tuple[str, Any, Any] | None:
-    if isinstance(old, dict):
-        for name in dict.fromkeys([*old, *new]):
-            if name != "key_digests" and old.get(name) != new.get(name):
-                return f".{name}", old.get(name), new.get(name)
-        return None
-    if len(old) != len(new):
-        return ".length", len(old), len(new)
-    return next((f"[{i}]", a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 160 else f"{text[:150]}... ({len(text)} characters)"
+    if old != new:
+        raise StoreError(
+            f"{folder.path} holds another fleet: {difference(old, new)}; choose another folder, or "
+            "give the arguments of the fleet that is there"
+        )
 
 
 def read_fleet_plan(path: str | Path) -> FleetPlan:

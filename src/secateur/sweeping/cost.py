@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from secateur.errors import MethodError
 from secateur.sweeping.tree import Node, made
 from secateur.train import Conversion, Defence
 from secateur.train.engines.auto import choose
@@ -19,11 +20,15 @@ __all__ = ["Cost", "cost_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one fleet takes: its models, and seconds on all cores; None is not known before."""
+    """What one fleet takes: its models, and seconds on all cores; None is not known before.
+
+    `why` says what a method raised when it was timed.
+    """
 
     name: str
     models: int
     seconds: float | None
+    why: str = ""
 
 
 def cost_of(
@@ -31,8 +36,10 @@ def cost_of(
 ) -> list[Cost]:
     """Time a few steps of every method, and return what each fleet of one seed will take.
 
-    Methods that differ in numbers alone are timed once. Audits and conversions are not counted,
-    nor what training code of its own takes, which only its author could say.
+        Methods that differ in numbers alone are timed once. Audits and conversions are not counted,
+    nor what training code of its own takes, which only its author could say. A method that fails
+    when it is timed may fail again when it is run, which the sweep then says; the others are timed
+    all the same.
 
     Args:
         nodes: of `tree_of`.
@@ -51,7 +58,12 @@ def cost_of(
         transform = None if node.method is None or isinstance(node.method, Defence) else node.method
         kind = tuple(text.partition("(")[0] for text in node.steps)
         if kind not in rates:
-            choice = choose(node.recipe, transform, records, membership, workers=workers)
+            try:
+                choice = choose(node.recipe, transform, records, membership, workers=workers)
+            except MethodError as error:
+                models = len(membership)
+                found.append(Cost(name=node.label, models=models, seconds=None, why=str(error)))
+                continue
             rates[kind] = max(choice.rates.values(), default=None)
         phases = node.recipe.phases() if transform is None else transform.phases(node.recipe)
         work = inside * sum(phase.epochs for phase in phases)

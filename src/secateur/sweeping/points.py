@@ -124,6 +124,9 @@ def _over(rows: Sequence[Measurement]) -> Measurement:
     counts = {**first.counts, "seeds": float(len(rows))}
     if first.metric == EPSILON:
         return _without(first, "not run", "a bound speaks of one audit: see that of each seed")
+    if first.metric == f"accounted {EPSILON}":  # holds for every seed's models, as their mean not
+        largest = max(rows, key=lambda r: r.value or 0.0)
+        return replace(largest, counts={**largest.counts, "seeds": float(len(rows))})
     if first.status == "exact":
         return replace(first, value=float(np.mean(values)), counts=counts)
     mean, low, high = t_interval(np.array(values))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from secateur.errors import InputError, SecateurError
 from secateur.sweeping.reading import AXIS, DENSE, Case
 from secateur.train import Conversion, Defence, Recipe, Transform
-from secateur.train.model import rehearse
+from secateur.train.rehearsal import rehearse
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan

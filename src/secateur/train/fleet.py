@@ -225,6 +225,12 @@ def _defend(
             f"these models were trained by {model.recipe.train!r}, which no other defence can "
             f"change; apply {type(defence).__name__} to a fleet of a plain recipe"
         )
+    if len(model.pipeline) > 1:
+        raise InputError(
+            f"{type(defence).__name__} trains from fresh weights, so that what made {model.name!r} "
+            f"of its dense fleet would be lost: {' -> '.join(model.pipeline[1:])}; give the fleet "
+            "that it was made from, and prune afterwards"
+        )
     model.check_records(records)
     present = [i for i in range(len(model)) if i not in set(absent_of(model))]
     if present:

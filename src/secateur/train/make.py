@@ -20,10 +20,11 @@ from secateur.errors import (
 from secateur.train.engines import Ray
 from secateur.train.engines.auto import Choice
 from secateur.train.keep import thinned
-from secateur.train.model import Job, own_training, rehearse
+from secateur.train.model import Job, own_training
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import spelled
+from secateur.train.rehearsal import check_pools, rehearse
 from secateur.train.shard import Shard, make_shard
 from secateur.train.shards import absent_of, shards_of
 from secateur.types import Artifact, Fleet, Membership, Records
@@ -54,6 +55,7 @@ def make(
 
     Raises:
         InputError: lengths disagree, an unknown engine, a limit without a folder.
+        MethodError: a pool that training reads has no records.
         InterruptedRunError: stopped by the user, or by the limit.
     """
     if len(records) != membership.inside.shape[1]:
@@ -67,6 +69,7 @@ def make(
             "snapshots are taken in our training loop, and this recipe has training code of its "
             "own; leave the snapshots out"
         )
+    check_pools(plan.recipe, plan.transform, membership)
     absent = place.left_out(membership) | set(absent_of(parent) if plan.needs_parent else ())
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine

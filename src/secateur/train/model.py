@@ -17,12 +17,10 @@ from secateur import store
 from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
 from secateur.train.batches import TrainData, pools_of
-from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import MEMBERS, Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
 from secateur.train.loop import Trained, as_arrays, run_phases
 from secateur.train.recipe import Conversion, Phase, Recipe, Transform, spelled
-from secateur.train.stack import StackData, run_stack
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ __all__ = [
     "own_training",
     "phases_of",
     "refuse_converted",
-    "rehearse",
     "start_of",
     "takes_masks_only",
 ]
@@ -66,60 +63,6 @@ def initial_module(recipe: Recipe, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
         return recipe.build()
-
-
-REHEARSED = 4
-"""Records of a rehearsal: enough for a batch that normalisation accepts."""
-
-
-def rehearse(
-    recipe: Recipe,
-    transform: Transform | Conversion | None,
-    records: Records,
-    membership: Membership,
-    *,
-    stacked: bool = False,
-) -> None:
-    """Take one step of every phase on a few members of the first model, and forget it.
-
-    So that a network, hook or budget that does not fit is said before anything is written. Where
-    models will be stacked, two of them are.
-
-    Raises:
-        SecateurError: whatever the training would raise in its first steps.
-    """
-    if own_training(recipe, transform) is not None or isinstance(transform, Conversion):
-        return  # only its author knows what a rehearsal would be; a conversion has no steps
-    module = initial_module(recipe, 0)
-    planned = recipe.phases() if transform is None else transform.phases(recipe)
-    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
-    device = next(module.parameters()).device
-    pools = pools_of(phases)
-    with one_thread():
-        run_phases(
-            module,
-            phases,
-            recipe,
-            TrainData.of(records, membership.members(0)[:REHEARSED], device),
-            streams={
-                pool: TrainData.of(records, membership.pool(pool)[:REHEARSED], device)
-                for pool in pools
-            },
-            context=(dict(module.named_parameters()), prunable(module)),
-            seed=0,
-        )
-        if stacked:
-            pair = [initial_module(recipe, seed) for seed in (0, 1)]
-            few = {pool: membership.pool(pool)[:REHEARSED] for pool in pools}
-            run_stack(
-                pair,
-                phases,
-                recipe,
-                StackData.of(records, [membership.members(0)[:REHEARSED]] * 2, device),
-                streams={p: StackData.of(records, [rows] * 2, device) for p, rows in few.items()},
-                context=([dict(one.named_parameters()) for one in pair], prunable(module)),
-                seeds=(0, 1),
-            )
 
 
 def takes_masks_only(transform: Transform | Conversion) -> bool:
@@ -259,17 +202,12 @@ def _converted(
     conversion: Conversion, records: Records, membership: Membership, job: Job
 ) -> Artifact | str:
     """Make another form of a trained model."""
-    rows = {
-        pool: membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
+    pools = {
+        pool: records.take(
+            membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
+        )
         for pool in conversion.pools
     }
-    for pool, where in rows.items():
-        if not len(where):
-            raise MethodError(
-                f"{conversion!r} reads the pool {pool!r}, which holds no records; there are "
-                f"{sorted(membership.pools)}: draw a membership with that pool, or name another"
-            )
-    pools = {pool: records.take(where) for pool, where in rows.items()}
     seed = derive_seed(job.seed, "convert")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,0 +1,103 @@
+"""What is looked at before a fleet is made: its pools, and a first step of everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from secateur.errors import MethodError
+from secateur.models import prunable
+from secateur.train.batches import TrainData, pools_of
+from secateur.train.engines.serial import one_thread
+from secateur.train.hooks import MEMBERS
+from secateur.train.loop import run_phases
+from secateur.train.model import initial_module, own_training
+from secateur.train.recipe import Conversion
+from secateur.train.stack import StackData, run_stack
+from secateur.types import ATTACK
+
+if TYPE_CHECKING:
+    from secateur.train.recipe import Recipe, Transform
+    from secateur.types import Membership, Records
+
+__all__ = ["check_pools", "rehearse"]
+
+REHEARSED = 4
+"""Records of a rehearsal: enough for a batch that normalisation accepts."""
+
+
+def rehearse(
+    recipe: Recipe,
+    transform: Transform | Conversion | None,
+    records: Records,
+    membership: Membership,
+    *,
+    stacked: bool = False,
+) -> None:
+    """Take one step of every phase on a few members of the first model, and forget it.
+
+    So that a network, hook or budget that does not fit is said before anything is written. Where
+    models will be stacked, two of them are.
+
+    Raises:
+        SecateurError: whatever the training would raise in its first steps.
+    """
+    if own_training(recipe, transform) is not None or isinstance(transform, Conversion):
+        return  # only its author knows what a rehearsal would be; a conversion has no steps
+    check_pools(recipe, transform, membership)
+    module = initial_module(recipe, 0)
+    planned = recipe.phases() if transform is None else transform.phases(recipe)
+    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
+    device = next(module.parameters()).device
+    pools = pools_of(phases)
+    with one_thread():
+        run_phases(
+            module,
+            phases,
+            recipe,
+            TrainData.of(records, membership.members(0)[:REHEARSED], device),
+            streams={
+                pool: TrainData.of(records, membership.pool(pool)[:REHEARSED], device)
+                for pool in pools
+            },
+            context=(dict(module.named_parameters()), prunable(module)),
+            seed=0,
+        )
+        if stacked:
+            pair = [initial_module(recipe, seed) for seed in (0, 1)]
+            few = {pool: membership.pool(pool)[:REHEARSED] for pool in pools}
+            run_stack(
+                pair,
+                phases,
+                recipe,
+                StackData.of(records, [membership.members(0)[:REHEARSED]] * 2, device),
+                streams={p: StackData.of(records, [rows] * 2, device) for p, rows in few.items()},
+                context=([dict(one.named_parameters()) for one in pair], prunable(module)),
+                seeds=(0, 1),
+            )
+
+
+def check_pools(
+    recipe: Recipe, transform: Transform | Conversion | None, membership: Membership
+) -> None:
+    """Refuse what reads a pool for which no records were drawn.
+
+    Raises:
+        MethodError: names the pool, and how to draw it.
+    """
+    if own_training(recipe, transform) is not None:
+        return  # reads members alone
+    if isinstance(transform, Conversion):
+        pools = sorted({*transform.pools} - {MEMBERS})
+    else:
+        pools = pools_of(recipe.phases() if transform is None else transform.phases(recipe))
+    for pool in pools:
+        if len(membership.pool(pool)) == 0:
+            there = ", ".join(f"{name} {len(rows)}" for name, rows in membership.pools.items())
+            named = f"{pool}_pool" if pool == ATTACK else pool
+            what = repr(transform) if isinstance(transform, Conversion) else "this training"
+            raise MethodError(
+                f"{what} reads records of the pool {pool!r}, for which none were drawn (there are: "
+                f"{there}); ask for them: --{named.replace('_', '-')} 1000 of `secateur train`, "
+                f"{named} = 1000 in a sweep's file, draw(pools={{{pool!r}: 1000}}) in Python"
+            )
