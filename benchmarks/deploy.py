@@ -50,12 +50,15 @@ from secateur.train import Conversion, apply
 from secateur.types import Artifact, Provenance, Records, Shipped
 
 BATCHES = (1, 32)
-NETWORKS: dict[str, tuple[Builder, tuple[int, ...]]] = {
-    "LeNet-5": (LeNet5(), (1, 28, 28)),
-    "VGG16": (VGG16(), (3, 32, 32)),
-    "ResNet18": (ResNet18(), (3, 32, 32)),
-    "MobileNetV2": (MobileNetV2(), (3, 32, 32)),
+NETWORKS: dict[str, tuple[Builder, tuple[int, ...], int]] = {
+    "LeNet-5": (LeNet5(), (1, 28, 28), 1),
+    "VGG16": (VGG16(), (3, 32, 32), 16),
+    "ResNet18": (ResNet18(), (3, 32, 32), 16),
+    "MobileNetV2": (MobileNetV2(), (3, 32, 32), 16),
 }
+"""The network, its records' shape, and the multiple that channels are kept in: 16 floats are a
+vector of AVX-512, and LeNet-5 has layers of 6.
+"""
 RATE = 16.0
 CUTS = (2.0, 4.0, 10.0)
 
@@ -94,7 +97,9 @@ def converted(step: Conversion, artifact: Artifact, build: Builder, records: Rec
     return step.converted(artifact, build, dict.fromkeys(step.pools, records), seed=0)
 
 
-def variants(build: Builder, records: Records, shape: tuple[int, ...]) -> Iterator[Variant]:
+def variants(
+    build: Builder, records: Records, shape: tuple[int, ...], multiple: int
+) -> Iterator[Variant]:
     """Yield the files of one network, the dense one first."""
     module, whole = fresh(build)
     forms: dict[str, Conversion] = {"": Onnx(shape=shape), ", int8": OnnxInt8()}
@@ -105,7 +110,11 @@ def variants(build: Builder, records: Records, shape: tuple[int, ...]) -> Iterat
     yield Variant(f"unstructured {RATE:g}x", converted(forms[""], sparse, build, records), 1.0)
     work = footprint(whole, build, shape=shape).work.dense
     for times in CUTS:
-        method = Magnitude(pattern=Coupled(shape=shape), multiply_adds=times, retrain_epochs=0)
+        method = Magnitude(
+            pattern=Coupled(shape=shape, multiple=multiple),
+            multiply_adds=times,
+            retrain_epochs=0,
+        )
         pruned = apply(method, module, records, seed=0)
         assert isinstance(pruned, Artifact)
         small = converted(Shrink(shape=shape), pruned, build, records)
@@ -118,9 +127,9 @@ def variants(build: Builder, records: Records, shape: tuple[int, ...]) -> Iterat
 
 def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Return the rows of one network."""
-    build, shape = NETWORKS[name]
+    build, shape, multiple = NETWORKS[name]
     records = pictures(shape)
-    found = list(variants(build, records, shape))
+    found = list(variants(build, records, shape, multiple))
     runs = {v.name: runner(v.file) for v in found}
     inputs = records.gather(np.arange(len(records)))
     timed = {
@@ -134,6 +143,7 @@ def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "network": name,
             "case": variant.name,
+            "channels_in_multiples_of": multiple,
             "bytes": size.n_bytes,
             "parameters": size.parameters,
             "nonzero": size.nonzero,

@@ -314,7 +314,7 @@ TYPED = (
     Typed(
         kind="a sweep's step that is no method",
         command=SWEEP,
-        message=r"m rate=2: unknown pruning method or defence 'ADM'; did you mean 'ADMM'",
+        message=r"m rate=2: unknown pruning method, defence or conversion 'ADM'; did you mean",
         spoil=one_method('name="m"\nsteps=["ADM(rate={rate})"]\nover={rate=[2]}'),
     ),
     Typed(

@@ -162,6 +162,29 @@ def test_shared_counts_are_within_the_budget_even_and_leave_less_than_one_part(
         assert max(lower, default=0.0) <= min(upper) + 1e-8
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 80), min_size=1, max_size=5),
+    multiple=st.integers(2, 16),
+    share=st.floats(0, 1),
+)
+def test_counts_in_bundles_are_multiples_or_whole_groups_within_the_budget(sizes, multiple, share):
+    def cost(counts):
+        return sum(counts) + sum(a * b for a, b in itertools.pairwise(counts))
+
+    least = [min(multiple, n) for n in sizes]
+    total = int(cost(least) + share * (cost(sizes) - cost(least)))
+    counts = shared_counts(sizes, cost, total, multiple=multiple)
+    assert cost(counts) <= total
+    assert all(n == size or n % multiple == 0 for n, size in zip(counts, sizes, strict=True))
+    more = [
+        [min(sizes[k], n + multiple) if j == k else n for j, n in enumerate(counts)]
+        for k in range(len(sizes))
+        if counts[k] < sizes[k]
+    ]
+    assert not more or max(map(cost, more)) > total
+
+
 def test_a_budget_below_one_part_of_each_group_is_refused():
     with pytest.raises(SparsityError, match="budget of 3 is below the 4 that one part"):
         shared_counts([5, 5], lambda n: 2 * sum(n), total=3)

@@ -71,7 +71,9 @@ def test_a_file_of_flat_records_refuses_other_sizes_by_their_shape(fleets):
 
 def test_a_pool_without_records_is_named(fleets):
     empty = replace(fleets[0], membership=who(**{POPULATION: 0}))
-    with pytest.raises(MethodError, match="reads records of the pool 'population', for which none were drawn"):
+    with pytest.raises(
+        MethodError, match="reads records of the pool 'population', for which none were drawn"
+    ):
         apply(OnnxInt8(), empty, RECORDS, seed=0, engine="serial")
 
 

@@ -114,7 +114,7 @@ def test_what_was_shipped_already_is_not_packed_again(pruned):
     other = replace(pruned.artifacts[0], shipped=Shipped(form="onnx", data=b"graph"))
     with pytest.raises(MethodError, match=r"has a file \(onnx\) already; pack the model"):
         Pack().converted(other, BUILD, {}, seed=0)
-    with pytest.raises(InputError, match=r"'onnx' or 'packed', got 'tape'"):
+    with pytest.raises(InputError, match=r"'packed' or 'safetensors', got 'tape'"):
         runnable(replace(other, shipped=Shipped(form="tape", data=b"")), BUILD)
 
 

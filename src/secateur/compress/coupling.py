@@ -33,12 +33,14 @@ class Coupling:
 
     Channels are numbered through all groups. `axes` says under `<tensor>/<axis>` which channel each
     row of that axis belongs to, -1 for one that always stays; it names parameters and buffers.
-    `positions` says how often a weight is applied to one record.
+    `positions` says how often a weight is applied to one record. What a group keeps is a multiple
+    of `multiple`, or all.
     """
 
     sizes: tuple[int, ...]
     axes: Mapping[str, NDArray[np.int64]]
     positions: Mapping[str, int]
+    multiple: int = 1
 
     def without(self, names: Sequence[str]) -> Coupling:
         """Return the coupling whose groups leave these tensors whole."""
@@ -57,6 +59,7 @@ class Coupling:
             sizes=tuple(n for n, gone in zip(self.sizes, stays, strict=False) if not gone),
             axes={key: rows for key, rows in axes.items() if (rows >= 0).any()},
             positions=self.positions,
+            multiple=self.multiple,
         )
 
     @property
@@ -110,7 +113,8 @@ class Coupling:
         def cost(kept: Sequence[int]) -> int:
             return sum(each * _kept(rows, kept) * _kept(cols, kept) for each, rows, cols in parts)
 
-        return shared_counts(self.sizes, cost, budget.total(cost(self.sizes)))
+        total = budget.total(cost(self.sizes))
+        return shared_counts(self.sizes, cost, total, multiple=self.multiple)
 
     def _extent(
         self, name: str, axis: int, shape: tuple[int, ...]

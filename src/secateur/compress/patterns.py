@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -248,6 +248,9 @@ class Coupled:
 
     Args:
         shape: of one record; by default found by trying (`secateur.models.input_shape`).
+        multiple: what a group keeps is a multiple of it, or all. Runtimes work on blocks of 8 or 16
+            channels: ONNX Runtime takes a slower road for other numbers, which can cost more than
+            what was removed (docs/deploy.md); 1 comes nearest to what is asked.
 
     Raises:
         MissingExtraError: when it is used without Torch-Pruning.
@@ -255,7 +258,7 @@ class Coupled:
 
     Example:
         >>> Coupled(shape=(3, 32, 32))
-        Coupled(shape=(3, 32, 32))
+        Coupled(shape=(3, 32, 32), multiple=1)
 
     Reference:
         fang2023depgraph. Differs from it: the choice above; norms are over the weights that a rate
@@ -263,9 +266,14 @@ class Coupled:
     """
 
     shape: tuple[int, ...] | None = None
+    multiple: int = 1
 
     kind: ClassVar[str] = "pattern"
     reference: ClassVar[str] = "fang2023depgraph"
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise MethodError(f"multiple must be at least 1, got {self.multiple}; 1 rounds nothing")
 
     @property
     def rate(self) -> float:
@@ -280,4 +288,4 @@ class Coupled:
         """Return the network's groups of channels."""
         from secateur.compress.coupled import coupling_of
 
-        return coupling_of(build, self.shape)
+        return replace(coupling_of(build, self.shape), multiple=self.multiple)

@@ -221,11 +221,12 @@ def _epsilons(sweep: Sweep) -> list[str]:
     ]
     known = [f"{row.value:.3g} for {case}" for case, row in promised if row.value is not None]
     void = [case for case, row in promised if row.value is None]
-    delta = next((row.counts["delta"] for _, row in promised if row.value is not None), 0.0)
+    deltas = {row.counts["delta"] for _, row in promised if "delta" in row.counts}
+    at = f" (delta {', '.join(f'{delta:g}' for delta in sorted(deltas))})" if deltas else ""
     words = []
     if known:
         words.append(
-            f"Accounted epsilon (delta {delta:g}), an upper bound from the training's noise: "
+            f"Accounted epsilon{at}, an upper bound from the training's noise: "
             f"{', '.join(known)}. Tuning on the same members is not accounted."
         )
     if void:
