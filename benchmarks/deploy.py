@@ -1,6 +1,6 @@
 """Files for a device: bytes, multiply-adds, memory, and latency as ratios to the dense network.
 
-    python -m benchmarks.deploy [--quick] [--only NAME] [--out FILE]
+    python -m benchmarks.deploy [--quick] [--only NAME] [--multiple N] [--out FILE]
 
 Each network is taken dense, pruned without structure to a sixteenth of its weights, and pruned by
 coupled channels to a half, a quarter and a tenth of its multiply-adds; the structured ones are cut
@@ -125,9 +125,10 @@ def variants(
             )
 
 
-def measured(name: str, rounds: int, seconds: float) -> list[dict[str, Any]]:
+def measured(name: str, rounds: int, seconds: float, blocks: int | None) -> list[dict[str, Any]]:
     """Return the rows of one network."""
     build, shape, multiple = NETWORKS[name]
+    multiple = blocks or multiple
     records = pictures(shape)
     found = list(variants(build, records, shape, multiple))
     runs = {v.name: runner(v.file) for v in found}
@@ -204,6 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rounds, LeNet-5 alone")
     parser.add_argument("--only", help="one network")
+    parser.add_argument("--multiple", type=int, help="of channels, instead of each network's own")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -211,7 +213,8 @@ def main() -> None:
     report: dict[str, Any] = {
         "format": "secateur-benchmark-1",
         "benchmark": "deploy",
-        "command": "python -m benchmarks.deploy",
+        "command": "python -m benchmarks.deploy"
+        + (f" --multiple {arguments.multiple}" if arguments.multiple else ""),
         "rounds": rounds,
         "machine": hardware(),
         "runtime": f"ONNX Runtime {version_of('onnxruntime')}, 1 thread",
@@ -220,7 +223,7 @@ def main() -> None:
     for name in NETWORKS:
         wanted = arguments.only or ("LeNet-5" if arguments.quick else "")
         if name.startswith(wanted):
-            report["rows"] += measured(name, rounds, seconds)
+            report["rows"] += measured(name, rounds, seconds, arguments.multiple)
             if arguments.out:  # what is there so far
                 store.write_document(arguments.out, report)
     print(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import store
+from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table, is_known
 from secateur.report.table import HEADERS, cell, chosen_words, main_table
 from secateur.report.words import answer
 from secateur.types import Report
@@ -22,6 +23,7 @@ from tools.benchmark_blocks import (
     scoring_block,
 )
 from tools.coverage_page import page as coverage_page
+from tools.deploy_block import deploy_block
 from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
 from tools.verdicts import sweeps
@@ -33,6 +35,17 @@ def markdown_table(report: Report) -> str:
     """Return the main table as Markdown."""
     lines = ["| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
     lines += ["| " + " | ".join(line[h] for h in HEADERS) + " |" for line in main_table(report)]
+    return "\n".join(lines)
+
+
+SHIPPED = "## Accuracy, leak, size and speed"
+
+
+def footprints(report: Report) -> str:
+    """Return the table of what is shipped as Markdown."""
+    headers = FOOTPRINT_HEADERS
+    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
+    lines += ["| " + " | ".join(r[h] for h in headers) + " |" for r in footprint_table(report)]
     return "\n".join(lines)
 
 
@@ -69,6 +82,7 @@ def page(name: str, report: Report) -> str:
         + ", ".join(f"{k} {v}" for k, v in context.items() if isinstance(v, str | int | float)),
         markdown_table(report),
         f"Square brackets: 95 % intervals ({interval_words(report)}); {chosen_words(report)}.",
+        *([SHIPPED, footprints(report)] if is_known(report) else []),
         "## In words",
         *answer(report),
         "## Controls",
@@ -219,6 +233,12 @@ def main() -> None:
         if path.exists():
             found = store.read_document(path, what="secateur benchmark")
             put_between(ROOT / "docs" / "scaling.md", name, block(found))
+    path = ROOT / "results" / "benchmarks" / "deploy.json"
+    if path.exists():
+        found = store.read_document(path, what="secateur benchmark")
+        other = path.with_name("deploy-any-channels.json")
+        loose = store.read_document(other, what="secateur benchmark")
+        put_between(ROOT / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         write_experiment(path)
     for path in sorted((ROOT / "results").glob("*.json")):

@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["hardware", "version_of"]
 
 _LIBRARIES = ("numpy", "scipy", "torch")
-_FLAGS = ("avx2", "avx512f")
+_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
 
 
 def hardware() -> dict[str, Any]:
@@ -19,7 +19,8 @@ def hardware() -> dict[str, Any]:
 
     Returns:
         `processor`, `cores` (that this process may use), `memory_bytes` (0 when unknown), `system`,
-        `flags` (instruction sets among avx2 and avx512f), and `versions` by name ("" when absent).
+        `flags` (instruction sets that it has of avx2, avx512f, avx_vnni and avx512_vnni), and
+        `versions` by name ("" when absent).
         No host name, user name or path.
 
     Example:

@@ -141,3 +141,21 @@ def test_exporting_into_the_fleet_itself_is_refused(runs):
     )
     assert done.code == 2
     assert store.open_fleet(runs / "pruned", recipe=None).name == "magnitude"
+
+
+def test_a_dense_model_made_into_a_file_is_not_called_pruned(runs):
+    done = secateur(
+        *("export", runs / "dense", "--format", "safetensors", "--all", "--workers", "1"),
+        *("--out", runs / "dense.safetensors", "--into", runs / "files"),
+    )
+    assert done.code == 0, done.err
+    done = secateur(
+        *("audit", runs / "dense", runs / "files", runs / "pruned", "--attack", "LiRA"),
+        *("--out", runs / "kinds.json", "--workers", "1"),
+    )
+    assert done.code == 0, done.err
+    facts = store.read_report(runs / "kinds.json").facts
+    kinds = {name: entry["kind"] for name, entry in facts["subjects"].items()}
+    assert kinds["dense safetensors"] == "defended"
+    assert kinds["magnitude"] == "pruned"
+    assert len(facts["files"]["dense safetensors"]) == 2  # every target's digest

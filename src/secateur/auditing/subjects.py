@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from secateur import deploy
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
 from secateur.types import UTILITY, Fleet, Observations, Signal
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Subject", "kind_of", "observe_subjects", "stopped"]
 
 Kind = Literal["dense", "pruned", "defended", "stopped"]
-"""The baseline; what was pruned; what was trained anew under a defence, or as another network, and
-not pruned; the baseline at an earlier epoch.
+"""The baseline; what was pruned; what was trained anew under a defence, or as another network, or
+made into a file alone, and not pruned; the baseline at an earlier epoch.
 """
 
 CORRECT = Signal(name="correct")
@@ -115,14 +116,19 @@ def observe_subjects(
 
 
 def kind_of(fleet: Fleet) -> Kind:
-    """Return whether a fleet beside the baseline is pruned, by the masks of its first target.
+    """Return whether a fleet beside the baseline is pruned, by its first target.
 
-    Where a transform left no masks, it counts as pruned.
+    What was cut is; of other models masks tell. Where a transform left none, it counts as pruned,
+    conversions not.
     """
-    masks = fleet.artifacts[int(fleet.membership.targets[0])].masks
+    first = fleet.artifacts[int(fleet.membership.targets[0])]
+    masks = first.masks
+    if first.surgery:
+        return "pruned"
     if masks:
         return "pruned" if any(not mask.all() for mask in masks.values()) else "defended"
-    return "pruned" if len(fleet.pipeline) > 1 else "defended"
+    changed = [s for s in fleet.pipeline[1:] if s.partition("(")[0] not in deploy.__all__]
+    return "pruned" if changed else "defended"
 
 
 def with_references_of(targets: Observations, references: Observations) -> Observations:
