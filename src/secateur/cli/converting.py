@@ -12,9 +12,9 @@ from secateur.errors import InputError
 if TYPE_CHECKING:
     from secateur.protocols import Progress
     from secateur.train import Conversion
-    from secateur.types import Fleet, Records
+    from secateur.types import Fleet, Membership, Records
 
-__all__ = ["FORMATS", "converted", "open_files", "parse_format", "planned"]
+__all__ = ["FORMATS", "converted", "open_files", "parse_format", "planned", "refuse_reference"]
 
 FORMATS = {
     "packed": "Pack()",
@@ -55,7 +55,7 @@ def planned(
     name = parent.resolve().name
     for conversion in conversions:
         name += "." + _slug(conversion)
-        folders.append(parent.resolve().with_name(name) if parent.name != name else parent)
+        folders.append(parent.resolve().with_name(name))
     if into is not None:
         folders[-1] = into
     return tuple(zip(conversions, folders, strict=True))
@@ -101,7 +101,7 @@ def converted(
     (fleet,), records, seed = open_runs((parent,), data_dir, partial=True)
     name = fleet.name
     for conversion, folder in steps:
-        name = f"{name} {type(conversion).__name__.lower()}"
+        name = f"{name} {_slug(conversion)}"
         made: Any = apply(
             conversion,
             fleet,
@@ -171,5 +171,19 @@ def open_files(
     return [_one(fleets[path], rows[0]) for path in paths], records
 
 
+def refuse_reference(membership: Membership, row: int) -> None:
+    """Refuse a model that an attacker's references are made of: no audit can speak of it.
+
+    Raises:
+        InputError: names the targets.
+    """
+    if row in membership.references:
+        raise InputError(
+            f"model {row} is a reference: references stand for the attacker's models, and no audit "
+            f"is of one; the targets are {membership.targets.tolist()}"
+        )
+
+
 def _one(fleet: Fleet, row: int) -> Fleet:
-    return fleet.part([row, *(r for r in fleet.membership.references.tolist() if r != row)])
+    refuse_reference(fleet.membership, row)
+    return fleet.part([row, *fleet.membership.references.tolist()])

@@ -36,7 +36,7 @@ __all__ = ["command"]
 @click.option(
     "--model",
     type=click.IntRange(min=0),
-    help="Row of the fleet's membership; by default the first target.",
+    help="A target, as its row of the fleet's membership; by default the first.",
 )
 @click.option("--all", "everyone", is_flag=True, help="Convert all models, for an audit of them.")
 @click.option(
@@ -106,6 +106,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.runs import parse_conversion
     from secateur.errors import InputError
     from secateur.report import card
+    from secateur.train.keep import weights_missing
 
     chain = (*(parse_conversion(step) for step in steps), parse_format(form))
     card_path = out.with_name(out.name + ".md")
@@ -115,6 +116,11 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     places = planned(fleet, chain, into)
     for _, folder in places:
         refuse_folder_inside(folder, fleet)
+        if folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise InputError(
+                f"--out {out} is, or is inside, {folder}, the folder of the fleet of such files; "
+                "name the file otherwise, or the folder with --into"
+            )
     with Bar("converting") as bar:
         made, records = converted(
             fleet,
@@ -125,6 +131,8 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
         )
     artifact = made.artifacts[row]
+    if artifact.kept is not None:
+        raise weights_missing(row)
     if artifact.shipped is None:
         raise InputError(
             f"{chain[-1]!r} changes the model and makes no file; name it with --step, and give "
@@ -148,12 +156,14 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
 
 
 def _row(membership: Membership, model: int | None) -> int:
+    from secateur.cli.converting import refuse_reference
     from secateur.errors import InputError
 
     if model is None:
         return int(membership.targets[0])
     if model >= len(membership):
         raise InputError(f"--model {model}: the fleet has the models 0 .. {len(membership) - 1}")
+    refuse_reference(membership, model)
     return model
 
 
