@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from secateur.errors import InputError
-from secateur.report.lookup import best_rows, label, short, strongest, subjects
+from secateur.report.lookup import (
+    best_rows,
+    consequences,
+    label,
+    short,
+    strongest,
+    subjects,
+)
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
@@ -24,6 +31,8 @@ LIMITS = (
     "An audit is a lower bound on leakage, not a guarantee: a stronger attack may find more.",
     "Its numbers are means over models that the same pipeline makes from other draws of members, "
     "unless a line says that they are of this model.",
+    "The audit's attackers query the model. Whoever has the file has its weights too, and may find "
+    "more in them.",
     "A file whose digest is another one is another model: nothing here speaks of it.",
 )
 
@@ -40,7 +49,6 @@ class Card:
         members: how many records the model was trained on.
         facts: further lines of the table (label, value), such as sizes.
         accuracies: (label, measurement) of exactly these bytes.
-        versions: packages that made the file.
     """
 
     name: str
@@ -50,7 +58,6 @@ class Card:
     members: int
     facts: Sequence[tuple[str, str]] = ()
     accuracies: Sequence[tuple[str, Measurement]] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(card: Card, report: Report | None = None) -> str:
@@ -64,7 +71,8 @@ def render(card: Card, report: Report | None = None) -> str:
         Markdown; what users wrote is escaped.
 
     Raises:
-        InputError: the report speaks neither of this file nor of this pipeline.
+        InputError: the report speaks neither of this file nor of this pipeline, or of other
+            records.
 
     Example:
         >>> text = render(Card(name="m.onnx", digest="ab", pipeline=("Recipe()",),
@@ -146,7 +154,7 @@ def _counts(row: Measurement) -> str:
 
 
 def _audit(card: Card, report: Report) -> str:
-    subject, whole = _spoken_of(card, report)
+    subject, whole, left = _spoken_of(card, report)
     rows = best_rows(report, subject)
     lines = [
         ("strongest attack", _plain(short(strongest(report, subject)))),
@@ -159,19 +167,49 @@ def _audit(card: Card, report: Report) -> str:
         ("train accuracy %", _with_kind(rows["train"], percent=True)),
         ("test accuracy %", _with_kind(rows["test"], percent=True)),
     ]
+    lines += _promised(report, subject, whole=not left)
+    lines += [] if left else _times(report, subject)
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
-    about = (
-        "An audit of exactly these bytes."
-        if whole
-        else "An audit of the models that this pipeline makes, "
-        f"called {_plain(label(report, subject))} there."
-    )
+    called = f"called {_plain(label(report, subject))} there."
+    about = f"An audit of the models that this pipeline makes, {called}"
+    if whole:
+        about = "An audit of exactly these bytes."
+    elif left:
+        about = (
+            f"An audit of the models as they were before {', '.join(map(_code, left))}, {called} "
+            "It is not one of this file: what those steps change in it was not measured."
+        )
     controls = (
         f"Raised controls: {', '.join(map(_code, raised))}; the report says what they mean."
         if raised
         else "No control of the audit is raised."
     )
     return f"{about} Report {_code(report.provenance.digest)}.\n\n{_table(lines)}\n\n{controls}"
+
+
+def _promised(report: Report, subject: str, *, whole: bool) -> list[tuple[str, str]]:
+    """Return the epsilon that the training promised, or why it promises none any more.
+
+    A promise is quoted only where the audited models went through all steps: a later one may have
+    voided it.
+    """
+    row = consequences(report, subject)["accounted"]
+    if row is None:
+        return []
+    said = f"none: {row.why}" if row.value is None else f"{row.value:.2f}, {row.why}"
+    if row.value is not None and not whole:
+        said = "not known: the audit is of models before steps that may have voided it"
+    return [(_plain(row.metric), _plain(said))]
+
+
+def _times(report: Report, subject: str) -> list[tuple[str, str]]:
+    """Return latencies and peak memory, where the audit measured them."""
+    found = []
+    for row in report.rows:
+        if row.subject == subject and row.risk == "latency" and row.value is not None:
+            said = f"{row.value:.3g} {row.unit or 'times the baseline'}"
+            found.append((_plain(row.metric), f"{said} ({_plain(row.method)}; {_counts(row)})"))
+    return found
 
 
 def _with_kind(row: Measurement | None, *, percent: bool = False) -> str:
@@ -182,18 +220,27 @@ def _with_kind(row: Measurement | None, *, percent: bool = False) -> str:
     return f"{text} ({of}{row.interval}, {_counts(row)})"
 
 
-def _spoken_of(card: Card, report: Report) -> tuple[str, bool]:
-    """Return which subject of a report this file is, and whether the report is of its bytes."""
+def _spoken_of(card: Card, report: Report) -> tuple[str, bool, tuple[str, ...]]:
+    """Return which subject of a report this file is, whether the report is of its bytes alone, and
+    which steps of its pipeline the audited models had not gone through.
+    """
     files: Mapping[str, Any] = dict(report.facts.get("files", {}))
     for subject, told in files.items():
         digests = told if isinstance(told, Sequence) and not isinstance(told, str) else [told]
         if card.digest in digests:
-            return subject, len(digests) == 1
+            return subject, len(digests) == 1, ()
+    data = dict(report.facts.get("data", {})).get("digest")
+    if data not in (None, card.data.get("digest", data)):
+        raise InputError(
+            f"the report {report.title!r} is of other records (digest {data}) than those that "
+            f"{card.name} was trained on ({card.data['digest']}); give an audit of the fleet that "
+            "was exported"
+        )
     known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
     for end in range(len(card.pipeline), 0, -1):
         for subject in subjects(report):
             if tuple(dict(known.get(subject, {})).get("pipeline", ())) == card.pipeline[:end]:
-                return subject, False
+                return subject, False, card.pipeline[end:]
     raise InputError(
         f"the report {report.title!r} speaks neither of the file {card.name} nor of models that "
         f"were made by {list(card.pipeline)[:2]}...; give an audit of the fleet that was exported"
