@@ -25,18 +25,25 @@ def network_rows(subject: Subject, baseline: Subject) -> list[Measurement]:
     if own["prunable"] == plain["prunable"]:
         return []
     counts = {"kept": float(own["kept"]), "prunable": float(plain["prunable"])}
+    values: list[tuple[str, float, Literal["lower", "higher"]]] = [
+        ("kept of the baseline's weights", counts["kept"] / counts["prunable"], "lower")
+    ]
+    if counts["kept"]:
+        rate = counts["prunable"] / counts["kept"]
+        values.append(("compression rate of the baseline's weights", rate, "higher"))
     return [
         Measurement(
             subject=subject.name,
             risk="size",
             method="count of non-zeros",
-            metric="kept of the baseline's weights",
-            value=counts["kept"] / counts["prunable"],
+            metric=metric,
+            value=value,
             status="exact",
             estimand="property",
             counts=counts,
-            better="lower",
+            better=better,
         )
+        for metric, value, better in values
     ]
 
 
