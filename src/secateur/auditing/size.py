@@ -93,6 +93,8 @@ def _footprint_rows(subject: Subject, records: Records) -> list[Measurement]:
         ("effective multiply-adds", "forward pass of a record", found.work.effective, ""),
     ]
     why = f"the first target's file, SHA-256 {found.digest}" if found.digest else "the first target"
+    missing = found.work.uncounted
+    less = f"; not counted: {', '.join(missing)}" if missing else ""
     about: dict[str, Any] = {"subject": subject.name, "risk": "size", "better": "lower"}
     return [
         Measurement(
@@ -104,7 +106,7 @@ def _footprint_rows(subject: Subject, records: Records) -> list[Measurement]:
             status="exact",
             estimand="property",
             counts={"parameters": float(found.parameters), "nonzero": float(found.nonzero)},
-            why=why,
+            why=why + (less if "multiply" in metric else ""),
         )
         for metric, method, value, unit in values
     ]

@@ -183,6 +183,7 @@ def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Fo
         ("of them not zero", f"{size.nonzero:,}"),
         ("multiply-adds a record", f"{size.work.dense:,}"),
         ("multiply-adds without zeros", f"{size.work.effective:,}"),
+        *(("not counted there", name) for name in size.work.uncounted),
         *(("made with", f"{k} {v}") for k, v in hardware()["versions"].items()),
     ]
     about = Card(

@@ -67,7 +67,11 @@ GLOSSARY = (
         "pruning and defences",
     ),
     ("insider", "an attacker who knows half of the members and non-members"),
-    ("multiply-adds", "of one record's forward pass, in linear layers and convolutions"),
+    (
+        "multiply-adds",
+        "of one record's forward pass with the weights of linear, convolutional, recurrent layers "
+        "and of attention",
+    ),
     (
         "speed-up",
         "the baseline's time divided by this model's, in rounds that time all models in turn; in "
