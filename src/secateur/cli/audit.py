@@ -39,7 +39,12 @@ __all__ = ["command"]
     help="Measure within each group of this column too, or of `class`; may be repeated.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
-@click.option("--latency", "timed", is_flag=True, help="Time the models too, in turn.")
+@click.option(
+    "--latency",
+    "timed",
+    is_flag=True,
+    help="Time models too, in turn, on one thread and all; measure memory.",
+)
 @partial_option
 @data_dir_option
 @seed_option
