@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from secateur.auditing.accounted import after_training
 from secateur.compress import Magnitude
 from secateur.data import Queries, digits, draw
 from secateur.deploy import Safetensors
-from secateur.errors import InputError, MethodError
+from secateur.errors import InputError, MethodError, MissingExtraError
 from secateur.models import MLP, SmallCNN, cut, logits_of, operate_, rebuild
 from secateur.models.mobilenet import MobileNetV2
 from secateur.probe import SignalProbe
@@ -125,6 +126,12 @@ def test_signals_of_converted_references_suffice(dense, tmp_path):
     assert kept == [role == "reference" for role in WHO.roles]
 
 
+def test_a_conversion_whose_package_is_missing_names_the_extra(monkeypatch):
+    monkeypatch.setattr(Safetensors, "libraries", ("onnxscript-that-is-not-there",))
+    with pytest.raises(MissingExtraError, match="needs onnxscript-that-is-not-there"):
+        apply(Safetensors(), MLP(widths=(64, 10))(), RECORDS, seed=0)
+
+
 def test_a_file_is_not_made_into_another_one(dense):
     net = MLP(widths=(64, 10))()
     once = apply(Safetensors(), net, RECORDS, seed=0)
@@ -137,6 +144,11 @@ def test_a_conversion_of_a_module_reads_the_records_that_are_given():
     assert isinstance(First(), Conversion)
     made = apply(First(pools=("population",)), net, RECORDS.take(np.arange(7)), seed=0)
     assert np.allclose(made.tensors["3.bias"] - net[3].bias.detach().numpy(), 7, atol=1e-4)
+
+
+def test_the_versions_of_what_makes_a_file_are_part_of_its_key():
+    made = apply(Safetensors(), MLP(widths=(64, 10))(), RECORDS, seed=0)
+    assert made.provenance.key["versions"] == {"safetensors": version("safetensors")}
 
 
 def test_what_was_cut_is_not_trained_on(dense):

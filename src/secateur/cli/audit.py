@@ -111,11 +111,11 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     refuse_outputs(out, html, inputs=fleets)
     files = [path for path in fleets if path.is_file()]
     if files:
-        opened, records = open_files(fleets, data_dir, workers=workers)
+        opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
         opened, records, _ = open_runs(fleets, data_dir, partial=partial)
-        if partial:
-            opened = common_part(opened)
+    if partial:
+        opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
     with Bar(
         "querying models",

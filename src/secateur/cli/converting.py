@@ -118,7 +118,7 @@ def converted(
 
 
 def open_files(
-    paths: Sequence[Path], data_dir: Path | None, *, workers: int
+    paths: Sequence[Path], data_dir: Path | None, *, workers: int, partial: bool = False
 ) -> tuple[list[Fleet], Records]:
     """Open exported files, and fleets beside them, each as its one model and the references.
 
@@ -128,6 +128,7 @@ def open_files(
         paths: files that `secateur export` wrote, of one model, and folders of fleets.
         data_dir: where the data set's files lie.
         workers: worker processes.
+        partial: unfinished fleets beside the files too.
 
     Raises:
         InputError: files of several models, or of another conversion than the note says.
@@ -147,7 +148,7 @@ def open_files(
     fleets: dict[Path, Fleet] = {}
     folders = [path for path in paths if path not in notes]
     if folders:
-        opened, records, _ = open_runs(folders, data_dir)
+        opened, records, _ = open_runs(folders, data_dir, partial=partial)
         fleets.update(zip(folders, opened, strict=True))
     for path, note in notes.items():
         who = store.read_fleet_plan(note.parent).membership
