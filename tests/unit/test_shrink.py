@@ -565,7 +565,7 @@ def test_a_transformer_loses_hidden_units_and_keeps_what_attention_reads():
     assert small.tensors["body.linear2.weight"].shape == (8, 14)
 
 
-class Clamped(nn.Module):
+class Picked(nn.Module):
     """Looks a category up by one column, clipped, beside a column of numbers."""
 
     def __init__(self) -> None:
@@ -578,7 +578,7 @@ class Clamped(nn.Module):
 
 
 def test_a_single_number_of_each_record_may_be_clipped():
-    net = Clamped().eval()
+    net = Picked().eval()
     with torch.no_grad():
         net.body.weight[[1, 6]], net.body.bias[[1, 6]] = 0, -1
     made = artifact_of(net)
