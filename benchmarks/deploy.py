@@ -6,7 +6,7 @@ Each network is taken dense, pruned without structure to a sixteenth of its weig
 coupled channels to a half, a quarter and a tenth of its multiply-adds; the structured ones are cut
 for real and also quantised to int8. Weights are fresh and pruned by magnitude without training:
 neither sizes nor times depend on their values, accuracy does and is not spoken of here. Each round
-times all files of a network in turn, by ONNX Runtime on one thread (or N); a ratio is that of one round.
+times all files of a network in turn, by ONNX Runtime on one thread or N; a ratio is of one round.
 The ideal speed-up is the ratio of the multiply-adds.
 """
 
