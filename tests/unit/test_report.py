@@ -316,3 +316,14 @@ def test_intervals_of_one_model_are_not_called_those_of_targets(targets, one):
     assert ("records of this one model" in said) is one
     assert ("t over" in said) is not one
     assert ("this one" in words.answer(report)[0]) is one
+
+
+def test_the_naive_attacker_is_called_flattering_only_where_his_number_is_lower():
+    report = made_report()
+    assert any("a flattering number" in s for s in words.answer(report))
+    rows = [
+        replace(r, value=0.9, low=0.88, high=0.92) if r.threat == "naive" else r
+        for r in report.rows
+    ]
+    told = words.answer(replace(report, rows=tuple(rows)))
+    assert not any("a flattering number" in s for s in told)

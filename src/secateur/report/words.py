@@ -225,7 +225,7 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
                 f"{_verb(row)} ({cell(row)})."
             )
     weak = find(report, subject, "auc", method=method, naive=True)
-    if weak is not None and weak.value is not None:
+    if _flatters(weak, rows["auc"]):
         who = (
             "who does not prune his own reference models"
             if pruned
@@ -236,6 +236,13 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
             "shown only as a warning."
         )
     return found
+
+
+def _flatters(weak: Measurement | None, strong: Measurement | None) -> bool:
+    """Tell whether the naive attacker's number is below the adaptive one's."""
+    if weak is None or strong is None or weak.value is None or strong.value is None:
+        return False
+    return weak.value < strong.value
 
 
 def _stopped(report: Report, reasons: list[str], view: str, subject: str) -> list[str]:
