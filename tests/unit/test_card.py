@@ -70,7 +70,8 @@ def test_the_audit_of_the_fleet_is_quoted_with_interval_and_counts():
     name = report.rows[0].subject
     pipeline = tuple(report.facts["subjects"][name]["pipeline"])
     text = render(replace(CARD, pipeline=(*pipeline, "Onnx()")), report)
-    assert "An audit of the models that this pipeline makes" in text
+    assert f"the first {len(pipeline)} steps of this pipeline make" in text
+    assert "what `Onnx()` changed is not measured" in text
     assert report.provenance.digest in text
     assert "AUC" in text.split("## Audit")[1]
 
@@ -83,7 +84,7 @@ def test_an_audit_of_the_bytes_is_told_from_one_of_the_pipeline():
 
 
 def test_a_report_of_other_models_is_refused():
-    with pytest.raises(InputError, match="speaks neither of the file"):
+    with pytest.raises(InputError, match="none of which was made by the steps of this file"):
         render(CARD, made_report())
 
 

@@ -19,32 +19,48 @@ if TYPE_CHECKING:
     from secateur.auditing.subjects import Subject
     from secateur.deploy import Run
     from secateur.protocols import Progress
-    from secateur.types import Records
+    from secateur.types import Fleet, Records
 
-__all__ = ["latency_rows"]
+__all__ = ["latency_rows", "timeable"]
 
 BATCHES = (1, 32)
 QUERIED = 256
 """Records that batches are taken from."""
 
 
-def latency_rows(
-    subjects: Sequence[Subject], records: Records, *, progress: Progress | None = None
-) -> list[Measurement]:
-    """Time the first target of each subject, all in turn, one thread, batches of 1 and 32.
+def timeable(fleets: Sequence[Fleet], records: Records) -> list[nn.Module]:
+    """Return what is timed of each fleet, before any long work: its first target as an ONNX file.
 
     ONNX files run as they are; of other models an ONNX file is made of their tensors, zeros
     included, since the reference runtime reads no other file.
 
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        MethodError: a network that cannot be written as ONNX.
+    """
+    shape = records.gather(np.arange(1)).shape[1:]
+    return [_network(fleet, shape) for fleet in fleets]
+
+
+def latency_rows(
+    subjects: Sequence[Subject],
+    networks: Sequence[nn.Module],
+    records: Records,
+    *,
+    progress: Progress | None = None,
+) -> list[Measurement]:
+    """Time the first target of each subject, all in turn, one thread, batches of 1 and 32.
+
     Args:
         subjects: the first is the baseline.
+        networks: of each subject, by `timeable`.
         records: the fleets'.
         progress: called after each timing.
     """
     pool = subjects[0].observations.membership.pool(UTILITY)
     rows = pool[:QUERIED] if len(pool) else np.arange(min(QUERIED, len(records)))
     inputs = records.gather(rows)
-    runs = {s.name: _run(_network(s, inputs.shape[1:])) for s in subjects}
+    runs = {s.name: _run(network) for s, network in zip(subjects, networks, strict=True)}
     found: list[Measurement] = []
     for batch in BATCHES:
         timed = latency(runs, inputs, batch=batch, progress=progress)
@@ -53,9 +69,9 @@ def latency_rows(
     return found
 
 
-def _network(subject: Subject, shape: tuple[int, ...]) -> nn.Module:
-    target = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
-    build = subject.fleet.recipe.build
+def _network(fleet: Fleet, shape: tuple[int, ...]) -> nn.Module:
+    target = fleet.artifacts[int(fleet.membership.targets[0])]
+    build = fleet.recipe.build
     if target.shipped is not None:
         network = runnable(target, build)
         if isinstance(network, OnnxNetwork):

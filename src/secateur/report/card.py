@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from secateur.errors import InputError
@@ -13,7 +13,7 @@ from secateur.report.lookup import best_rows, label, short, strongest, subjects
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["Card", "render"]
+__all__ = ["Card", "check_speaks", "render"]
 
 UNKNOWN = "not stated"
 NO_AUDIT = (
@@ -40,7 +40,8 @@ class Card:
         members: how many records the model was trained on.
         facts: further lines of the table (label, value), such as sizes.
         accuracies: (label, measurement) of exactly these bytes.
-        versions: packages that made the file.
+        trained: how many of the steps made the fleet that was exported; what follows are
+            conversions. None for all but the last one.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Card:
     members: int
     facts: Sequence[tuple[str, str]] = ()
     accuracies: Sequence[tuple[str, Measurement]] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    trained: int | None = None
 
 
 def render(card: Card, report: Report | None = None) -> str:
@@ -141,12 +142,16 @@ def _accuracies(found: Sequence[tuple[str, Measurement]]) -> str:
     return "Of exactly these bytes; 95 % Clopper-Pearson intervals in brackets.\n\n" + _table(lines)
 
 
+COUNTS = ("targets", "references", "members", "non_members", "records")
+
+
 def _counts(row: Measurement) -> str:
-    return ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in row.counts.items())
+    found = [(k.replace("_", "-"), row.counts[k]) for k in COUNTS if k in row.counts]
+    return ", ".join(f"{value:g} {name}" for name, value in found)
 
 
 def _audit(card: Card, report: Report) -> str:
-    subject, whole = _spoken_of(card, report)
+    subject, steps = _spoken_of(card, report)
     rows = best_rows(report, subject)
     lines = [
         ("strongest attack", _plain(short(strongest(report, subject)))),
@@ -160,12 +165,17 @@ def _audit(card: Card, report: Report) -> str:
         ("test accuracy %", _with_kind(rows["test"], percent=True)),
     ]
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
-    about = (
-        "An audit of exactly these bytes."
-        if whole
-        else "An audit of the models that this pipeline makes, "
-        f"called {_plain(label(report, subject))} there."
-    )
+    name = _plain(label(report, subject))
+    if steps is None:
+        about = "An audit of exactly these bytes."
+    elif steps == len(card.pipeline):
+        about = f"An audit of the models that this pipeline makes, called {name} there."
+    else:
+        rest = ", ".join(_code(step) for step in card.pipeline[steps:])
+        about = (
+            f"An audit of the models that the first {steps} steps of this pipeline make, called "
+            f"{name} there. It is not of files: what {rest} changed is not measured."
+        )
     controls = (
         f"Raised controls: {', '.join(map(_code, raised))}; the report says what they mean."
         if raised
@@ -182,22 +192,50 @@ def _with_kind(row: Measurement | None, *, percent: bool = False) -> str:
     return f"{text} ({of}{row.interval}, {_counts(row)})"
 
 
-def _spoken_of(card: Card, report: Report) -> tuple[str, bool]:
-    """Return which subject of a report this file is, and whether the report is of its bytes."""
+def check_speaks(report: Report, pipeline: Sequence[str], *, trained: int) -> None:
+    """Refuse a report that cannot speak of what a pipeline makes, before it is made.
+
+    Args:
+        report: an audit.
+        pipeline: spellings of the recipe and all steps, in order.
+        trained: how many of them made the fleet that is exported.
+
+    Raises:
+        InputError: no model of the report was made by these steps, all or up to the conversions.
+    """
+    if _made_by(report, pipeline, trained) is None:
+        names = ", ".join(label(report, subject) for subject in subjects(report))
+        raise InputError(
+            f"the report speaks of {names}, none of which was made by the steps of this file: "
+            f"{' -> '.join(step.partition('(')[0] for step in pipeline)}, with the same parameters "
+            "and recipe, or without the conversions at the end; give an audit of the fleet that is "
+            "exported, or of the file"
+        )
+
+
+def _made_by(report: Report, pipeline: Sequence[str], trained: int) -> tuple[str, int] | None:
+    """Return the subject that most of the steps made, no fewer than the trained ones."""
+    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
+    for end in range(len(pipeline), trained - 1, -1):
+        for subject in subjects(report):
+            made = tuple(dict(known.get(subject, {})).get("pipeline", ()))
+            if made == tuple(pipeline[:end]):
+                return subject, end
+    return None
+
+
+def _spoken_of(card: Card, report: Report) -> tuple[str, int | None]:
+    """Return which subject of a report this file is, and of how many steps; None: of its bytes."""
     files: Mapping[str, Any] = dict(report.facts.get("files", {}))
     for subject, told in files.items():
         digests = told if isinstance(told, Sequence) and not isinstance(told, str) else [told]
         if card.digest in digests:
-            return subject, len(digests) == 1
-    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
-    for end in range(len(card.pipeline), 0, -1):
-        for subject in subjects(report):
-            if tuple(dict(known.get(subject, {})).get("pipeline", ())) == card.pipeline[:end]:
-                return subject, False
-    raise InputError(
-        f"the report {report.title!r} speaks neither of the file {card.name} nor of models that "
-        f"were made by {list(card.pipeline)[:2]}...; give an audit of the fleet that was exported"
-    )
+            return subject, None if len(digests) == 1 else len(card.pipeline)
+    trained = max(1, len(card.pipeline) - 1) if card.trained is None else card.trained
+    check_speaks(report, card.pipeline, trained=trained)
+    found = _made_by(report, card.pipeline, trained)
+    assert found is not None  # it was looked at
+    return found
 
 
 def _table(lines: Sequence[tuple[str, str]]) -> str:
