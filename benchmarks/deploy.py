@@ -1,18 +1,19 @@
 """Files for a device: bytes, multiply-adds, memory, and latency as ratios to the dense network.
 
-    python -m benchmarks.deploy [--quick] [--only NAME] [--multiple N] [--out FILE]
+    python -m benchmarks.deploy [--quick] [--only NAME] [--multiple N] [--threads N] [--out FILE]
 
 Each network is taken dense, pruned without structure to a sixteenth of its weights, and pruned by
 coupled channels to a half, a quarter and a tenth of its multiply-adds; the structured ones are cut
 for real and also quantised to int8. Weights are fresh and pruned by magnitude without training:
 neither sizes nor times depend on their values, accuracy does and is not spoken of here. Each round
-times all files of a network in turn, by ONNX Runtime on one thread; a ratio is that of one round.
+times all files of a network in turn, by ONNX Runtime on one thread or N; a ratio is of one round.
 The ideal speed-up is the ratio of the multiply-adds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,13 +126,15 @@ def variants(
             )
 
 
-def measured(name: str, rounds: int, seconds: float, blocks: int | None) -> list[dict[str, Any]]:
+def measured(
+    name: str, rounds: int, seconds: float, blocks: int | None, threads: int
+) -> list[dict[str, Any]]:
     """Return the rows of one network."""
     build, shape, multiple = NETWORKS[name]
     multiple = blocks or multiple
     records = pictures(shape)
     found = list(variants(build, records, shape, multiple))
-    runs = {v.name: runner(v.file) for v in found}
+    runs = {v.name: runner(v.file, threads) for v in found}
     inputs = records.gather(np.arange(len(records)))
     timed = {
         batch: latency(runs, inputs, batch=batch, rounds=rounds, seconds=seconds)
@@ -161,9 +164,9 @@ def measured(name: str, rounds: int, seconds: float, blocks: int | None) -> list
     return rows
 
 
-def runner(file: Shipped) -> Run:
-    """Return what runs a file on one thread."""
-    network = OnnxNetwork(file.data)
+def runner(file: Shipped, threads: int) -> Run:
+    """Return what runs a file on so many threads."""
+    network = OnnxNetwork(file.data, threads=threads)
     return lambda batch: network(torch.from_numpy(batch))
 
 
@@ -206,6 +209,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds, LeNet-5 alone")
     parser.add_argument("--only", help="one network")
     parser.add_argument("--multiple", type=int, help="of channels, instead of each network's own")
+    parser.add_argument("--threads", type=int, default=1, help="of one inference")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -214,21 +218,21 @@ def main() -> None:
         "format": "secateur-benchmark-1",
         "benchmark": "deploy",
         "command": "python -m benchmarks.deploy"
-        + (f" --multiple {arguments.multiple}" if arguments.multiple else ""),
+        + (f" --multiple {arguments.multiple}" if arguments.multiple else "")
+        + (f" --threads {arguments.threads}" if arguments.threads > 1 else ""),
         "rounds": rounds,
         "machine": hardware(),
-        "runtime": f"ONNX Runtime {version_of('onnxruntime')}, 1 thread",
+        "runtime": f"ONNX Runtime {version_of('onnxruntime')}, {arguments.threads} "
+        f"thread{'s' if arguments.threads > 1 else ''}",
         "rows": [],
     }
     for name in NETWORKS:
         wanted = arguments.only or ("LeNet-5" if arguments.quick else "")
         if name.startswith(wanted):
-            report["rows"] += measured(name, rounds, seconds, arguments.multiple)
+            report["rows"] += measured(name, rounds, seconds, arguments.multiple, arguments.threads)
             if arguments.out:  # what is there so far
                 store.write_document(arguments.out, report)
-    print(
-        store.canonical(report) if hasattr(store, "canonical") else __import__("json").dumps(report)
-    )
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

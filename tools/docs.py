@@ -9,7 +9,8 @@ from typing import Any
 
 from secateur import store
 from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table, is_known
-from secateur.report.table import HEADERS, cell, chosen_words, main_table
+from secateur.report.notes import chosen_words
+from secateur.report.table import HEADERS, cell, main_table
 from secateur.report.words import answer
 from secateur.types import Report
 from tools.attacks_page import attacks_page

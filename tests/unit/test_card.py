@@ -65,15 +65,88 @@ def test_what_users_wrote_is_no_markup():
     assert "`` a `b` \\| c ``" in text
 
 
-def test_the_audit_of_the_fleet_is_quoted_with_interval_and_counts():
+def test_an_audit_of_the_models_before_the_last_steps_says_that_it_is_none_of_this_file():
     report = made_report()
     name = report.rows[0].subject
     pipeline = tuple(report.facts["subjects"][name]["pipeline"])
-    text = render(replace(CARD, pipeline=(*pipeline, "Onnx()")), report)
-    assert f"the first {len(pipeline)} steps of this pipeline make" in text
-    assert "what `Onnx()` changed is not measured" in text
+    card = replace(CARD, pipeline=(*pipeline, "Onnx()"), data=report.facts["data"])
+    text = render(card, report)
+    about = text.split("## Audit")[1]
+    assert "before `Onnx()`" in about and "It is not one of this file" in about
     assert report.provenance.digest in text
     assert "AUC" in text.split("## Audit")[1]
+
+
+def test_only_an_audit_of_the_whole_pipeline_is_called_one():
+    report = made_report()
+    name = report.rows[0].subject
+    pipeline = tuple(report.facts["subjects"][name]["pipeline"])
+    text = render(replace(CARD, pipeline=pipeline, data=report.facts["data"]), report)
+    about = text.split("## Audit")[1]
+    assert "An audit of the models that this pipeline makes" in about and "before" not in about
+
+
+def test_a_report_of_other_records_is_refused_though_the_pipeline_is_spelled_alike():
+    report = made_report()
+    name = report.rows[0].subject
+    pipeline = tuple(report.facts["subjects"][name]["pipeline"])
+    with pytest.raises(InputError, match=r"of other records \(digest r0\)"):
+        render(replace(CARD, pipeline=pipeline), report)
+
+
+def test_a_promised_epsilon_and_times_are_quoted_but_not_times_of_another_form():
+    report = made_report()
+    name = report.rows[0].subject
+    pipeline = tuple(report.facts["subjects"][name]["pipeline"])
+    about = {"subject": name, "estimand": "property"}
+    more = (
+        Measurement(
+            **about,
+            risk="membership",
+            method="DPSGD()",
+            metric="accounted epsilon at delta 1e-5",
+            value=None,
+            status="not run",
+            why="ADMM(rate=4.0) read the members",
+        ),
+        Measurement(
+            **about,
+            risk="latency",
+            method="some runtime",
+            metric="latency, 1 record",
+            value=1.25,
+            unit="ms",
+            counts={"p95": 2.5},
+        ),
+    )
+    report = replace(report, rows=(*report.rows, *more))
+    card = replace(CARD, data=report.facts["data"])
+    text = render(replace(card, pipeline=pipeline), report)
+    assert "none: ADMM(rate=4.0) read the members" in text
+    assert "1.25 ms (some runtime; p95 2.5)" in text
+    other = render(replace(card, pipeline=(*pipeline, "Onnx()")), report)
+    assert "none: ADMM(rate=4.0) read the members" in other and "1.25 ms" not in other
+
+
+def test_a_promise_made_before_the_last_steps_is_not_quoted_for_the_file():
+    report = made_report()
+    name = report.rows[0].subject
+    pipeline = tuple(report.facts["subjects"][name]["pipeline"])
+    promise = Measurement(
+        subject=name,
+        risk="membership",
+        method="DPSGD()",
+        metric="accounted epsilon at delta 1e-5",
+        value=3.25,
+        status="exact",
+        estimand="property",
+        why="an upper bound",
+    )
+    report = replace(report, rows=(*report.rows, promise))
+    card = replace(CARD, data=report.facts["data"], pipeline=pipeline)
+    assert "3.25, an upper bound" in render(card, report)
+    later = render(replace(card, pipeline=(*pipeline, "ADMM(rate=4.0)")), report)
+    assert "3.25" not in later and "may have voided it" in later
 
 
 def test_an_audit_of_the_bytes_is_told_from_one_of_the_pipeline():
@@ -84,8 +157,9 @@ def test_an_audit_of_the_bytes_is_told_from_one_of_the_pipeline():
 
 
 def test_a_report_of_other_models_is_refused():
-    with pytest.raises(InputError, match="none of which was made by the steps of this file"):
-        render(CARD, made_report())
+    report = made_report()
+    with pytest.raises(InputError, match="speaks neither of the file"):
+        render(replace(CARD, data=report.facts["data"]), report)
 
 
 def test_no_card_gives_a_verdict():

@@ -118,10 +118,11 @@ def test_a_file_that_was_changed_is_refused(runs, exported):
         (("--format", "tflite"), "formats by name are packed, onnx, onnx-int8, safetensors"),
         (("--format", "ADMM()"), "is a pruning method"),
         (("--format", "safetensors", "--model", "99"), "the fleet has the models 0 .. 5"),
-        (("--format", "safetensors", "--model", "4"), "one of the references"),
+        (("--format", "safetensors", "--model", "4"), "is a reference"),
         (("--format", "Shrink()"), "changes the model and makes no file; name it with --step"),
         (("--format", "onnx", "--step", "Pack()"), "makes a file already"),
         (("--format", "safetensors", "--step", "Magnitude()"), "is a pruning method"),
+        (("--format", "safetensors", "--model", "4"), "model 4 is a reference"),
     ],
 )
 def test_what_cannot_be_exported_is_said_and_nothing_is_left(runs, arguments, words):
@@ -242,3 +243,26 @@ def test_a_dense_model_made_into_a_file_is_not_called_pruned(runs):
     assert kinds["dense safetensors"] == "defended"
     assert kinds["magnitude"] == "pruned"
     assert len(facts["files"]["dense safetensors"]) == 2  # every target's digest
+
+
+def test_a_file_is_audited_and_made_again_after_references_were_cleaned(runs):
+    thin, file, report = runs / "thin", runs / "clean.bin", runs / "thin.json"
+    assert train(thin).code == 0
+    common = ("export", thin, "--format", "safetensors", "--workers", "1", "--out", file)
+    assert secateur(*common, "--all").code == 0
+    written = file.read_bytes()
+    assert secateur("clean", thin, runs / "thin.safetensors", "--workers", "1").code == 0
+    done = secateur(*common)
+    assert done.code == 0, done.err
+    assert file.read_bytes() == written
+    done = secateur("audit", thin, file, "--attack", "LossThreshold", "--out", report)
+    assert done.code == 0, done.err
+    (digests,) = store.read_report(report).facts["files"].values()
+    assert digests == [hashlib.sha256(written).hexdigest()]
+
+
+def test_a_file_named_as_the_folder_of_such_files_is_refused_before_any_work(runs):
+    done = secateur("export", runs / "dense", "--format", "onnx", "--out", runs / "dense.onnx")
+    assert done.code == 2
+    assert "the folder of the fleet of such files" in done.err
+    assert not (runs / "dense.onnx").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 import torch
 
 from secateur import store
+from secateur.auditing.accounted import after_training
 from secateur.compress import Magnitude
-from secateur.data import digits, draw
-from secateur.errors import InputError, MethodError
+from secateur.data import Queries, digits, draw
+from secateur.deploy import Safetensors
+from secateur.errors import InputError, MethodError, MissingExtraError
 from secateur.models import MLP, SmallCNN, cut, logits_of, operate_, rebuild
 from secateur.models.mobilenet import MobileNetV2
+from secateur.probe import SignalProbe
 from secateur.probe.run import observe
-from secateur.train import Conversion, Recipe, Stacked, apply, train_fleet
+from secateur.train import Conversion, Keep, Recipe, Stacked, apply, drop_weights, train_fleet
 from secateur.types import AUDIT, POPULATION, Artifact, Provenance, Records, Shipped, Signal
 
 RECORDS = digits()
@@ -85,11 +89,66 @@ def test_a_conversion_gets_the_pools_that_it_names_and_no_others(dense):
     assert POPULATION in alone.artifacts[0].provenance.key["streams"]
 
 
+@pytest.mark.parametrize("pool", ["audit", "utility"])
+def test_no_conversion_reads_a_pool_that_the_audit_is_measured_on(dense, pool):
+    with pytest.raises(MethodError, match=rf"reads records of the pool '{pool}'.*'population'"):
+        apply(First(pools=(pool,)), dense, RECORDS, seed=0, engine="serial")
+
+
+def test_a_step_that_reads_the_whole_audit_pool_voids_an_accounted_epsilon():
+    step = "OnnxInt8(pool='audit')"
+    assert "read the members without noise" in after_training([step], RECIPE)
+
+
+def test_converted_models_are_found_again_once_weights_were_dropped(tmp_path):
+    dense = train_fleet(RECIPE, RECORDS, WHO, seed=0, engine="serial", folder=tmp_path / "dense")
+    keep = Keep(probe=SignalProbe(signals=(Signal(name="margin"),)), queries=Queries())
+    place = {"seed": 0, "engine": "serial", "folder": tmp_path / "small"}
+    target, reference = int(WHO.targets[0]), int(WHO.references[0])
+    before = apply(First(), dense, RECORDS, models=[target], **place).artifacts[target]
+    drop_weights(dense, RECORDS, keep)
+    clean = store.open_fleet(tmp_path / "dense", recipe=RECIPE)
+    again = apply(First(), clean, RECORDS, models=[target], **place)
+    assert again.artifacts[target].digest == before.digest
+    other = apply(First(), clean, RECORDS, models=[int(WHO.targets[1])], **place)
+    assert other.artifacts[int(WHO.targets[1])].surgery
+    with pytest.raises(InputError, match=f"weights of model {reference} were not kept"):
+        apply(First(), clean, RECORDS, models=[reference], **place)
+
+
+def test_signals_of_converted_references_suffice(dense, tmp_path):
+    place = {"seed": 0, "engine": "serial", "folder": tmp_path / "small"}
+    small = apply(First(), dense, RECORDS, **place)
+    keep = Keep(probe=SignalProbe(signals=(Signal(name="margin"),)), queries=Queries())
+    drop_weights(small, RECORDS, keep)
+    again = apply(First(), dense, RECORDS, **place)
+    kept = [again.artifacts[m].kept is not None for m in range(len(again))]
+    assert kept == [role == "reference" for role in WHO.roles]
+
+
+def test_a_conversion_whose_package_is_missing_names_the_extra(monkeypatch):
+    monkeypatch.setattr(Safetensors, "libraries", ("onnxscript-that-is-not-there",))
+    with pytest.raises(MissingExtraError, match="needs onnxscript-that-is-not-there"):
+        apply(Safetensors(), MLP(widths=(64, 10))(), RECORDS, seed=0)
+
+
+def test_a_file_is_not_made_into_another_one(dense):
+    net = MLP(widths=(64, 10))()
+    once = apply(Safetensors(), net, RECORDS, seed=0)
+    with pytest.raises(MethodError, match="form 'safetensors' already"):
+        Safetensors().converted(once, MLP(widths=(64, 10)), {}, seed=0)
+
+
 def test_a_conversion_of_a_module_reads_the_records_that_are_given():
     net = MLP(widths=(64, 16, 10))()
     assert isinstance(First(), Conversion)
     made = apply(First(pools=("population",)), net, RECORDS.take(np.arange(7)), seed=0)
     assert np.allclose(made.tensors["3.bias"] - net[3].bias.detach().numpy(), 7, atol=1e-4)
+
+
+def test_the_versions_of_what_makes_a_file_are_part_of_its_key():
+    made = apply(Safetensors(), MLP(widths=(64, 10))(), RECORDS, seed=0)
+    assert made.provenance.key["versions"] == {"safetensors": version("safetensors")}
 
 
 def test_what_was_cut_is_not_trained_on(dense):

@@ -11,7 +11,7 @@ import torch
 
 from secateur.deploy import footprint, latency, work_of
 from secateur.errors import InputError
-from secateur.models import MLP, LeNet5, MobileNetV2, SmallCNN, tensors_of
+from secateur.models import MLP, LeNet5, MobileNetV2, SmallCNN, multiply_adds, tensors_of
 from secateur.types import Artifact, Kept, Provenance, Shipped
 
 
@@ -28,6 +28,58 @@ def test_multiply_adds_of_lenet_equal_the_hand_count():
 def test_a_depthwise_convolution_counts_one_input_channel_for_each_output():
     conv = torch.nn.Conv2d(8, 8, 3, padding=1, groups=8)
     assert work_of(conv, (8, 5, 5)).dense == 8 * 9 * 25
+
+
+class Sequence(torch.nn.Module):
+    """A layer over a sequence, its last step classified; a table of places is added before."""
+
+    def __init__(self, layer, width, places=None):
+        super().__init__()
+        self.layer, self.head = layer, torch.nn.Linear(width, 3)
+        self.places = None if places is None else torch.nn.Parameter(torch.zeros(places))
+
+    def forward(self, x):
+        x = x if self.places is None else x + self.places
+        out = self.layer(x)
+        return self.head((out[0] if isinstance(out, tuple) else out)[:, -1])
+
+
+def test_recurrent_layers_count_their_weights_once_a_step():
+    net = Sequence(torch.nn.LSTM(8, 16, num_layers=2, batch_first=True), 16)
+    gates = 4 * 16 * (8 + 16) + 4 * 16 * (16 + 16)
+    assert work_of(net, (5, 8)).dense == 5 * gates + 16 * 3
+    net.layer.weight_hh_l1.data.zero_()
+    assert work_of(net, (5, 8)).effective == 5 * (gates - 4 * 16 * 16) + 16 * 3
+    both = Sequence(torch.nn.GRU(8, 16, bidirectional=True, batch_first=True), 32)
+    assert work_of(both, (5, 8)).dense == 5 * 2 * 3 * 16 * (8 + 16) + 32 * 3
+
+
+def test_attention_counts_its_projections_and_what_is_no_layer_is_named():
+    layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    net = Sequence(layer, 16, places=(1, 5, 16))
+    by_hand = 5 * (3 * 16 * 16 + 16 * 16 + 2 * 16 * 32) + 16 * 3
+    found = work_of(net, (5, 16))
+    assert (found.dense, found.effective) == (by_hand, by_hand)
+    assert found.uncounted == ("places",)
+    assert multiply_adds(lambda: net, (5, 16)) == by_hand
+
+
+def test_a_transposed_convolution_counts_each_input_place():
+    layer = torch.nn.ConvTranspose2d(3, 4, 2, stride=2)
+    assert work_of(layer, (3, 5, 5)).dense == 3 * 4 * 4 * 25
+
+
+def test_a_table_that_is_looked_up_multiplies_nothing():
+    class Looked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = torch.nn.Embedding(4, 8), torch.nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.table(x[:, 0].long()))
+
+    found = work_of(Looked(), (1,))
+    assert (found.dense, found.uncounted) == (16, ())
 
 
 def test_zeros_are_left_out_of_the_effective_count_alone():

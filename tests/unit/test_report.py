@@ -14,8 +14,9 @@ from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
 from secateur.auditing import default_attacks
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
-from secateur.report.lookup import short
+from secateur.report.lookup import short, subjects
 from secateur.report.table import consequence_table
+from secateur.types import Measurement
 
 
 class Page(HTMLParser):
@@ -287,3 +288,31 @@ def test_without_series_the_points_stand_alone_and_tables_still_sort():
     assert "vegaEmbed" not in found and "<h2>Charts</h2>" not in found
     assert "table.sortable" in found
     assert STOPPED in found
+
+
+def test_what_was_cut_is_measured_by_the_weights_of_the_baseline():
+    report = made_report()
+    name = subjects(report)[1]
+    row = Measurement(
+        subject=name,
+        risk="size",
+        method="count of non-zeros",
+        metric="kept of the baseline's weights",
+        value=0.125,
+        status="exact",
+        estimand="property",
+    )
+    cut = replace(report, rows=(*report.rows, row))
+    assert main_table(cut)[1]["kept weights %"] == "12.5 of the baseline's"
+    assert "baseline's" not in main_table(report)[1]["kept weights %"]
+
+
+@pytest.mark.parametrize(("targets", "one"), [(1, True), (8, False)])
+def test_intervals_of_one_model_are_not_called_those_of_targets(targets, one):
+    report = made_report()
+    facts = {**report.facts, "models": {"targets": targets, "references": 4}}
+    report = replace(report, facts=facts)
+    said = " ".join(render_text(report).split())
+    assert ("records of this one model" in said) is one
+    assert ("t over" in said) is not one
+    assert ("this one" in words.answer(report)[0]) is one

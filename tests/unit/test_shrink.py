@@ -565,6 +565,28 @@ def test_a_transformer_loses_hidden_units_and_keeps_what_attention_reads():
     assert small.tensors["body.linear2.weight"].shape == (8, 14)
 
 
+class Picked(nn.Module):
+    """Looks a category up by one column, clipped, beside a column of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.body, self.head = nn.Embedding(5, 3), nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        codes = self.table(x[:, 0].clamp(0, 4).long())
+        return self.head(torch.relu(self.body(torch.cat([codes, x[:, 1:]], 1))))
+
+
+def test_a_single_number_of_each_record_may_be_clipped():
+    net = Picked().eval()
+    with torch.no_grad():
+        net.body.weight[[1, 6]], net.body.bias[[1, 6]] = 0, -1
+    made = artifact_of(net)
+    small = Shrink(shape=(2,)).converted(made, lambda: copy.deepcopy(net), {}, seed=0)
+    assert small.tensors["body.weight"].shape == (6, 4)
+    assert small.tensors["table.weight"].shape == (5, 3)
+
+
 class Counts(nn.Module):
     """Gives another output with fewer channels, in a way that no graph shows."""
 

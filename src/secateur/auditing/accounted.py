@@ -13,7 +13,7 @@ from secateur.measure import epsilon_name
 from secateur.spelling import parse
 from secateur.train import Accounted, Conversion, Transform
 from secateur.train.hooks import MEMBERS
-from secateur.types import Measurement
+from secateur.types import AUDIT, Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def after_training(steps: Sequence[str], recipe: Recipe) -> str:
 
 def _reads_members(method: object, recipe: Recipe) -> bool:
     if isinstance(method, Conversion):
-        return MEMBERS in method.pools
+        return not {MEMBERS, AUDIT}.isdisjoint(method.pools)
     return not isinstance(method, Transform) or any(p.epochs for p in method.phases(recipe))
 
 

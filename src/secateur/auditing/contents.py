@@ -16,7 +16,7 @@ from secateur.auditing.rows import (
     target_series,
 )
 from secateur.auditing.size import file_digests, network_rows
-from secateur.auditing.statements import LIMITS, THREAT_MODEL
+from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, THREAT_MODEL
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
@@ -144,6 +144,6 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "chosen_on": state.chosen_on,
         "matched": state.matched,
         "threat_model": THREAT_MODEL,
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, *([LIMIT_OF_FILES] if files else [])],
         "seed": seed,
     }

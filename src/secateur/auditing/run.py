@@ -112,7 +112,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         column_of(records, name)  # refuses before any query
     if holds_canaries(records) and CANARY not in groups:
         groups = (*groups, CANARY)
-    networks = timeable(fleets, records) if timed else []
+    files = timeable(fleets, records) if timed else []
     subjects = observe_subjects(
         fleets,
         records,
@@ -127,7 +127,8 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     for subject in subjects if groups else ():
         best = state.best(subject.name)
         rows += [] if best is None else group_rows(best, records, groups)
-    rows += latency_rows(subjects, networks, records, progress=progress) if timed else []
+    if timed:
+        rows += latency_rows(files, fleets[0].membership, records, progress=progress)
     about = dict(about or {})
     return Report(
         title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),

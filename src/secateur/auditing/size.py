@@ -25,18 +25,25 @@ def network_rows(subject: Subject, baseline: Subject) -> list[Measurement]:
     if own["prunable"] == plain["prunable"]:
         return []
     counts = {"kept": float(own["kept"]), "prunable": float(plain["prunable"])}
+    values: list[tuple[str, float, Literal["lower", "higher"]]] = [
+        ("kept of the baseline's weights", counts["kept"] / counts["prunable"], "lower")
+    ]
+    if counts["kept"]:
+        rate = counts["prunable"] / counts["kept"]
+        values.append(("compression rate of the baseline's weights", rate, "higher"))
     return [
         Measurement(
             subject=subject.name,
             risk="size",
             method="count of non-zeros",
-            metric="kept of the baseline's weights",
-            value=counts["kept"] / counts["prunable"],
+            metric=metric,
+            value=value,
             status="exact",
             estimand="property",
             counts=counts,
-            better="lower",
+            better=better,
         )
+        for metric, value, better in values
     ]
 
 
@@ -86,6 +93,8 @@ def _footprint_rows(subject: Subject, records: Records) -> list[Measurement]:
         ("effective multiply-adds", "forward pass of a record", found.work.effective, ""),
     ]
     why = f"the first target's file, SHA-256 {found.digest}" if found.digest else "the first target"
+    missing = found.work.uncounted
+    less = f"; not counted: {', '.join(missing)}" if missing else ""
     about: dict[str, Any] = {"subject": subject.name, "risk": "size", "better": "lower"}
     return [
         Measurement(
@@ -97,7 +106,7 @@ def _footprint_rows(subject: Subject, records: Records) -> list[Measurement]:
             status="exact",
             estimand="property",
             counts={"parameters": float(found.parameters), "nonzero": float(found.nonzero)},
-            why=why,
+            why=why + (less if "multiply" in metric else ""),
         )
         for metric, method, value, unit in values
     ]

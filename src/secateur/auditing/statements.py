@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LIMITS", "THREAT_MODEL", "THREAT_MODEL_OF_SIGNALS"]
+__all__ = ["LIMITS", "LIMIT_OF_FILES", "THREAT_MODEL", "THREAT_MODEL_OF_SIGNALS"]
 
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
@@ -29,4 +29,8 @@ LIMITS = (
     "thresholds from references.",
     "A lower bound on epsilon refutes claims of differential privacy; it supports none. An "
     "estimate of epsilon is no bound.",
+)
+LIMIT_OF_FILES = (
+    "Whoever has the audited file has its weights too; these attacks query it, and one that reads "
+    "weights may find more."
 )

@@ -39,7 +39,12 @@ __all__ = ["command"]
     help="Measure within each group of this column too, or of `class`; may be repeated.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
-@click.option("--latency", "timed", is_flag=True, help="Time the models too, in turn.")
+@click.option(
+    "--latency",
+    "timed",
+    is_flag=True,
+    help="Time models too, in turn, on one thread and all; measure memory.",
+)
 @partial_option
 @data_dir_option
 @seed_option
@@ -113,11 +118,11 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             )
     refuse_outputs(out, html, inputs=(*fleets, *(n for f in files for n in store.beside(f))))
     if files:
-        opened, records = open_files(fleets, data_dir, workers=workers)
+        opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
         opened, records, _ = open_runs(fleets, data_dir, partial=partial)
-        if partial:
-            opened = common_part(opened)
+    if partial:
+        opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
     with Bar(
         "querying models",

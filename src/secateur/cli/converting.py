@@ -20,11 +20,11 @@ __all__ = [
     "FORMATS",
     "bar",
     "check_chain",
-    "check_target",
     "converted",
     "open_files",
     "parse_format",
     "planned",
+    "refuse_reference",
 ]
 
 FORMATS = {
@@ -90,7 +90,7 @@ def planned(
     name = parent.resolve().name
     for conversion in conversions:
         name += "." + _slug(conversion)
-        folders.append(parent.resolve().with_name(name) if parent.name != name else parent)
+        folders.append(parent.resolve().with_name(name))
     if into is not None:
         folders[-1] = into
     return tuple(zip(conversions, folders, strict=True))
@@ -136,7 +136,7 @@ def converted(
     (fleet,), records, seed = open_runs((parent,), data_dir, partial=True)
     name = fleet.name
     for conversion, folder in steps:
-        name = f"{name} {type(conversion).__name__.lower()}"
+        name = f"{name} {_slug(conversion)}"
         made: Any = apply(
             conversion,
             fleet,
@@ -169,7 +169,7 @@ def _named(progress: Progress, conversion: Conversion) -> Progress:
 
 
 def open_files(
-    paths: Sequence[Path], data_dir: Path | None, *, workers: int
+    paths: Sequence[Path], data_dir: Path | None, *, workers: int, partial: bool = False
 ) -> tuple[list[Fleet], Records]:
     """Open exported files, and fleets beside them, each as its one model and the references.
 
@@ -179,6 +179,7 @@ def open_files(
         paths: files that `secateur export` wrote, of one model, and folders of fleets.
         data_dir: where the data set's files lie.
         workers: worker processes.
+        partial: unfinished fleets beside the files too.
 
     Raises:
         InputError: files of several models, or of another conversion than the note says.
@@ -199,11 +200,11 @@ def open_files(
     }
     _check_one_draw(plans)
     for path, note in notes.items():
-        check_target(plans[path].membership, note.model, f"{path} is model {note.model}")
+        refuse_reference(plans[path].membership, note.model, what=f"{path}: ")
     fleets: dict[Path, Fleet] = {}
     folders = [path for path in paths if path not in notes]
     if folders:
-        opened, records, _ = open_runs(folders, data_dir)
+        opened, records, _ = open_runs(folders, data_dir, partial=partial)
         fleets.update(zip(folders, opened, strict=True))
     for path, note in notes.items():
         who = plans[path].membership
@@ -227,28 +228,6 @@ def open_files(
     return [_one(fleets[path], rows[0]) for path in paths], records
 
 
-def check_target(membership: Membership, model: int, what: str) -> None:
-    """Refuse a model that is no target: a file of it could not be audited.
-
-    Raises:
-        InputError: there is no such model, or it is a reference.
-    """
-    targets = membership.targets.tolist()
-    if model >= len(membership):
-        raise InputError(f"{what}: the fleet has the models 0 .. {len(membership) - 1}")
-    if model not in targets:
-        raise InputError(
-            f"{what}, one of the references, which stand for the attacker's own models; the "
-            f"targets, of which one can be shipped and audited, are {_rows(targets)}"
-        )
-
-
-def _rows(rows: Sequence[int]) -> str:
-    if len(rows) > 2 and rows[-1] - rows[0] == len(rows) - 1:
-        return f"{rows[0]} .. {rows[-1]}"
-    return ", ".join(map(str, rows))
-
-
 def _check_one_draw(plans: Mapping[Path, FleetPlan]) -> None:
     """Say before references are converted that fleets and files are not of one draw."""
     (first, plan), *others = plans.items()
@@ -260,5 +239,26 @@ def _check_one_draw(plans: Mapping[Path, FleetPlan]) -> None:
             )
 
 
+def refuse_reference(membership: Membership, row: int, *, what: str = "") -> None:
+    """Refuse a model that is no target: no audit can speak of it.
+
+    Args:
+        membership: of the fleet.
+        row: of the model.
+        what: said the row, such as an option; for the message.
+
+    Raises:
+        InputError: there is no such model, or it is one that stands for the attacker's.
+    """
+    if row >= len(membership):
+        raise InputError(f"{what}model {row}: the fleet has the models 0 .. {len(membership) - 1}")
+    if row in membership.references:
+        raise InputError(
+            f"{what}model {row} is a reference: references stand for the attacker's models, and "
+            f"no audit is of one; the targets are {membership.targets.tolist()}"
+        )
+
+
 def _one(fleet: Fleet, row: int) -> Fleet:
-    return fleet.part([row, *(r for r in fleet.membership.references.tolist() if r != row)])
+    refuse_reference(fleet.membership, row)
+    return fleet.part([row, *fleet.membership.references.tolist()])

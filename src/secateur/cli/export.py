@@ -38,7 +38,7 @@ __all__ = ["command"]
 @click.option(
     "--model",
     type=click.IntRange(min=0),
-    help="Which target: its row in the fleet's membership, from 0. Default: the first target.",
+    help="A target, as its row of the fleet's membership, from 0; by default the first.",
 )
 @click.option("--all", "everyone", is_flag=True, help="Convert all models, for an audit of them.")
 @click.option(
@@ -116,6 +116,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.runs import parse_conversion
     from secateur.errors import InputError
     from secateur.report import card
+    from secateur.train.keep import weights_missing
 
     chain = (*(parse_conversion(step) for step in steps), converting.parse_format(form))
     converting.check_chain(chain)
@@ -125,12 +126,17 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     told = None if report is None else store.read_report(report)
     plan = _plan(fleet)
     row = int(plan.membership.targets[0]) if model is None else model
-    converting.check_target(plan.membership, row, f"--model {row}")
+    converting.refuse_reference(plan.membership, row, what="--model: ")
     if told is not None:
         card.check_speaks(told, (*plan.pipeline, *map(repr, chain)), trained=len(plan.pipeline))
     places = converting.planned(fleet, chain, into)
     for _, folder in places:
         checks.refuse_folder_inside(folder, fleet, option="--into")
+        if folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise InputError(
+                f"--out {out} is, or is inside, {folder}, the folder of the fleet of such files; "
+                "name the file otherwise, or the folder with --into"
+            )
     with converting.bar(chain, "converting") as bar:
         made, records = converting.converted(
             fleet,
@@ -141,12 +147,14 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
         )
     artifact = made.artifacts[row]
+    if artifact.kept is not None:
+        raise weights_missing(row)
     if artifact.shipped is None:
         raise InputError(
             f"{chain[-1]!r} changes the model and makes no file; name it with --step, and give "
             "--format onnx, onnx-int8, packed or safetensors"
         )
-    about, size = _card(made, records, row, out.name, trained=len(plan.pipeline))
+    about, size = _card(made, records, row, out.name)
     text = card.render(about, told)
     note = store.Export(
         file=out,
@@ -197,9 +205,7 @@ def _packed(conversion: Conversion, folder: Path, row: int) -> str:
     )
 
 
-def _card(
-    fleet: Fleet, records: Records, row: int, name: str, *, trained: int
-) -> tuple[Card, Footprint]:
+def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Footprint]:
     """Return what the card says of one model's file, and its size."""
     from secateur.deploy import footprint
     from secateur.report.card import Card
@@ -214,13 +220,13 @@ def _card(
         ("of them not zero", f"{size.nonzero:,}"),
         ("multiply-adds a record", f"{size.work.dense:,}"),
         ("multiply-adds without zeros", f"{size.work.effective:,}"),
+        *(("not counted there", name) for name in size.work.uncounted),
         ("made with", _versions(artifact)),
     ]
     about = Card(
         name=name,
         digest=size.digest,
         pipeline=fleet.pipeline,
-        trained=trained,
         data={
             "name": records.name,
             "records": len(records),

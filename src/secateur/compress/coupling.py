@@ -98,8 +98,8 @@ class Coupling:
         Args:
             shapes: of all parameters.
             layers: names of the weights that a rate counts.
-            budget: of weights, or of multiply-adds: then all linear and convolutional layers count
-                but those that are exempt.
+            budget: of weights, or of multiply-adds: then all layers of `positions` count but those
+                that are exempt.
         """
         if budget.multiply_adds is None:
             weights = dict.fromkeys(layers, 1)

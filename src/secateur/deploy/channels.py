@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-__all__ = ["parameters", "positions", "reads_channels", "weights_by_channel"]
+__all__ = ["aligned", "parameters", "positions", "reads_channels", "weights_by_channel"]
 
 
 def parameters(op: Operator, tensors: Mapping[str, Array]) -> dict[str, Array]:
@@ -24,9 +24,16 @@ def parameters(op: Operator, tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 def positions(shape: tuple[int, ...], axis: int) -> NDArray[np.intp]:
     """Return to which channel each number of a value belongs, in the order of a flattening."""
-    along = [1] * len(shape)
-    along[axis] = -1
-    return np.broadcast_to(np.arange(shape[axis]).reshape(along), shape).reshape(-1)
+    channels = np.arange(shape[axis]) if shape else np.zeros(1, np.intp)
+    return np.broadcast_to(channels.reshape(aligned(len(shape), axis)), shape).reshape(-1)
+
+
+def aligned(rank: int, axis: int) -> tuple[int, ...]:
+    """Return the shape in which an array of channels stands beside a value of this rank.
+
+    A number for each record, of rank 0, is one channel.
+    """
+    return tuple(-1 if a == axis else 1 for a in range(rank))
 
 
 def reads_channels(op: Operator, axis: int, rank: int) -> bool:

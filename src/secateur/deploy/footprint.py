@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
 from secateur.errors import InputError
-from secateur.models import input_shape, rebuild
+from secateur.models import input_shape, positions_of, rebuild
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
@@ -21,14 +21,16 @@ __all__ = ["Footprint", "Work", "footprint", "work_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Multiply-adds of one record's forward pass, in linear and convolutional layers.
+    """Multiply-adds of one record's forward pass with the network's weights.
 
     `dense` counts every weight, `effective` those that are not zero: what a runtime that skips
-    zeros would do.
+    zeros would do. `uncounted` names weights of two and more axes whose use is not counted, since
+    no known layer applies them; embeddings, which are looked up, are not among them.
     """
 
     dense: int
     effective: int
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,8 @@ class Footprint:
         form: of the file, such as `onnx`; `tensors` where none was made.
         n_bytes: of the file; without one, of all tensors as they are.
         digest: SHA-256 of the file; empty without one.
-        parameters: in the network as it is, after surgery.
+        parameters: in the network as it is, after surgery, and before what an ONNX file makes of
+            it: normalisation that became part of other weights, numbers that int8 rounds to zero.
         nonzero: of these.
         work: of one record.
     """
@@ -99,35 +102,27 @@ def work_of(module: nn.Module, shape: tuple[int, ...]) -> Work:
         shape: of one record, without the batch axis.
 
     Returns:
-        Linear layers and convolutions; normalisation, activations and pooling are not counted.
+        Of the layers that `positions_of` counts; normalisation, activations, pooling and products
+        of activations are left out.
 
     Example:
         >>> net = nn.Linear(4, 3)
         >>> _ = net.weight.data[0].zero_()
         >>> work_of(net, (4,))
-        Work(dense=12, effective=8)
+        Work(dense=12, effective=8, uncounted=())
     """
-    dense = effective = 0
-
-    def count(part: nn.Module, given: Any, out: torch.Tensor) -> None:
-        nonlocal dense, effective
-        del given
-        if not isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            return
-        places = out.numel() // part.weight.shape[0]
-        dense += part.weight.numel() * places
-        effective += int(torch.count_nonzero(part.weight)) * places
-
-    modes = [(part, part.training) for part in module.modules()]
-    handles = [part.register_forward_hook(count) for part in module.modules()]
-    module.eval()
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    try:
-        with torch.no_grad():
-            module(torch.zeros(1, *shape, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, was_training in modes:
-            part.training = was_training
-    return Work(dense=dense, effective=effective)
+    applied = positions_of(module, shape)
+    weights = dict(module.named_parameters(remove_duplicate=False))
+    looked_up = {
+        id(part.weight)
+        for part in module.modules()
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag)
+    }
+    seen = looked_up | {id(weights[name]) for name in applied}
+    return Work(
+        dense=sum(weights[name].numel() * n for name, n in applied.items()),
+        effective=sum(int(torch.count_nonzero(weights[name])) * n for name, n in applied.items()),
+        uncounted=tuple(
+            name for name, p in module.named_parameters() if p.dim() > 1 and id(p) not in seen
+        ),
+    )

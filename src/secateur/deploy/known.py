@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.deploy.bounds import bounds_of, unbounded
-from secateur.deploy.channels import parameters, positions, reads_channels, weights_by_channel
+from secateur.deploy.channels import (
+    aligned,
+    parameters,
+    positions,
+    reads_channels,
+    weights_by_channel,
+)
 from secateur.deploy.graph import CHANNELWISE, OPAQUE
 from secateur.deploy.interpret import compute
 
@@ -87,8 +93,7 @@ def known_values(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Known]
 def _with_ends(known: Known, numbers: Array, fixed: BoolArray) -> Known:
     """Add channels that an activation holds at one number."""
     fixed = fixed & ~known.channels
-    along = [1] * known.numbers.ndim
-    along[known.axis] = -1
+    along = aligned(known.numbers.ndim, known.axis)
     whole = np.where(fixed.reshape(along), numbers.reshape(along), known.numbers)
     return _masked(whole, known.channels | fixed, known.axis)
 
@@ -118,11 +123,8 @@ def _known(op: Operator, inputs: list[Known], own: dict[str, Array], value: Valu
 
 
 def _masked(numbers: Array, channels: BoolArray, axis: int) -> Known:
-    shape = [1] * numbers.ndim
-    shape[axis] = -1
-    return Known(
-        channels=channels, numbers=np.where(channels.reshape(shape), numbers, 0.0), axis=axis
-    )
+    flags = channels.reshape(aligned(numbers.ndim, axis))
+    return Known(channels=channels, numbers=np.where(flags, numbers, 0.0), axis=axis)
 
 
 def _channels(op: Operator, inputs: list[Known], own: dict[str, Array], value: Value) -> BoolArray:

@@ -31,8 +31,11 @@ Path("/proc/self/clear_refs").write_text("5")
 before = of("VmRSS")
 session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 shape = [int(n) for n in sys.argv[2].split(",")]
+given = session.get_inputs()[0]
+values = np.ones(shape, np.float32)
+values = values.reshape(shape[0], -1) if len(given.shape) == 2 else values
 for _ in range(3):
-    session.run(None, {session.get_inputs()[0].name: np.ones(shape, np.float32)})
+    session.run(None, {given.name: values})
 print(of("VmHWM") - before)
 """
 
@@ -45,7 +48,7 @@ def peak_memory(data: bytes, shape: tuple[int, ...], *, batch: int = 1) -> int:
 
     Args:
         data: the file.
-        shape: of one record.
+        shape: of one record; it is made flat where the file takes such.
         batch: records per call.
 
     Raises:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from secateur.deploy.exporting import refuse_shipped
 from secateur.models.shipped import SAFETENSORS
 from secateur.types import Shipped
 
@@ -50,6 +51,7 @@ class Safetensors:
         from safetensors.numpy import save
 
         del build, pools, seed
+        refuse_shipped(artifact, "Safetensors")
         surgery = {name: rows.tolist() for name, rows in sorted(artifact.surgery.items())}
         head = {"surgery": json.dumps(surgery, sort_keys=True)} if surgery else None
         data = save(dict(artifact.tensors), metadata=head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secateur.models.cnn import SmallCNN
-from secateur.models.costs import multiply_adds, output_positions
+from secateur.models.costs import multiply_adds, output_positions, positions_of
 from secateur.models.forward import check_device, logits_of
 from secateur.models.groupnorm import GroupNormed, has_batch_norm
 from secateur.models.layout import channels_last, takes_channels_last
@@ -42,6 +42,7 @@ __all__ = [
     "narrower",
     "operate_",
     "output_positions",
+    "positions_of",
     "prunable",
     "rebuild",
     "runnable",

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.errors import InputError
-from secateur.report.lookup import best_rows, label, short, strongest, subjects
+from secateur.report.lookup import (
+    best_rows,
+    consequences,
+    label,
+    short,
+    strongest,
+    subjects,
+)
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
@@ -24,6 +31,8 @@ LIMITS = (
     "An audit is a lower bound on leakage, not a guarantee: a stronger attack may find more.",
     "Its numbers are means over models that the same pipeline makes from other draws of members, "
     "unless a line says that they are of this model.",
+    "The audit's attackers query the model. Whoever has the file has its weights too, and may find "
+    "more in them.",
     "A file whose digest is another one is another model: nothing here speaks of it.",
 )
 
@@ -40,8 +49,6 @@ class Card:
         members: how many records the model was trained on.
         facts: further lines of the table (label, value), such as sizes.
         accuracies: (label, measurement) of exactly these bytes.
-        trained: how many of the steps made the fleet that was exported; what follows are
-            conversions. None for all but the last one.
     """
 
     name: str
@@ -51,7 +58,6 @@ class Card:
     members: int
     facts: Sequence[tuple[str, str]] = ()
     accuracies: Sequence[tuple[str, Measurement]] = ()
-    trained: int | None = None
 
 
 def render(card: Card, report: Report | None = None) -> str:
@@ -65,7 +71,8 @@ def render(card: Card, report: Report | None = None) -> str:
         Markdown; what users wrote is escaped.
 
     Raises:
-        InputError: the report speaks neither of this file nor of this pipeline.
+        InputError: the report speaks neither of this file nor of this pipeline, or of other
+            records.
 
     Example:
         >>> text = render(Card(name="m.onnx", digest="ab", pipeline=("Recipe()",),
@@ -142,16 +149,16 @@ def _accuracies(found: Sequence[tuple[str, Measurement]]) -> str:
     return "Of exactly these bytes; 95 % Clopper-Pearson intervals in brackets.\n\n" + _table(lines)
 
 
-COUNTS = ("targets", "references", "members", "non_members", "records")
+_HIDDEN = ("expected_false_positive_units", "realised_fpr")  # the report has them
 
 
 def _counts(row: Measurement) -> str:
-    found = [(k.replace("_", "-"), row.counts[k]) for k in COUNTS if k in row.counts]
-    return ", ".join(f"{value:g} {name}" for name, value in found)
+    shown = {k.replace("_", " "): v for k, v in row.counts.items() if k not in _HIDDEN}
+    return ", ".join(f"{name} {value:g}" for name, value in shown.items())
 
 
 def _audit(card: Card, report: Report) -> str:
-    subject, steps = _spoken_of(card, report)
+    subject, whole, left = _spoken_of(card, report)
     rows = best_rows(report, subject)
     lines = [
         ("strongest attack", _plain(short(strongest(report, subject)))),
@@ -164,17 +171,17 @@ def _audit(card: Card, report: Report) -> str:
         ("train accuracy %", _with_kind(rows["train"], percent=True)),
         ("test accuracy %", _with_kind(rows["test"], percent=True)),
     ]
+    lines += _promised(report, subject, whole=not left)
+    lines += [] if left else _times(report, subject)
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
-    name = _plain(label(report, subject))
-    if steps is None:
+    called = f"called {_plain(label(report, subject))} there."
+    about = f"An audit of the models that this pipeline makes, {called}"
+    if whole:
         about = "An audit of exactly these bytes."
-    elif steps == len(card.pipeline):
-        about = f"An audit of the models that this pipeline makes, called {name} there."
-    else:
-        rest = ", ".join(_code(step) for step in card.pipeline[steps:])
+    elif left:
         about = (
-            f"An audit of the models that the first {steps} steps of this pipeline make, called "
-            f"{name} there. It is not of files: what {rest} changed is not measured."
+            f"An audit of the models as they were before {', '.join(map(_code, left))}, {called} "
+            "It is not one of this file: what those steps change in it was not measured."
         )
     controls = (
         f"Raised controls: {', '.join(map(_code, raised))}; the report says what they mean."
@@ -182,6 +189,31 @@ def _audit(card: Card, report: Report) -> str:
         else "No control of the audit is raised."
     )
     return f"{about} Report {_code(report.provenance.digest)}.\n\n{_table(lines)}\n\n{controls}"
+
+
+def _promised(report: Report, subject: str, *, whole: bool) -> list[tuple[str, str]]:
+    """Return the epsilon that the training promised, or why it promises none any more.
+
+    A promise is quoted only where the audited models went through all steps: a later one may have
+    voided it.
+    """
+    row = consequences(report, subject)["accounted"]
+    if row is None:
+        return []
+    said = f"none: {row.why}" if row.value is None else f"{row.value:.2f}, {row.why}"
+    if row.value is not None and not whole:
+        said = "not known: the audit is of models before steps that may have voided it"
+    return [(_plain(row.metric), _plain(said))]
+
+
+def _times(report: Report, subject: str) -> list[tuple[str, str]]:
+    """Return latencies and peak memory, where the audit measured them."""
+    found = []
+    for row in report.rows:
+        if row.subject == subject and row.risk == "latency" and row.value is not None:
+            said = f"{row.value:.3g} {row.unit or 'times the baseline'}"
+            found.append((_plain(row.metric), f"{said} ({_plain(row.method)}; {_counts(row)})"))
+    return found
 
 
 def _with_kind(row: Measurement | None, *, percent: bool = False) -> str:
@@ -203,7 +235,9 @@ def check_speaks(report: Report, pipeline: Sequence[str], *, trained: int) -> No
     Raises:
         InputError: no model of the report was made by these steps, all or up to the conversions.
     """
-    if _made_by(report, pipeline, trained) is None:
+    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
+    made = {tuple(dict(known.get(s, {})).get("pipeline", ())) for s in subjects(report)}
+    if not made & {tuple(pipeline[:end]) for end in range(trained, len(pipeline) + 1)}:
         names = ", ".join(label(report, subject) for subject in subjects(report))
         raise InputError(
             f"the report speaks of {names}, none of which was made by the steps of this file: "
@@ -213,29 +247,31 @@ def check_speaks(report: Report, pipeline: Sequence[str], *, trained: int) -> No
         )
 
 
-def _made_by(report: Report, pipeline: Sequence[str], trained: int) -> tuple[str, int] | None:
-    """Return the subject that most of the steps made, no fewer than the trained ones."""
-    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
-    for end in range(len(pipeline), trained - 1, -1):
-        for subject in subjects(report):
-            made = tuple(dict(known.get(subject, {})).get("pipeline", ()))
-            if made == tuple(pipeline[:end]):
-                return subject, end
-    return None
-
-
-def _spoken_of(card: Card, report: Report) -> tuple[str, int | None]:
-    """Return which subject of a report this file is, and of how many steps; None: of its bytes."""
+def _spoken_of(card: Card, report: Report) -> tuple[str, bool, tuple[str, ...]]:
+    """Return which subject of a report this file is, whether the report is of its bytes alone, and
+    which steps of its pipeline the audited models had not gone through.
+    """
     files: Mapping[str, Any] = dict(report.facts.get("files", {}))
     for subject, told in files.items():
         digests = told if isinstance(told, Sequence) and not isinstance(told, str) else [told]
         if card.digest in digests:
-            return subject, None if len(digests) == 1 else len(card.pipeline)
-    trained = max(1, len(card.pipeline) - 1) if card.trained is None else card.trained
-    check_speaks(report, card.pipeline, trained=trained)
-    found = _made_by(report, card.pipeline, trained)
-    assert found is not None  # it was looked at
-    return found
+            return subject, len(digests) == 1, ()
+    data = dict(report.facts.get("data", {})).get("digest")
+    if data not in (None, card.data.get("digest", data)):
+        raise InputError(
+            f"the report {report.title!r} is of other records (digest {data}) than those that "
+            f"{card.name} was trained on ({card.data['digest']}); give an audit of the fleet that "
+            "was exported"
+        )
+    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
+    for end in range(len(card.pipeline), 0, -1):
+        for subject in subjects(report):
+            if tuple(dict(known.get(subject, {})).get("pipeline", ())) == card.pipeline[:end]:
+                return subject, False, card.pipeline[end:]
+    raise InputError(
+        f"the report {report.title!r} speaks neither of the file {card.name} nor of models that "
+        f"were made by {list(card.pipeline)[:2]}...; give an audit of the fleet that was exported"
+    )
 
 
 def _table(lines: Sequence[tuple[str, str]]) -> str:

@@ -22,6 +22,8 @@ FOOTPRINT_HEADERS = (
     "speed-up",
     "ms, 32 records",
     "speed-up, 32",
+    "all threads",
+    "peak MB",
     "SHA-256",
 )
 
@@ -60,6 +62,8 @@ def footprint_table(report: Report) -> list[dict[str, str]]:
             _times(faster),
             _time(many),
             _times(faster_many),
+            _on_all_threads(report, subject),
+            _megabytes(find(report, subject, "peak memory, 1 record")),
             _digest(size),
         )
         found.append(dict(zip(FOOTPRINT_HEADERS, values, strict=True)))
@@ -87,6 +91,23 @@ def _times(row: Measurement | None) -> str:
         return "-"
     counts = row.counts
     return f"{row.value:.2f}x [{counts.get('lowest', 0):.2f}, {counts.get('highest', 0):.2f}]"
+
+
+def _on_all_threads(report: Report, subject: str) -> str:
+    """Return the speed-up at one record on all threads, where that is more than one."""
+    fits = (
+        (row, threads)
+        for row in report.rows
+        if row.subject == subject
+        and row.metric.startswith("speed-up, 1 record, ")
+        and (threads := row.metric.rpartition(", ")[2])
+    )
+    row, threads = next(fits, (None, ""))
+    return "-" if row is None else f"{_times(row)}, {threads}"
+
+
+def _megabytes(row: Measurement | None) -> str:
+    return "-" if row is None or row.value is None else f"{row.value / 1e6:.1f}"
 
 
 def _digest(size: Measurement) -> str:

@@ -13,12 +13,12 @@ from secateur.errors import MissingExtraError
 from secateur.report.charts import Spec, charts
 from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table
 from secateur.report.lookup import label, subjects
+from secateur.report.notes import chosen_words, intervals_words
 from secateur.report.table import (
     CONSEQUENCE_HEADERS,
     GROUP_HEADERS,
     HEADERS,
     attack_table,
-    chosen_words,
     consequence_table,
     group_table,
     main_table,
@@ -67,7 +67,11 @@ GLOSSARY = (
         "pruning and defences",
     ),
     ("insider", "an attacker who knows half of the members and non-members"),
-    ("multiply-adds", "of one record's forward pass, in linear layers and convolutions"),
+    (
+        "multiply-adds",
+        "of one record's forward pass with the weights of linear, convolutional, recurrent layers "
+        "and of attention",
+    ),
     (
         "speed-up",
         "the baseline's time divided by this model's, in rounds that time all models in turn; in "
@@ -103,6 +107,7 @@ def render(report: Report) -> str:
         main=main_table(report),
         attacks=attack_table(report),
         chosen=chosen_words(report),
+        intervals=intervals_words(report),
         amounts=amounts(report),
         consequences=consequence_table(report),
         consequence_headers=CONSEQUENCE_HEADERS,

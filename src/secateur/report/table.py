@@ -12,7 +12,6 @@ from rich.table import Table
 from secateur.report.lookup import (
     PRIORS,
     best_rows,
-    chosen_on,
     consequences,
     find,
     label,
@@ -20,13 +19,12 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
+from secateur.report.notes import accounted_words, chosen_words, intervals_words
 from secateur.types import Measurement, Report
 
 __all__ = [
-    "accounted_words",
     "attack_table",
     "cell",
-    "chosen_words",
     "consequence_table",
     "group_table",
     "main_table",
@@ -75,7 +73,7 @@ def main_table(report: Report) -> list[dict[str, str]]:
         at = "" if tpr is None else tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
         values = (
             label(report, subject),
-            cell(rows["kept"], percent=True, digits=1),
+            _kept(report, subject, rows["kept"]),
             cell(rows["train"], percent=True, digits=1),
             cell(rows["test"], percent=True, digits=1),
             short(strongest(report, subject)),
@@ -85,6 +83,14 @@ def main_table(report: Report) -> list[dict[str, str]]:
         )
         found.append(dict(zip(HEADERS, values, strict=True)))
     return found
+
+
+def _kept(report: Report, subject: str, own: Measurement | None) -> str:
+    """Return the share of weights that are left, of the baseline's where the network was cut."""
+    other = find(report, subject, "kept of the baseline's weights")
+    if other is None:
+        return cell(own, percent=True, digits=1)
+    return f"{cell(other, percent=True, digits=1)} of the baseline's"
 
 
 CONSEQUENCE_HEADERS = (
@@ -186,27 +192,6 @@ def _group_tpr(report: Report, subject: str, group: str) -> tuple[Measurement | 
     return usual, ""
 
 
-def accounted_words(report: Report) -> list[str]:
-    """Return of every model family what its training promised, where it promised anything."""
-    found = []
-    for name in subjects(report):
-        promised = consequences(report, name)["accounted"]
-        if promised is None:
-            continue
-        who = label(report, name)
-        if promised.value is None:
-            found.append(
-                f"Accounted epsilon of {who}: none, since {promised.why.partition(';')[0]}."
-            )
-            continue
-        found.append(
-            f"Accounted epsilon of {who}, an upper bound from the training's noise: "
-            f"{promised.value:.2f} (delta {promised.counts['delta']:g}); tuning on the same "
-            "members is not accounted."
-        )
-    return found
-
-
 def render_text(report: Report, width: int = 150) -> str:
     """Return the main table and its notes as plain text.
 
@@ -231,8 +216,7 @@ def render_text(report: Report, width: int = 150) -> str:
         console.print(_plain_table("By group", GROUP_HEADERS[:-1], by_group, width=width, left=2))
     models = dict(report.facts.get("models", {}))
     console.print(
-        f"[ ] = 95 % intervals, t over {models.get('targets', '?')} targets where there are 8 or "
-        f"more; "
+        f"[ ] = {intervals_words(report)}; "
         f"{models.get('references', '?')} references "
         f"{'as they were given' if 'kept' in report.facts else 'through the identical pipeline'}; "
         f"{chosen_words(report)}. AUC 0.5 = a coin.",
@@ -255,25 +239,6 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
-
-
-CHOSEN = (
-    "the strongest attack is the one with the largest AUC on references that play targets; at a "
-    "low false alarm rate another attack may find more"
-)
-CHOICES = {
-    "number of references": "with so few references the attack is the one recommended for their "
-    "number, not chosen",
-    "order": "the attack is the first that was asked for and ran, since it could not be chosen on "
-    "references",
-}
-
-
-def chosen_words(report: Report) -> str:
-    """Say on what the strongest attack was chosen."""
-    reasons = [chosen_on(report, s) for s in subjects(report)]
-    told = [CHOICES[r] for r in reasons if r in CHOICES]
-    return told[0] if told else CHOSEN
 
 
 def _plain_table(

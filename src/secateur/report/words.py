@@ -11,7 +11,8 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.table import accounted_words, cell
+from secateur.report.notes import accounted_words
+from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
 __all__ = ["amounts", "answer", "compare"]
@@ -162,8 +163,12 @@ def _information(rows: dict[str, Measurement | None]) -> str:
 def _attacker(report: Report, subject: str) -> str:
     rows = best_rows(report, subject)
     data = dict(report.facts.get("data", {})).get("name", "these records")
+    one = dict(report.facts.get("models", {})).get("targets") == 1
+    which = (
+        f"this one {label(report, subject)} model" if one else f"a {label(report, subject)} model"
+    )
     text = (
-        f"On {data}, an attacker who sees the outputs of a {label(report, subject)} model tells "
+        f"On {data}, an attacker who sees the outputs of {which} tells "
         f"its members "
         f"from non-members with an AUC of {cell(rows['auc'])}, where 0.5 is a coin"
     )

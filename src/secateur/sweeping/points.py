@@ -25,6 +25,7 @@ __all__ = ["curve_of", "over_seeds", "point_of"]
 
 EPSILON = epsilon_name(DELTA)
 OF_BASELINE = "kept of the baseline's weights"
+RATE_OF_BASELINE = "compression rate of the baseline's weights"
 PAPERS = "NasrAttack"
 CANARIES = f"{CANARY}="
 ACCURACIES = ("train accuracy", "test accuracy")
@@ -54,7 +55,8 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
         **_by_name(report, subject),
         "epsilon bound": find(report, subject, EPSILON),
         "kept weights": find(report, subject, OF_BASELINE) or find(report, subject, "kept weights"),
-        "compression rate": find(report, subject, "compression rate"),
+        "compression rate": find(report, subject, RATE_OF_BASELINE)
+        or find(report, subject, "compression rate"),
         "bytes": bytes_of(subject, fleets[-1]),
         "cpu seconds": cpu_seconds_of(subject, fleets),
     }

@@ -172,11 +172,10 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     there = present[0]
     model.check_records(records)
     last = model.artifacts[present[-1]]
-    if isinstance(transform, Conversion) or not transform.fresh:
-        if last.kept is not None:
+    if not isinstance(transform, Conversion) and not transform.fresh:
+        if last.kept is not None:  # a conversion may find all that it is asked for, and looks later
             raise weights_missing(present[-1])
-        if not isinstance(transform, Conversion):
-            refuse_converted(last, type(transform).__name__)
+        refuse_converted(last, type(transform).__name__)
     check_masks(transform, model.artifacts[there], there)
     _warn_of_seed(model, there, seed)
     plan = Plan(

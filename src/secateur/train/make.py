@@ -23,7 +23,7 @@ from secateur.train.keep import thinned
 from secateur.train.model import Job, own_training
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
-from secateur.train.recipe import spelled
+from secateur.train.recipe import Conversion, spelled
 from secateur.train.rehearsal import check_pools, rehearse
 from secateur.train.shard import Shard, make_shard
 from secateur.train.shards import absent_of, shards_of
@@ -127,7 +127,7 @@ def _is_there(place: Place, key: str, job: Job, records: Records) -> bool:
     if found.kept is None and job.keep is not None:
         thin = thinned(found, job.recipe.build, records, job.keep)
         store.write_artifact(store.model_path(place.folder, key), thin)
-    elif found.kept is not None and (job.keep is None or not job.keep.kept_by(found)):
+    elif found.kept is not None and not _suffices(found, job):
         asked = "its weights" if job.keep is None else f"{job.keep!r}"
         raise InputError(
             f"of model {job.model} in {place.folder} {found.kept.probe} under "
@@ -135,6 +135,17 @@ def _is_there(place: Place, key: str, job: Job, records: Records) -> bool:
             "targets), or choose another folder"
         )
     return True
+
+
+def _suffices(found: Artifact, job: Job) -> bool:
+    """Tell whether the signals that stand for a model in the folder are what is asked for.
+
+    A converted model is not made again for its weights: an audit reads signals, and what needs
+    weights says so itself.
+    """
+    if job.keep is None:
+        return isinstance(job.transform, Conversion)
+    return job.keep.kept_by(found)
 
 
 @dataclass(frozen=True)

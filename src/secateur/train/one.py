@@ -17,6 +17,7 @@ from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.loop import run_phases
 from secateur.train.model import artifact_of, takes_masks_only
+from secateur.train.plan import installed
 from secateur.train.recipe import Conversion, Recipe, Transform
 from secateur.types import Artifact, Provenance, Records, derive_seed, digest_arrays
 
@@ -49,6 +50,8 @@ def apply_to_module(
         "seed": seed,
         "torch": version("torch"),
     }
+    if isinstance(transform, Conversion):
+        key["versions"] = {name: installed(name) for name in transform.libraries}
     builder = type(module).__qualname__
     if isinstance(transform, Conversion):
         before = Artifact(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secateur.train.recipe import Phase, Recipe, Transform
     from secateur.types import Membership, Records
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "installed"]
 
 _EXTRAS = {
     "opacus": "dp",
@@ -66,7 +66,7 @@ class Plan:
             "seed": seed,
             "snapshots": repr(self.snapshots),
             "route": "one model, one thread",
-            "versions": {name: _version(name) for name in self._libraries},
+            "versions": {name: installed(name) for name in self._libraries},
         }
 
     @cached_property
@@ -119,7 +119,12 @@ class Plan:
         )
 
 
-def _version(name: str) -> str:
+def installed(name: str) -> str:
+    """Return the version of a package that a step needs.
+
+    Raises:
+        MissingExtraError: it is not installed; names the extra.
+    """
     try:
         return version(name)
     except PackageNotFoundError as error:

@@ -14,7 +14,7 @@ from secateur.train.loop import run_phases
 from secateur.train.model import initial_module, own_training
 from secateur.train.recipe import Conversion
 from secateur.train.stack import StackData, run_stack
-from secateur.types import ATTACK
+from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY
 
 if TYPE_CHECKING:
     from secateur.train.recipe import Recipe, Transform
@@ -80,7 +80,7 @@ def rehearse(
 def check_pools(
     recipe: Recipe, transform: Transform | Conversion | None, membership: Membership
 ) -> None:
-    """Refuse what reads a pool for which no records were drawn.
+    """Refuse what reads a pool for which no records were drawn, or that belongs to the audit.
 
     Raises:
         MethodError: names the pool, and how to draw it.
@@ -91,13 +91,34 @@ def check_pools(
         pools = sorted({*transform.pools} - {MEMBERS})
     else:
         pools = pools_of(recipe.phases() if transform is None else transform.phases(recipe))
+    what = repr(transform) if isinstance(transform, Conversion) else "this training"
     for pool in pools:
-        if len(membership.pool(pool)) == 0:
-            there = ", ".join(f"{name} {len(rows)}" for name, rows in membership.pools.items())
-            named = f"{pool}_pool" if pool == ATTACK else pool
-            what = repr(transform) if isinstance(transform, Conversion) else "this training"
+        if pool in _OF_THE_AUDIT:
             raise MethodError(
-                f"{what} reads records of the pool {pool!r}, for which none were drawn (there are: "
-                f"{there}); ask for them: --{named.replace('_', '-')} 1000 of `secateur train`, "
-                f"{named} = 1000 in a sweep's file, draw(pools={{{pool!r}: 1000}}) in Python"
+                f"{what} reads records of the pool {pool!r}: {_OF_THE_AUDIT[pool]}; name "
+                f"{POPULATION!r}, which no model was trained on, or {MEMBERS!r}, which stands for "
+                "each model's own"
             )
+        if len(membership.pool(pool)) == 0:
+            raise MethodError(
+                f"{what} reads records of the pool {pool!r}, for which none were drawn "
+                f"{_how_to_draw(pool, membership)}"
+            )
+
+
+_OF_THE_AUDIT = {
+    AUDIT: "members and non-members of every model are in it, and to read it is to mix them up",
+    UTILITY: "accuracy is measured on it, and on nothing that a model has seen",
+}
+"""Pools that no model may read as a whole, and why."""
+
+
+def _how_to_draw(pool: str, membership: Membership) -> str:
+    there = ", ".join(f"{name} {len(rows)}" for name, rows in membership.pools.items())
+    named = f"{pool}_pool" if pool == ATTACK else pool
+    line = (
+        f"--{named.replace('_', '-')} 1000 of `secateur train`, {named} = 1000 in a sweep's file, "
+        if pool in (ATTACK, POPULATION)
+        else ""
+    )
+    return f"(there are: {there}); ask for them: {line}draw(pools={{{pool!r}: 1000}}) in Python"
