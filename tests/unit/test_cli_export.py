@@ -202,6 +202,19 @@ def test_a_report_of_the_dense_fleet_is_no_audit_of_a_pruned_file(runs):
     assert set(listing(runs)) == before
 
 
+def test_an_onnx_file_says_what_goes_in_and_comes_out(runs):
+    pytest.importorskip("onnxruntime")
+    done = secateur(
+        *("export", runs / "pruned", "--format", "Onnx(shape=(1, 8, 8))", "--workers", "1"),
+        *("--out", runs / "model.onnx"),
+    )
+    assert done.code == 0, done.err
+    assert "input input: tensor(float), (batch, 1, 8, 8)" in done.out
+    card = (runs / "model.onnx.md").read_text()
+    assert "| output logits | tensor(float), (batch, 10) |" in card
+    assert "onnxruntime " in card
+
+
 def test_a_packed_file_is_set_beside_its_bound_and_the_dense_file(runs):
     done = secateur(
         *("export", runs / "pruned", "--format", "packed", "--workers", "1"),

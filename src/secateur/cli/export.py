@@ -79,6 +79,9 @@ def command(**options: Any) -> None:
         f"{found.parameters:,} parameters, {found.nonzero:,} of them not zero; {work.dense:,} "
         f"multiply-adds a record, {work.effective:,} without zeros"
     )
+    for name, text in done["about"].facts:
+        if name.startswith(("input ", "output ")):
+            click.echo(f"{name}: {text}")
     if done["packed"]:
         click.echo(done["packed"])
     for name, row in done["about"].accuracies:
@@ -221,6 +224,7 @@ def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Fo
         ("multiply-adds a record", f"{size.work.dense:,}"),
         ("multiply-adds without zeros", f"{size.work.effective:,}"),
         *(("not counted there", name) for name in size.work.uncounted),
+        *_interface(artifact),
         ("made with", _versions(artifact)),
     ]
     about = Card(
@@ -238,6 +242,23 @@ def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Fo
         accuracies=_accuracies(fleet, records, row),
     )
     return about, size
+
+
+def _interface(artifact: Artifact) -> list[tuple[str, str]]:
+    """Return what goes into an ONNX file and comes out: name, type, shape."""
+    from secateur.models import OnnxNetwork
+    from secateur.models.shipped import ONNX
+
+    shipped = artifact.shipped
+    if shipped is None or not shipped.form.startswith(ONNX):
+        return []
+    session = OnnxNetwork(shipped.data).session
+    ends = (("input", session.get_inputs()[0]), ("output", session.get_outputs()[0]))
+    return [(f"{what} {end.name}", f"{end.type}, ({_sides(end.shape)})") for what, end in ends]
+
+
+def _sides(shape: list[Any]) -> str:
+    return ", ".join(str(side) for side in shape)
 
 
 def _versions(artifact: Artifact) -> str:
