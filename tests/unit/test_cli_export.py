@@ -118,6 +118,9 @@ def test_a_file_that_was_changed_is_refused(runs, exported):
         (("--format", "tflite"), "formats by name are packed, onnx, onnx-int8, safetensors"),
         (("--format", "ADMM()"), "is a pruning method"),
         (("--format", "safetensors", "--model", "99"), "the fleet has the models 0 .. 5"),
+        (("--format", "safetensors", "--model", "4"), "is a reference"),
+        (("--format", "Shrink()"), "changes the model and makes no file; name it with --step"),
+        (("--format", "onnx", "--step", "Pack()"), "makes a file already"),
         (("--format", "safetensors", "--step", "Magnitude()"), "is a pruning method"),
         (("--format", "safetensors", "--model", "4"), "model 4 is a reference"),
     ],
@@ -128,6 +131,99 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_left(runs, arguments, wo
     assert done.code == 2
     assert words in done.err
     assert set(listing(runs)) == before
+
+
+def test_a_file_stands_in_no_fleet_and_a_fleet_is_no_file(runs, exported):
+    for place in (runs / "dense" / "x.bin", runs / "dense" / "deep" / "x.bin"):
+        done = secateur("export", runs / "pruned", "--format", "safetensors", "--out", place)
+        assert done.code == 2 and "would lie inside the fleet" in done.err
+        assert not place.exists()
+    done = secateur(
+        *("export", runs / "model.safetensors", "--format", "packed", "--out", runs / "no.bin"),
+    )
+    assert done.code == 2 and "is a file, and what is exported is a model of a fleet" in done.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "x"},
+        {"model": -1},
+        {"model": True},
+        {"steps": []},
+        {"steps": 5},
+        {"steps": [["Safetensors()"]]},
+        {"format": "secateur-export-2"},
+        {"parent": None},
+    ],
+)
+def test_a_note_of_another_form_is_refused(runs, exported, change):
+    note = json.loads((runs / "model.safetensors.json").read_text())
+    del note["digest"]
+    copy = runs / "copy.safetensors"
+    copy.write_bytes((runs / "model.safetensors").read_bytes())
+    store.write_document(runs / "copy.safetensors.json", {**note, **change})
+    done = secateur("audit", runs / "dense", copy, "--out", runs / "no.json")
+    assert done.code == 2
+    assert "is no note of an exported file of the format 'secateur-export-1'" in done.err
+
+
+def test_a_file_whose_fleet_is_elsewhere_says_which_folder_is_missing(runs, exported):
+    place = runs / "deep" / "er"
+    place.mkdir(parents=True)
+    for name in ("model.safetensors", "model.safetensors.json"):
+        (place / name).write_bytes((runs / name).read_bytes())
+    done = secateur("audit", runs / "dense", place / "model.safetensors", "--out", runs / "no.json")
+    assert done.code == 2
+    assert f"{place / 'pruned'} is no folder; put file and note back" in done.err
+
+
+def test_an_audit_overwrites_no_note_and_no_card(runs, exported):
+    for name in ("model.safetensors.json", "model.safetensors.md"):
+        before = (runs / name).read_bytes()
+        done = secateur("audit", runs / "model.safetensors", "--out", runs / name)
+        assert done.code == 2 and "would be overwritten" in done.err
+        assert (runs / name).read_bytes() == before
+    done = secateur("audit", runs / "dense", runs / "nothing.onnx", "--out", runs / "no.json")
+    assert done.code == 2 and "neither the folder of a fleet nor a file" in done.err
+
+
+def test_a_report_of_the_dense_fleet_is_no_audit_of_a_pruned_file(runs):
+    report = runs / "dense.json"
+    done = secateur("audit", runs / "dense", "--attack", "LossThreshold", "--out", report)
+    assert done.code == 0, done.err
+    before = set(listing(runs))
+    done = secateur(
+        *("export", runs / "pruned", "--format", "packed", "--report", report),
+        *("--out", runs / "no.packed"),
+    )
+    assert done.code == 2
+    assert "speaks of dense, none of which was made by the steps of this file" in done.err
+    assert set(listing(runs)) == before
+
+
+def test_an_onnx_file_says_what_goes_in_and_comes_out(runs):
+    pytest.importorskip("onnxruntime")
+    done = secateur(
+        *("export", runs / "pruned", "--format", "Onnx(shape=(1, 8, 8))", "--workers", "1"),
+        *("--out", runs / "model.onnx"),
+    )
+    assert done.code == 0, done.err
+    assert "input input: tensor(float), (batch, 1, 8, 8)" in done.out
+    card = (runs / "model.onnx.md").read_text()
+    assert "| output logits | tensor(float), (batch, 10) |" in card
+    assert "onnxruntime " in card
+
+
+def test_a_packed_file_is_set_beside_its_bound_and_the_dense_file(runs):
+    done = secateur(
+        *("export", runs / "pruned", "--format", "packed", "--workers", "1"),
+        *("--out", runs / "model.packed"),
+    )
+    assert done.code == 0, done.err
+    assert "entropy bound" in done.out and "by gzip" in done.out
+    assert "converting by Pack: 1 of 1" in done.err
+    assert f"next: secateur audit DENSE_FLEET {runs / 'model.packed'}" in done.out
 
 
 def test_exporting_into_the_fleet_itself_is_refused(runs):

@@ -89,6 +89,6 @@ def test_memory_that_the_system_does_not_tell_is_not_run_and_says_why(monkeypatc
         raise speed.InputError("no memory is told here")
 
     monkeypatch.setattr(speed, "peak_memory", refuse)
-    file = speed._Timed("m", b"", "a file")
+    file = speed.Timed("m", b"", "a file")
     row = speed._memory(file, (64,), 1)
     assert (row.value, row.status, row.why) == (None, "not run", "no memory is told here")

@@ -18,7 +18,7 @@ from secateur.auditing.contents import Found, facts_of, rows_of, series_of
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
 from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
-from secateur.auditing.speed import latency_rows
+from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import hardware
 from secateur.data import CANARY, Queries, holds_canaries
@@ -112,6 +112,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         column_of(records, name)  # refuses before any query
     if holds_canaries(records) and CANARY not in groups:
         groups = (*groups, CANARY)
+    files = timeable(fleets, records) if timed else []
     subjects = observe_subjects(
         fleets,
         records,
@@ -126,7 +127,8 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
     for subject in subjects if groups else ():
         best = state.best(subject.name)
         rows += [] if best is None else group_rows(best, records, groups)
-    rows += latency_rows(subjects, records, progress=progress) if timed else []
+    if timed:
+        rows += latency_rows(files, fleets[0].membership, records, progress=progress)
     about = dict(about or {})
     return Report(
         title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),

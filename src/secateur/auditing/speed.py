@@ -18,12 +18,11 @@ from secateur.types import UTILITY, Measurement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secateur.auditing.subjects import Subject
     from secateur.deploy import Run
     from secateur.protocols import Progress
-    from secateur.types import Records
+    from secateur.types import Fleet, Membership, Records
 
-__all__ = ["latency_rows"]
+__all__ = ["Timed", "latency_rows", "timeable"]
 
 BATCHES = (1, 32)
 QUERIED = 256
@@ -31,7 +30,7 @@ QUERIED = 256
 
 
 @dataclass(frozen=True)
-class _Timed:
+class Timed:
     """The ONNX file that is timed of a subject, and what it is to the one that is shipped."""
 
     subject: str
@@ -39,24 +38,43 @@ class _Timed:
     about: str
 
 
-def latency_rows(
-    subjects: Sequence[Subject], records: Records, *, progress: Progress | None = None
-) -> list[Measurement]:
-    """Time the first target of each subject, all in turn, on batches of 1 and 32, on one thread and
-    on all that this process may use; and measure the memory that each takes at its highest.
+def timeable(fleets: Sequence[Fleet], records: Records) -> list[Timed]:
+    """Return what is timed of each fleet, so that what cannot be is said before any long work.
 
     ONNX files run as they are; of other models an ONNX file is made of their tensors, zeros
     included, since the reference runtime reads no other file. The rows say which.
 
     Args:
-        subjects: the first is the baseline.
+        fleets: the first target of each is timed.
+        records: the fleets'.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        MethodError: a network cannot be written as ONNX.
+    """
+    shape = records.gather(np.arange(1)).shape[1:]
+    return [_timed(fleet, shape) for fleet in fleets]
+
+
+def latency_rows(
+    files: Sequence[Timed],
+    membership: Membership,
+    records: Records,
+    *,
+    progress: Progress | None = None,
+) -> list[Measurement]:
+    """Time the first target of each subject, all in turn, on batches of 1 and 32, on one thread and
+    on all that this process may use; and measure the memory that each takes at its highest.
+
+    Args:
+        files: by `timeable`; the first is the baseline's.
+        membership: the fleets'.
         records: the fleets'.
         progress: called after each timing.
     """
-    pool = subjects[0].observations.membership.pool(UTILITY)
+    pool = membership.pool(UTILITY)
     rows = pool[:QUERIED] if len(pool) else np.arange(min(QUERIED, len(records)))
     inputs = records.gather(rows)
-    files = [_timed(s, inputs.shape[1:]) for s in subjects]
     found: list[Measurement] = []
     for threads in dict.fromkeys((1, len(os.sched_getaffinity(0)))):
         runs = {f.subject: _run(OnnxNetwork(f.data, threads=threads)) for f in files}
@@ -67,15 +85,16 @@ def latency_rows(
     return found + [_memory(f, inputs.shape[1:], batch) for batch in BATCHES for f in files]
 
 
-def _timed(subject: Subject, shape: tuple[int, ...]) -> _Timed:
-    target = subject.fleet.artifacts[int(subject.observations.membership.targets[0])]
-    build = subject.fleet.recipe.build
+def _timed(fleet: Fleet, shape: tuple[int, ...]) -> Timed:
+    target = fleet.artifacts[int(fleet.membership.targets[0])]
+    build = fleet.recipe.build
     file = target.shipped
     if file is not None and file.form.startswith(ONNX):
-        return _Timed(subject.name, file.data, "the first target's file")
+        OnnxNetwork(file.data)  # refuses where there is no runtime
+        return Timed(fleet.name, file.data, "the first target's file")
     made = "an ONNX file made of the first target's tensors"
     about = made if file is None else f"{made}, not its {file.form} file, which no runtime runs"
-    return _Timed(subject.name, to_onnx(runnable(target, build), shape), about)
+    return Timed(fleet.name, to_onnx(runnable(target, build), shape), about)
 
 
 def _run(network: OnnxNetwork) -> Run:
@@ -91,7 +110,7 @@ def _at_once(batch: int) -> str:
     return f"{batch} record{'s' if batch > 1 else ''}"
 
 
-def _rows(file: _Timed, baseline: str, timed: Latency, threads: int) -> list[Measurement]:
+def _rows(file: Timed, baseline: str, timed: Latency, threads: int) -> list[Measurement]:
     what = _at_once(timed.batch) + (f", {threads} threads" if threads > 1 else "")
     lowest, middle, highest = timed.faster
     about: dict[str, Any] = {
@@ -128,7 +147,7 @@ def _rows(file: _Timed, baseline: str, timed: Latency, threads: int) -> list[Mea
     return rows
 
 
-def _memory(file: _Timed, shape: tuple[int, ...], batch: int) -> Measurement:
+def _memory(file: Timed, shape: tuple[int, ...], batch: int) -> Measurement:
     about: dict[str, Any] = {
         "subject": file.subject,
         "risk": "latency",

@@ -101,6 +101,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.converting import open_files
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
+    from secateur.errors import InputError
     from secateur.models import check_device
     from secateur.report import html as page
 
@@ -108,8 +109,14 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
     refuse_same_fleet(fleets)
-    refuse_outputs(out, html, inputs=fleets)
     files = [path for path in fleets if path.is_file()]
+    for path in fleets:
+        if not path.exists():
+            raise InputError(
+                f"{path} is neither the folder of a fleet nor a file that `secateur export` "
+                "wrote: there is nothing of this name; check the path"
+            )
+    refuse_outputs(out, html, inputs=(*fleets, *(n for f in files for n in store.beside(f))))
     if files:
         opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
@@ -121,6 +128,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
         "querying models",
         observe_model="querying models",
         train_and_score="training the neural attack, target by target",
+        **{f"timing, {n} at once": f"timing the models, batches of {n}" for n in (1, 32)},
     ) as bar:
         report = audit_fleets(
             opened,

@@ -30,6 +30,7 @@ __all__ = [
     "common_part",
     "made_part",
     "refuse_folder_inside",
+    "refuse_inside_fleet",
     "refuse_outputs",
     "refuse_same_fleet",
     "refuse_unwritable",
@@ -98,8 +99,27 @@ def refuse_same_fleet(fleets: Sequence[Path]) -> None:
         seen.append(folder.resolve())
 
 
-def refuse_folder_inside(folder: Path, fleet: Path) -> None:
+def refuse_inside_fleet(file: Path) -> None:
+    """Refuse to write a file into the folder of any fleet: what is shipped lies apart from it.
+
+    Raises:
+        StoreError: names both.
+    """
+    for folder in file.resolve().parents:
+        if (folder / "fleet.json").is_file():
+            raise StoreError(
+                f"{file} would lie inside the fleet {folder}, whose files say who was trained on "
+                "what and are not shipped; choose a path outside of it"
+            )
+
+
+def refuse_folder_inside(folder: Path, fleet: Path, *, option: str = "--out") -> None:
     """Refuse to make a fleet in the folder of the fleet that it is made from, or below it.
+
+    Args:
+        folder: of the new fleet.
+        fleet: that it is made from.
+        option: that named the folder.
 
     Raises:
         StoreError: names both.
@@ -107,7 +127,7 @@ def refuse_folder_inside(folder: Path, fleet: Path) -> None:
     place, source = folder.resolve(), fleet.resolve()
     if place == source or source in place.parents:
         raise StoreError(
-            f"--out {folder} is, or is inside, the fleet {fleet}, which stays as it "
+            f"{option} {folder} is, or is inside, the fleet {fleet}, which stays as it "
             "is; choose a new folder"
         )
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
 
 if TYPE_CHECKING:
+    from secateur.cli.progress import Bar
     from secateur.protocols import Progress
+    from secateur.store import FleetPlan
     from secateur.train import Conversion
     from secateur.types import Fleet, Membership, Records
 
-__all__ = ["FORMATS", "converted", "open_files", "parse_format", "planned", "refuse_reference"]
+__all__ = [
+    "FORMATS",
+    "bar",
+    "check_chain",
+    "converted",
+    "open_files",
+    "parse_format",
+    "planned",
+    "refuse_reference",
+]
 
 FORMATS = {
     "packed": "Pack()",
@@ -38,6 +49,30 @@ def parse_format(text: str) -> Conversion:
         return parse_conversion(FORMATS.get(text, text))
     except SecateurError as error:
         raise InputError(f"--format: {error}; formats by name are {', '.join(FORMATS)}") from error
+
+
+def check_chain(chain: Sequence[Conversion]) -> None:
+    """Say before any work that these conversions make no file, or one before the last one.
+
+    Raises:
+        InputError: names the conversion.
+    """
+    from secateur.cli.runs import parse_conversion
+    from secateur.deploy import Shrink
+
+    makers = tuple({type(parse_conversion(text)) for text in FORMATS.values()})
+    *before, last = chain
+    if isinstance(last, Shrink):
+        raise InputError(
+            f"--format {last!r}: it changes the model and makes no file; name it with --step, and "
+            f"give --format {', '.join(FORMATS)}"
+        )
+    early = next((step for step in before if isinstance(step, makers)), None)
+    if early is not None:
+        raise InputError(
+            f"--step {early!r} makes a file already, which {last!r} cannot change; name one of "
+            "them, with --format"
+        )
 
 
 def planned(
@@ -109,12 +144,28 @@ def converted(
             seed=seed,
             engine=engine("auto", workers),
             folder=folder,
-            progress=progress,
+            progress=progress and _named(progress, conversion),
             name=name,
             models=models,
         )
         fleet = made
     return fleet, records
+
+
+def bar(conversions: Sequence[Conversion], what: str) -> Bar:
+    """Return a bar that says by which conversion models are being converted."""
+    from secateur.cli.progress import Bar
+
+    names = {type(c).__name__: f"{what} by {type(c).__name__}" for c in conversions}
+    return Bar(what, **names)
+
+
+def _named(progress: Progress, conversion: Conversion) -> Progress:
+    def show(done: int, total: int, what: str) -> None:
+        del what
+        progress(done, total, type(conversion).__name__)
+
+    return show
 
 
 def open_files(
@@ -135,7 +186,6 @@ def open_files(
         StoreError: a file without its note, or that is not the one exported.
     """
     from secateur import store
-    from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, parse_conversion
 
     notes = {path: store.read_export(path) for path in paths if path.is_file()}
@@ -145,22 +195,28 @@ def open_files(
             f"the files are of the models {rows}; audit files of one model together, the others "
             "another time"
         )
+    plans = {
+        path: store.read_fleet_plan(notes[path].parent if path in notes else path) for path in paths
+    }
+    _check_one_draw(plans)
+    for path, note in notes.items():
+        refuse_reference(plans[path].membership, note.model, what=f"{path}: ")
     fleets: dict[Path, Fleet] = {}
     folders = [path for path in paths if path not in notes]
     if folders:
         opened, records, _ = open_runs(folders, data_dir, partial=partial)
         fleets.update(zip(folders, opened, strict=True))
     for path, note in notes.items():
-        who = store.read_fleet_plan(note.parent).membership
+        who = plans[path].membership
         steps = [(parse_conversion(step), folder) for step, folder in note.steps]
-        with Bar("converting references") as bar:
+        with bar([step for step, _ in steps], "converting references") as shown:
             fleets[path], records = converted(
                 note.parent,
                 steps,
                 data_dir=data_dir,
                 models=[note.model, *who.references.tolist()],
                 workers=workers,
-                progress=bar,
+                progress=shown,
             )
         shipped = fleets[path].artifacts[note.model].shipped
         if shipped is None or shipped.digest != note.digest:
@@ -172,16 +228,34 @@ def open_files(
     return [_one(fleets[path], rows[0]) for path in paths], records
 
 
-def refuse_reference(membership: Membership, row: int) -> None:
-    """Refuse a model that an attacker's references are made of: no audit can speak of it.
+def _check_one_draw(plans: Mapping[Path, FleetPlan]) -> None:
+    """Say before references are converted that fleets and files are not of one draw."""
+    (first, plan), *others = plans.items()
+    for path, other in others:
+        if other.membership.digest != plan.membership.digest:
+            raise InputError(
+                f"{first} and {path} are of different draws of members; a file is compared with "
+                "the fleet that it was made from, or one that this was made from"
+            )
+
+
+def refuse_reference(membership: Membership, row: int, *, what: str = "") -> None:
+    """Refuse a model that is no target: no audit can speak of it.
+
+    Args:
+        membership: of the fleet.
+        row: of the model.
+        what: said the row, such as an option; for the message.
 
     Raises:
-        InputError: names the targets.
+        InputError: there is no such model, or it is one that stands for the attacker's.
     """
+    if row >= len(membership):
+        raise InputError(f"{what}model {row}: the fleet has the models 0 .. {len(membership) - 1}")
     if row in membership.references:
         raise InputError(
-            f"model {row} is a reference: references stand for the attacker's models, and no audit "
-            f"is of one; the targets are {membership.targets.tolist()}"
+            f"{what}model {row} is a reference: references stand for the attacker's models, and "
+            f"no audit is of one; the targets are {membership.targets.tolist()}"
         )
 
 

@@ -13,7 +13,9 @@ from secateur.cli.options import data_dir_option, out_option, workers_option
 if TYPE_CHECKING:
     from secateur.deploy import Footprint
     from secateur.report.card import Card
-    from secateur.types import Fleet, Measurement, Membership, Records
+    from secateur.store import FleetPlan
+    from secateur.train import Conversion
+    from secateur.types import Artifact, Fleet, Measurement, Records
 
 __all__ = ["command"]
 
@@ -36,7 +38,7 @@ __all__ = ["command"]
 @click.option(
     "--model",
     type=click.IntRange(min=0),
-    help="A target, as its row of the fleet's membership; by default the first.",
+    help="A target, as its row of the fleet's membership, from 0; by default the first.",
 )
 @click.option("--all", "everyone", is_flag=True, help="Convert all models, for an audit of them.")
 @click.option(
@@ -47,7 +49,7 @@ __all__ = ["command"]
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="A report that speaks of FLEET or of the file: the model card quotes it.",
+    help="An audit of the file, or of FLEET, that the model card quotes.",
 )
 @data_dir_option
 @workers_option
@@ -77,12 +79,25 @@ def command(**options: Any) -> None:
         f"{found.parameters:,} parameters, {found.nonzero:,} of them not zero; {work.dense:,} "
         f"multiply-adds a record, {work.effective:,} without zeros"
     )
+    for name, text in done["about"].facts:
+        if name.startswith(("input ", "output ")):
+            click.echo(f"{name}: {text}")
+    if done["packed"]:
+        click.echo(done["packed"])
     for name, row in done["about"].accuracies:
         click.echo(f"{name}: {cell(row, percent=True, digits=1)} % of {row.counts['records']:g}")
     click.echo(f"model card: {done['card']}")
     fleet = done["fleet"]
     there = len(fleet) - len(getattr(fleet.artifacts, "missing", tuple)())
-    click.echo(f"such files in {done['folder']}: {there} of {len(fleet)} models")
+    rest = "" if there == len(fleet) else "; an audit makes the references', --all makes all"
+    click.echo(f"such files in {_near(done['folder'])}: {there} of {len(fleet)} models{rest}")
+    click.echo(f"next: secateur audit DENSE_FLEET {options['out']} --out report.json")
+
+
+def _near(folder: Path) -> str:
+    """Return the path as seen from here, where it is below here."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
 def export(  # noqa: PLR0913 - one argument per option of the verb
@@ -100,29 +115,33 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
 ) -> dict[str, Any]:
     """Convert, write the file, its note and its card; return what was written."""
     from secateur import store
-    from secateur.cli.checks import refuse_folder_inside, refuse_outputs
-    from secateur.cli.converting import converted, parse_format, planned
-    from secateur.cli.progress import Bar
+    from secateur.cli import checks, converting
     from secateur.cli.runs import parse_conversion
     from secateur.errors import InputError
     from secateur.report import card
     from secateur.train.keep import weights_missing
 
-    chain = (*(parse_conversion(step) for step in steps), parse_format(form))
-    card_path = out.with_name(out.name + ".md")
-    refuse_outputs(out, out.with_name(out.name + ".json"), card_path, inputs=(fleet,))
+    chain = (*(parse_conversion(step) for step in steps), converting.parse_format(form))
+    converting.check_chain(chain)
+    beside = store.beside(out)
+    checks.refuse_outputs(out, *beside, inputs=(fleet, *((report,) if report else ())))
+    checks.refuse_inside_fleet(out)
     told = None if report is None else store.read_report(report)
-    row = _row(store.read_fleet_plan(fleet).membership, model)
-    places = planned(fleet, chain, into)
+    plan = _plan(fleet)
+    row = int(plan.membership.targets[0]) if model is None else model
+    converting.refuse_reference(plan.membership, row, what="--model: ")
+    if told is not None:
+        card.check_speaks(told, (*plan.pipeline, *map(repr, chain)), trained=len(plan.pipeline))
+    places = converting.planned(fleet, chain, into)
     for _, folder in places:
-        refuse_folder_inside(folder, fleet)
+        checks.refuse_folder_inside(folder, fleet, option="--into")
         if folder.resolve() in (out.resolve(), *out.resolve().parents):
             raise InputError(
                 f"--out {out} is, or is inside, {folder}, the folder of the fleet of such files; "
                 "name the file otherwise, or the folder with --into"
             )
-    with Bar("converting") as bar:
-        made, records = converted(
+    with converting.bar(chain, "converting") as bar:
+        made, records = converting.converted(
             fleet,
             places,
             data_dir=data_dir,
@@ -139,7 +158,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
             "--format onnx, onnx-int8, packed or safetensors"
         )
     about, size = _card(made, records, row, out.name)
-    text = card.render(about, told)  # refuses a report of other models before anything is written
+    text = card.render(about, told)
     note = store.Export(
         file=out,
         digest=size.digest,
@@ -149,27 +168,48 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
         model=row,
     )
     store.write_export(note, artifact.shipped.data)
-    store.write_text(card_path, text)
-    return {"model": row, "size": size, "card": card_path, "about": about, "fleet": made} | {
-        "folder": places[-1][1]
+    store.write_text(beside[1], text)
+    before = places[-2][1] if len(places) > 1 else fleet
+    return {
+        "model": row,
+        "size": size,
+        "card": beside[1],
+        "about": about,
+        "fleet": made,
+        "folder": places[-1][1],
+        "packed": _packed(chain[-1], before, row),
     }
 
 
-def _row(membership: Membership, model: int | None) -> int:
-    from secateur.cli.converting import refuse_reference
+def _plan(fleet: Path) -> FleetPlan:
+    from secateur import store
     from secateur.errors import InputError
 
-    if model is None:
-        return int(membership.targets[0])
-    if model >= len(membership):
-        raise InputError(f"--model {model}: the fleet has the models 0 .. {len(membership) - 1}")
-    refuse_reference(membership, model)
-    return model
+    if fleet.is_file():
+        raise InputError(
+            f"{fleet} is a file, and what is exported is a model of a fleet; give the folder that "
+            "`secateur train`, `prune` or `defend` wrote"
+        )
+    return store.read_fleet_plan(fleet)
+
+
+def _packed(conversion: Conversion, folder: Path, row: int) -> str:
+    """Say how short a packed file could be, and what the dense file takes; empty for others."""
+    from secateur import packed, store
+    from secateur.deploy import Pack
+
+    if not isinstance(conversion, Pack):
+        return ""
+    tensors = store.open_fleet(folder, partial=True).artifacts[row].tensors
+    found = packed.sizes(tensors, values=conversion.values, layout=conversion.layout)
+    return (
+        f"entropy bound {found.bound.total:,.0f} bytes; the same model as safetensors "
+        f"{found.n_dense:,}, that by gzip {found.n_gzip:,}"
+    )
 
 
 def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Footprint]:
     """Return what the card says of one model's file, and its size."""
-    from secateur.context import hardware
     from secateur.deploy import footprint
     from secateur.report.card import Card
 
@@ -184,7 +224,8 @@ def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Fo
         ("multiply-adds a record", f"{size.work.dense:,}"),
         ("multiply-adds without zeros", f"{size.work.effective:,}"),
         *(("not counted there", name) for name in size.work.uncounted),
-        *(("made with", f"{k} {v}") for k, v in hardware()["versions"].items()),
+        *_interface(artifact),
+        ("made with", _versions(artifact)),
     ]
     about = Card(
         name=name,
@@ -201,6 +242,32 @@ def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Fo
         accuracies=_accuracies(fleet, records, row),
     )
     return about, size
+
+
+def _interface(artifact: Artifact) -> list[tuple[str, str]]:
+    """Return what goes into an ONNX file and comes out: name, type, shape."""
+    from secateur.models import OnnxNetwork
+    from secateur.models.shipped import ONNX
+
+    shipped = artifact.shipped
+    if shipped is None or not shipped.form.startswith(ONNX):
+        return []
+    session = OnnxNetwork(shipped.data).session
+    ends = (("input", session.get_inputs()[0]), ("output", session.get_outputs()[0]))
+    return [(f"{what} {end.name}", f"{end.type}, ({_sides(end.shape)})") for what, end in ends]
+
+
+def _sides(shape: list[Any]) -> str:
+    return ", ".join(str(side) for side in shape)
+
+
+def _versions(artifact: Artifact) -> str:
+    """Return the packages whose versions decide the file's bytes, and Python's."""
+    from secateur.context import hardware
+
+    versions = {"python": hardware()["versions"]["python"]}
+    versions |= dict(artifact.provenance.key.get("versions", {}))
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 
 
 def _accuracies(fleet: Fleet, records: Records, row: int) -> list[tuple[str, Measurement]]:

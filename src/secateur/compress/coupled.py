@@ -86,7 +86,8 @@ def _found(build: Builder, shape: tuple[int, ...] | None) -> Coupling:
             except (RuntimeError, ValueError, TypeError, AttributeError) as error:
                 raise MethodError(
                     f"the channels of {build!r} cannot be followed on records of shape {given}: "
-                    f"{error}; give Coupled(shape=...), or take another pattern"
+                    f"{str(error).splitlines()[0][:300]}; give Coupled(shape=...), or take "
+                    "another pattern"
                 ) from error
             found = list(_groups(module, graph))
     if not found:

@@ -4,6 +4,7 @@ before any value is. No torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from secateur.errors import SparsityError
@@ -11,6 +12,11 @@ from secateur.errors import SparsityError
 __all__ = ["shared_counts"]
 
 STEPS = 10**9
+
+
+def _ratio(cost: Callable[[Sequence[int]], int], sizes: Sequence[int], least: Sequence[int]) -> str:
+    """Return how many times smaller than the whole the least is, rounded down."""
+    return f"{math.floor(100 * cost(sizes) / max(cost(least), 1)) / 100:g}"
 
 
 def shared_counts(
@@ -47,7 +53,8 @@ def shared_counts(
         one = "one part" if multiple == 1 else f"{multiple} parts"
         raise SparsityError(
             f"the budget of {total:,} is below the {cost(least):,} that {one} of each group and "
-            "the layers that stay whole take; ask for a lower rate, or another pattern"
+            f"the layers that stay whole take; ask for less, at most {_ratio(cost, sizes, least)} "
+            "times smaller, or take another pattern"
         )
     if cost(sizes) <= total:
         return tuple(sizes)

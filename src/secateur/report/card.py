@@ -20,7 +20,7 @@ from secateur.report.lookup import (
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["Card", "render"]
+__all__ = ["Card", "check_speaks", "render"]
 
 UNKNOWN = "not stated"
 NO_AUDIT = (
@@ -149,8 +149,12 @@ def _accuracies(found: Sequence[tuple[str, Measurement]]) -> str:
     return "Of exactly these bytes; 95 % Clopper-Pearson intervals in brackets.\n\n" + _table(lines)
 
 
+_HIDDEN = ("expected_false_positive_units", "realised_fpr")  # the report has them
+
+
 def _counts(row: Measurement) -> str:
-    return ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in row.counts.items())
+    shown = {k.replace("_", " "): v for k, v in row.counts.items() if k not in _HIDDEN}
+    return ", ".join(f"{name} {value:g}" for name, value in shown.items())
 
 
 def _audit(card: Card, report: Report) -> str:
@@ -218,6 +222,29 @@ def _with_kind(row: Measurement | None, *, percent: bool = False) -> str:
         return text
     of = "this model, " if row.estimand == "this model" else ""
     return f"{text} ({of}{row.interval}, {_counts(row)})"
+
+
+def check_speaks(report: Report, pipeline: Sequence[str], *, trained: int) -> None:
+    """Refuse a report that cannot speak of what a pipeline makes, before it is made.
+
+    Args:
+        report: an audit.
+        pipeline: spellings of the recipe and all steps, in order.
+        trained: how many of them made the fleet that is exported.
+
+    Raises:
+        InputError: no model of the report was made by these steps, all or up to the conversions.
+    """
+    known: Mapping[str, Any] = dict(report.facts.get("subjects", {}))
+    made = {tuple(dict(known.get(s, {})).get("pipeline", ())) for s in subjects(report)}
+    if not made & {tuple(pipeline[:end]) for end in range(trained, len(pipeline) + 1)}:
+        names = ", ".join(label(report, subject) for subject in subjects(report))
+        raise InputError(
+            f"the report speaks of {names}, none of which was made by the steps of this file: "
+            f"{' -> '.join(step.partition('(')[0] for step in pipeline)}, with the same parameters "
+            "and recipe, or without the conversions at the end; give an audit of the fleet that is "
+            "exported, or of the file"
+        )
 
 
 def _spoken_of(card: Card, report: Report) -> tuple[str, bool, tuple[str, ...]]:

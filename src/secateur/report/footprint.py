@@ -6,7 +6,14 @@ from secateur.report.lookup import best_rows, find, label, subjects
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["FOOTPRINT_HEADERS", "footprint_table", "is_known"]
+__all__ = [
+    "FOOTPRINT_HEADERS",
+    "SIZE_HEADERS",
+    "SPEED_HEADERS",
+    "footprint_table",
+    "is_known",
+    "is_timed",
+]
 
 FOOTPRINT_HEADERS = (
     "model",
@@ -26,6 +33,10 @@ FOOTPRINT_HEADERS = (
     "peak MB",
     "SHA-256",
 )
+SPEED_HEADERS = ("model", *FOOTPRINT_HEADERS[9:15])
+"""The columns of times and memory, where they stand in a table of their own."""
+SIZE_HEADERS = (*FOOTPRINT_HEADERS[:9], FOOTPRINT_HEADERS[15])
+"""The other columns."""
 
 
 def footprint_table(report: Report) -> list[dict[str, str]]:
@@ -72,8 +83,12 @@ def footprint_table(report: Report) -> list[dict[str, str]]:
 
 def is_known(report: Report) -> bool:
     """Tell whether there is more to say than weights: a file, or a time."""
-    metrics = {row.metric for row in report.rows}
-    return "bytes of the file" in metrics or any(m.startswith("latency") for m in metrics)
+    return is_timed(report) or any(row.metric == "bytes of the file" for row in report.rows)
+
+
+def is_timed(report: Report) -> bool:
+    """Tell whether latency was measured."""
+    return any(row.metric.startswith("latency") for row in report.rows)
 
 
 def _whole(row: Measurement | None) -> str:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from secateur.errors import MissingExtraError
 from secateur.report.charts import Spec, charts
-from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table
+from secateur.report.footprint import SIZE_HEADERS, SPEED_HEADERS, footprint_table, is_timed
 from secateur.report.lookup import label, subjects
 from secateur.report.notes import chosen_words, intervals_words
 from secateur.report.table import (
@@ -112,7 +112,7 @@ def render(report: Report) -> str:
         consequences=consequence_table(report),
         consequence_headers=CONSEQUENCE_HEADERS,
         footprints=footprint_table(report),
-        footprint_headers=FOOTPRINT_HEADERS,
+        footprint_headers=[SIZE_HEADERS, *([SPEED_HEADERS] if is_timed(report) else [])],
         groups=group_table(report),
         group_headers=GROUP_HEADERS,
         charts=found,

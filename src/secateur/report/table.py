@@ -207,13 +207,8 @@ def render_text(report: Report, width: int = 150) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
     console.print(table)
-    amounts = consequence_table(report)
-    if amounts:
-        title = "What the strongest attack amounts to"
-        console.print(_plain_table(title, CONSEQUENCE_HEADERS, amounts, width=width))
-    by_group = group_table(report)
-    if by_group:
-        console.print(_plain_table("By group", GROUP_HEADERS[:-1], by_group, width=width, left=2))
+    for further in _further_tables(report, width):
+        console.print(further)
     models = dict(report.facts.get("models", {}))
     console.print(
         f"[ ] = {intervals_words(report)}; "
@@ -239,6 +234,26 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
+
+
+def _further_tables(report: Report, width: int) -> list[Table]:
+    from secateur.report import footprint  # its cells are written here
+
+    found = []
+    amounts, by_group = consequence_table(report), group_table(report)
+    if amounts:
+        title = "What the strongest attack amounts to"
+        found.append(_plain_table(title, CONSEQUENCE_HEADERS, amounts, width=width))
+    if footprint.is_known(report):
+        lines = footprint.footprint_table(report)
+        title = "Size of the first target; tensors are no file"
+        found.append(_plain_table(title, footprint.SIZE_HEADERS, lines, width=width))
+        if footprint.is_timed(report):
+            title = "Speed and memory of the first target, by ONNX Runtime, in turn"
+            found.append(_plain_table(title, footprint.SPEED_HEADERS, lines, width=width))
+    if by_group:
+        found.append(_plain_table("By group", GROUP_HEADERS[:-1], by_group, width=width, left=2))
+    return found
 
 
 def _plain_table(

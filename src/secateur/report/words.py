@@ -207,9 +207,10 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
     )
     against = find(report, subject, "auc", method=method, versus=baseline)
     if against is not None:
+        said = f"{cell(against)} by {short(method)}" if against.value is not None else against.why
         text += (
             f". Against the {label(report, baseline)} model trained to the end: {compare(against)} "
-            f"({cell(against)} by {short(method)})"
+            f"({said})"
         )
     found = [f"{text}."]
     by_view: dict[str, list[str]] = {}

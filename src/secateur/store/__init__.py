@@ -26,7 +26,7 @@ from secateur.store.documents import (
     write_sweep,
     write_text,
 )
-from secateur.store.exports import Export, read_export, write_export
+from secateur.store.exports import Export, beside, read_export, write_export
 from secateur.store.files import clean_temporaries, refuse_no_file
 from secateur.store.finished import (
     StoredArtifacts,
@@ -58,6 +58,7 @@ __all__ = [
     "SavedSignals",
     "StoredArtifacts",
     "begun_engine",
+    "beside",
     "clean_temporaries",
     "create_fleet",
     "finish_fleet",

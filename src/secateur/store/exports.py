@@ -13,7 +13,7 @@ from secateur.errors import StoreError
 from secateur.store.documents import read_document, write_document
 from secateur.store.files import write_bytes
 
-__all__ = ["Export", "read_export", "write_export"]
+__all__ = ["Export", "beside", "read_export", "write_export"]
 
 _FORMAT = "secateur-export-1"
 _WHAT = "note of an exported file"
@@ -41,8 +41,14 @@ class Export:
     model: int
 
 
-def _note(file: Path) -> Path:
-    return file.with_name(file.name + ".json")
+def beside(file: Path) -> tuple[Path, Path]:
+    """Return where an exported file's note and its model card lie.
+
+    Example:
+        >>> [path.name for path in beside(Path("model.onnx"))]
+        ['model.onnx.json', 'model.onnx.md']
+    """
+    return file.with_name(file.name + ".json"), file.with_name(file.name + ".md")
 
 
 def write_export(export: Export, data: bytes) -> Path:
@@ -63,8 +69,9 @@ def write_export(export: Export, data: bytes) -> Path:
         "model": export.model,
     }
     write_bytes(export.file, data)
-    write_document(_note(export.file), dict(note))
-    return _note(export.file)
+    place, _ = beside(export.file)
+    write_document(place, dict(note))
+    return place
 
 
 def read_export(file: Path) -> Export:
@@ -73,7 +80,7 @@ def read_export(file: Path) -> Export:
     Raises:
         StoreError: there is no note, or the file is not the one that it speaks of.
     """
-    place = _note(file)
+    place, _ = beside(file)
     if not file.is_file():
         raise StoreError(f"{file} is no file; give one that `secateur export` wrote")
     if not place.is_file():
@@ -82,20 +89,54 @@ def read_export(file: Path) -> Export:
             "`secateur export` writes one: keep the two together, or export the model again"
         )
     note = read_document(place, what=_WHAT)
-    wanted = {"format", "sha256", "form", "parent", "steps", "model"}
-    if note.get("format") != _FORMAT or not wanted <= set(note):
-        raise StoreError(f"{place} is no {_WHAT} of the format {_FORMAT!r}; export the model again")
+    if note.get("format") != _FORMAT or not _is_whole(note):
+        raise StoreError(
+            f"{place} is no {_WHAT} of the format {_FORMAT!r} (its format is "
+            f"{note.get('format')!r}); another version of secateur or other software wrote it: "
+            "export the model again"
+        )
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     if digest != note["sha256"]:
         raise StoreError(
             f"{file} is not the file that was exported: {place.name} states the digest "
             f"{note['sha256']}, the file has {digest}; export the model again"
         )
+    parent = _place(file, note["parent"])
+    if not parent.is_dir():
+        raise StoreError(
+            f"{place.name} says that {file} is a model of the fleet {note['parent']}, seen from "
+            f"the file's folder, and {parent} is no folder; put file and note back where they were "
+            "written, or export the model again from where the fleet is now"
+        )
     return Export(
         file=file,
         digest=digest,
-        form=str(note["form"]),
-        parent=file.parent / str(note["parent"]),
-        steps=tuple((str(step), file.parent / str(folder)) for step, folder in note["steps"]),
-        model=int(note["model"]),
+        form=note["form"],
+        parent=parent,
+        steps=tuple((step, _place(file, folder)) for step, folder in note["steps"]),
+        model=note["model"],
+    )
+
+
+def _place(file: Path, told: str) -> Path:
+    """Return a folder that a note names, seen from where the user is."""
+    place = (file.parent / told).resolve()
+    return place if file.is_absolute() else Path(os.path.relpath(place))
+
+
+def _is_whole(note: Mapping[str, Any]) -> bool:
+    """Tell whether all that is needed is there and has its type."""
+    texts = all(isinstance(note.get(key), str) for key in ("sha256", "form", "parent"))
+    model, steps = note.get("model"), note.get("steps")
+    return (
+        texts
+        and isinstance(model, int)
+        and not isinstance(model, bool)
+        and model >= 0
+        and isinstance(steps, list)
+        and len(steps) > 0
+        and all(
+            isinstance(step, list) and len(step) == 2 and all(isinstance(t, str) for t in step)
+            for step in steps
+        )
     )

@@ -190,9 +190,10 @@ class _Run:
         self.begun, self.before = time.monotonic(), len(self.there)
 
     def tell(self) -> None:
-        """Say how many models are there."""
+        """Say how many of the models that were asked for are there."""
         if self.place.progress is not None:
-            self.place.progress(len(self.there), len(self.keys), self.plan.name)
+            asked = set(range(len(self.keys)) if self.place.models is None else self.place.models)
+            self.place.progress(len(self.there & asked), len(asked), self.plan.name)
 
     def note(self, index: int, result: TaskResult) -> None:
         """Take in what a shard made; stop where the budget is spent."""
