@@ -71,9 +71,9 @@ def _parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str) -> 
     from torch import nn
 
     from secateur import protocols
-    from secateur.train import hooks, recipe
+    from secateur.train import hooks, recipe, steps
 
-    kinds = {**vars(protocols), **vars(hooks), **vars(recipe), "nn": nn}
+    kinds = {**vars(protocols), **vars(hooks), **vars(recipe), **vars(steps), "nn": nn}
     return parse(text, names, what=what, kinds=kinds)
 
 

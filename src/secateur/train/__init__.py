@@ -8,16 +8,8 @@ from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
-from secateur.train.recipe import (
-    SGD,
-    Accounted,
-    Adam,
-    Conversion,
-    Defence,
-    Phase,
-    Recipe,
-    Transform,
-)
+from secateur.train.recipe import SGD, Adam, Phase, Recipe
+from secateur.train.steps import Accounted, Conversion, Defence, Transform
 
 __all__ = [
     "SGD",

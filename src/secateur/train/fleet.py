@@ -17,8 +17,9 @@ from secateur.train.model import check_masks, refuse_converted
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
-from secateur.train.recipe import Conversion, Defence, Recipe, Transform
+from secateur.train.recipe import Recipe
 from secateur.train.shards import absent_of
+from secateur.train.steps import Conversion, Defence, Transform
 from secateur.types import Artifact, Fleet, Membership, Records, derive_seed
 
 if TYPE_CHECKING:

@@ -23,10 +23,11 @@ from secateur.train.keep import thinned
 from secateur.train.model import Job, own_training
 from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
-from secateur.train.recipe import Conversion, spelled
+from secateur.train.recipe import spelled
 from secateur.train.rehearsal import check_pools, rehearse
 from secateur.train.shard import Shard, make_shard
 from secateur.train.shards import absent_of, shards_of
+from secateur.train.steps import Conversion
 from secateur.types import Artifact, Fleet, Membership, Records
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from secateur.train.batches import TrainData, pools_of
 from secateur.train.hooks import MEMBERS, Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
 from secateur.train.loop import Trained, as_arrays, run_phases
-from secateur.train.recipe import Conversion, Phase, Recipe, Transform, spelled
+from secateur.train.recipe import Phase, Recipe, spelled
+from secateur.train.steps import Conversion, Transform
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:

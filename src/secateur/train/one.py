@@ -18,7 +18,8 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.loop import run_phases
 from secateur.train.model import artifact_of, takes_masks_only
 from secateur.train.plan import installed
-from secateur.train.recipe import Conversion, Recipe, Transform
+from secateur.train.recipe import Recipe
+from secateur.train.steps import Conversion, Transform
 from secateur.types import Artifact, Provenance, Records, derive_seed, digest_arrays
 
 __all__ = ["apply_to_module"]

@@ -15,7 +15,7 @@ from secateur.train.engines import Processes, Ray, Serial, Stacked
 from secateur.train.engines.auto import Auto, Choice, choose, engine_of_route
 from secateur.train.limit import Limit
 from secateur.train.plan import Plan
-from secateur.train.recipe import Conversion
+from secateur.train.steps import Conversion
 from secateur.types import Membership, Records
 
 if TYPE_CHECKING:

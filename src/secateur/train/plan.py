@@ -15,12 +15,14 @@ import torch
 from secateur.errors import MissingExtraError
 from secateur.train.batches import pools_of
 from secateur.train.hooks import MEMBERS
-from secateur.train.recipe import Conversion, spelled
+from secateur.train.recipe import spelled
 from secateur.train.sources import refuse_addresses, sources_of
+from secateur.train.steps import Conversion
 
 if TYPE_CHECKING:
     from secateur.train.keep import Keep, Snapshots
-    from secateur.train.recipe import Phase, Recipe, Transform
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.train.steps import Transform
     from secateur.types import Membership, Records
 
 __all__ = ["Plan", "installed"]

@@ -12,12 +12,13 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import MEMBERS
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module, own_training
-from secateur.train.recipe import Conversion
 from secateur.train.stack import StackData, run_stack
+from secateur.train.steps import Conversion
 from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY
 
 if TYPE_CHECKING:
-    from secateur.train.recipe import Recipe, Transform
+    from secateur.train.recipe import Recipe
+    from secateur.train.steps import Transform
     from secateur.types import Membership, Records
 
 __all__ = ["check_pools", "rehearse"]

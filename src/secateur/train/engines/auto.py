@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from secateur.train.hooks import Tensors
-    from secateur.train.recipe import Recipe, Transform
+    from secateur.train.recipe import Recipe
+    from secateur.train.steps import Transform
     from secateur.types import IntArray, Membership, Records
 
 __all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
