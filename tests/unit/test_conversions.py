@@ -39,6 +39,7 @@ class First:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    form: ClassVar[str] = ""
 
     def converted(
         self, artifact: Artifact, build: MLP, pools: Mapping[str, Records], *, seed: int

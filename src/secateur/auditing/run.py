@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit", "audit_key", "default_attacks"]
 
-REVISION = 2
+REVISION = 3
 """Of what an audit chooses and measures: a report of another one is made anew. 2: the first
 snapshot that is no less accurate."""
 

@@ -57,17 +57,13 @@ def check_chain(chain: Sequence[Conversion]) -> None:
     Raises:
         InputError: names the conversion.
     """
-    from secateur.cli.runs import parse_conversion
-    from secateur.deploy import Shrink
-
-    makers = tuple({type(parse_conversion(text)) for text in FORMATS.values()})
     *before, last = chain
-    if isinstance(last, Shrink):
+    if not last.form:
         raise InputError(
             f"--format {last!r}: it changes the model and makes no file; name it with --step, and "
             f"give --format {', '.join(FORMATS)}"
         )
-    early = next((step for step in before if isinstance(step, makers)), None)
+    early = next((step for step in before if step.form), None)
     if early is not None:
         raise InputError(
             f"--step {early!r} makes a file already, which {last!r} cannot change; name one of "

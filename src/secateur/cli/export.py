@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from secateur.cli.options import data_dir_option, out_option, workers_option
 
 if TYPE_CHECKING:
-    from secateur.deploy import Footprint
-    from secateur.report.card import Card
     from secateur.store import FleetPlan
     from secateur.train import Conversion
-    from secateur.types import Artifact, Fleet, Measurement, Records
 
 __all__ = ["command"]
 
@@ -116,6 +112,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     """Convert, write the file, its note and its card; return what was written."""
     from secateur import store
     from secateur.cli import checks, converting
+    from secateur.cli.carding import card_of
     from secateur.cli.runs import parse_conversion
     from secateur.errors import InputError
     from secateur.report import card
@@ -152,12 +149,8 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     artifact = made.artifacts[row]
     if artifact.kept is not None:
         raise weights_missing(row)
-    if artifact.shipped is None:
-        raise InputError(
-            f"{chain[-1]!r} changes the model and makes no file; name it with --step, and give "
-            "--format onnx, onnx-int8, packed or safetensors"
-        )
-    about, size = _card(made, records, row, out.name)
+    assert artifact.shipped is not None  # the chain was looked at
+    about, size = card_of(made, records, row, out.name)
     text = card.render(about, told)
     note = store.Export(
         file=out,
@@ -206,100 +199,3 @@ def _packed(conversion: Conversion, folder: Path, row: int) -> str:
         f"entropy bound {found.bound.total:,.0f} bytes; the same model as safetensors "
         f"{found.n_dense:,}, that by gzip {found.n_gzip:,}"
     )
-
-
-def _card(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, Footprint]:
-    """Return what the card says of one model's file, and its size."""
-    from secateur.deploy import footprint
-    from secateur.report.card import Card
-
-    artifact = fleet.artifacts[row]
-    shape = records.gather(np.arange(1)).shape[1:]
-    size = footprint(artifact, fleet.recipe.build, shape=shape)
-    facts = [
-        ("format", size.form),
-        ("bytes", f"{size.n_bytes:,}"),
-        ("parameters", f"{size.parameters:,}"),
-        ("of them not zero", f"{size.nonzero:,}"),
-        ("multiply-adds a record", f"{size.work.dense:,}"),
-        ("multiply-adds without zeros", f"{size.work.effective:,}"),
-        *(("not counted there", name) for name in size.work.uncounted),
-        *_interface(artifact),
-        ("made with", _versions(artifact)),
-    ]
-    about = Card(
-        name=name,
-        digest=size.digest,
-        pipeline=fleet.pipeline,
-        data={
-            "name": records.name,
-            "records": len(records),
-            "classes": records.n_classes,
-            "digest": records.digest,
-        },
-        members=len(fleet.membership.members(row)),
-        facts=facts,
-        accuracies=_accuracies(fleet, records, row),
-    )
-    return about, size
-
-
-def _interface(artifact: Artifact) -> list[tuple[str, str]]:
-    """Return what goes into an ONNX file and comes out: name, type, shape."""
-    from secateur.models import OnnxNetwork
-    from secateur.models.shipped import ONNX
-
-    shipped = artifact.shipped
-    if shipped is None or not shipped.form.startswith(ONNX):
-        return []
-    session = OnnxNetwork(shipped.data).session
-    ends = (("input", session.get_inputs()[0]), ("output", session.get_outputs()[0]))
-    return [(f"{what} {end.name}", f"{end.type}, ({_sides(end.shape)})") for what, end in ends]
-
-
-def _sides(shape: list[Any]) -> str:
-    return ", ".join(str(side) for side in shape)
-
-
-def _versions(artifact: Artifact) -> str:
-    """Return the packages whose versions decide the file's bytes, and Python's."""
-    from secateur.context import hardware
-
-    versions = {"python": hardware()["versions"]["python"]}
-    versions |= dict(artifact.provenance.key.get("versions", {}))
-    return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-
-
-def _accuracies(fleet: Fleet, records: Records, row: int) -> list[tuple[str, Measurement]]:
-    """Return the accuracy of the file itself on its members and on the pool that nobody saw."""
-    from secateur.measure import clopper_pearson
-    from secateur.models import logits_of, runnable
-    from secateur.types import UTILITY, Measurement
-
-    module = runnable(fleet.artifacts[row], fleet.recipe.build)
-    pools = {
-        "train accuracy": fleet.membership.members(row),
-        "test accuracy": fleet.membership.pool(UTILITY),
-    }
-    found = []
-    for name, indices in pools.items():
-        if not len(indices):
-            continue
-        right = logits_of(module, records, indices=indices).argmax(axis=1)
-        hits = int((right == records.labels[indices]).sum())
-        low, high = clopper_pearson(hits, len(indices))
-        row_of = Measurement(
-            subject=fleet.name,
-            risk="utility",
-            method="accuracy",
-            metric=name,
-            value=hits / len(indices),
-            low=low,
-            high=high,
-            interval="Clopper-Pearson",
-            estimand="this model",
-            counts={"records": float(len(indices))},
-            better="higher",
-        )
-        found.append((name, row_of))
-    return found

@@ -248,9 +248,9 @@ class Coupled:
 
     Args:
         shape: of one record; by default found by trying (`secateur.models.input_shape`).
-        multiple: what a group keeps is a multiple of it, or all. Runtimes work on blocks of 8 or 16
-            channels: ONNX Runtime takes a slower road for other numbers, which can cost more than
-            what was removed (docs/deploy.md); 1 comes nearest to what is asked.
+        multiple: what a group keeps is a multiple of it, or all. Other numbers of
+            channels than multiples of 16 can cost ONNX Runtime more than what was removed saves
+            (measured: docs/deploy.md); 1 comes nearest to what is asked.
 
     Raises:
         MissingExtraError: when it is used without Torch-Pruning.

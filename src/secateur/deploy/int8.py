@@ -80,6 +80,7 @@ class OnnxInt8:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "jacob2018quantization"
     libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
+    form: ClassVar[str] = f"{ONNX}-int8"
 
     def __post_init__(self) -> None:
         if self.records < 1:
@@ -106,7 +107,7 @@ class OnnxInt8:
         before, after = logits_of(module, chosen), logits_of(OnnxNetwork(data), chosen)
         return replace(
             artifact,
-            shipped=Shipped(form=f"{ONNX}-int8", data=data),
+            shipped=Shipped(form=self.form, data=data),
             history={**artifact.history, **_agreement(before, after, chosen.labels)},
         )
 

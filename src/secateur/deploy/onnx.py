@@ -53,6 +53,7 @@ class Onnx:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "bai2019onnx"
     libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
+    form: ClassVar[str] = ONNX
 
     def __post_init__(self) -> None:
         shape = self.shape
@@ -77,6 +78,6 @@ class Onnx:
         difference = onnx_difference(data, module, shape, inputs=inputs, seed=seed)
         return replace(
             artifact,
-            shipped=Shipped(form=ONNX, data=data),
+            shipped=Shipped(form=self.form, data=data),
             history={**artifact.history, "onnx/difference": np.array([difference])},
         )

@@ -54,6 +54,7 @@ class Pack:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "han2016deep"
     libraries: ClassVar[tuple[str, ...]] = ()
+    form: ClassVar[str] = PACKED
 
     def __post_init__(self) -> None:
         try:

@@ -38,6 +38,7 @@ class Safetensors:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("safetensors",)
+    form: ClassVar[str] = SAFETENSORS
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -55,4 +56,4 @@ class Safetensors:
         surgery = {name: rows.tolist() for name, rows in sorted(artifact.surgery.items())}
         head = {"surgery": json.dumps(surgery, sort_keys=True)} if surgery else None
         data = save(dict(artifact.tensors), metadata=head)
-        return replace(artifact, shipped=Shipped(form=SAFETENSORS, data=data))
+        return replace(artifact, shipped=Shipped(form=self.form, data=data))

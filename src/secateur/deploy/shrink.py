@@ -70,6 +70,7 @@ class Shrink:
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    form: ClassVar[str] = ""
 
     @property
     def pools(self) -> tuple[str, ...]:
