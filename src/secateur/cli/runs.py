@@ -105,17 +105,19 @@ def parse_transform(text: str) -> Transform:
     return found
 
 
-def parse_defence(text: str) -> Defence:
-    """Read a defence as its repr spells it."""
-    from secateur.train import Defence
+def parse_defence(text: str) -> Defence | Transform:
+    """Read a defence as its repr spells it: of the recipe, or one whose models are taught."""
+    from secateur.train import Defence, Transform
 
     refuse_other_kinds(text, DEFENCE, what="defence")
     defences = _names(DEFENCE)
     name = text.partition("(")[0].strip()
-    # an optimiser or a network may stand inside a defence, but is none
-    known = defences if name not in defences else {**defences, **_names(TRAINING, NETWORK)}
-    found = _parse(text, known, what="defence")
-    assert isinstance(found, Defence)  # the catalogue lists nothing else as a defence
+    # an optimiser, a network or a pruning method may stand inside a defence, but is none
+    inside = _names(TRAINING, NETWORK, PRUNING, PATTERN)
+    found = _parse(
+        text, defences if name not in defences else {**defences, **inside}, what="defence"
+    )
+    assert isinstance(found, Defence | Transform)  # the catalogue lists nothing else as a defence
     return found
 
 

@@ -1,11 +1,29 @@
-"""Methods that change how a model is trained: each a frozen dataclass with `defended(recipe)`."""
+"""Methods that change how a model is trained: each a frozen dataclass.
+
+Some change the recipe (`defended(recipe)`), some train teachers first (`train.Taught`).
+"""
 
 from __future__ import annotations
 
+from secateur.defend.crossfit import CrossFit
 from secateur.defend.decay import WeightDecay
+from secateur.defend.distillation import InSampleDistillation
+from secateur.defend.dmp import DMP, PoolOnly
 from secateur.defend.dpsgd import DPSGD
 from secateur.defend.groupnorm import GroupNormDense
 from secateur.defend.minmax import MinMax
+from secateur.defend.selena import SELENA
 from secateur.defend.small import SmallDense
 
-__all__ = ["DPSGD", "GroupNormDense", "MinMax", "SmallDense", "WeightDecay"]
+__all__ = [
+    "DMP",
+    "DPSGD",
+    "SELENA",
+    "CrossFit",
+    "GroupNormDense",
+    "InSampleDistillation",
+    "MinMax",
+    "PoolOnly",
+    "SmallDense",
+    "WeightDecay",
+]

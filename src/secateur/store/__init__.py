@@ -47,6 +47,7 @@ from secateur.store.fleets import (
     remove_unstarted_fleet,
 )
 from secateur.store.layouts import read_signals
+from secateur.store.lessons import read_lesson, write_lesson
 from secateur.store.locks import only_run_in
 from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
@@ -74,6 +75,7 @@ __all__ = [
     "read_document",
     "read_export",
     "read_fleet_plan",
+    "read_lesson",
     "read_membership",
     "read_observations",
     "read_report",
@@ -87,6 +89,7 @@ __all__ = [
     "write_artifact",
     "write_document",
     "write_export",
+    "write_lesson",
     "write_membership",
     "write_observations",
     "write_report",

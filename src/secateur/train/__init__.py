@@ -9,7 +9,7 @@ from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
 from secateur.train.recipe import SGD, Adam, Phase, Recipe
-from secateur.train.steps import Accounted, Conversion, Defence, Transform
+from secateur.train.steps import Accounted, Conversion, Defence, Heard, Taught, Transform
 
 __all__ = [
     "SGD",
@@ -20,6 +20,7 @@ __all__ = [
     "Conversion",
     "Defence",
     "Engine",
+    "Heard",
     "Hook",
     "Keep",
     "Left",
@@ -35,6 +36,7 @@ __all__ = [
     "Serial",
     "Snapshots",
     "Stacked",
+    "Taught",
     "Transform",
     "apply",
     "drop_weights",

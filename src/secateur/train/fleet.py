@@ -13,7 +13,7 @@ from secateur.errors import InputError, MethodError, SecateurWarning
 from secateur.train.keep import Keep, Snapshots, weights_missing
 from secateur.train.limit import Limit
 from secateur.train.make import make
-from secateur.train.model import check_masks, refuse_converted
+from secateur.train.model import check_masks, refuse_converted, refuse_taught
 from secateur.train.one import apply_to_module
 from secateur.train.place import Engine, Place
 from secateur.train.plan import Plan
@@ -117,6 +117,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     keep: Keep | None = None,
     cache: Path | None = None,
     models: Sequence[int] | None = None,
+    lessons: Path | None = None,
 ) -> Fleet | Artifact:
     """Apply a transform to every model of a fleet, or to one module; the input stays as it is.
 
@@ -137,6 +138,9 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         keep: as in `train_fleet`.
         cache: as in `train_fleet`.
         models: as in `train_fleet`.
+        lessons: a folder in which methods that are taught find what the teachers of another one
+            said, so that `CrossFit(alpha=0.3)` after `CrossFit()` trains no fold anew. What it
+            holds is as secret as the members: remove it afterwards.
 
     Returns:
         A fleet with the same membership, or for a module one artifact.
@@ -154,7 +158,13 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         (296, 1184)
     """
     place = Place(
-        engine=engine, folder=folder, progress=progress, limit=limit, cache=cache, models=models
+        engine=engine,
+        folder=folder,
+        progress=progress,
+        limit=limit,
+        cache=cache,
+        models=models,
+        lessons=lessons,
     )
     if isinstance(transform, Defence):
         label = name or type(transform).__name__.lower()
@@ -177,6 +187,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         if last.kept is not None:  # a conversion may find all that it is asked for, and looks later
             raise weights_missing(present[-1])
         refuse_converted(last, type(transform).__name__)
+        refuse_taught(last, transform, model.recipe)
     check_masks(transform, model.artifacts[there], there)
     _warn_of_seed(model, there, seed)
     plan = Plan(

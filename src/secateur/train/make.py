@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, Any, cast
 
 from secateur import store
 from secateur.errors import (
@@ -25,6 +25,7 @@ from secateur.train.place import AnyEngine, Place
 from secateur.train.plan import Plan
 from secateur.train.recipe import spelled
 from secateur.train.rehearsal import check_pools, rehearse
+from secateur.train.sent import Sent
 from secateur.train.shard import Shard, make_shard
 from secateur.train.shards import absent_of, shards_of
 from secateur.train.steps import Conversion
@@ -75,6 +76,8 @@ def make(
     choice = place.resolved(plan, records, membership, stack=not absent)
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
+    if place.lessons is not None and not isinstance(engine, Ray):  # its workers see no disk of ours
+        shards = [_changed(shard, lambda job: {"lessons": place.lessons}) for shard in shards]
     if place.folder is not None:
         if all(absent & {job.model for job in shard.jobs} for shard in shards):
             raise InputError(
@@ -107,10 +110,9 @@ def make(
     )
 
 
-def _with_paths(shard: Shard, folder: Path, keys: Sequence[str]) -> Shard:
-    """Return a shard whose worker writes its models."""
-    jobs = (replace(job, path=store.model_path(folder, keys[job.model])) for job in shard.jobs)
-    return replace(shard, jobs=tuple(jobs))
+def _changed(shard: Shard, fields: Callable[[Job], dict[str, Any]]) -> Shard:
+    """Return a shard whose jobs have other fields."""
+    return replace(shard, jobs=tuple(replace(job, **fields(job)) for job in shard.jobs))
 
 
 def _is_there(place: Place, key: str, job: Job, records: Records) -> bool:
@@ -147,32 +149,6 @@ def _suffices(found: Artifact, job: Job) -> bool:
     if job.keep is None:
         return isinstance(job.transform, Conversion)
     return job.keep.kept_by(found)
-
-
-@dataclass(frozen=True)
-class _Sent(Sequence[Shard]):
-    """Shards for workers without our disks: parents are read when a shard is given out."""
-
-    shards: Sequence[Shard]
-
-    def __len__(self) -> int:
-        return len(self.shards)
-
-    @overload
-    def __getitem__(self, index: int) -> Shard: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Shard]: ...
-    def __getitem__(self, index: int | slice) -> Shard | Sequence[Shard]:
-        if isinstance(index, slice):
-            return _Sent(self.shards[index])
-        shard = self.shards[index]
-        jobs = (
-            replace(job, parent=store.read_artifact(job.parent))
-            if isinstance(job.parent, Path)
-            else job
-            for job in shard.jobs
-        )
-        return replace(shard, jobs=tuple(jobs))
 
 
 @dataclass(kw_only=True)
@@ -223,9 +199,13 @@ class _Run:
 
     def run(self, engine: AnyEngine, shared: tuple[Records, Membership]) -> None:
         """Make what is to do."""
-        work: Sequence[Shard] = [_with_paths(s, self.folder, self.keys) for s in self.todo]
+
+        def with_path(job: Job) -> dict[str, Any]:
+            return {"path": store.model_path(self.folder, self.keys[job.model])}
+
+        work: Sequence[Shard] = [_changed(shard, with_path) for shard in self.todo]
         if isinstance(engine, Ray):  # its workers may see none of our disks
-            work = _Sent(self.todo)
+            work = Sent(self.todo)
         if self.place.limit is not None:
             self.place.limit.warn_of_stacks([len(shard.jobs) for shard in self.todo])
         self.tell()

@@ -16,13 +16,12 @@ from torch import nn
 from secateur import store
 from secateur.errors import MethodError
 from secateur.models import prunable, rebuild, tensors_of
-from secateur.train.batches import TrainData, pools_of
-from secateur.train.hooks import MEMBERS, Left
 from secateur.train.keep import Keep, Snapshots, thinned, weights_missing
-from secateur.train.loop import Trained, as_arrays, run_phases
+from secateur.train.loop import Trained, as_arrays
+from secateur.train.planned import planned
 from secateur.train.recipe import Phase, Recipe, spelled
 from secateur.train.steps import Conversion, Transform
-from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
+from secateur.types import Artifact, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:
     from secateur.protocols import TrainCallable
@@ -35,11 +34,13 @@ __all__ = [
     "check_masks",
     "ended",
     "initial_module",
-    "make_model",
     "own_training",
+    "parent_of",
     "phases_of",
     "refuse_converted",
+    "refuse_taught",
     "start_of",
+    "stored",
     "takes_masks_only",
 ]
 
@@ -57,6 +58,7 @@ class Job:
     path: Path | None = None
     snapshots: Snapshots | None = None
     keep: Keep | None = None
+    lessons: Path | None = None
 
 
 def initial_module(recipe: Recipe, seed: int) -> nn.Module:
@@ -102,7 +104,7 @@ def start_of(job: Job) -> Start:
     parent: Artifact | None = None
     transform = job.transform
     if transform is not None and not isinstance(transform, Conversion) and not transform.fresh:
-        parent = _parent_of(job)
+        parent = parent_of(job)
         check_masks(transform, parent, job.model)
         refuse_converted(parent, type(transform).__name__)
         state = rebuild(parent, job.recipe.build).state_dict()
@@ -120,7 +122,7 @@ def _kept_or_not(parent: Artifact, name: str) -> torch.Tensor:
     return torch.from_numpy(mask.astype(parent.tensors[name].dtype))
 
 
-def _parent_of(job: Job) -> Artifact:
+def parent_of(job: Job) -> Artifact:
     """Return the model that a job starts from, with its weights."""
     parent = store.read_artifact(job.parent) if isinstance(job.parent, Path) else job.parent
     assert parent is not None  # every such job has one
@@ -143,11 +145,24 @@ def refuse_converted(parent: Artifact, what: str) -> None:
         )
 
 
+def refuse_taught(parent: Artifact, transform: Transform, recipe: Recipe) -> None:
+    """Refuse to train a model on its members' labels that learned from teachers' answers.
+
+    Raises:
+        MethodError: says to put the method inside.
+    """
+    trains = any(phase.trains and phase.epochs for phase in planned(recipe, transform))
+    if "taught/teachers" in parent.history and trains and not takes_masks_only(transform):
+        raise MethodError(
+            f"{type(transform).__name__} would train these models on their members' own labels, "
+            "which they were kept from: they learned from teachers' answers, and those are gone; "
+            f"put it inside, such as CrossFit(prune={transform!r})"
+        )
+
+
 def phases_of(job: Job) -> tuple[Phase, ...]:
     """Return what happens to a job's model, in order."""
-    if isinstance(job.transform, Conversion):
-        return ()
-    return job.recipe.phases() if job.transform is None else job.transform.phases(job.recipe)
+    return planned(job.recipe, job.transform)
 
 
 def ended(
@@ -170,7 +185,7 @@ def ended(
         # the weights are the parent's, so its masks and curves still hold
         history = {**parent.history, **artifact.history}
         artifact = replace(artifact, masks=parent.masks or artifact.masks, history=history)
-    return _stored(artifact, records, job)
+    return stored(artifact, records, job)
 
 
 def own_training(recipe: Recipe, transform: Transform | Conversion | None) -> TrainCallable | None:
@@ -178,48 +193,7 @@ def own_training(recipe: Recipe, transform: Transform | Conversion | None) -> Tr
     return recipe.train if transform is None else None
 
 
-def _trained_by_user(
-    train: TrainCallable, records: Records, membership: Membership, job: Job
-) -> Artifact | str:
-    """Call a user's training code with the members; torch's global state stays as it is."""
-    seed = derive_seed(job.seed, "train")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = train(records.take(membership.members(job.model)), seed=seed)
-    if not isinstance(module, nn.Module):
-        raise MethodError(f"{train!r} must return a torch module, got {type(module).__name__}")
-    start = Start(module=module.eval(), initial={}, parent=None, seed=seed)
-    trained = Trained(
-        params={k: v.detach() for k, v in module.named_parameters()},
-        buffers=dict(module.named_buffers()),
-        left=Left(masks={}, history={}),
-    )
-    artifact = artifact_of(module, trained, builder=spelled(job.recipe.build), key=job.key)
-    rebuild(artifact, job.recipe.build)  # refuses what `build` does not fit
-    return ended(records, job, start, trained, {})
-
-
-def _converted(
-    conversion: Conversion, records: Records, membership: Membership, job: Job
-) -> Artifact | str:
-    """Make another form of a trained model."""
-    pools = {
-        pool: records.take(
-            membership.members(job.model) if pool == MEMBERS else membership.pool(pool)
-        )
-        for pool in conversion.pools
-    }
-    seed = derive_seed(job.seed, "convert")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made = conversion.converted(_parent_of(job), job.recipe.build, pools, seed=seed)
-    artifact = replace(
-        made, builder=spelled(job.recipe.build), provenance=Provenance(key=job.key), snapshots={}
-    )
-    return _stored(artifact, records, job)
-
-
-def _stored(artifact: Artifact, records: Records, job: Job) -> Artifact | str:
+def stored(artifact: Artifact, records: Records, job: Job) -> Artifact | str:
     """Return what is kept of a finished model, or write it and return its digest."""
     if job.keep is not None:
         artifact = thinned(artifact, job.recipe.build, records, job.keep)
@@ -227,31 +201,6 @@ def _stored(artifact: Artifact, records: Records, job: Job) -> Artifact | str:
         return artifact
     store.write_artifact(job.path, artifact)
     return artifact.digest
-
-
-def make_model(records: Records, membership: Membership, job: Job) -> Artifact | str:
-    """Make one model; return it, or its digest when it was written to `job.path`."""
-    own = own_training(job.recipe, job.transform)
-    if own is not None:
-        return _trained_by_user(own, records, membership, job)
-    if isinstance(job.transform, Conversion):
-        return _converted(job.transform, records, membership, job)
-    start = start_of(job)
-    phases = phases_of(job)
-    device = next(start.module.parameters()).device
-    pools = pools_of(phases)
-    kept: dict[str, list[np.ndarray[Any, Any]]] = {}
-    trained = run_phases(
-        start.module,
-        phases,
-        job.recipe,
-        TrainData.of(records, membership.members(job.model), device),
-        streams={pool: TrainData.of(records, membership.pool(pool), device) for pool in pools},
-        context=(start.initial, prunable(start.module)),
-        seed=start.seed,
-        after_epoch=None if job.snapshots is None else job.snapshots.taken(records, kept),
-    )
-    return ended(records, job, start, trained, kept)
 
 
 def artifact_of(

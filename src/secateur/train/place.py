@@ -48,7 +48,8 @@ class Place:
     """Where a fleet is made: engine, folder (None: in memory), and who is told of progress.
 
     `cache` is a folder of models that runs share; `models` those rows of the membership that are
-    made now (None: all), the others another time.
+    made now (None: all), the others another time. `lessons` is a folder where what teachers said is
+    kept for other methods of the run; the caller removes it.
     """
 
     engine: Engine
@@ -57,6 +58,7 @@ class Place:
     limit: Limit | None = None
     cache: Path | None = None
     models: Sequence[int] | None = None
+    lessons: Path | None = None
 
     def left_out(self, membership: Membership) -> set[int]:
         """Return the rows that are not made now.

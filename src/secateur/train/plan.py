@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from secateur.errors import MissingExtraError
-from secateur.train.batches import pools_of
-from secateur.train.hooks import MEMBERS
+from secateur.train.planned import planned, read_pools, teaching
 from secateur.train.recipe import spelled
 from secateur.train.sources import refuse_addresses, sources_of
 from secateur.train.steps import Conversion
@@ -108,17 +107,12 @@ class Plan:
     @property
     def _pools(self) -> Sequence[str]:
         """Pools that are read beside the members."""
-        if isinstance(self.transform, Conversion):
-            return sorted({*self.transform.pools} - {MEMBERS})
-        return pools_of(self._phases)
+        return read_pools(self.recipe, self.transform)
 
     @cached_property
     def _phases(self) -> Sequence[Phase]:
-        if isinstance(self.transform, Conversion):
-            return ()
-        return (
-            self.recipe.phases() if self.transform is None else self.transform.phases(self.recipe)
-        )
+        """What happens to each model, and to its teachers."""
+        return (*planned(self.recipe, self.transform), *teaching(self.recipe, self.transform))
 
 
 def installed(name: str) -> str:

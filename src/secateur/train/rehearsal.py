@@ -12,6 +12,7 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import MEMBERS
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module, own_training
+from secateur.train.planned import planned, read_pools, teaching
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Conversion
 from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY
@@ -47,8 +48,8 @@ def rehearse(
         return  # only its author knows what a rehearsal would be; a conversion has no steps
     check_pools(recipe, transform, membership)
     module = initial_module(recipe, 0)
-    planned = recipe.phases() if transform is None else transform.phases(recipe)
-    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in planned]
+    steps = (*teaching(recipe, transform), *planned(recipe, transform))
+    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in steps]
     device = next(module.parameters()).device
     pools = pools_of(phases)
     with one_thread():
@@ -88,10 +89,7 @@ def check_pools(
     """
     if own_training(recipe, transform) is not None:
         return  # reads members alone
-    if isinstance(transform, Conversion):
-        pools = sorted({*transform.pools} - {MEMBERS})
-    else:
-        pools = pools_of(recipe.phases() if transform is None else transform.phases(recipe))
+    pools = read_pools(recipe, transform)
     what = repr(transform) if isinstance(transform, Conversion) else "this training"
     for pool in pools:
         if pool in _OF_THE_AUDIT:

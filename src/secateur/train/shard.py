@@ -12,22 +12,19 @@ import torch
 from torch import nn
 
 from secateur.models import prunable
+from secateur.train.alone import make_model
 from secateur.train.batches import pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.stack import Kernels, StackData, run_stack
+from secateur.train.steps import Taught
+from secateur.train.teaching import Lesson, lesson_of, stack_data_of, with_history
 from secateur.types import Artifact, Membership, Records
 
 if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
 
-from secateur.train.model import (
-    Job,
-    ended,
-    make_model,
-    phases_of,
-    start_of,
-)
+from secateur.train.model import Job, ended, phases_of, start_of
 
 __all__ = ["Shard", "make_shard"]
 
@@ -61,19 +58,19 @@ def _made(
     begun = time.process_time()
     made = _make_stack(records, membership, shard.jobs, shard.stack)
     seconds = (time.process_time() - begun) / len(shard.jobs)
-    return [(one, seconds) for one in made]
+    return [(one, before + seconds) for one, before in made]
 
 
 def _timed(records: Records, membership: Membership, job: Job) -> tuple[Artifact | str, float]:
     begun = time.process_time()
-    made = make_model(records, membership, job)
-    return made, time.process_time() - begun
+    made, before = make_model(records, membership, job)
+    return made, before + time.process_time() - begun
 
 
 def _make_stack(
     records: Records, membership: Membership, jobs: Sequence[Job], how: Stacked
-) -> list[Artifact | str]:
-    """Make all models of a shard at once."""
+) -> list[tuple[Artifact | str, float]]:
+    """Make all models of a shard at once; see `make_model`."""
     device = torch.device(how.device)
     first = jobs[0]
     starts = [start_of(job) for job in jobs]
@@ -88,12 +85,13 @@ def _make_stack(
             first.snapshots.taken(records, into)(module, epoch)
 
     pools = pools_of(phases)
-    members = [membership.members(job.model) for job in jobs]
+    taught = isinstance(first.transform, Taught)
+    lessons = [lesson_of(records, membership, job, how) for job in jobs if taught]
     trained = run_stack(
         [start.module for start in starts],
         phases,
         first.recipe,
-        StackData.of(records, members, device),
+        stack_data_of(records, membership, jobs, lessons, device),
         streams={
             pool: StackData.of(records, [membership.pool(pool)] * len(starts), device)
             for pool in pools
@@ -103,9 +101,13 @@ def _make_stack(
         after_epoch=None if first.snapshots is None else take,
         kernels=Kernels(precision=how.precision, compiled=how.compile),
     )
+    heard: Sequence[Lesson | None] = lessons or [None] * len(jobs)
     return [
-        ended(records, job, start, one, into)
-        for job, start, one, into in zip(jobs, starts, trained, kept, strict=True)
+        (
+            ended(records, job, start, with_history(one, lesson), into),
+            0.0 if lesson is None else lesson.seconds_before,
+        )
+        for job, start, one, into, lesson in zip(jobs, starts, trained, kept, heard, strict=True)
     ]
 
 

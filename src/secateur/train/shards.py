@@ -14,6 +14,7 @@ from secateur.train.engines.cut import cut
 from secateur.train.model import Job, own_training, phases_of
 from secateur.train.place import AnyEngine
 from secateur.train.plan import Plan
+from secateur.train.planned import teaching
 from secateur.train.shard import Shard
 from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
 
@@ -109,7 +110,7 @@ def _refuse_unstackable(job: Job) -> None:
         raise MethodError(
             "training code of your own cannot be stacked; use engine='processes' or 'serial'"
         )
-    for phase in phases_of(job):
+    for phase in (*phases_of(job), *teaching(job.recipe, job.transform)):
         optimiser = phase.optimiser or job.recipe.optimiser
         if not getattr(optimiser, "elementwise", False):
             raise MethodError(

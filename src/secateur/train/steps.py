@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import Tensor
+
     from secateur.protocols import Builder
     from secateur.train.recipe import Phase, Recipe
-    from secateur.types import Artifact, Records
+    from secateur.types import Artifact, BoolArray, IntArray, Records
 
-__all__ = ["Accounted", "Conversion", "Defence", "Transform"]
+__all__ = ["Accounted", "Conversion", "Defence", "Heard", "Taught", "Transform"]
 
 
 @runtime_checkable
@@ -31,6 +34,63 @@ class Transform(Protocol):
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return what happens, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What the teachers of one model said of the records that it will learn on.
+
+    Args:
+        logits: `[teachers, records, classes]`.
+        seen: `[teachers, records]`, whether a teacher was trained on a record.
+        labels: `[records]`, the records' own.
+        classes: how many there are.
+    """
+
+    logits: Tensor
+    seen: Tensor
+    labels: Tensor
+    classes: int
+
+
+@runtime_checkable
+class Taught(Transform, Protocol):
+    """A transform whose models learn from the answers of teachers, in place of the labels.
+
+    For each model teachers are trained first, from fresh weights, each on some of the model's
+    members; then they answer for the records of `pool`, and the model itself is trained on these
+    answers by `phases`. Teachers and answers stay in the process that makes the model; unless
+    `keeps_answers` is true nothing of them is written.
+    """
+
+    @property
+    def pool(self) -> str:
+        """Whose records the model learns on: `members`, or a pool of the membership."""
+        ...
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the artifact's history holds the answers, and who was taught what."""
+        ...
+
+    def split(self, units: IntArray, *, seed: int) -> BoolArray:
+        """Return which members each teacher trains on, `[teachers, members]`.
+
+        Args:
+            units: whose record each member is; a unit is never cut.
+            seed: of this model.
+        """
+        ...
+
+    def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return what happens to each teacher, in order."""
+        ...
+
+    def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Return which of the records the model learns on, `[n]` positions in ascending order, and
+        what it is told of them, soft labels `[n, classes]`.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.loop import run_phases
+from secateur.train.planned import planned, teaching, work
 from secateur.train.stack import StackData, run_stack
 
 if TYPE_CHECKING:
@@ -153,9 +154,9 @@ class _Trial:
     def __init__(
         self, recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
     ) -> None:
-        planned = recipe.phases() if transform is None else transform.phases(recipe)
-        self.phase = next((p for p in planned if p.epochs), planned[0])
-        plans = [phase.optimiser or recipe.optimiser for phase in planned]
+        phases = (*planned(recipe, transform), *teaching(recipe, transform))
+        self.phase = next((p for p in phases if p.epochs), phases[0])
+        plans = [phase.optimiser or recipe.optimiser for phase in phases]
         self.can_stack = all(getattr(plan, "elementwise", False) for plan in plans)
         self.recipe = recipe
         self.all = records
@@ -164,7 +165,7 @@ class _Trial:
         every = [rows for rows in every if len(rows)]
         self.records = min(map(len, every), default=1)
         self.members = [rows[: self.records] for rows in every]
-        self.work = int(membership.inside.sum()) * sum(p.epochs for p in planned)
+        self.work = work(recipe, transform, membership)
 
     def rate(self, seconds: float) -> float:
         """Return one model's records per second from its seconds per step."""

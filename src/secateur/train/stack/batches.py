@@ -57,20 +57,22 @@ class Reader:
             streams: further pools and how many records of each.
         """
         drawn = {pool: self._drawn(pool, size, step.first, draws) for pool, size in streams.items()}
+        active = slice(step.first, None)
         changing = [(i, hook) for i, hook in enumerate(hooks) if overrides(hook, "batch")]
         if step.sizes is None:
-            more = {p: self.streams[p].batch(where, {}) for p, where in drawn.items()}
-            batch = self.data.batch(step.where, more)
+            more = {p: self.streams[p].batch(where, {}, active) for p, where in drawn.items()}
+            batch = self.data.batch(step.where, more, active)
             for i, hook in changing:
                 noises = lift.stack(_noises(hook, now, step, draws))
                 states[i], batch = lift.lifted(hook, "batch", states[i], now, batch, noises)
             return [], batch
         if not changing and not any(overrides(hook, "loss") for hook in hooks):
-            return [], self.data.batch(step.where, {})
+            return [], self.data.batch(step.where, {}, active)
         each = [
             self.data.batch(
                 step.where[k, :size],
-                {p: self.streams[p].batch(w[k], {}) for p, w in drawn.items()},
+                {p: self.streams[p].batch(w[k], {}, step.first + k) for p, w in drawn.items()},
+                step.first + k,
             )
             for k, size in enumerate(step.each)
         ]

@@ -25,6 +25,7 @@ class StackData:
     """The records that a stack of models reads, once, and which of them each model may read.
 
     `rows[k]` are positions in `inputs` of the records of model k, in the order of their indices.
+    `answers[k]` holds soft labels of model k's own, in the order of `inputs`, where it is taught.
     """
 
     inputs: Tensor
@@ -32,23 +33,52 @@ class StackData:
     indices: Tensor
     rows: tuple[Tensor, ...]
     classes: int
+    answers: Tensor | None = None
 
     @classmethod
-    def of(cls, records: Records, indices: Sequence[IntArray], device: torch.device) -> StackData:
-        """Gather the union of these records, one array of indices per model."""
+    def of(
+        cls,
+        records: Records,
+        indices: Sequence[IntArray],
+        device: torch.device,
+        *,
+        answers: Sequence[Tensor] | None = None,
+    ) -> StackData:
+        """Gather the union of these records, one array of indices per model.
+
+        Args:
+            records: all records.
+            indices: those of each model.
+            device: where the tensors live.
+            answers: soft labels of each model for its records, `[records, classes]`, in their
+                order; None: the records' own labels.
+        """
         union = np.unique(np.concatenate(list(indices)))
         rows = tuple(torch.from_numpy(np.searchsorted(union, part)).to(device) for part in indices)
+        told = None
+        if answers is not None:
+            told = torch.zeros(len(rows), len(union), records.n_classes, device=device)
+            for k, (own, soft) in enumerate(zip(rows, answers, strict=True)):
+                told[k, own] = soft.to(told)
         return cls(
             inputs=torch.from_numpy(np.array(records.gather(union))).to(device),
             labels=torch.from_numpy(np.array(records.labels[union])).to(device),
             indices=torch.from_numpy(np.array(union, dtype=np.int64)).to(device),
             rows=rows,
             classes=records.n_classes,
+            answers=told,
         )
 
-    def batch(self, where: Tensor, streams: Mapping[str, Batch]) -> Batch:
-        """Return the records at positions of any shape."""
-        return Batch(self.inputs[where], self.labels[where], self.indices[where], streams)
+    def batch(self, where: Tensor, streams: Mapping[str, Batch], models: slice | int) -> Batch:
+        """Return the records at positions `[models, records]`, or `[records]` of one model."""
+        if self.answers is None:
+            labels = self.labels[where]
+        elif isinstance(models, int):
+            labels = self.answers[models, where]
+        else:
+            of = torch.arange(len(self.answers), device=where.device)[models, None]
+            labels = self.answers[of, where]
+        return Batch(self.inputs[where], labels, self.indices[where], streams)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""What methods whose models learn from teachers share: splits of units, soft labels, phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from secateur.errors import MethodError
+from secateur.train.recipe import Phase
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.recipe import Recipe
+    from secateur.train.steps import Heard, Transform
+    from secateur.types import BoolArray, IntArray
+
+__all__ = [
+    "check_dials",
+    "check_inside",
+    "every_record",
+    "left_out_of",
+    "mean_answers",
+    "soft_labels",
+    "trained_by",
+]
+
+
+def left_out_of(units: IntArray, parts: int, *, out: int, seed: int, what: str) -> BoolArray:
+    """Return `[parts, members]`: which members each of the teachers trains on.
+
+    Each unit is left out of `out` of them, drawn at random, and every teacher is left as many units
+    as the others, but for one.
+
+    Args:
+        units: whose record each member is.
+        parts: how many teachers.
+        out: of how many of them each unit is left out, in 1 .. parts - 1.
+        seed: of the draw.
+        what: the method, for the message.
+
+    Raises:
+        MethodError: fewer units than teachers.
+    """
+    distinct, inverse = np.unique(units, return_inverse=True)
+    if len(distinct) < parts:
+        raise MethodError(
+            f"{what} cuts each model's members into {parts} parts, and there are {len(distinct)} "
+            "units of them; ask for fewer, or draw more members"
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(distinct))
+    seen = np.ones((parts, len(distinct)), np.bool_)
+    if out == 1:
+        seen[np.arange(len(distinct)) % parts, order] = False
+        return seen[:, inverse]
+    # the teachers that a unit is left out of are drawn from those that lack the fewest units
+    lacking = np.zeros(parts)
+    for unit in order:
+        chosen = np.lexsort((rng.random(parts), lacking))[:out]
+        seen[chosen, unit] = False
+        lacking[chosen] += 1
+    return seen[:, inverse]
+
+
+def mean_answers(heard: Heard, *, temperature: float) -> Tensor:
+    """Return the mean softmax `[records, classes]` of the teachers that did not see a record."""
+    own = torch.softmax(heard.logits.double() / temperature, dim=-1)
+    weight = (~heard.seen).double()[..., None]
+    return (own * weight).sum(0) / weight.sum(0)
+
+
+def soft_labels(answers: Tensor, heard: Heard, *, alpha: float) -> Tensor:
+    """Return (1 - alpha) times the answers plus alpha times the records' own labels."""
+    hard = functional.one_hot(heard.labels, heard.classes).to(answers)
+    return ((1.0 - alpha) * answers + alpha * hard).float()
+
+
+def every_record(heard: Heard) -> Tensor:
+    """Return the positions of all records."""
+    return torch.arange(len(heard.labels))
+
+
+def trained_by(recipe: Recipe, method: Transform | None, epochs: int | None) -> tuple[Phase, ...]:
+    """Return the recipe's training for so many epochs, then a method that goes on from it.
+
+    A method that starts from fresh weights stands in place of the recipe's training.
+    """
+    if method is not None and method.fresh:
+        return method.phases(recipe)
+    first = Phase(
+        epochs=recipe.epochs if epochs is None else epochs,
+        hooks=recipe.hooks,
+        streams=recipe.streams,
+    )
+    return (first, *(() if method is None else method.phases(recipe)))
+
+
+def check_dials(
+    *, temperature: float, alpha: float = 0.0, epochs: tuple[int | None, ...] = ()
+) -> None:
+    """Refuse a temperature, a share of the hard label or epochs out of range.
+
+    Raises:
+        MethodError: names the value.
+    """
+    if not (temperature > 0 and np.isfinite(temperature)):
+        raise MethodError(f"temperature must be positive and finite, got {temperature}")
+    if not 0 <= alpha <= 1:
+        raise MethodError(f"alpha, the share of the records' own labels, is in [0, 1], got {alpha}")
+    for value in epochs:
+        if value is not None and value < 0:
+            raise MethodError(f"epochs must be at least 0, or None for the recipe's; got {value}")
+
+
+def check_inside(field: str, method: Transform | None, epochs: int | None, *, what: str) -> None:
+    """Refuse what cannot stand inside a taught method.
+
+    Raises:
+        MethodError: a method that trains masks anew, or epochs that a fresh method would not read.
+    """
+    if method is None:
+        return
+    if getattr(method, "masks_only", False):
+        raise MethodError(
+            f"{what}: {field}={method!r} trains the masks of a pruned fleet anew, and here is "
+            "none; write ADMM(...), Magnitude(...) or RandomMask(...)"
+        )
+    if method.fresh and epochs is not None:
+        raise MethodError(
+            f"{what}: {field}={method!r} starts from fresh weights and has epochs of its own; "
+            f"leave out epochs={epochs} here"
+        )

@@ -1,0 +1,130 @@
+"""Cross-fit pruning: a small network that never meets the labels of its own members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from secateur.defend.answers import (
+    check_dials,
+    check_inside,
+    every_record,
+    left_out_of,
+    mean_answers,
+    soft_labels,
+    trained_by,
+)
+from secateur.errors import MethodError
+from secateur.train.hooks import MEMBERS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.train.steps import Heard, Transform
+    from secateur.types import BoolArray, IntArray
+
+__all__ = ["CrossFit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFit:
+    """Train and prune on out-of-fold soft labels in place of the members' own.
+
+    Each model's members are cut into secret folds, by unit. For each fold a teacher is trained on
+    all the others, and answers for the records of that fold: every record gets the softmax output
+    of a network that has not seen it. On these answers a fresh network is trained, pruned and
+    retrained. So what is released never met a label of its own members; what it can tell of a
+    record is what networks without that record say of it, and what training on its input leaves.
+
+    Args:
+        folds: how many, at least 2; a teacher trains on (folds - 1) / folds of the members.
+        prune: the method that makes the student small, such as `ADMM(rate=10)`; one that starts
+            from fresh weights, such as `RandomMask(allocation='erk')`, replaces the student's dense
+            training. None: the student stays dense.
+        teacher: a method from fresh weights by which teachers are trained, such as
+            `RandomMask(rate=10)`: sparse teachers. None: by the recipe.
+        teacher_epochs: of dense teachers; by default the recipe's.
+        epochs: of the student's dense training; by default the recipe's.
+        alpha: share of the member's own label in what the student learns, in [0, 1]: the dial
+            between accuracy and leak. 0 leaves it out, 1 is plain training.
+        temperature: of the teachers' softmax.
+        keep: keep each model's answers and folds in the artifact's history. By default they are
+            never written; with them, anybody tells members from others.
+
+    Teachers stay in the process that makes the model, and are forgotten. The history of each
+    artifact holds `taught/agreement`, the share of members of which the teachers say the right
+    class, and `taught/teachers`. Cost: folds - 1 times that of the dense training more.
+
+    No guarantee follows: an attacker with reference models that went through the same still sees
+    something. What it is, `docs/protects.md` measures.
+
+    Raises:
+        MethodError: fewer than 2 folds, or than there are units; a number out of range; a method
+            that cannot stand inside.
+
+    Example:
+        >>> from secateur.compress import ADMM
+        >>> CrossFit(folds=10, prune=ADMM(rate=16)).pool
+        'members'
+
+    Reference:
+        tang2022mitigating. Differs from it (`SELENA`): disjoint folds, one teacher for each record;
+        the student is pruned. That pruning costs no extra leak here was found by measurement.
+    """
+
+    folds: int = 5
+    prune: Transform | None = None
+    teacher: Transform | None = None
+    teacher_epochs: int | None = None
+    epochs: int | None = None
+    alpha: float = 0.0
+    temperature: float = 1.0
+    keep: bool = False
+
+    fresh: ClassVar[bool] = True
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "tang2022mitigating"
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise MethodError(f"folds must be at least 2, got {self.folds}")
+        check_dials(
+            temperature=self.temperature,
+            alpha=self.alpha,
+            epochs=(self.epochs, self.teacher_epochs),
+        )
+        check_inside("prune", self.prune, self.epochs, what="CrossFit")
+        check_inside("teacher", self.teacher, self.teacher_epochs, what="CrossFit")
+        if self.teacher is not None and not self.teacher.fresh:
+            raise MethodError(
+                f"CrossFit: teacher={self.teacher!r} goes on from a trained model, and a teacher "
+                "has none; write RandomMask(...), or leave it out"
+            )
+
+    @property
+    def pool(self) -> str:
+        """The members."""
+        return MEMBERS
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers and folds are kept."""
+        return self.keep
+
+    def split(self, units: IntArray, *, seed: int) -> BoolArray:
+        """Return all but one fold for each teacher."""
+        return left_out_of(units, self.folds, out=1, seed=seed, what="CrossFit")
+
+    def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the training of a teacher."""
+        return trained_by(recipe, self.teacher, self.teacher_epochs)
+
+    def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the student's training, pruning and retraining."""
+        return trained_by(recipe, self.prune, self.epochs)
+
+    def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Return what the one teacher that did not see a record says of it."""
+        found = mean_answers(heard, temperature=self.temperature)
+        return every_record(heard), soft_labels(found, heard, alpha=self.alpha)

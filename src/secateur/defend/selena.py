@@ -1,0 +1,103 @@
+"""SELENA: many sub-models, and self-distillation of what those say that did not see a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from secateur.defend.answers import (
+    check_dials,
+    check_inside,
+    every_record,
+    left_out_of,
+    mean_answers,
+    soft_labels,
+    trained_by,
+)
+from secateur.errors import MethodError
+from secateur.train.hooks import MEMBERS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.train.steps import Heard, Transform
+    from secateur.types import BoolArray, IntArray
+
+__all__ = ["SELENA"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SELENA:
+    """Train on the mean answer of the sub-models that a record was left out of.
+
+    Split-AI: each of `teachers` sub-models lacks some of the members, so that every unit is left
+    out of `left_out` of them. Self-distillation: a fresh network of the same kind learns on all
+    members the mean softmax output of those.
+
+    Args:
+        teachers: K, sub-models for each model.
+        left_out: L, of how many of them a unit is left out, in 1 .. K - 1.
+        teacher_epochs: of a sub-model; by default the recipe's.
+        epochs: of the student; by default the recipe's.
+        prune: a method that makes the student small; the paper's is dense (None).
+        keep: keep answers and splits in the artifact's history; by default they are never written.
+
+    Raises:
+        MethodError: a number out of range, or fewer units than sub-models.
+
+    Example:
+        >>> SELENA()
+        SELENA(teachers=25, left_out=10, teacher_epochs=None, epochs=None, prune=None, keep=False)
+
+    Reference:
+        tang2022mitigating. Differs from it: the sub-models that a unit is left out of are drawn so
+        that all of them lack equally many.
+    """
+
+    teachers: int = 25
+    left_out: int = 10
+    teacher_epochs: int | None = None
+    epochs: int | None = None
+    prune: Transform | None = None
+    keep: bool = False
+
+    fresh: ClassVar[bool] = True
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "tang2022mitigating"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.left_out < self.teachers:
+            raise MethodError(
+                f"left_out must be in 1 .. teachers - 1, got left_out={self.left_out} of "
+                f"teachers={self.teachers}"
+            )
+        check_dials(temperature=1.0, epochs=(self.epochs, self.teacher_epochs))
+        check_inside("prune", self.prune, self.epochs, what="SELENA")
+
+    @property
+    def pool(self) -> str:
+        """The members."""
+        return MEMBERS
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers and splits are kept."""
+        return self.keep
+
+    def split(self, units: IntArray, *, seed: int) -> BoolArray:
+        """Return which members each sub-model trains on."""
+        return left_out_of(units, self.teachers, out=self.left_out, seed=seed, what="SELENA")
+
+    def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the recipe's training."""
+        return trained_by(recipe, None, self.teacher_epochs)
+
+    def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the student's training."""
+        return trained_by(recipe, self.prune, self.epochs)
+
+    def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Return the mean answer of the sub-models without a record."""
+        found = mean_answers(heard, temperature=1.0)
+        return every_record(heard), soft_labels(found, heard, alpha=0.0)

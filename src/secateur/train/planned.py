@@ -1,0 +1,50 @@
+"""What will happen to each model of a fleet, and which pools that reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secateur.train.batches import pools_of
+from secateur.train.hooks import MEMBERS
+from secateur.train.steps import Conversion, Taught
+
+if TYPE_CHECKING:
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.train.steps import Transform
+    from secateur.types import Membership
+
+__all__ = ["planned", "read_pools", "teaching", "work"]
+
+
+def planned(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
+    """Return what happens to a model, in order; None is the recipe's own training."""
+    if isinstance(step, Conversion):
+        return ()
+    return recipe.phases() if step is None else step.phases(recipe)
+
+
+def teaching(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
+    """Return what happens to each teacher of a model that is taught."""
+    return step.teaching(recipe) if isinstance(step, Taught) else ()
+
+
+def read_pools(recipe: Recipe, step: Transform | Conversion | None) -> list[str]:
+    """Return the names of the pools that are read beside the members."""
+    if isinstance(step, Conversion):
+        return sorted({*step.pools} - {MEMBERS})
+    found = {*pools_of(planned(recipe, step)), *pools_of(teaching(recipe, step))}
+    if isinstance(step, Taught):
+        found |= {step.pool} - {MEMBERS}
+    return sorted(found)
+
+
+def work(recipe: Recipe, step: Transform | Conversion | None, membership: Membership) -> int:
+    """Return how many records all trainings of a fleet read, counted each time."""
+    epochs = sum(phase.epochs for phase in planned(recipe, step))
+    if not isinstance(step, Taught):
+        return int(membership.inside.sum()) * epochs
+    own = sum(phase.epochs for phase in teaching(recipe, step))
+    first = membership.members(0)
+    taught = int(step.split(membership.units[first], seed=0).sum()) if len(first) else 0
+    learned = len(first) if step.pool == MEMBERS else len(membership.pool(step.pool))
+    return len(membership) * (taught * own + learned * epochs)

@@ -1,0 +1,197 @@
+"""CrossFit against a version by hand, and what its answers may depend on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from secateur import store
+from secateur.compress import FromScratch, Magnitude, RandomMask
+from secateur.data import draw
+from secateur.defend import SELENA, CrossFit, InSampleDistillation
+from secateur.errors import MethodError, StoreError
+from secateur.models import prunable
+from secateur.train import Phase, apply, train_fleet
+from secateur.train.batches import TrainData
+from secateur.train.loop import run_phases
+from secateur.train.model import initial_module
+from secateur.types import derive_seed
+from small_world import small_recipe, small_records
+
+RECIPE = small_recipe(epochs=2)
+CPU = torch.device("cpu")
+
+
+def world(labels=None, units=None):
+    records = small_records(n=80)
+    if labels is not None:
+        records = replace(records, labels=labels)
+    if units is not None:
+        records = replace(records, units=units)
+    who = draw(records, targets=2, references=2, seed=3)
+    return train_fleet(RECIPE, records, who, seed=0, engine="serial"), records
+
+
+def answers_of(fleet, model=0):
+    history = fleet.artifacts[model].history
+    return history["taught/records"], history["taught/answers"], history["taught/seen"]
+
+
+def by_hand(fleet, records, folds):
+    """Train folds, hear them, and train the student, one call after the other."""
+    seed = derive_seed(0, "model", 0)
+    members = fleet.membership.members(0)
+    order = np.random.default_rng(derive_seed(seed, "teachers")).permutation(len(members))
+    soft = torch.zeros(len(members), 3)
+    for fold in range(folds):
+        out = np.zeros(len(members), bool)
+        out[order[fold::folds]] = True
+        own = derive_seed(seed, "teacher", fold)
+        net = initial_module(RECIPE, own)
+        run(net, TrainData.of(records, members[~out], CPU), derive_seed(own, "train"))
+        with torch.no_grad():
+            soft[out] = functional.softmax(
+                net(torch.from_numpy(records.gather(members[out]))).double(), 1
+            ).float()
+    student = initial_module(RECIPE, seed)
+    data = replace(TrainData.of(records, members, CPU), labels=soft)
+    run(student, data, derive_seed(seed, "transform"))
+    return student.state_dict()
+
+
+def run(net, data, seed):
+    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
+    phases = (Phase(epochs=2),)
+    run_phases(net, phases, RECIPE, data, streams={}, context=(initial, prunable(net)), seed=seed)
+
+
+def test_it_is_the_version_by_hand():
+    fleet, records = world()
+    found = apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial")
+    expected = by_hand(fleet, records, folds=4)
+    for name, value in found.artifacts[0].tensors.items():
+        np.testing.assert_array_equal(value, expected[name].numpy())
+
+
+def test_what_a_record_is_called_changes_no_answer_of_its_own_fold():
+    fleet, records = world()
+    method = CrossFit(folds=4, keep=True)
+    rows, before, seen = answers_of(apply(method, fleet, records, seed=0, engine="serial"))
+    labels = records.labels.copy()
+    labels[rows[0]] = (labels[rows[0]] + 1) % 3
+    other, changed = world(labels)
+    _, after, again = answers_of(apply(method, other, changed, seed=0, engine="serial"))
+    np.testing.assert_array_equal(seen, again)
+    fold = ~seen[:, 0]
+    own = (~seen[fold]).any(0)
+    assert own[0]
+    np.testing.assert_array_equal(before[own], after[own])
+    assert (before[~own] != after[~own]).any(1).all()
+
+
+def test_a_unit_is_answered_for_by_a_teacher_without_any_record_of_it():
+    fleet, records = world(units=np.repeat(np.arange(20), 4))
+    rows, _, seen = answers_of(
+        apply(CrossFit(folds=3, keep=True), fleet, records, seed=0, engine="serial")
+    )
+    for unit in np.unique(records.units[rows]):
+        own = seen[:, records.units[rows] == unit]
+        assert (own == own[:, :1]).all()
+        assert (~own[:, 0]).sum() == 1
+
+
+def test_every_unit_is_left_out_of_so_many_sub_models_and_these_lack_equally_many():
+    split = SELENA(teachers=7, left_out=3).split(np.arange(50), seed=0)
+    assert ((~split).sum(0) == 3).all()
+    lacking = (~split).sum(1)
+    assert lacking.max() - lacking.min() <= 1
+
+
+def test_in_sample_answers_agree_with_members_more_than_out_of_fold_ones():
+    fleet, records = world()
+    long = {"teacher_epochs": 40}
+    out = apply(CrossFit(folds=4, **long), fleet, records, seed=0, engine="serial")
+    own = apply(InSampleDistillation(**long), fleet, records, seed=0, engine="serial")
+    for a, b in zip(out.artifacts, own.artifacts, strict=True):
+        assert a.history["taught/agreement"] < b.history["taught/agreement"]
+
+
+def test_alpha_mixes_in_the_own_label():
+    fleet, records = world()
+
+    def told(alpha):
+        method = CrossFit(folds=4, alpha=alpha, keep=True)
+        return answers_of(apply(method, fleet, records, seed=0, engine="serial"))
+
+    rows, soft, _ = told(0.0)
+    hard = np.eye(3)[records.labels[rows]]
+    np.testing.assert_allclose(told(0.25)[1], 0.75 * soft + 0.25 * hard, atol=1e-6)
+
+
+def test_teachers_of_one_method_serve_another_and_change_nothing(tmp_path):
+    fleet, records = world()
+    mixed = CrossFit(folds=4, alpha=0.5, prune=Magnitude(rate=4, retrain_epochs=1))
+    alone = apply(mixed, fleet, records, seed=0, engine="serial")
+    apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    files = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert len(files) == len(fleet)
+    after = apply(mixed, fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == files
+    assert [a.digest for a in after.artifacts] == [a.digest for a in alone.artifacts]
+
+
+@pytest.mark.parametrize("change", [{"teacher_epochs": 3}, {"folds": 3}])
+def test_other_teachers_are_not_taken_for_these(tmp_path, change):
+    fleet, records = world()
+    apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    other = replace(CrossFit(folds=4), **change)
+    apply(other, fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 * len(fleet)
+
+
+def test_the_seconds_of_teachers_found_count_too(tmp_path):
+    fleet, records = world()
+    slow = CrossFit(folds=4, teacher_epochs=60)
+    first = apply(slow, fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    again = apply(
+        replace(slow, alpha=0.5), fleet, records, seed=0, engine="serial", lessons=tmp_path
+    )
+    for path in tmp_path.iterdir():
+        assert store.read_lesson(path)[1] > 0
+    assert min(again.costs) > 0.3 * min(first.costs)
+
+
+def test_a_damaged_lesson_is_refused(tmp_path):
+    fleet, records = world()
+    apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial", lessons=tmp_path)
+    first = sorted(tmp_path.iterdir())[0]
+    first.write_bytes(first.read_bytes()[:40])
+    with pytest.raises(StoreError, match="lesson"):
+        apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial", lessons=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"folds": 1}, "folds must be at least 2, got 1"),
+        ({"alpha": 1.5}, r"in \[0, 1\], got 1.5"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"epochs": -1}, "epochs must be at least 0"),
+        ({"prune": FromScratch()}, "trains the masks of a pruned fleet"),
+        ({"teacher": Magnitude(rate=4)}, "goes on from a trained model"),
+        ({"prune": RandomMask(rate=4), "epochs": 3}, "leave out epochs=3"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_mend(wrong, why):
+    with pytest.raises(MethodError, match=why):
+        CrossFit(**wrong)
+
+
+def test_more_folds_than_units_are_refused():
+    fleet, records = world()
+    with pytest.raises(MethodError, match="ask for fewer"):
+        apply(CrossFit(folds=60), fleet, records, seed=0, engine="serial")
