@@ -6,6 +6,18 @@ from secateur.defend.decay import WeightDecay
 from secateur.defend.dpsgd import DPSGD
 from secateur.defend.groupnorm import GroupNormDense
 from secateur.defend.minmax import MinMax
+from secateur.defend.past import PAST
+from secateur.defend.relaxloss import RelaxLoss
 from secateur.defend.small import SmallDense
+from secateur.defend.smoothing import LabelSmoothing
 
-__all__ = ["DPSGD", "GroupNormDense", "MinMax", "SmallDense", "WeightDecay"]
+__all__ = [
+    "DPSGD",
+    "PAST",
+    "GroupNormDense",
+    "LabelSmoothing",
+    "MinMax",
+    "RelaxLoss",
+    "SmallDense",
+    "WeightDecay",
+]
