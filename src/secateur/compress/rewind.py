@@ -49,7 +49,8 @@ class RewindCritical:
         pool_batch: records of the pool per step of scoring; default the recipe's batch size.
 
     Raises:
-        MethodError: a number out of range, or an unknown score.
+        MethodError: a number out of range, an unknown score, or a module whose initial weights
+            nobody knows.
 
     Each artifact's history holds `rewind/share` `[layers]`, the share of each prunable layer that
     was rewound, names sorted.
@@ -130,6 +131,11 @@ class RewindHook(Hook):
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Start with sums of zero."""
         del noise
+        if not now.initial.keys() >= set(now.prunable):
+            raise MethodError(
+                "RewindCritical goes back to the weights that a model began with, and a module of "
+                "your own does not tell them; train a fleet with a recipe instead"
+            )
         return {name: torch.zeros_like(now.params[name]) for name in now.prunable}, now.params
 
     def batch(
