@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -43,6 +44,7 @@ def smoothed(logits, labels, share):
     return total / len(labels)
 
 
+@functools.cache
 def soft_label(classes, gamma):
     """The top probability of HAMP's label, by going down in small steps."""
     top = 1.0

@@ -84,6 +84,7 @@ class RewindCritical:
     pool_batch: int | None = None
 
     fresh: ClassVar[bool] = False
+    goes_back: ClassVar[bool] = True
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "fang2026learnability"
 
@@ -131,11 +132,6 @@ class RewindHook(Hook):
     def begin(self, now: Moment, noise: Tensors) -> tuple[Tensors, Tensors]:
         """Start with sums of zero."""
         del noise
-        if not now.initial.keys() >= set(now.prunable):
-            raise MethodError(
-                "RewindCritical goes back to the weights that a model began with, and a module of "
-                "your own does not tell them; train a fleet with a recipe instead"
-            )
         return {name: torch.zeros_like(now.params[name]) for name in now.prunable}, now.params
 
     def batch(

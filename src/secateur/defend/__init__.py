@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur.defend.decay import WeightDecay
 from secateur.defend.dpsgd import DPSGD
 from secateur.defend.groupnorm import GroupNormDense
+from secateur.defend.hamp import HAMP
 from secateur.defend.minmax import MinMax
 from secateur.defend.past import PAST
 from secateur.defend.relaxloss import RelaxLoss
@@ -13,6 +14,7 @@ from secateur.defend.smoothing import LabelSmoothing
 
 __all__ = [
     "DPSGD",
+    "HAMP",
     "PAST",
     "GroupNormDense",
     "LabelSmoothing",
