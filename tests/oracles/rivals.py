@@ -134,3 +134,21 @@ def gap_scores(module, members, pool, *, size, seed, epochs):
                 for total, g in zip(sums, torch.autograd.grad(part, weights), strict=True):
                     total += g
     return {n: (w.detach() * s).abs() for n, w, s in zip(names, weights, sums, strict=True)}
+
+
+def tune(module, initial, members, *, epochs, size, seed, lr, decay):
+    """SGD with weight decay that puts matrices' initial values back after every step."""
+    x, y = members
+    order = np.random.default_rng(derive_seed(seed, "order", 1))
+    optimiser = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
+    held = {n: p.detach() == initial[n] for n, p in module.named_parameters() if p.dim() > 1}
+    for _ in range(epochs):
+        for rows in batches(len(y), size, order):
+            optimiser.zero_grad()
+            functional.cross_entropy(module(x[rows]), y[rows]).backward()
+            optimiser.step()
+            with torch.no_grad():
+                for n, p in module.named_parameters():
+                    if n in held:
+                        p[held[n]] = initial[n][held[n]]
+    return module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -65,6 +67,19 @@ def test_rewound_weights_stay_where_frozen_and_the_others_learn(frozen):
     pairs = zip(weights(module).values(), weights(before).values(), strict=True)
     changed = torch.cat([(a != b).flatten() for a, b in pairs])
     assert torch.equal(changed, ~held)
+
+
+def test_fine_tuning_equals_a_loop_that_puts_values_back_after_each_step():
+    recipe = small_recipe(optimiser=replace(DECAYING, schedule="constant"))
+    method = RewindCritical(share=0.2, epochs=3)
+    module, initial, _ = alone(recipe, phases=method.phases(recipe), move=True)
+    scored = replace(method, epochs=0).phases(recipe)
+    start, _, _ = alone(recipe, phases=scored, move=True)
+    other = rivals.tune(
+        start.train(), initial, arrays(MEMBERS), epochs=3, size=16, seed=1, lr=0.05, decay=0.1
+    )
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(module.state_dict()[name], value, atol=1e-9, rtol=1e-8)
 
 
 def test_scoring_moves_no_parameter_whatever_the_optimiser():
