@@ -12,7 +12,10 @@ from secateur.models import SmallCNN, count_prunable
 from secateur.train import Defence, Recipe, Taught, apply, train_fleet
 
 CLASSES = [getattr(defend, name) for name in defend.__all__]
-DEFENCES = [kind() for kind in CLASSES if hasattr(kind, "defended")]
+STRONGER = {"RelaxLoss": {"alpha": 3.0}}  # whose default does nothing yet in two epochs
+DEFENCES = [
+    kind(**STRONGER.get(kind.__name__, {})) for kind in CLASSES if hasattr(kind, "defended")
+]
 IDS = [type(d).__name__ for d in DEFENCES]
 BUILD = SmallCNN(channels=1, widths=(8, 8), batch_norm=True)  # one that every defence takes
 POOLS = {"audit": 120, "population": 20, "utility": 40, "attack": 60}

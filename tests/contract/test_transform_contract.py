@@ -16,6 +16,7 @@ from secateur.compress import (
     QuantisationAware,
     RandomMask,
     RefreshStatistics,
+    RewindCritical,
     count_kept,
 )
 from secateur.errors import SecateurWarning
@@ -31,6 +32,7 @@ SHORT = {
     "QuantisationAware": QuantisationAware(bits=16, epochs=1),  # too fine to round one to zero
     "RandomMask": RandomMask(rate=4.0, epochs=1),
     "RefreshStatistics": RefreshStatistics(epochs=1),
+    "RewindCritical": RewindCritical(share=0.1, score="members", epochs=1),  # without a pool
 }
 IDLE = {
     "FromScratch": FromScratch(epochs=0),
@@ -39,6 +41,7 @@ IDLE = {
     "QuantisationAware": QuantisationAware(epochs=0),
     "RandomMask": RandomMask(sparsity=0.0, epochs=0),
     "RefreshStatistics": RefreshStatistics(epochs=0),
+    "RewindCritical": RewindCritical(share=0.0, epochs=0),
 }
 RATES = {
     "FromScratch": 4,
@@ -47,6 +50,7 @@ RATES = {
     "QuantisationAware": 1,
     "RandomMask": 4,
     "RefreshStatistics": 1,
+    "RewindCritical": 1,
 }
 ROUNDS = {"QuantisationAware"}  # rounding changes weights once, and nothing the second time
 LISTED = [

@@ -10,6 +10,7 @@ from secateur.compress.masks import count_kept
 from secateur.compress.patterns import NM, Channels, Columns, Coupled, Filters, Unstructured
 from secateur.compress.random import RandomMask
 from secateur.compress.residuals import CONVERGED, convergence
+from secateur.compress.rewind import RewindCritical
 from secateur.compress.scratch import FromScratch
 from secateur.compress.statistics import RefreshStatistics
 
@@ -27,6 +28,7 @@ __all__ = [
     "QuantisationAware",
     "RandomMask",
     "RefreshStatistics",
+    "RewindCritical",
     "Unstructured",
     "convergence",
     "count_kept",

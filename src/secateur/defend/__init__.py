@@ -11,19 +11,27 @@ from secateur.defend.distillation import InSampleDistillation
 from secateur.defend.dmp import DMP, PoolOnly
 from secateur.defend.dpsgd import DPSGD
 from secateur.defend.groupnorm import GroupNormDense
+from secateur.defend.hamp import HAMP
 from secateur.defend.minmax import MinMax
+from secateur.defend.past import PAST
+from secateur.defend.relaxloss import RelaxLoss
 from secateur.defend.selena import SELENA
 from secateur.defend.small import SmallDense
+from secateur.defend.smoothing import LabelSmoothing
 
 __all__ = [
     "DMP",
     "DPSGD",
+    "HAMP",
+    "PAST",
     "SELENA",
     "CrossFit",
     "GroupNormDense",
     "InSampleDistillation",
+    "LabelSmoothing",
     "MinMax",
     "PoolOnly",
+    "RelaxLoss",
     "SmallDense",
     "WeightDecay",
 ]

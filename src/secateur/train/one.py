@@ -75,6 +75,11 @@ def apply_to_module(
             f"{type(transform).__name__} trains from fresh weights; give train_fleet a recipe, "
             f"then apply it to the fleet"
         )
+    if getattr(transform, "goes_back", False):
+        raise MethodError(
+            f"{type(transform).__name__} goes back to the weights that a model began with, and a "
+            f"module of your own does not tell them; apply it to a fleet"
+        )
     initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
     device = next(fitted.parameters()).device
     with one_thread():

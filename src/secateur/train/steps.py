@@ -25,7 +25,8 @@ class Transform(Protocol):
     A frozen dataclass whose repr is its provenance; `revision` is raised when its result changes.
     A class constant `masks_only = True` says that of the trained model only the masks are taken:
     hooks begin with its prunable weights; every other parameter is 1, or 0 where a mask removes it;
-    buffers are those of the seed.
+    buffers are those of the seed. `goes_back = True` says that it needs the initial weights, which
+    a module of one's own does not tell.
     """
 
     fresh: ClassVar[bool]
