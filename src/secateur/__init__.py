@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         MeanSignal,
         Mislabelled,
         NearDuplicates,
-        Nearest,
+        NearestRecords,
         Noise,
         OutOfDistribution,
         Queries,
@@ -186,7 +186,7 @@ __all__ = [
     "MultiVersion",
     "NasrAttack",
     "NearDuplicates",
-    "Nearest",
+    "NearestRecords",
     "Neighbours",
     "Noise",
     "Normalised",
@@ -271,7 +271,7 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics",
-    "data": "Augmented MeanSignal Mislabelled NearDuplicates Nearest Noise OutOfDistribution "
+    "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise OutOfDistribution "
     "Queries digits draw given load plant",
     "defend": "DPSGD GroupNormDense MinMax SmallDense WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 import secateur.attack.membership as room
-from secateur.data import Augmented, MeanSignal, Nearest, Noise, planted_world
+from secateur.data import Augmented, MeanSignal, NearestRecords, Noise, planted_world
 from secateur.measure import per_target
 from secateur.protocols import MembershipAttack
 from secateur.spelling import parse
@@ -143,7 +143,7 @@ def test_it_scores_every_record_of_the_audit_pool_and_no_other(attack):
 
 @attacks
 def test_its_repr_is_its_spelling(attack):
-    names = {cls.__name__: cls for cls in (*CLASSES, Augmented, Nearest, Noise)}
+    names = {cls.__name__: cls for cls in (*CLASSES, Augmented, NearestRecords, Noise)}
     assert parse(repr(attack), names) == attack
 
 

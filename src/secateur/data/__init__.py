@@ -15,7 +15,7 @@ from secateur.data.idx import fashion_mnist, mnist
 from secateur.data.location import location30
 from secateur.data.membership import draw, given, restrict, select
 from secateur.data.named import DATA_SETS, data_set, load
-from secateur.data.nearest import Nearest
+from secateur.data.nearest import NearestRecords
 from secateur.data.noise import Noise
 from secateur.data.perturbation import MeanSignal
 from secateur.data.planted import planted_records, planted_world
@@ -32,7 +32,7 @@ __all__ = [
     "MeanSignal",
     "Mislabelled",
     "NearDuplicates",
-    "Nearest",
+    "NearestRecords",
     "Noise",
     "OutOfDistribution",
     "Queries",

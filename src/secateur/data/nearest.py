@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from secateur.protocols import Perturbed
     from secateur.types import IntArray, Membership, Records
 
-__all__ = ["Nearest"]
+__all__ = ["NearestRecords"]
 
 ROWS, BLOCK = 512, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nearest:
+class NearestRecords:
     """Ask about a record's label at its nearest other records, or on the way to them.
 
     Nearest by the Euclidean distance of inputs, of equally near ones the first. A record of the
@@ -40,7 +40,7 @@ class Nearest:
     models; here they are near in the inputs, whatever the models say.
 
     Example:
-        >>> len(Nearest(k=4))
+        >>> len(NearestRecords(k=4))
         4
     """
 

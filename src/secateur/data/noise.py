@@ -45,7 +45,7 @@ class Noise:
         16
     """
 
-    sd: float = 0.5
+    sd: float = 1.0
     flip: float = 0.05
     queries: int = 32
     seed: int = 0

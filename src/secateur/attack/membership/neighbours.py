@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from secateur.attack.membership.references import audit_scores, with_queries
 from secateur.attack.membership.vectors import check_vector, log_ratio_of
-from secateur.data import MeanSignal, Nearest
+from secateur.data import MeanSignal, NearestRecords
 from secateur.errors import MethodError
 from secateur.protocols import Perturbation, Threat
 from secateur.types import Observations, Scores, Signal
@@ -31,11 +31,11 @@ class Neighbours:
     means and spreads learned over records. Larger = more like a member.
 
     Args:
-        perturbations: where the model is asked: `Nearest` records, mixtures with them, `Noise`, or
+        perturbations: where the model is asked: `NearestRecords` records, mixtures with them, `Noise`, or
             `Augmented` pictures; several for a vector.
         use: `joint`, the ratio of the vector of the record's own scaled logit and its neighbours';
             `sum`, the sum of both ratios, as if they were independent; `alone`, the neighbours':
-            with `Nearest(mix=1.0)` the model is never asked about the record.
+            with `NearestRecords(mix=1.0)` the model is never asked about the record.
         shrink: weight of the covariance's diagonal, in [0, 1].
         variant: `t` for Student-t predictives, `n` for Gaussians.
 
@@ -52,7 +52,7 @@ class Neighbours:
         2
     """
 
-    perturbations: tuple[Perturbation, ...] = (Nearest(),)
+    perturbations: tuple[Perturbation, ...] = (NearestRecords(),)
     use: Literal["joint", "sum", "alone"] = "joint"
     shrink: float = 0.1
     variant: Literal["t", "n"] = "t"
