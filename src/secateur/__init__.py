@@ -271,8 +271,8 @@ _ROOMS = {
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics",
-    "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise OutOfDistribution "
-    "Queries digits draw given load plant",
+    "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise "
+    "OutOfDistribution Queries digits draw given load plant",
     "defend": "DPSGD GroupNormDense MinMax SmallDense WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",
     "errors": "SecateurError SecateurWarning",

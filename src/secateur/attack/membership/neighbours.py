@@ -31,7 +31,7 @@ class Neighbours:
     means and spreads learned over records. Larger = more like a member.
 
     Args:
-        perturbations: where the model is asked: `NearestRecords` records, mixtures with them, `Noise`, or
+        perturbations: where the model is asked: `NearestRecords`, mixtures with them, `Noise`, or
             `Augmented` pictures; several for a vector.
         use: `joint`, the ratio of the vector of the record's own scaled logit and its neighbours';
             `sum`, the sum of both ratios, as if they were independent; `alone`, the neighbours':
