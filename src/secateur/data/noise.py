@@ -46,7 +46,7 @@ class Noise:
     """
 
     sd: float = 1.0
-    flip: float = 0.05
+    flip: float = 0.1
     queries: int = 32
     seed: int = 0
 
