@@ -14,6 +14,7 @@ _ROLES = {  # of the protocols that a parameter may ask for
     "Builder": "a network, such as MLP(widths=(64, 10))",
     "Optimiser": "an optimiser, such as Adam(lr=0.001)",
     "Pattern": "a pattern, such as Filters()",
+    "Perturbation": "a perturbation, such as Noise(sd=0.5)",
 }
 _PLURALS = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts"}
 

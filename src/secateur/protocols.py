@@ -6,12 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
-    from secateur.types import Observations, Records, Scores, Signal
+    from secateur.types import IntArray, Membership, Observations, Records, Scores, Signal
 
-__all__ = ["Builder", "MembershipAttack", "Probe", "Progress", "Threat", "TrainCallable"]
+__all__ = [
+    "Builder",
+    "MembershipAttack",
+    "Perturbation",
+    "Perturbed",
+    "Probe",
+    "Progress",
+    "Threat",
+    "TrainCallable",
+]
 
 Threat = Literal["adaptive", "no references", "insider"]
 """What the adversary has: references through the identical pipeline; the target's outputs alone;
@@ -83,4 +93,37 @@ class MembershipAttack(Protocol):
 
     def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
         """Score every (target, record of the audit pool); larger = more like a member."""
+        ...
+
+
+class Perturbed(Protocol):
+    """A perturbation that knows the records: what a worker asks a model with."""
+
+    def __len__(self) -> int:
+        """Return how many queries are made of each record."""
+        ...
+
+    def change(
+        self, records: Records, query: int
+    ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return what makes the inputs of one query from the records' own.
+
+        It is called once per block of the records asked about, in their order, and starts anew with
+        every call of `change`: all models are asked the same.
+        """
+        ...
+
+
+@runtime_checkable
+class Perturbation(Protocol):
+    """Says at which other inputs a model is asked about a record; a frozen dataclass whose repr is
+    its spelling.
+    """
+
+    def __len__(self) -> int:
+        """Return how many queries are made of each record, the record itself not counted."""
+        ...
+
+    def prepared(self, records: Records, membership: Membership, where: IntArray) -> Perturbed:
+        """Return the queries about the records at `where`; DataError where these have none."""
         ...

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import secateur.attack.membership as room
-from secateur.data import planted_world
+from secateur.data import Augmented, MeanSignal, NearestRecords, Noise, planted_world
 from secateur.measure import per_target
 from secateur.protocols import MembershipAttack
 from secateur.spelling import parse
@@ -39,9 +40,31 @@ VARIANTS += [
 attacks = pytest.mark.parametrize("attack", VARIANTS, ids=repr)
 
 
+VARIANTS += [
+    room.LabelOnly(score="count"),
+    room.LabelOnly(score="difference"),
+    room.LabelOnly(perturbations=(Noise(sd=0.3), Noise(sd=1.0)), variant="n"),
+    room.Neighbours(use="sum"),
+    room.Neighbours(use="alone", variant="n"),
+]
+
+
 def planted(attack, **about) -> Observations:
-    """Return a planted world; for an attack on several views, with a second, noisier one."""
+    """Return a planted world; for an attack on several views, with a second, noisier one; for one
+    that reads labels or perturbed queries, with such as these margins give."""
     world = planted_world(**about)
+    margin = world.views["dense"]["margin"]
+    if isinstance(attack, room.GapAttack):  # half of the leak lies on each side of the boundary
+        correct = margin > 3 + about["shift"] / 2
+        return replace(world, views={"dense": {"correct": correct.astype(float)}})
+    means = {s.key: s for s in attack.needs if isinstance(s, MeanSignal)}
+    if means:
+        rng = np.random.default_rng(about["seed"])
+        signals = dict(world.views["dense"])
+        for key, s in means.items():
+            kept = rng.binomial(len(s.over), norm.cdf((margin - 3) / 3)) / len(s.over)
+            signals[key] = kept if s.name == "correct" else margin + rng.normal(size=margin.shape)
+        world = replace(world, views={"dense": signals})
     if not getattr(attack, "needs_more_views", False):
         return world
     margin = world.views["dense"]["margin"]
@@ -120,7 +143,7 @@ def test_it_scores_every_record_of_the_audit_pool_and_no_other(attack):
 
 @attacks
 def test_its_repr_is_its_spelling(attack):
-    names = {cls.__name__: cls for cls in CLASSES}
+    names = {cls.__name__: cls for cls in (*CLASSES, Augmented, NearestRecords, Noise)}
     assert parse(repr(attack), names) == attack
 
 

@@ -25,6 +25,7 @@ from secateur.auditing.leak import leak_rows
 from secateur.auditing.signal_checks import signal_controls
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
 from secateur.context import hardware
+from secateur.data import MeanSignal
 from secateur.errors import CANNOT_RUN, InputError
 from secateur.measure import histogram_series, roc_series
 from secateur.types import AUDIT, Provenance, Report, Scores, digest_arrays
@@ -77,8 +78,7 @@ def score_signals(
         if missing or attack.needs_posteriors:
             found[repr(attack)] = (
                 f"{attack!r} needs {', '.join(missing) or 'posteriors'}, which what was saved does "
-                f"not give ({', '.join(held)}); save logits"
-                + ("" if missing != ["log_confidence@4"] else ", or ask for RMIA(temperature=1.0)")
+                f"not give ({', '.join(held)}); {_mend(attack, missing)}"
             )
             continue
         try:
@@ -89,6 +89,14 @@ def score_signals(
     if len(reasons) == len(found):
         raise InputError(reasons[0] if reasons else "no attack was named")
     return found
+
+
+def _mend(attack: MembershipAttack, missing: Sequence[str]) -> str:
+    if any(isinstance(s, MeanSignal) for s in attack.needs):
+        return "it asks models about perturbed records: run it on a fleet with `secateur audit`"
+    return "save logits" + (
+        "" if list(missing) != ["log_confidence@4"] else ", or ask for RMIA(temperature=1.0)"
+    )
 
 
 def audit_signals(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur import deploy
+from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
 from secateur.types import UTILITY, Fleet, Observations, Signal
@@ -54,9 +55,17 @@ class Subject:
         return train, test
 
 
-def needed_signals(attacks: Sequence[MembershipAttack]) -> tuple[Signal, ...]:
-    """Return the signals of these attacks and of the controls, without repeats."""
-    wanted = [s for attack in attacks for s in attack.needs]
+def needed_signals(
+    attacks: Sequence[MembershipAttack], *, perturbed: bool = True
+) -> tuple[Signal, ...]:
+    """Return the signals of these attacks and of the controls, without repeats.
+
+    Args:
+        attacks: which read them.
+        perturbed: also those over perturbed queries, which a probe of logits cannot give.
+    """
+    every = [s for attack in attacks for s in attack.needs]
+    wanted = [s for s in every if perturbed or not isinstance(s, MeanSignal)]
     return tuple(dict.fromkeys([*CONTROL_SIGNALS, *wanted]))
 
 

@@ -135,7 +135,7 @@ def _parsed(text: str) -> MembershipAttack:
     from importlib import import_module
 
     from secateur import protocols
-    from secateur.cli.catalogue import ATTACK, LEARNED, catalogue, refuse_other_kinds
+    from secateur.cli.catalogue import ATTACK, LEARNED, PERTURBATION, catalogue, refuse_other_kinds
     from secateur.errors import UnknownMethodError
     from secateur.spelling import parse
 
@@ -147,7 +147,9 @@ def _parsed(text: str) -> MembershipAttack:
             "`secateur audit`"
         )
     refuse_other_kinds(text, ATTACK, what="attack")
-    names = {e.name: getattr(import_module(e.module), e.name) for e in entries if e.kind == ATTACK}
+    inside = {PERTURBATION} if any(e.name == name and e.kind == ATTACK for e in entries) else set()
+    kinds = {ATTACK, *inside}
+    names = {e.name: getattr(import_module(e.module), e.name) for e in entries if e.kind in kinds}
     found: MembershipAttack = parse(text, names, what="attack", kinds=vars(protocols))
     return found
 

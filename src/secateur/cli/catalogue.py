@@ -20,6 +20,7 @@ __all__ = [
     "LEARNED",
     "NETWORK",
     "PATTERN",
+    "PERTURBATION",
     "PRUNING",
     "TRAINING",
     "Entry",
@@ -37,6 +38,7 @@ NETWORK = "network"
 TRAINING = "training"
 ASKING = "way to ask"
 CANARIES = "canary"
+PERTURBATION = "perturbation"
 ROOMS = {
     "compress": PRUNING,
     "defend": DEFENCE,
@@ -57,6 +59,7 @@ USED = {
     NETWORK: "a network, named as build=... in `secateur train --recipe`",
     TRAINING: "a part of training, named inside `secateur train --recipe`",
     ASKING: "a way to ask, named with `--queries`",
+    PERTURBATION: "a perturbation, named inside an attack: LabelOnly(perturbations=(Noise(),))",
     CANARIES: "a kind of canaries, named with `secateur train --canaries`",
 }
 
@@ -153,7 +156,17 @@ def _is_method(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
     decorated = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
     return decorated and bool(
         calls
-        & {"__call__", "phases", "make", "batch", "changes", "defended", "converted", "fitted"}
+        & {
+            "__call__",
+            "phases",
+            "make",
+            "batch",
+            "changes",
+            "defended",
+            "converted",
+            "fitted",
+            "prepared",
+        }
     )
 
 

@@ -22,6 +22,7 @@ from secateur.cli.catalogue import (
     LEARNED,
     NETWORK,
     PATTERN,
+    PERTURBATION,
     PRUNING,
     TRAINING,
     catalogue,
@@ -149,7 +150,10 @@ def parse_step(text: str) -> Transform | Defence | Conversion:
 def parse_attack(text: str) -> MembershipAttack:
     """Read an attack as its repr spells it."""
     refuse_other_kinds(text, ATTACK, LEARNED, what="attack")
-    attack: MembershipAttack = _parse(text, _names(ATTACK, LEARNED), what="attack")
+    attacks = _names(ATTACK, LEARNED)
+    # a perturbation may stand inside an attack, but is none
+    known = {**attacks, **_names(PERTURBATION)} if text.partition("(")[0] in attacks else attacks
+    attack: MembershipAttack = _parse(text, known, what="attack")
     return attack
 
 

@@ -231,7 +231,8 @@ def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -
             "a funnel makes a fleet's models round by round, which stacks cannot; leave the funnel "
             "out, or take --engine processes"
         )
-    probe = SignalProbe(signals=needed_signals(asked.attacks or default_attacks()))
+    wanted = needed_signals(asked.attacks or default_attacks(), perturbed=False)
+    probe = SignalProbe(signals=wanted)
     epochs = log_spaced(asked.recipe.epochs) if asked.recipe.train is None else ()
     kept = Snapshots(epochs=epochs, probe=probe, queries=asked.queries) if epochs else None
     return Place(

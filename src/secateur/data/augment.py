@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.errors import DataError, MethodError
+from secateur.data.forms import Form
+from secateur.errors import MethodError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,34 +18,6 @@ if TYPE_CHECKING:
     Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 __all__ = ["Queries", "joined_queries"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Change:
-    """One form of a picture: mirrored or not, moved by some pixels, the border mirrored."""
-
-    flip: bool
-    down: int
-    right: int
-
-    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return inputs `[n, channels, height, width]` in this form."""
-        if not (self.flip or self.down or self.right):
-            return inputs
-        reach = max(abs(self.down), abs(self.right))
-        if inputs.ndim != 4 or min(inputs.shape[2:]) <= reach:
-            raise DataError(
-                f"queries that mirror or move need pictures [channels, height, width] larger than "
-                f"{reach} pixels, but the records have the shape {inputs.shape[1:]}; ask with "
-                "Queries(flip=False, shift=0)"
-            )
-        found = inputs[..., ::-1] if self.flip else inputs
-        if reach:
-            padded = np.pad(found, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="reflect")
-            height, width = inputs.shape[2:]
-            top, left = reach + self.down, reach + self.right
-            found = padded[:, :, top : top + height, left : left + width]
-        return np.ascontiguousarray(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +53,7 @@ class Queries:
         steps = (0, self.shift, -self.shift) if self.shift else (0,)
         flips = (False, True) if self.flip else (False,)
         return tuple(
-            _Change(flip=flip, down=down, right=right)
+            Form(flip=flip, down=down, right=right)
             for flip, down, right in product(flips, steps, steps)
         )
 

@@ -72,7 +72,8 @@ def planted_signals(
     """Return every signal that was observed, as two classes with this margin would give it."""
     found = {}
     for key in observations.views[observations.primary]:
-        name, _, temperature = key.partition("@")
+        plain, _, over = key.partition(" over ")
+        name, _, temperature = plain.partition("@")
         z = margin / (float(temperature) if temperature else 1.0)
         log_p, log_q = -np.logaddexp(0, -z), -np.logaddexp(0, z)
         p, q = np.exp(log_p), np.exp(log_q)
@@ -82,7 +83,8 @@ def planted_signals(
             "loss": -log_p,
             "entropy": -(p * log_p + q * log_q),
             "modified_entropy": -2 * q * log_p,
-            "correct": (z > 0).astype(np.float64),
+            # a share of queries whose margins differ from the record's as N(0, 3^2)
+            "correct": ndtr(z / 3) if over else (z > 0).astype(np.float64),
         }[name]
     return found
 

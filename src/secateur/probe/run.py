@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
-from secateur.data import Queries, joined_queries
+from secateur.data import MeanSignal, Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import check_device, logits_of, runnable
 from secateur.parallel import run_tasks
+from secateur.probe.means import Asked
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
 from secateur.types import Artifact, Fleet, Kept, Observations, Signal, derive_seed
@@ -36,6 +37,7 @@ def observe_model(
     wanted: tuple[Signal, ...],
     queries: Queries,
     device: str,
+    asked: Asked,
     task: tuple[Artifact | Path, bool, bool],
 ) -> tuple[
     dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None
@@ -51,13 +53,14 @@ def observe_model(
         return _kept_signals(artifact.kept, wanted, queries, whole), None, None
     module = runnable(artifact, build).to(device)
     logits = logits_of(module, records)
-    found = [compute_signals(logits, records.labels, wanted)]
+    plain = tuple(s for s in wanted if not isinstance(s, MeanSignal))
+    found = [compute_signals(logits, records.labels, plain)]
     for change in queries.changes()[1:]:
         changed = logits_of(module, records, change=change)
-        found.append(compute_signals(changed, records.labels, wanted))
+        found.append(compute_signals(changed, records.labels, plain))
     posterior = softmax(logits) if keep_posterior else None
     moved = sensitivity(module, records, softmax(logits)) if keep_sensitivity else None
-    return joined_queries(found), posterior, moved
+    return {**joined_queries(found), **asked.means(module, records)}, posterior, moved
 
 
 def _kept_signals(
@@ -120,7 +123,8 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     Args:
         fleet: opened with its recipe.
         records: the fleet's records.
-        signals: what to keep per (model, record); see `Signal`.
+        signals: what to keep per (model, record); see `Signal`, and `MeanSignal` for means over
+            perturbed queries, which are asked about the audited records alone.
         posteriors: keep the targets' softmax outputs too, `[target, record, class]`.
         shadows: keep the softmax outputs of so many references too, and sensitivities of theirs and
             the targets': 4 (targets + 2 shadows + targets) x records x classes bytes with the
@@ -133,7 +137,8 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
 
     Returns:
         Observations with one view, named as the fleet; signals are `[model, record]`, or
-        `[model, query, record]` with several queries.
+        `[model, query, record]` with several queries; means over perturbed queries are always
+        `[model, record]`, and where these records have none `missing` says why.
 
     Example:
         >>> from secateur.data import digits, draw
@@ -158,11 +163,13 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         (locate(i) if locate else fleet.artifacts[i], i in whole, bool(shadows) and i in whole)
         for i in range(len(fleet))
     ]
-    shared = (records, fleet.recipe.build, tuple(signals), queries or Queries(), device)
+    asked = Asked.about(records, fleet.membership, signals)
+    held = tuple(s for s in signals if s.key not in asked.missing)
+    shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked)
     # processes beside each other gain nothing on one card
     beside = workers if device == "cpu" else 0
     results = run_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
-    views = {s.key: np.stack([r.value[0][s.key] for r in results]) for s in signals}
+    views = {s.key: np.stack([r.value[0][s.key] for r in results]) for s in held}
     kept = {i: r.value[1] for i, r in enumerate(results) if r.value[1] is not None}
     moved = {i: r.value[2] for i, r in enumerate(results) if r.value[2] is not None}
     inputs = records.gather(np.arange(len(records))) if features else None
@@ -181,6 +188,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         ),
         ids=records.ids,
         features=None if inputs is None else inputs.reshape(len(inputs), -1),
+        missing=asked.missing,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data import MeanSignal
 from secateur.errors import DataError, InputError
 from secateur.probe.signals import signals
 from secateur.types import Signal
@@ -67,6 +68,8 @@ def source_of(held: Sequence[str], wanted: Signal) -> str | None:
         >>> source_of(["confidence", "logits"], Signal(name="margin"))
         'logits'
     """
+    if isinstance(wanted, MeanSignal):  # of other inputs than those that were saved
+        return None
     plain = wanted.name in PLAIN and wanted.temperature == 1
     order = (wanted.key, "logits", "probabilities", *((*PLAIN, "confidence") if plain else ()))
     return next((name for name in order if name in held), None)

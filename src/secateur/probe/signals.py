@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp, xlog1py
 
+from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.types import Signal
 
@@ -53,6 +54,12 @@ def signals(
         raise InputError(
             f"logits must be [records, classes >= 2] and labels [records], got {z.shape} and "
             f"{y.shape}"
+        )
+    others = [s.key for s in wanted if isinstance(s, MeanSignal)]
+    if others:
+        raise InputError(
+            f"{', '.join(others)} cannot be computed from the logits of the records as they are; "
+            "observe a fleet, whose models can be asked"
         )
     found = {}
     for temperature in dict.fromkeys(s.temperature for s in wanted):

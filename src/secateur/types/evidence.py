@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.errors import DataError, InputError
+from secateur.errors import DataError, InputError, MissingViewError
 from secateur.types.base import BoolArray, set_fields
 from secateur.types.membership import Membership
 
@@ -57,6 +57,7 @@ class Observations:
     those of the first references; `sensitivities[view]` (`[target and shadow, record, class]`), how
     far the softmax moves per unit of noise in the input; `features` (`[record, width]`), the inputs
     or what the caller made of them, which an attacker knows without asking any model.
+    `missing` says of signals, by key, why these records have none.
     """
 
     views: Mapping[str, Mapping[str, NDArray[Any]]]
@@ -69,6 +70,7 @@ class Observations:
     sensitivities: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ids: NDArray[np.int64] | None = None
     features: NDArray[Any] | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.features is not None and (
@@ -131,7 +133,10 @@ class Observations:
 
         Raises:
             InputError: the view does not hold the signal; the message lists what it holds.
+            MissingViewError: these records have no such signal; the message says why.
         """
+        if signal.key in self.missing:
+            raise MissingViewError(self.missing[signal.key])
         arrays = self.views.get(view or self.primary)
         if arrays is None:
             raise InputError(f"no view {view!r}; there are {sorted(self.views)}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from secateur.attack.membership.attack_r import AttackR
 from secateur.attack.membership.bavaria import BaVarIA
 from secateur.attack.membership.calibrated import Calibrated
+from secateur.attack.membership.gap import GapAttack
 from secateur.attack.membership.hierarchical import HierarchicalLiRA
+from secateur.attack.membership.label_only import LabelOnly
 from secateur.attack.membership.lira import LiRA
+from secateur.attack.membership.neighbours import Neighbours
 from secateur.attack.membership.pair import PairAttack
 from secateur.attack.membership.population import AttackP
 from secateur.attack.membership.quantile_regression import QuantileRegression
@@ -30,11 +33,14 @@ __all__ = [
     "Calibrated",
     "ConfidenceThreshold",
     "EntropyThreshold",
+    "GapAttack",
     "HierarchicalLiRA",
+    "LabelOnly",
     "LiRA",
     "LossThreshold",
     "ModifiedEntropyThreshold",
     "MultiVersion",
+    "Neighbours",
     "PairAttack",
     "QuantileRegression",
     "VectorLiRA",

@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from secateur.attack.membership.references import (
-    as_slice,
+    above_out,
     audit_scores,
-    check_references,
-    columns,
-    sided_moments,
     with_queries,
 )
 from secateur.errors import MethodError
 from secateur.protocols import Threat
-from secateur.types import AUDIT, Observations, Scores, Signal
+from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Calibrated"]
@@ -83,14 +79,5 @@ class Calibrated:
         return audit_scores(observations, self._score)
 
     def _score(self, observations: Observations) -> NDArray[np.float64]:
-        who = observations.membership
-        check_references(who, what="Calibrated", min_in=0, min_out=1)
-        audit = who.pools[AUDIT]
         seen = with_queries(observations.stored(self.needs[0]))
-        inside = columns(who.inside[as_slice(who.references)], audit)
-        gap = np.zeros((len(who.targets), len(audit)))
-        for q in range(seen.shape[1]):
-            out = sided_moments(seen[:, q], who.references, audit, inside)[1]
-            gap += columns(seen[who.targets, q], audit) - out.centre
-        gap *= SIGNS[self.signal] / seen.shape[1]
-        return gap
+        return SIGNS[self.signal] * above_out(observations.membership, seen, what="Calibrated")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Moments",
+    "above_out",
     "as_slice",
     "audit_scores",
     "best_threshold",
@@ -68,6 +69,31 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
             f"draw "
             f"at least {2 * max(min_in, min_out)} references (16 or more are advisable)"
         )
+
+
+def above_out(membership: Membership, seen: NDArray[Any], *, what: str) -> NDArray[np.float64]:
+    """Return the targets' signal less its mean over references out, mean over queries.
+
+    Args:
+        membership: of the audit.
+        seen: `[model, query, record]`, as stored.
+        what: the attack, for the message.
+
+    Returns:
+        `[targets, audit records]`.
+
+    Raises:
+        NotEnoughReferencesError: a record has no reference out.
+    """
+    check_references(membership, what=what, min_in=0, min_out=1)
+    audit, references = membership.pools[AUDIT], membership.references
+    inside = columns(membership.inside[as_slice(references)], audit)
+    gap = np.zeros((len(membership.targets), len(audit)))
+    for q in range(seen.shape[1]):
+        out = sided_moments(seen[:, q], references, audit, inside)[1]
+        gap += columns(seen[membership.targets, q], audit) - out.centre
+    gap /= seen.shape[1]
+    return gap
 
 
 def population_of(membership: Membership, *, what: str) -> IntArray:
