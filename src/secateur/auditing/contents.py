@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _consequences(best: Scored | None, seed: int) -> list[Measurement]:
     )
 
 
-def series_of(state: Found) -> list[Series]:
+def series_of(state: Found, records: Records) -> list[Series]:
     """Return curves, histograms and per-target numbers of every subject's strongest attack, and
     ADMM's residuals.
     """
@@ -112,12 +113,21 @@ def series_of(state: Found) -> list[Series]:
             found.append(
                 histogram_series(best.scores, membership, subject=subject.name, method=best.method)
             )
-        each = None if best is None else target_series(best)
+        each = None if best is None else target_series(best, records)
         found += [] if each is None else [each]
         if subject.kind == "pruned":
             curve = convergence_series(subject)
             found += [] if curve is None else [curve]
     return found
+
+
+def _of_references(subjects: list[Subject]) -> dict[str, float]:
+    """Return the mean test accuracy of each family's references, by which settings are matched."""
+    references = subjects[0].observations.membership.references
+    if not references.size:
+        return {}
+    found = {s.name: float(s.accuracies()[1][references].mean()) for s in subjects}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
@@ -142,6 +152,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "baseline": state.subjects[0].name,
         "strongest": state.strongest,
         "chosen_on": state.chosen_on,
+        "reference_accuracy": _of_references(shipped),
         "matched": state.matched,
         "threat_model": THREAT_MODEL,
         "limits": [*LIMITS, *([LIMIT_OF_FILES] if files else [])],

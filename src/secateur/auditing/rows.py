@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
 from secateur.auditing.size import size_and_cost
 from secateur.auditing.subjects import CORRECT, Subject
+from secateur.data import canary_indices, holds_canaries
 from secateur.measure import (
     accuracy_by_group,
     by_group,
@@ -26,7 +27,7 @@ from secateur.types import AUDIT, UTILITY, Measurement, Scores, Series
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
-    from secateur.types import FloatArray, IntArray, Records
+    from secateur.types import FloatArray, IntArray, Membership, Records
 
 __all__ = [
     "Scored",
@@ -180,7 +181,7 @@ def early_stopping_series(
     )
 
 
-def target_series(best: Scored) -> Series | None:
+def target_series(best: Scored, records: Records) -> Series | None:
     """Return each target's accuracies and AUC under its family's attack; None without scores.
 
     What paired comparisons of several audits are made of: target i of two reports of one
@@ -190,6 +191,8 @@ def target_series(best: Scored) -> Series | None:
         return None
     membership = best.subject.observations.membership
     train, test = (a[membership.targets] for a in best.subject.accuracies())
+    fpr = resolved_fpr(non_member_units(best.scores, membership), HEADLINE_FPR)
+    tpr = per_target(best.scores, membership, "tpr", fpr=fpr)[:500]
     return Series(
         id=f"targets/{best.subject.name}",
         kind="targets",
@@ -200,9 +203,31 @@ def target_series(best: Scored) -> Series | None:
             "train_accuracy": tuple(map(float, train[:500])),
             "test_accuracy": tuple(float(v) if np.isfinite(v) else None for v in test[:500]),
             "auc": tuple(map(float, per_target(best.scores, membership, "auc")[:500])),
+            "tpr": tuple(map(float, tpr)),
+            "fpr": (fpr,) * len(tpr),
+            **_on_canaries(best.scores, membership, records),
         },
         note="one number per target; intervals over targets are made of them",
     )
+
+
+def _on_canaries(
+    scores: Scores, membership: Membership, records: Records
+) -> dict[str, tuple[float, ...]]:
+    """Return each target's AUC and TPR on canaries of all kinds, against those left out of it."""
+    if not holds_canaries(records):
+        return {}
+    planted = np.zeros(membership.inside.shape[1], np.bool_)
+    planted[canary_indices(records)] = True
+    alone = replace(scores, evaluated=scores.evaluated & planted)
+    inside = membership.inside[membership.targets]
+    if not ((alone.evaluated & inside).any(1) & (alone.evaluated & ~inside).any(1)).all():
+        return {}
+    fpr = resolved_fpr(non_member_units(alone, membership), HEADLINE_FPR)
+    found = {"canary_auc": per_target(alone, membership, "auc")}
+    found["canary_tpr"] = per_target(alone, membership, "tpr", fpr=fpr)
+    columns = {name: tuple(map(float, values[:500])) for name, values in found.items()}
+    return {**columns, "canary_fpr": (fpr,) * len(columns["canary_auc"])}
 
 
 def convergence_series(subject: Subject) -> Series | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from secateur import deploy
+from secateur import defend, deploy
 from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
@@ -136,7 +136,8 @@ def kind_of(fleet: Fleet) -> Kind:
         return "pruned"
     if masks:
         return "pruned" if any(not mask.all() for mask in masks.values()) else "defended"
-    changed = [s for s in fleet.pipeline[1:] if s.partition("(")[0] not in deploy.__all__]
+    without_masks = {*deploy.__all__, *defend.__all__}
+    changed = [s for s in fleet.pipeline[1:] if s.partition("(")[0] not in without_masks]
     return "pruned" if changed else "defended"
 
 

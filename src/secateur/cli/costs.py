@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
@@ -18,6 +20,7 @@ RATE = 6e9
 """Multiply-adds a second and core while training. LeNet-5 and ResNet-18 at an eighth of its width
 came to this in results/attacks.json and results/smoke-resnet18.json; wide networks are faster.
 """
+UNITS = 1000  # a number of members to split; teachers read shares of them
 SHAPES = {
     "location30": (446,),
     "adult": (107,),
@@ -94,14 +97,19 @@ def work_of(plan: SweepPlan) -> Work:
 
 def _epochs(step: str, recipe: Recipe) -> int:
     from secateur.cli.runs import parse_step
-    from secateur.train import Conversion, Defence
+    from secateur.train import Conversion, Defence, Taught
 
     method: Defence | Transform | Conversion = parse_step(step)
     if isinstance(method, Defence):
         return method.defended(recipe).epochs
     if isinstance(method, Conversion):
         return 0
-    return sum(phase.epochs for phase in method.phases(recipe))
+    epochs = sum(phase.epochs for phase in method.phases(recipe))
+    if isinstance(method, Taught):  # each teacher reads a share of the members
+        shares = method.split(np.arange(UNITS), seed=0).mean(axis=1).sum()
+        taught = sum(phase.epochs for phase in method.teaching(recipe))
+        epochs += round(float(shares) * taught)
+    return epochs
 
 
 def _hours(work: Work) -> str:

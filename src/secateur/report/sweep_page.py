@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur.report.charts.epsilon import epsilon_chart
 from secateur.report.charts.sweep import sweep_chart
 from secateur.report.html import GLOSSARY, drawn, environment
+from secateur.report.sweep_matched import MATCHED_HEADERS, MATCHED_TITLE, matched_table
 from secateur.report.sweep_table import (
     DENSE_HEADERS,
     FULL_HEADERS,
@@ -96,6 +97,9 @@ def render_sweep_page(sweep: Sweep) -> str:
             notes=notes(sweep),
             against=against_dense(sweep),
             against_headers=DENSE_HEADERS,
+            matched=matched_table(sweep),
+            matched_headers=MATCHED_HEADERS,
+            matched_title=MATCHED_TITLE,
             full=full_table(sweep),
             full_headers=FULL_HEADERS,
             pipelines=[(p.case, p.steps) for p in sweep.over_seeds() if p.steps],

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from secateur.report.lookup import short
+from secateur.report.sweep_matched import MATCHED_HEADERS, MATCHED_TITLE, matched_table
 from secateur.report.table import cell
 from secateur.types import Measurement, Point, Sweep
 
@@ -249,6 +250,9 @@ def render_sweep(sweep: Sweep, width: int = 80) -> str:
     differences = against_dense(sweep)
     if differences:
         console.print(_table(DENSE_TITLE, DENSE_HEADERS, differences))
+    matched = matched_table(sweep)
+    if matched:
+        console.print(_table(MATCHED_TITLE, MATCHED_HEADERS[:5], matched))
     for sentence in (*pick_words(sweep), *notes(sweep)):
         console.print(sentence, markup=False, highlight=False)
     return buffer.getvalue().rstrip()

@@ -11,6 +11,7 @@ from secateur.errors import MethodError
 from secateur.sweeping.tree import Node, made
 from secateur.train import Conversion, Defence
 from secateur.train.engines.auto import choose
+from secateur.train.planned import work
 
 if TYPE_CHECKING:
     from secateur.types import Membership, Records
@@ -49,7 +50,6 @@ def cost_of(
     """
     cores = workers or len(os.sched_getaffinity(0))
     rates: dict[tuple[str, ...], float | None] = {}
-    inside = int(membership.inside.sum())
     found = []
     for node in made(nodes):
         if isinstance(node.method, Conversion):  # seconds beside a training
@@ -65,9 +65,8 @@ def cost_of(
                 found.append(Cost(name=node.label, models=models, seconds=None, why=str(error)))
                 continue
             rates[kind] = max(choice.rates.values(), default=None)
-        phases = node.recipe.phases() if transform is None else transform.phases(node.recipe)
-        work = inside * sum(phase.epochs for phase in phases)
         rate = rates[kind]
-        seconds = None if rate is None else work / rate / cores
+        read = work(node.recipe, transform, membership)
+        seconds = None if rate is None else read / rate / cores
         found.append(Cost(name=node.label, models=len(membership), seconds=seconds))
     return found

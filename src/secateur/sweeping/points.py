@@ -224,12 +224,16 @@ def _targets(report: Report, subject: str) -> Mapping[str, Any]:
 
 def _units(report: Report, subject: str) -> dict[str, tuple[float, ...]]:
     columns = _targets(report, subject)
-    names = {"train_accuracy": "train_accuracy", "test_accuracy": "test_accuracy", "leak": "auc"}
+    same = ("train_accuracy", "test_accuracy", "tpr", "canary_auc", "canary_tpr")
+    names = {**{name: name for name in same}, "leak": "auc"}
     found = {}
     for name, column in names.items():
         values = columns.get(column, ())
         if values and all(v is not None for v in values):
             found[name] = tuple(float(v) for v in values)
+    references = report.facts.get("reference_accuracy", {}).get(subject)
+    if references is not None:
+        found["reference_accuracy"] = (float(references),)
     return found
 
 

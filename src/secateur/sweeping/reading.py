@@ -19,7 +19,7 @@ MOST_CASES = 500
 SIZES = ("members", "population", "utility", "attack_pool")
 TEXTS = ("title", "data", "recipe", "queries")
 COUNTS = ("targets", "references")
-LISTS = ("seeds", "funnel", "attacks", "canaries")
+LISTS = ("seeds", "funnel", "attacks", "canaries", "compare")
 KEYS = (*TEXTS, *SIZES, *COUNTS, *LISTS, "method")
 METHOD_KEYS = ("name", "steps", "over")
 AXIS = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -45,7 +45,8 @@ class Case:
 class SweepPlan:
     """What a sweep's file asks for; None stands for the default of `secateur train`.
 
-    `funnel` is empty where every case is measured with all references from the start.
+    `funnel` is empty where every case is measured with all references from the start. `compare`
+    names methods whose cases are set beside every other method at equal accuracy.
     """
 
     title: str
@@ -60,6 +61,7 @@ class SweepPlan:
     funnel: tuple[int, ...] = ()
     attacks: tuple[str, ...] = ()
     canaries: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
     scale: str = ""
 
 
@@ -117,10 +119,11 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
     if not seeds or not all(map(_whole, seeds)) or len(set(seeds)) < len(seeds):
         raise InputError(f"{where}: seeds must be different whole numbers, got {seeds}")
     attacks, canaries = (_spellings(found, key, where) for key in ("attacks", "canaries"))
+    cases = _cases(found.get("method", []), where)
     return SweepPlan(
         title=found.get("title", "Sweep"),
         data=found.get("data", "digits"),
-        cases=_cases(found.get("method", []), where),
+        cases=cases,
         sizes={key: found[key] for key in SIZES if key in found},
         targets=found.get("targets", 8),
         references=references,
@@ -130,8 +133,20 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
         funnel=_funnel(_list(found, "funnel", where), references, where),
         attacks=attacks,
         canaries=canaries,
+        compare=_compared(_spellings(found, "compare", where), cases, where),
         scale=scale,
     )
+
+
+def _compared(names: Sequence[str], cases: Sequence[Case], where: str) -> tuple[str, ...]:
+    known = list(dict.fromkeys(case.method for case in cases))
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{where}: compare names {name!r}, which is no method of the file; "
+                f"{did_you_mean(name, known)}there are {', '.join(known)}"
+            )
+    return tuple(names)
 
 
 def _funnel(rounds: Sequence[Any], references: int, where: str) -> tuple[int, ...]:
@@ -236,7 +251,7 @@ def _whole(value: Any) -> bool:
 
 def _list(
     found: Mapping[str, Any],
-    key: Literal["seeds", "funnel", "attacks", "canaries"],
+    key: Literal["seeds", "funnel", "attacks", "canaries", "compare"],
     where: str,
     default: Any = (),
 ) -> list[Any]:

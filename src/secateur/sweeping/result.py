@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secateur.context import hardware
+from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
 from secateur.sweeping.points import over_seeds
 from secateur.types import Point, Provenance, Series, Sweep
@@ -78,6 +79,7 @@ def result_of(
         failed=tuple({"case": c, "seed": s, "why": w} for (c, s), w in state.failed.items()),
         missing=tuple(missing),
         pick=pick(whole, limits) if limits else {},
+        comparisons=comparisons(whole, plan.compare),
         provenance=Provenance(key={"audits": state.keys}, context=hardware()),
         facts={
             "data": plan.data,

@@ -71,6 +71,7 @@ def sweep(
                 _measure(nodes, alive, world, place, state, quick=number == 0)
             if state.spent:
                 break
+            world.forget_lessons()
         result = result_of(plan, nodes, alive, state, limits or Limits(), facts or {})
         store.write_sweep(place.folder / "sweep.json", result)
     return result

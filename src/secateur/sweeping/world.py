@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -96,6 +97,15 @@ class World:
             return targets[self.screening :] + others
         return targets[: self.screening] + others[:references]
 
+    @property
+    def lessons(self) -> Path:
+        """Where what teachers said is kept until the seed is done, for cases with the same ones."""
+        return self.folder / "lessons"
+
+    def forget_lessons(self) -> None:
+        """Remove what teachers said."""
+        shutil.rmtree(self.lessons, ignore_errors=True)
+
     def make(self, node: Node, place: Place, *, rows: Sequence[int] | None, subjects: int) -> Fleet:
         """Make these models of a fleet, or find them; None makes all.
 
@@ -127,7 +137,9 @@ class World:
             made = train_fleet(node.recipe, self.records, self.membership, snapshots=kept, **how)
         else:
             assert node.parent is not None  # it does not train anew
-            found = apply(node.method, self.fleets[node.parent], self.records, **how)
+            found = apply(
+                node.method, self.fleets[node.parent], self.records, lessons=self.lessons, **how
+            )
             if not isinstance(found, Fleet):  # apply of a fleet gives one
                 raise InputError(f"{node.label} is no fleet")
             made = found

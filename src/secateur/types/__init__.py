@@ -28,7 +28,7 @@ from secateur.types.report import (
     Status,
 )
 from secateur.types.sources import ArraySource, ByteSource, PatchedSource, Source
-from secateur.types.sweep import SWEEP_SCHEMA, Point, Sweep
+from secateur.types.sweep import SWEEP_SCHEMA, Comparison, Point, Sweep
 
 __all__ = [
     "ATTACK",
@@ -41,6 +41,7 @@ __all__ = [
     "Artifact",
     "BoolArray",
     "ByteSource",
+    "Comparison",
     "Control",
     "Estimand",
     "Fleet",

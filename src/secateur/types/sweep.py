@@ -12,7 +12,7 @@ from secateur.types.base import canonical_json
 from secateur.types.models import Provenance
 from secateur.types.report import Measurement, Series
 
-__all__ = ["SWEEP_SCHEMA", "Point", "Sweep"]
+__all__ = ["SWEEP_SCHEMA", "Comparison", "Point", "Sweep"]
 
 SWEEP_SCHEMA = "sweep-1"
 
@@ -41,10 +41,25 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One case beside a rival method, at that one's setting of nearest test accuracy.
+
+    `rows` holds differences case - rival under `test accuracy`, `leak`, `tpr`, `leak of canaries`,
+    `tpr of canaries`.
+    """
+
+    case: str
+    rival: str
+    method: str
+    rows: Mapping[str, Measurement]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """What a sweep found. `to_dict` and `from_dict` are inverse.
 
-    `series`: the dense model's early-stopping curve per seed. `dropped`, `failed`: cases with the
+    `comparisons`: cases beside every other method, where the file asked for it. `series`: the dense
+    model's early-stopping curve per seed. `dropped`, `failed`: cases with the
     reason why. `missing`: what a budget left for another time. `pick`: the case to ship, and how
     sure that is; empty where no limit was given.
     """
@@ -58,6 +73,7 @@ class Sweep:
     pick: Mapping[str, Any] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=lambda: Provenance(key={}))
     facts: Mapping[str, Any] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
     schema: str = SWEEP_SCHEMA
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,6 +94,11 @@ class Sweep:
                         "context": dict(self.provenance.context),
                     },
                     "facts": dict(self.facts),
+                    **(
+                        {"comparisons": [asdict(c) for c in self.comparisons]}
+                        if self.comparisons
+                        else {}
+                    ),
                 }
             )
         )
@@ -109,6 +130,7 @@ class Sweep:
                 pick=data["pick"],
                 provenance=Provenance(**data["provenance"]),
                 facts=data["facts"],
+                comparisons=tuple(_comparison(c) for c in data.get("comparisons", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a secateur sweep: {error}") from error
@@ -116,6 +138,11 @@ class Sweep:
     def over_seeds(self) -> tuple[Point, ...]:
         """Return one point per case, over its seeds."""
         return tuple(p for p in self.points if p.seed is None)
+
+
+def _comparison(data: Mapping[str, Any]) -> Comparison:
+    rows = {name: Measurement(**row) for name, row in data["rows"].items()}
+    return Comparison(**{**data, "rows": rows})
 
 
 def _point(data: Mapping[str, Any]) -> Point:

@@ -1,0 +1,122 @@
+"""Cases beside rivals at equal accuracy: which setting stands for a rival, and what is paired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from secateur.errors import InputError
+from secateur.report.sweep_matched import MATCHED_HEADERS, matched_table
+from secateur.report.sweep_page import render_sweep_page
+from secateur.report.sweep_table import render_sweep
+from secateur.sweeping.compare import comparisons
+from secateur.sweeping.reading import read_plan
+from secateur.types import Measurement, Point, Sweep
+
+
+def point(case, method, *, accuracy, leak, references, seeds=0, tpr=None):
+    rows = {
+        "test accuracy": row("test accuracy", float(np.mean(accuracy)), seeds),
+        "leak": row("auc", float(np.mean(leak)), seeds),
+    }
+    units = {"test_accuracy": accuracy, "leak": leak, "reference_accuracy": references}
+    if tpr is not None:
+        units["tpr"] = tpr
+    return Point(
+        case=case,
+        method=method,
+        seed=None,
+        steps=(),
+        axes={},
+        rows=rows,
+        units={k: tuple(v) for k, v in units.items()},
+    )
+
+
+def row(metric, value, seeds):
+    return Measurement(
+        subject="x",
+        risk="membership",
+        method="LiRA()",
+        metric=metric,
+        value=value,
+        counts={"seeds": float(seeds)} if seeds else {},
+    )
+
+
+OWN = point("own", "cross-fit", accuracy=[0.7, 0.72], leak=[0.6, 0.62], references=[0.71])
+NEAR = point("dp noise=1", "dp", accuracy=[0.5, 0.5], leak=[0.8, 0.7], references=[0.70])
+FAR = point("dp noise=2", "dp", accuracy=[0.7, 0.72], leak=[0.5, 0.5], references=[0.60])
+
+
+def test_the_setting_is_chosen_on_references_and_not_on_targets():
+    (found,) = comparisons([OWN, NEAR, FAR], ["cross-fit"])
+    assert (found.case, found.rival, found.method) == ("own", "dp noise=1", "dp")
+
+
+def test_differences_are_paired_with_t_intervals():
+    (found,) = comparisons([OWN, NEAR], ["cross-fit"])
+    own, other = np.array([0.6, 0.62]), np.array([0.8, 0.7])
+    expected = stats.ttest_rel(own, other).confidence_interval(0.95)
+    leak = found.rows["leak"]
+    assert leak.value == pytest.approx((own - other).mean())
+    assert (leak.low, leak.high) == pytest.approx((expected.low, expected.high))
+    assert leak.interval == "t over targets"
+    assert leak.counts == {"targets": 2.0}
+    assert found.rows["tpr"].status == "not run"
+
+
+def test_over_seeds_the_units_are_seeds():
+    a = point("own", "m", accuracy=[0.7] * 3, leak=[0.6, 0.5, 0.7], references=[0.7], seeds=3)
+    b = point("b", "r", accuracy=[0.7] * 3, leak=[0.7, 0.7, 0.7], references=[0.7], seeds=3)
+    (found,) = comparisons([a, b], ["m"])
+    assert found.rows["leak"].interval == "t over seeds"
+    assert found.rows["leak"].counts == {"seeds": 3.0}
+
+
+def test_methods_that_are_compared_are_no_rivals_of_each_other():
+    other = point("b", "mine", accuracy=[0.7, 0.7], leak=[0.6, 0.6], references=[0.7])
+    found = comparisons([OWN, other, NEAR], ["cross-fit", "mine"])
+    assert [(c.case, c.rival) for c in found] == [("own", "dp noise=1"), ("b", "dp noise=1")]
+
+
+def test_one_target_gives_a_difference_without_interval_and_unknown_ones_a_reason():
+    a = point("own", "m", accuracy=[0.7], leak=[0.6], references=[0.7])
+    b = point("b", "r", accuracy=[0.6], leak=[0.7], references=[0.7])
+    (found,) = comparisons([a, b], ["m"])
+    assert found.rows["leak"].value == pytest.approx(-0.1)
+    assert found.rows["leak"].low is None
+    short = point("b", "r", accuracy=[0.6], leak=[0.7, 0.7], references=[0.7])
+    (found,) = comparisons([a, short], ["m"])
+    assert found.rows["leak"].value is None
+    assert "nothing to pair" in found.rows["leak"].why
+
+
+def test_without_references_nothing_is_matched():
+    alone = point("own", "m", accuracy=[0.7], leak=[0.6], references=[])
+    assert comparisons([alone, NEAR], ["m"]) == ()
+
+
+def test_a_sweep_with_comparisons_survives_json_and_shows_them():
+    sweep = Sweep(
+        title="t", points=(OWN, NEAR), comparisons=comparisons([OWN, NEAR], ["cross-fit"])
+    )
+    assert Sweep.from_dict(sweep.to_dict()) == sweep
+    (shown,) = matched_table(sweep)
+    assert tuple(shown) == MATCHED_HEADERS
+    assert shown["test acc. diff., points"].startswith("21.0 [")
+    assert shown["AUC diff."].startswith("-0.140 [")
+    assert "dp noise=1" in render_sweep(sweep, width=200)
+    assert "Beside rivals at equal accuracy" in render_sweep_page(sweep)
+
+
+def test_a_sweep_without_them_has_the_json_it_had():
+    assert "comparisons" not in Sweep(title="t", points=(OWN,)).to_dict()
+
+
+def test_compare_names_methods_of_the_file():
+    text = 'compare = ["{}"]\n[[method]]\nname = "admm"\nsteps = ["ADMM()"]'
+    assert read_plan(text.format("admm")).compare == ("admm",)
+    with pytest.raises(InputError, match="did you mean 'admm'"):
+        read_plan(text.format("adm"))

@@ -1,0 +1,226 @@
+"""Try every setting of a sweep's file on records that it neither audits accuracy on nor reports.
+
+    python -m tools.tune recipes/protects/location30.toml --scale tuning --data-dir DATA --out FILE
+
+Each case of the file trains a few models, and its accuracy on validation records is written down:
+epochs and dials are chosen by it, before anything is audited. Members, validation records and the
+attack pool come from outside of the utility pools of all the file's seeds; where the data set is
+larger than all pools together, from outside of these. No attack runs.
+
+FILE is written after each case; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secateur import store
+from secateur.cli.runs import parse_queries, parse_recipe, parse_step
+from secateur.cli.train import pools_of
+from secateur.context import hardware
+from secateur.data import draw, load
+from secateur.errors import MethodError, SecateurError
+from secateur.models import logits_of, rebuild
+from secateur.sweeping import Clock, Place, read_plan, tree_of
+from secateur.sweeping.reading import SweepPlan
+from secateur.sweeping.tree import chain, made
+from secateur.sweeping.world import World
+from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Records, derive_seed
+
+FORMAT = "secateur-experiment-1"
+VALIDATION, LEAST = 4000, 400
+
+Document = dict[str, Any]
+
+
+def drawn_pools(plan: SweepPlan) -> dict[str, int]:
+    """Return the sizes of the file's pools."""
+    asked = tuple(plan.sizes.get(name) for name in ("members", "population", "utility"))
+    found = pools_of(plan.data, (asked[0], asked[1], asked[2]))
+    attack = plan.sizes.get("attack_pool", 0)
+    return {**found, **({ATTACK: attack} if attack else {})}
+
+
+def bench_of(plan: SweepPlan, records: Records, *, models: int, seed: int) -> Membership:
+    """Return who trains, who judges and who is read beside them.
+
+    Args:
+        plan: the file's.
+        records: the whole data set.
+        models: how many of each case.
+        seed: of the draw.
+
+    Raises:
+        SystemExit: the data set is too small.
+    """
+    sizes = drawn_pools(plan)
+    taken = [draw(records, targets=1, references=0, seed=s, pools=sizes).pools for s in plan.seeds]
+    members = sizes[AUDIT] // 2
+    beyond = _outside(len(records), [p for pools in taken for p in pools.values()])
+    rest = _outside(len(records), [pools[UTILITY] for pools in taken])
+    need = members + LEAST + sizes.get(ATTACK, 0)
+    chosen = beyond if len(beyond) >= need + VALIDATION else rest
+    rng = np.random.default_rng(derive_seed(seed, "bench"))
+    chosen = rng.permutation(chosen)
+    judges = min(VALIDATION, max(LEAST, len(chosen) // 4))
+    attack = min(sizes.get(ATTACK, 0), max(0, len(chosen) - judges - members) // 2)
+    validation, beside, pool = np.split(chosen, [judges, judges + attack])
+    if len(pool) < members:
+        sys.exit(
+            f"tune: {len(chosen)} records lie outside of the utility pools, but {members} members "
+            f"and {judges} for validation are needed"
+        )
+    inside = np.zeros((models, len(records)), np.bool_)
+    for row in inside:
+        row[rng.choice(pool, members, replace=False)] = True
+    pools = {AUDIT: pool, UTILITY: validation, POPULATION: np.zeros(0, np.int64)}
+    return Membership(
+        inside=inside,
+        roles=("target",) * models,
+        pools={**pools, **({ATTACK: beside} if attack else {})},
+        units=records.units,
+        seed=seed,
+    )
+
+
+def _outside(n: int, parts: list[np.ndarray]) -> np.ndarray:
+    free = np.ones(n, np.bool_)
+    for part in parts:
+        free[part] = False
+    return np.flatnonzero(free)
+
+
+def tried(
+    plan: SweepPlan, records: Records, bench: Membership, out: Document
+) -> Iterator[Document]:
+    """Yield a row for each case that the document does not hold yet."""
+    assert plan.recipe is not None  # files of this kind name one
+    nodes = tree_of(plan, parse_recipe(plan.recipe), parse_step)
+    known = {row["case"] for row in out["rows"]}
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(seed=bench.seed, records=records, membership=bench, folder=Path(folder))
+        place = Place(
+            folder=Path(folder),
+            snapshots=None,
+            attacks=None,
+            queries=parse_queries("Queries()"),
+            clock=Clock(),
+            engine="processes",
+        )
+        for node in made(nodes):
+            if node.label in known or (node.case is None and node.steps):
+                continue
+            row: Document = {
+                "case": node.label,
+                "method": "dense" if node.case is None else node.case.method,
+                "axes": {} if node.case is None else dict(node.case.axes),
+                "steps": list(node.steps),
+            }
+            try:
+                for step in chain(nodes, node):
+                    if step.steps not in world.fleets:
+                        world.make(step, place, rows=None, subjects=1)
+            except MethodError as error:
+                yield {**row, "why": str(error), "accuracies": [], "cpu_seconds": []}
+                continue
+            fleet = world.fleets[node.steps]
+            nets = [rebuild(a, node.recipe.build) for a in fleet.artifacts]
+            yield {
+                **row,
+                "accuracies": [_accuracy(net, records, bench.pool(UTILITY)) for net in nets],
+                "train_accuracies": [
+                    _accuracy(net, records, bench.members(i)) for i, net in enumerate(nets)
+                ],
+                "cpu_seconds": list(fleet.costs),
+            }
+
+
+def _accuracy(net: Any, records: Records, rows: np.ndarray) -> float:
+    logits = logits_of(net, records, indices=rows)
+    return float((logits.argmax(axis=1) == records.labels[rows]).mean())
+
+
+def best(rows: list[Document]) -> dict[str, str]:
+    """Return the case of the best mean accuracy of each method."""
+    found: dict[str, Document] = {}
+    for row in (r for r in rows if r["accuracies"]):
+        other = found.get(row["method"])
+        if other is None or np.mean(row["accuracies"]) > np.mean(other["accuracies"]):
+            found[row["method"]] = row
+    return {method: row["case"] for method, row in found.items()}
+
+
+def run(arguments: argparse.Namespace) -> Document:
+    """Try all cases, saving after each."""
+    text = arguments.file.read_text(encoding="utf-8")
+    plan = read_plan(text, scale=arguments.scale, where=str(arguments.file))
+    records = load(plan.data, arguments.data_dir)
+    bench = bench_of(plan, records, models=arguments.models, seed=arguments.seed)
+    key = {
+        "file": arguments.file.name,
+        "scale": arguments.scale,
+        "models": arguments.models,
+        "seed": arguments.seed,
+        "records": records.digest,
+        "recipe": plan.recipe,
+    }
+    found: Document = {
+        "format": FORMAT,
+        "experiment": "tuning",
+        "command": shlex.join(
+            [
+                *("python", "-m", "tools.tune", f"recipes/protects/{arguments.file.name}"),
+                *("--scale", arguments.scale, "--models", str(arguments.models)),
+                *("--data-dir", "DATA", "--seed", str(arguments.seed)),
+                *("--out", f"results/experiments/{arguments.out.name}"),
+            ]
+        ),
+        **key,
+        "pools": {name: len(rows) for name, rows in bench.pools.items()},
+        "machine": hardware(),
+        "rows": [],
+    }
+    if arguments.out.exists():
+        there = store.read_document(arguments.out, what="tuning")
+        if any(there.get(k) != v for k, v in key.items()):
+            sys.exit(f"tune: {arguments.out} is of another search; give another --out")
+        found = there
+    for row in tried(plan, records, bench, found):
+        found["rows"].append(row)
+        found["best"] = best(found["rows"])
+        store.write_document(arguments.out, found)
+        shown = f"{np.mean(row['accuracies']):.4f}" if row["accuracies"] else row["why"]
+        print(f"{shown}  {row['case']}", flush=True)
+    return found
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--scale", default="tuning")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--models", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--out", type=Path, required=True)
+    try:
+        found = run(parser.parse_args())
+    except SecateurError as error:
+        print(f"tune: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    for method, case in found.get("best", {}).items():
+        print(f"best of {method}: {case}")
+
+
+if __name__ == "__main__":
+    main()
