@@ -51,6 +51,39 @@ def test_a_pruned_fleet_is_not_defended_which_would_lose_its_pruning(dense, tmp_
     assert not (tmp_path / "x").exists()
 
 
+def test_a_taught_defence_says_what_became_of_its_teachers_and_is_audited(dense, tmp_path):
+    made, report = tmp_path / "cross-fit", tmp_path / "report.json"
+    method = "CrossFit(folds=3, prune=Magnitude(rate=4, retrain_epochs=1))"
+    done = secateur(
+        *("defend", dense, "--method", method, "--engine", "serial", "--workers", "1"),
+        *("--out", made),
+    )
+    assert done.code == 0, done.err
+    assert "each learned from 3 teachers of its own, which are forgotten" in done.out
+    assert "were never written" in done.out
+    done = secateur("audit", dense, made, "--workers", "1", "--out", report)
+    assert done.code == 0, done.err
+    found = json.loads(report.read_text())
+    assert found["facts"]["subjects"]["crossfit"]["kind"] == "pruned"
+    assert "CrossFit(folds=3" in json.dumps(found["facts"]["subjects"]["crossfit"])
+
+
+def test_a_taught_fleet_is_not_pruned_on_labels_nor_taught_again(dense, tmp_path):
+    made = tmp_path / "pool"
+    done = secateur(
+        *("defend", dense, "--method", "PoolOnly(epochs=1)", "--engine", "serial"),
+        *("--workers", "1", "--out", made),
+    )
+    assert done.code == 0, done.err
+    done = secateur("prune", made, "--method", "ADMM(rate=4)", "--out", tmp_path / "x")
+    assert done.code == 2
+    assert "put it inside, such as CrossFit(prune=ADMM(rate=4" in done.err
+    done = secateur("prune", made, "--method", "RandomMask(rate=4)", "--out", tmp_path / "x")
+    assert done.code == 2
+    assert "would be lost: PoolOnly(" in done.err
+    assert not (tmp_path / "x").exists()
+
+
 def test_the_attack_pool_is_drawn(dense):
     pools = read_fleet_plan(dense).data["pools"]
     assert pools["attack"] == 80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,38 @@ __all__ = ["command"]
 def command(**options: Any) -> None:
     """Train the models of FLEET anew under a defence: same members, same seeds, references too.
 
-    The defence stays in the recipe: `secateur prune` on the new fleet prunes and retrains with it.
+    A defence stays in the recipe: `secateur prune` on the new fleet prunes and retrains with it.
+    One whose models learn from teachers' answers holds the pruning inside, as those are forgotten.
 
     \b
     Examples:
       secateur defend runs/dense --method "WeightDecay(strength=3.0)" --out runs/decay
+      secateur defend runs/dense --method "CrossFit(prune=ADMM(rate=10))" --out runs/cross-fit
     """
     fleet = defend(**options)
     before, out = (shlex.quote(str(options[name])) for name in ("fleet", "out"))
     click.echo(f"{len(fleet)} models in {options['out']}, made by: {fleet.engine}")
+    for sentence in of_teachers(fleet.artifacts[0].history):
+        click.echo(sentence)
     click.echo(f"next: secateur audit {before} {out} --out report.json --html report.html")
+
+
+def of_teachers(history: Mapping[str, Any]) -> list[str]:
+    """Return what is said of the teachers that a model learned from, if it did.
+
+    Args:
+        history: of one of the models.
+    """
+    if not int(history.get("taught/teachers", 0)):
+        return []
+    kept = "their answers and splits are kept in each model's file, and tell members from others"
+    gone = "their answers and who was taught what were never written"
+    return [
+        f"each learned from {int(history['taught/teachers'])} teachers of its own, which are "
+        f"forgotten; {kept if 'taught/answers' in history else gone}",
+        f"they named the class of {float(history['taught/agreement']):.1%} of what the first model "
+        "learned on",
+    ]
 
 
 def defend(**options: Any) -> Any:

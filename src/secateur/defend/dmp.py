@@ -66,7 +66,7 @@ class DMP:
         shejwalkar2021membership. Differs from it: no reference data are generated.
     """
 
-    pool: str = ATTACK
+    pool: str = "attack"
     share: float = 1.0
     temperature: float = 1.0
     prune: Transform | None = None
@@ -135,7 +135,7 @@ class PoolOnly:
         shejwalkar2021membership.
     """
 
-    pool: str = ATTACK
+    pool: str = "attack"
     prune: Transform | None = None
     epochs: int | None = None
 

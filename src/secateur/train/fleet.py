@@ -173,6 +173,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         return apply_to_module(transform, model, records, seed)
     if model.recipe is None:
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
+    if not isinstance(transform, Conversion) and transform.fresh:
+        _refuse_loss(transform, model, "prune that one")
     absent = absent_of(model)
     if len(absent) == len(model) or (absent and folder is None):
         raise InputError(
@@ -199,6 +201,15 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         keep=keep,
     )
     return make(plan, records, model.membership, model, seed, place)
+
+
+def _refuse_loss(method: Transform | Defence, fleet: Fleet, mend: str) -> None:
+    if len(fleet.pipeline) > 1:
+        raise InputError(
+            f"{type(method).__name__} trains from fresh weights, so that what made {fleet.name!r} "
+            f"of its dense fleet would be lost: {' -> '.join(fleet.pipeline[1:])}; give the fleet "
+            f"that it was made from, and {mend}"
+        )
 
 
 def _warn_of_seed(fleet: Fleet, there: int, seed: int) -> None:
@@ -236,12 +247,7 @@ def _defend(
             f"these models were trained by {model.recipe.train!r}, which no other defence can "
             f"change; apply {type(defence).__name__} to a fleet of a plain recipe"
         )
-    if len(model.pipeline) > 1:
-        raise InputError(
-            f"{type(defence).__name__} trains from fresh weights, so that what made {model.name!r} "
-            f"of its dense fleet would be lost: {' -> '.join(model.pipeline[1:])}; give the fleet "
-            "that it was made from, and prune afterwards"
-        )
+    _refuse_loss(defence, model, "prune afterwards")
     model.check_records(records)
     present = [i for i in range(len(model)) if i not in set(absent_of(model))]
     if present:
