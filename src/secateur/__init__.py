@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MultiVersion,
         PairAttack,
         QuantileRegression,
+        StackedAttack,
         VectorLiRA,
         recommended,
     )
@@ -211,6 +212,7 @@ __all__ = [
     "SmallDense",
     "Snapshots",
     "Stacked",
+    "StackedAttack",
     "VectorLiRA",
     "WeightDecay",
     "__version__",
@@ -252,7 +254,7 @@ _ROOMS = {
     "attack.learned": "SAMIA NasrAttack",
     "attack.membership": "RMIA AttackP AttackR BaVarIA Calibrated ConfidenceThreshold "
     "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
-    "PairAttack QuantileRegression VectorLiRA recommended",
+    "PairAttack QuantileRegression StackedAttack VectorLiRA recommended",
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics",

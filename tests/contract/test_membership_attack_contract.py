@@ -12,6 +12,7 @@ import pytest
 import secateur.attack.membership as room
 from secateur.data import planted_world
 from secateur.measure import per_target
+from secateur.measure.controls import planted_signals
 from secateur.protocols import MembershipAttack
 from secateur.spelling import parse
 from secateur.types import Membership, Observations
@@ -35,6 +36,7 @@ VARIANTS += [
     room.VectorLiRA(signals=("margin", "log_confidence@4"), covariance="diagonal", variant="n"),
     room.AttackR(smooth=0.0),
     room.QuantileRegression(head="quantile"),
+    room.StackedAttack(others=("dense",), head="logistic", folds=4),
 ]
 attacks = pytest.mark.parametrize("attack", VARIANTS, ids=repr)
 
@@ -46,7 +48,7 @@ def planted(attack, **about) -> Observations:
         return world
     margin = world.views["dense"]["margin"]
     noise = np.random.default_rng(about["seed"]).normal(size=margin.shape) / 2
-    views = {"dense": world.views["dense"], "pruned": {"margin": margin + noise}}
+    views = {"dense": world.views["dense"], "pruned": planted_signals(margin + noise, world)}
     return replace(world, views=views, primary="pruned")
 
 

@@ -13,6 +13,7 @@ from secateur.attack.membership.quantile_regression import QuantileRegression
 from secateur.attack.membership.recommended import recommended
 from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
+from secateur.attack.membership.stacked import StackedAttack
 from secateur.attack.membership.thresholds import (
     ConfidenceThreshold,
     EntropyThreshold,
@@ -37,6 +38,7 @@ __all__ = [
     "MultiVersion",
     "PairAttack",
     "QuantileRegression",
+    "StackedAttack",
     "VectorLiRA",
     "pseudo_targets",
     "recommended",
