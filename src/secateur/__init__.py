@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         QuantileRegression,
         StackedAttack,
         VectorLiRA,
+        WhiteBox,
         recommended,
     )
     from secateur.auditing import audit, audit_signals, default_attacks
@@ -215,6 +216,7 @@ __all__ = [
     "StackedAttack",
     "VectorLiRA",
     "WeightDecay",
+    "WhiteBox",
     "__version__",
     "apply",
     "auc",
@@ -254,7 +256,7 @@ _ROOMS = {
     "attack.learned": "SAMIA NasrAttack",
     "attack.membership": "RMIA AttackP AttackR BaVarIA Calibrated ConfidenceThreshold "
     "EntropyThreshold HierarchicalLiRA LiRA LossThreshold ModifiedEntropyThreshold MultiVersion "
-    "PairAttack QuantileRegression StackedAttack VectorLiRA recommended",
+    "PairAttack QuantileRegression StackedAttack VectorLiRA WhiteBox recommended",
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics",

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from secateur.types import Observations, Records, Scores, Signal
 
-__all__ = ["Builder", "MembershipAttack", "Probe", "Progress", "Threat", "TrainCallable"]
+__all__ = [
+    "Builder",
+    "MembershipAttack",
+    "Probe",
+    "Progress",
+    "Threat",
+    "TrainCallable",
+    "reads_one_view",
+]
 
 Threat = Literal["adaptive", "no references", "insider"]
 """What the adversary has: references through the identical pipeline; the target's outputs alone;
@@ -84,3 +92,14 @@ class MembershipAttack(Protocol):
     def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
         """Score every (target, record of the audit pool); larger = more like a member."""
         ...
+
+
+def reads_one_view(attack: object) -> bool:
+    """Tell whether an attack reads signals of the model under audit alone.
+
+    Others read further versions of it (`needs_more_views`) or its weights (`needs_gradients`):
+    what is made up or kept as signals alone cannot serve them.
+    """
+    return not (
+        getattr(attack, "needs_more_views", False) or getattr(attack, "needs_gradients", False)
+    )

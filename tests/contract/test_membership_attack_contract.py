@@ -44,6 +44,10 @@ attacks = pytest.mark.parametrize("attack", VARIANTS, ids=repr)
 def planted(attack, **about) -> Observations:
     """Return a planted world; for an attack on several views, with a second, noisier one."""
     world = planted_world(**about)
+    if getattr(attack, "needs_gradients", False):
+        noise = np.random.default_rng(about["seed"]).normal(size=world.views["dense"]["loss"].shape)
+        norms = np.log(world.views["dense"]["loss"] + 1e-9) + noise
+        world = replace(world, gradients={"dense": norms[..., None]})
     if not getattr(attack, "needs_more_views", False):
         return world
     margin = world.views["dense"]["margin"]
@@ -85,6 +89,7 @@ def test_it_is_blind_to_the_order_of_records(attack):
             seed=who.seed,
         ),
         n_classes=2,
+        gradients={view: g[:, order] for view, g in world.gradients.items()},
     )
     a, b = attack(world), attack(shuffled)
     assert np.array_equal(a.evaluated[:, order], b.evaluated)

@@ -22,6 +22,7 @@ from secateur.attack.membership.thresholds import (
 )
 from secateur.attack.membership.vector_lira import VectorLiRA
 from secateur.attack.membership.versions import MultiVersion
+from secateur.attack.membership.white_box import WhiteBox
 
 __all__ = [
     "RMIA",
@@ -40,6 +41,7 @@ __all__ = [
     "QuantileRegression",
     "StackedAttack",
     "VectorLiRA",
+    "WhiteBox",
     "pseudo_targets",
     "recommended",
 ]

@@ -18,6 +18,7 @@ from secateur.attack.membership.references import (
     with_queries,
 )
 from secateur.attack.membership.vectors import vector_log_ratio
+from secateur.errors import MissingViewError
 from secateur.types import AUDIT, POPULATION, Observations, Signal
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class Evidence(NamedTuple):
     values: NDArray[Any]
 
 
-def evidence_of(observations: Observations, others: Sequence[str], *, what: str) -> list[Evidence]:
-    """Return what an attacker sees of every model: the signals of each view.
+def evidence_of(
+    observations: Observations, others: Sequence[str], *, what: str, gradients: bool = False
+) -> list[Evidence]:
+    """Return what an attacker sees of every model: the signals of each view, gradients if asked.
 
     Several queries count as their mean.
 
@@ -65,9 +68,11 @@ def evidence_of(observations: Observations, others: Sequence[str], *, what: str)
         observations: with the signals `SIGNALS` in each view.
         others: views beside the primary one.
         what: the attack, for messages.
+        gradients: also of the primary view, and of the others where they were observed.
 
     Raises:
-        MissingViewError: a view that was named is missing, or is the primary one.
+        MissingViewError: a view that was named is missing, or is the primary one; or the primary
+            one has no gradients.
     """
     found = []
     for signal in SIGNALS:
@@ -79,7 +84,24 @@ def evidence_of(observations: Observations, others: Sequence[str], *, what: str)
         for view, values in zip((observations.primary, *others), stored, strict=True):
             mean = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1)
             found.append(Evidence(f"{view}/{signal.key}", kind, mean))
-    return found
+    return [*found, *_pulls(observations, others, what)] if gradients else found
+
+
+def _pulls(observations: Observations, others: Sequence[str], what: str) -> list[Evidence]:
+    """Return log norms of gradients, the primary view's whole one under the name `TOTAL`."""
+    primary, held = observations.primary, observations.gradients
+    if primary not in held:
+        raise MissingViewError(
+            f"{what} reads gradients of {primary!r}, and those of {sorted(held) or 'no view'} were "
+            "observed; observe it with gradients=True (a model that is a file, or whose weights "
+            "were not kept, has none)"
+        )
+    names = {primary: "gradient", **{v: f"{v}/gradient" for v in others if v in held}}
+    return [
+        Evidence(f"{name}/{part}", "other", held[view][:, :, part])
+        for view, name in names.items()
+        for part in range(held[view].shape[2])
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

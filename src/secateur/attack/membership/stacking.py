@@ -154,9 +154,10 @@ def stacked_scores(
 
 @dataclass(frozen=True, kw_only=True)
 class _Learner:
-    """Boosted trees, logistic regression, or both."""
+    """Boosted trees, logistic regression, or both; `prior`: the log odds of members among rows."""
 
     models: tuple[Any, ...]
+    prior: float
 
     @classmethod
     def fitted(cls, x: NDArray[np.float32], y: BoolArray, *, head: Head, trees: int) -> _Learner:
@@ -173,20 +174,20 @@ class _Learner:
                 min_samples_leaf=max(5, min(50, len(y) // 100)),
                 l2_regularization=1.0,
                 early_stopping=False,
-                class_weight="balanced",
                 random_state=0,
             )
             models.append(boosted.fit(x, y))
         if head != "trees":
             models.append(_Linear.fitted(x, y))
-        return cls(models=tuple(models))
+        members, others = int(y.sum()), int((~y).sum())
+        return cls(models=tuple(models), prior=float(np.log(members / others)))
 
     def log_odds(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the mean log odds of the learners, `[row]`."""
+        """Return the mean log odds of the learners, as if members and others were equally many."""
         found: NDArray[np.float64] = np.mean(
             [model.decision_function(x) for model in self.models], axis=0
         )
-        return found
+        return found - self.prior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +208,7 @@ class _Linear:
         cut = np.clip(x.astype(np.float64), low, high)
         spread = cut.std(axis=0)
         centre, scale = cut.mean(axis=0), np.where(spread > 0, spread, 1.0)
-        # a fixed number of steps: where the search stops must not hang on the last digits
-        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200)
+        model = LogisticRegression(C=1.0, max_iter=200)
         return cls(
             low=low,
             high=high,
