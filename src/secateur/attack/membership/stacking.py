@@ -208,7 +208,7 @@ class _Linear:
         cut = np.clip(x.astype(np.float64), low, high)
         spread = cut.std(axis=0)
         centre, scale = cut.mean(axis=0), np.where(spread > 0, spread, 1.0)
-        model = LogisticRegression(C=1.0, max_iter=200)
+        model = LogisticRegression(C=1.0, solver="newton-cholesky")
         return cls(
             low=low,
             high=high,
