@@ -19,6 +19,7 @@ from secateur.attack.membership import (
 from secateur.attack.membership.features import SIGNALS
 from secateur.auditing import audit
 from secateur.auditing.choices import strongest_on
+from secateur.auditing.signals import score_signals
 from secateur.compress import Magnitude
 from secateur.data import planted_world
 from secateur.errors import DataError, InputError, MissingViewError
@@ -28,7 +29,7 @@ from secateur.models.gradients import gradient_norms
 from secateur.probe.run import join_views, observe
 from secateur.probe.signals import SignalProbe
 from secateur.train import Snapshots, train_fleet
-from secateur.types import AUDIT, Records, Signal
+from secateur.types import AUDIT, Records, Scores, Signal
 from small_world import small_membership, small_recipe, small_records
 
 QUICK = WhiteBox(rows=3000, trees=15, folds=4)
@@ -245,3 +246,17 @@ def test_an_audit_runs_it_on_weights_and_leaves_snapshots_out(fleets):
     assert not stopped
     assert not [r for r in report.rows if r.threat == "naive" and r.method == repr(QUICK)]
     assert not [c for c in report.controls if c.subject == repr(QUICK)]
+
+
+def test_norms_that_are_all_alike_give_finite_scores():
+    seen = world(shift=1.0)
+    flat = replace(seen, gradients={"dense": np.full_like(seen.gradients["dense"], -27.6)})
+    assert np.isfinite(QUICK(flat).values).all()
+
+
+def test_of_saved_signals_the_learner_reads_them_and_the_white_box_says_why_it_cannot():
+    seen = replace(world(shift=1.0), gradients={})
+    learner = StackedAttack(rows=3000, trees=15, folds=4)
+    found = score_signals(seen, [learner, QUICK])
+    assert isinstance(found[repr(learner)], Scores)
+    assert "observe it with gradients=True" in found[repr(QUICK)]

@@ -23,11 +23,11 @@ class WhiteBox:
     """Learn from references what members look like to whoever holds the weights.
 
     Beside the signals the attacker derives each record's loss by the released weights: the log
-    norm of the gradient of all layers' weights, and of each of at most 8 groups of layers. Of a pruned model the
-    positions of the removed weights, which the zeros show, split each group: the gradient at kept
-    and at removed weights, the mask as evidence. Every norm is compared with the references
-    in and out as signals are, and learned from as in `StackedAttack`. Score: log odds; larger =
-    more like a member; the threshold is 0.
+    norm of the gradient of all layers' weights, and of each of at most 8 groups of layers. Of a
+    pruned model the positions of the removed weights, which the zeros show, split each group: the
+    gradient at kept and at removed weights, the mask as evidence. Every norm is compared with the
+    references in and out as signals are, and learned from as in `StackedAttack`. Score: log odds;
+    larger = more like a member; the threshold is 0.
 
     Args:
         others: further versions of the model, beside the primary view; their signals, and their
