@@ -34,7 +34,9 @@ if TYPE_CHECKING:
         Neighbours,
         PairAttack,
         QuantileRegression,
+        StackedAttack,
         VectorLiRA,
+        WhiteBox,
         recommended,
     )
     from secateur.auditing import audit, audit_signals, default_attacks
@@ -225,8 +227,10 @@ __all__ = [
     "SmallDense",
     "Snapshots",
     "Stacked",
+    "StackedAttack",
     "VectorLiRA",
     "WeightDecay",
+    "WhiteBox",
     "__version__",
     "apply",
     "auc",
@@ -267,7 +271,7 @@ _ROOMS = {
     "attack.membership": "RMIA AttackP AttackR BaVarIA Calibrated ConfidenceThreshold "
     "EntropyThreshold GapAttack HierarchicalLiRA LabelOnly LiRA LossThreshold "
     "ModifiedEntropyThreshold MultiVersion Neighbours PairAttack QuantileRegression "
-    "VectorLiRA recommended",
+    "StackedAttack VectorLiRA WhiteBox recommended",
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics",

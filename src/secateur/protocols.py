@@ -21,6 +21,7 @@ __all__ = [
     "Progress",
     "Threat",
     "TrainCallable",
+    "reads_one_view",
 ]
 
 Threat = Literal["adaptive", "no references", "insider"]
@@ -127,3 +128,14 @@ class Perturbation(Protocol):
     def prepared(self, records: Records, membership: Membership, where: IntArray) -> Perturbed:
         """Return the queries about the records at `where`; DataError where these have none."""
         ...
+
+
+def reads_one_view(attack: object) -> bool:
+    """Tell whether an attack reads signals of the model under audit alone.
+
+    Others read further versions of it (`needs_more_views`) or its weights (`needs_gradients`):
+    what is made up or kept as signals alone cannot serve them.
+    """
+    return not (
+        getattr(attack, "needs_more_views", False) or getattr(attack, "needs_gradients", False)
+    )

@@ -13,6 +13,7 @@ from scipy.stats import norm
 import secateur.attack.membership as room
 from secateur.data import Augmented, MeanSignal, NearestRecords, Noise, planted_world
 from secateur.measure import per_target
+from secateur.measure.controls import planted_signals
 from secateur.protocols import MembershipAttack
 from secateur.spelling import parse
 from secateur.types import Membership, Observations
@@ -36,6 +37,7 @@ VARIANTS += [
     room.VectorLiRA(signals=("margin", "log_confidence@4"), covariance="diagonal", variant="n"),
     room.AttackR(smooth=0.0),
     room.QuantileRegression(head="quantile"),
+    room.StackedAttack(others=("dense",), head="logistic", folds=4),
 ]
 attacks = pytest.mark.parametrize("attack", VARIANTS, ids=repr)
 
@@ -65,11 +67,15 @@ def planted(attack, **about) -> Observations:
             kept = rng.binomial(len(s.over), norm.cdf((margin - 3) / 3)) / len(s.over)
             signals[key] = kept if s.name == "correct" else margin + rng.normal(size=margin.shape)
         world = replace(world, views={"dense": signals})
+    if getattr(attack, "needs_gradients", False):
+        noise = np.random.default_rng(about["seed"]).normal(size=world.views["dense"]["loss"].shape)
+        norms = np.log(world.views["dense"]["loss"] + 1e-9) + noise
+        world = replace(world, gradients={"dense": norms[..., None]})
     if not getattr(attack, "needs_more_views", False):
         return world
     margin = world.views["dense"]["margin"]
     noise = np.random.default_rng(about["seed"]).normal(size=margin.shape) / 2
-    views = {"dense": world.views["dense"], "pruned": {"margin": margin + noise}}
+    views = {"dense": world.views["dense"], "pruned": planted_signals(margin + noise, world)}
     return replace(world, views=views, primary="pruned")
 
 
@@ -106,6 +112,7 @@ def test_it_is_blind_to_the_order_of_records(attack):
             seed=who.seed,
         ),
         n_classes=2,
+        gradients={view: g[:, order] for view, g in world.gradients.items()},
     )
     a, b = attack(world), attack(shuffled)
     assert np.array_equal(a.evaluated[:, order], b.evaluated)

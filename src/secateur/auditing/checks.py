@@ -23,6 +23,7 @@ from secateur.measure import (
     saturation_control,
     training_size_control,
 )
+from secateur.protocols import reads_one_view
 from secateur.train import RandomCrop, RandomFlip
 from secateur.types import Control, Scores, derive_seed
 
@@ -113,7 +114,7 @@ def _reference_attacks(scored: Sequence[Scored]) -> list[MembershipAttack]:
     return [
         a
         for a in attacks.values()
-        if not a.needs_posteriors and a.min_out > 0 and not getattr(a, "needs_more_views", False)
+        if not a.needs_posteriors and a.min_out > 0 and reads_one_view(a)
     ]
 
 

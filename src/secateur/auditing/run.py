@@ -24,6 +24,7 @@ from secateur.context import hardware
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
 from secateur.measure import auc, column_of
+from secateur.protocols import reads_one_view
 from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def _attack(
         for s in subjects[1:]
         if s.naive is not None
         for a in attacks
-        if not (a.needs_posteriors or getattr(a, "needs_more_views", False))
+        if reads_one_view(a)
+        and not a.needs_posteriors
         and a.min_out > 0
         and choice.get(s.name) is not None
     ]

@@ -12,6 +12,7 @@ from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
 from secateur.errors import CANNOT_RUN
 from secateur.parallel import run_tasks
+from secateur.protocols import reads_one_view
 from secateur.types import Membership, Observations, Scores, derive_seed
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def can_run(subject: Subject, attack: MembershipAttack) -> bool:
     """Tell whether what is known of a subject serves an attack."""
     if subject.kind != "stopped":
         return True
-    if getattr(attack, "needs_more_views", False):
-        return False  # a snapshot stands alone
+    if not reads_one_view(attack):
+        return False  # a snapshot stands alone, and has no weights
     held = subject.observations.views[subject.observations.primary]
     return not attack.needs_posteriors and all(s.key in held for s in attack.needs)
 
@@ -98,6 +99,7 @@ def _outputs_alone(observations: Observations) -> Observations:
         posteriors={k: v for k, v in observations.posteriors.items() if k == view},
         shadow_posteriors={k: v for k, v in observations.shadow_posteriors.items() if k == view},
         sensitivities={k: v for k, v in observations.sensitivities.items() if k == view},
+        gradients={},
         features=None,
     )
 
@@ -129,6 +131,7 @@ def _by_target(observations: Observations) -> list[Observations]:
                 posteriors=kept,
                 shadow_posteriors={},
                 sensitivities={},
+                gradients={},
                 features=None,
             )
         )

@@ -15,6 +15,7 @@ from secateur.measure import (
     saturation_control,
     training_size_control,
 )
+from secateur.protocols import reads_one_view
 from secateur.types import Control, Scores, derive_seed
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def signal_controls(
 
 
 def _reads_several(attack: MembershipAttack) -> bool:
-    return bool(getattr(attack, "needs_more_views", False))
+    return not reads_one_view(attack)
 
 
 def _leave_one_out(attack: MembershipAttack, observations: Observations, *, seed: int) -> Control:

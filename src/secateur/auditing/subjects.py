@@ -97,6 +97,7 @@ def observe_subjects(
     posteriors = any(a.needs_posteriors for a in attacks)
     shadows = max((getattr(a, "shadows", 0) for a in attacks), default=0)
     features = any(getattr(a, "needs_features", False) for a in attacks)
+    gradients = any(getattr(a, "needs_gradients", False) for a in attacks)
     seen = [
         observe(
             f,
@@ -105,6 +106,7 @@ def observe_subjects(
             posteriors=posteriors,
             shadows=shadows,
             features=features,
+            gradients=gradients,
             queries=queries,
             workers=workers,
             progress=progress,
@@ -148,7 +150,7 @@ def with_references_of(targets: Observations, references: Observations) -> Obser
     for key, values in targets.views[targets.primary].items():
         mixed[key] = np.array(values)
         mixed[key][rows] = references.views[references.primary][key][rows]
-    return replace(targets, views={targets.primary: mixed})
+    return replace(targets, views={targets.primary: mixed}, gradients={})
 
 
 def stopped(baseline: Subject, records: Records, epoch: int) -> Subject:

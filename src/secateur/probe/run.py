@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from secateur import store
 from secateur.data import MeanSignal, Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import check_device, logits_of, runnable
+from secateur.models.gradients import gradient_norms
 from secateur.parallel import run_tasks
 from secateur.probe.means import Asked
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
-from secateur.types import Artifact, Fleet, Kept, Observations, Signal, derive_seed
+from secateur.types import AUDIT, Artifact, Fleet, Kept, Observations, Signal, derive_seed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +32,22 @@ NOISE = 1e-3  # standard deviation of the noise in inputs
 NOISY_QUERIES = 10
 
 
+class _Task(NamedTuple):
+    """A model, and what to keep of it beside its signals."""
+
+    artifact: Artifact | Path
+    posterior: bool
+    sensitivity: bool
+    gradients_of: IntArray | None  # records
+
+
+class _Seen(NamedTuple):
+    signals: dict[str, np.ndarray[Any, Any]]
+    posterior: np.ndarray[Any, Any] | None = None
+    sensitivity: np.ndarray[Any, Any] | None = None
+    gradients: np.ndarray[Any, Any] | None = None
+
+
 def observe_model(
     records: Records,
     build: Builder,
@@ -38,19 +55,18 @@ def observe_model(
     queries: Queries,
     device: str,
     asked: Asked,
-    task: tuple[Artifact | Path, bool, bool],
-) -> tuple[
-    dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None
-]:
+    task: _Task,
+) -> _Seen:
     """Return one model's signals on all records, and where asked its posteriors on them as they
-    are and their sensitivities; it is queried on `device`.
+    are, their sensitivities and gradients; it is queried on `device`. A model without weights that
+    can be derived by, such as an ONNX file, has no gradients.
     """
-    artifact, keep_posterior, keep_sensitivity = task
+    artifact, keep_posterior, keep_sensitivity, gradients_of = task
     if isinstance(artifact, Path):
         artifact = store.read_artifact(artifact)
     if artifact.kept is not None:
         whole = keep_posterior or keep_sensitivity
-        return _kept_signals(artifact.kept, wanted, queries, whole), None, None
+        return _Seen(_kept_signals(artifact.kept, wanted, queries, whole))
     module = runnable(artifact, build).to(device)
     logits = logits_of(module, records)
     plain = tuple(s for s in wanted if not isinstance(s, MeanSignal))
@@ -60,7 +76,13 @@ def observe_model(
         found.append(compute_signals(changed, records.labels, plain))
     posterior = softmax(logits) if keep_posterior else None
     moved = sensitivity(module, records, softmax(logits)) if keep_sensitivity else None
-    return {**joined_queries(found), **asked.means(module, records)}, posterior, moved
+    pulls = None
+    if gradients_of is not None and next(module.parameters(), None) is not None:
+        norms = gradient_norms(module, records, indices=gradients_of, masks=artifact.masks)
+        pulls = np.zeros((len(records), norms.shape[1]), dtype=np.float32)
+        pulls[gradients_of] = norms
+    found_all = {**joined_queries(found), **asked.means(module, records)}
+    return _Seen(found_all, posterior, moved, pulls)
 
 
 def _kept_signals(
@@ -113,6 +135,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     posteriors: bool = True,
     shadows: int = 0,
     features: bool = False,
+    gradients: bool = False,
     queries: Queries | None = None,
     workers: int = 0,
     progress: Progress | None = None,
@@ -130,6 +153,9 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
             the targets': 4 (targets + 2 shadows + targets) x records x classes bytes with the
             posteriors, and ten more queries of each of these models.
         features: keep the records' inputs, flattened: 4 x records x inputs bytes.
+        gradients: keep the log norms of each audit record's gradient in every model, in parts (see
+            `gradient_norms`), 0 for other records: 4 x models x records x parts bytes, at most 17
+            parts; left out where a model is a file or its weights were not kept.
         queries: the forms in which each record is asked about; by default as it is, once.
         workers: worker processes; 0 works in this process.
         progress: called after each model.
@@ -160,7 +186,12 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     whole = (targets if posteriors or shadows else set()) | shadowed
     locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
     tasks = [
-        (locate(i) if locate else fleet.artifacts[i], i in whole, bool(shadows) and i in whole)
+        _Task(
+            locate(i) if locate else fleet.artifacts[i],
+            i in whole,
+            bool(shadows) and i in whole,
+            fleet.membership.pools[AUDIT] if gradients else None,
+        )
         for i in range(len(fleet))
     ]
     asked = Asked.about(records, fleet.membership, signals)
@@ -169,9 +200,11 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     # processes beside each other gain nothing on one card
     beside = workers if device == "cpu" else 0
     results = run_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
-    views = {s.key: np.stack([r.value[0][s.key] for r in results]) for s in held}
-    kept = {i: r.value[1] for i, r in enumerate(results) if r.value[1] is not None}
-    moved = {i: r.value[2] for i, r in enumerate(results) if r.value[2] is not None}
+    seen = [r.value for r in results]
+    views = {s.key: np.stack([one.signals[s.key] for one in seen]) for s in held}
+    kept = {i: one.posterior for i, one in enumerate(seen) if one.posterior is not None}
+    moved = {i: one.sensitivity for i, one in enumerate(seen) if one.sensitivity is not None}
+    pulls = [one.gradients for one in seen if one.gradients is not None]
     inputs = records.gather(np.arange(len(records))) if features else None
     return Observations(
         views={fleet.name: views},
@@ -186,6 +219,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
             moved,
             np.concatenate([fleet.membership.targets, fleet.membership.references[:shadows]]),
         ),
+        gradients={fleet.name: np.stack(pulls)} if len(pulls) == len(seen) > 0 else {},
         ids=records.ids,
         features=None if inputs is None else inputs.reshape(len(inputs), -1),
         missing=asked.missing,
@@ -230,6 +264,7 @@ def join_views(first: Observations, *others: Observations) -> Observations:
     posteriors = dict(first.posteriors)
     shadow_posteriors = dict(first.shadow_posteriors)
     sensitivities = dict(first.sensitivities)
+    gradients = dict(first.gradients)
     for other in others:
         if other.membership.digest != first.membership.digest:
             raise InputError("views of different memberships cannot stand side by side")
@@ -237,10 +272,12 @@ def join_views(first: Observations, *others: Observations) -> Observations:
         posteriors.update(other.posteriors)
         shadow_posteriors.update(other.shadow_posteriors)
         sensitivities.update(other.sensitivities)
+        gradients.update(other.gradients)
     return replace(
         first,
         views=views,
         posteriors=posteriors,
         shadow_posteriors=shadow_posteriors,
         sensitivities=sensitivities,
+        gradients=gradients,
     )

@@ -55,9 +55,10 @@ class Observations:
     `posteriors[view]` (`[target, record, class]`, softmax) is kept for the target models only, in
     the order of `membership.targets`. Kept where an attack reads them: `shadow_posteriors[view]`,
     those of the first references; `sensitivities[view]` (`[target and shadow, record, class]`), how
-    far the softmax moves per unit of noise in the input; `features` (`[record, width]`), the inputs
-    or what the caller made of them, which an attacker knows without asking any model.
-    `missing` says of signals, by key, why these records have none.
+    far the softmax moves per unit of noise in the input; `gradients[view]` (`[model, record,
+    part]`), log norms of parts of the gradient of each audit record's loss; `features`
+    (`[record, width]`), the inputs or what the caller made of them, which an attacker knows without
+    asking any model. `missing` says of signals, by key, why these records have none.
     """
 
     views: Mapping[str, Mapping[str, NDArray[Any]]]
@@ -68,6 +69,7 @@ class Observations:
     posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     shadow_posteriors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     sensitivities: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    gradients: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     ids: NDArray[np.int64] | None = None
     features: NDArray[Any] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +99,14 @@ class Observations:
                     raise DataError(
                         f"signal {key!r} of view {view!r} has {bad} values that are NaN or infinite"
                     )
+        for view, norms in self.gradients.items():
+            if norms.ndim != 3 or norms.shape[:2] != (models, records):
+                raise DataError(
+                    f"gradients of view {view!r} need the shape ({models}, {records}, parts), got "
+                    f"{norms.shape}"
+                )
+            if not np.isfinite(norms).all():
+                raise DataError(f"gradients of view {view!r} are NaN or infinite")
         if self.ids is None:
             set_fields(self, ids=np.arange(records))
 

@@ -16,6 +16,7 @@ from secateur.attack.membership.quantile_regression import QuantileRegression
 from secateur.attack.membership.recommended import recommended
 from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
+from secateur.attack.membership.stacked import StackedAttack
 from secateur.attack.membership.thresholds import (
     ConfidenceThreshold,
     EntropyThreshold,
@@ -24,6 +25,7 @@ from secateur.attack.membership.thresholds import (
 )
 from secateur.attack.membership.vector_lira import VectorLiRA
 from secateur.attack.membership.versions import MultiVersion
+from secateur.attack.membership.white_box import WhiteBox
 
 __all__ = [
     "RMIA",
@@ -43,7 +45,9 @@ __all__ = [
     "Neighbours",
     "PairAttack",
     "QuantileRegression",
+    "StackedAttack",
     "VectorLiRA",
+    "WhiteBox",
     "pseudo_targets",
     "recommended",
 ]

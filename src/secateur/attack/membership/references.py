@@ -162,6 +162,9 @@ def pseudo_targets(
         posteriors={},
         shadow_posteriors={},
         sensitivities={},
+        gradients={
+            name: values[rows] for name, values in observations.gradients.items() if name in names
+        },
     )
 
 
