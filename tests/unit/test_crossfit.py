@@ -180,6 +180,7 @@ def test_a_damaged_lesson_is_refused(tmp_path):
         ({"folds": 1}, "folds must be at least 2, got 1"),
         ({"alpha": 1.5}, r"in \[0, 1\], got 1.5"),
         ({"temperature": 0.0}, "temperature must be positive"),
+        ({"mixup": -1.0}, "mixup must be at least 0"),
         ({"epochs": -1}, "epochs must be at least 0"),
         ({"prune": FromScratch()}, "trains the masks of a pruned fleet"),
         ({"teacher": Magnitude(rate=4)}, "goes on from a trained model"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -260,3 +260,30 @@ def test_of_saved_signals_the_learner_reads_them_and_the_white_box_says_why_it_c
     found = score_signals(seen, [learner, QUICK])
     assert isinstance(found[repr(learner)], Scores)
     assert "observe it with gradients=True" in found[repr(QUICK)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaddedAlike:
+    """A network whose convolution pads in a way that gradients of single records do not know."""
+
+    def __call__(self):
+        """Return a fresh one."""
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 2, 4)),
+            nn.Conv2d(1, 2, 3, padding="same"),
+            nn.Flatten(),
+            nn.Linear(16, 3),
+        )
+
+
+def test_an_audit_goes_on_where_a_network_has_no_such_gradients():
+    records = small_records()
+    who = small_membership(records, targets=2, references=8)
+    fleet = train_fleet(
+        small_recipe(build=PaddedAlike(), epochs=1), records, who, seed=0, engine="serial"
+    )
+    report = audit(fleet, records, attacks=[HierarchicalLiRA(), QUICK])
+    (row,) = [r for r in report.rows if r.method == repr(QUICK) and r.metric == "auc"]
+    assert row.status == "not run"
+    assert "pads by 'same'" in row.why
+    assert [r for r in report.rows if r.method == repr(HierarchicalLiRA()) and r.value is not None]

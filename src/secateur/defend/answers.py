@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from secateur.errors import MethodError
+from secateur.train.mixup import Mixup
 from secateur.train.recipe import Phase
 
 if TYPE_CHECKING:
@@ -84,11 +86,16 @@ def every_record(heard: Heard) -> Tensor:
     return torch.arange(len(heard.labels))
 
 
-def trained_by(recipe: Recipe, method: Transform | None, epochs: int | None) -> tuple[Phase, ...]:
+def trained_by(
+    recipe: Recipe, method: Transform | None, epochs: int | None, *, mixup: float = 0.0
+) -> tuple[Phase, ...]:
     """Return the recipe's training for so many epochs, then a method that goes on from it.
 
-    A method that starts from fresh weights stands in place of the recipe's training.
+    A method that starts from fresh weights stands in place of the recipe's training. With `mixup`
+    all of it is trained on mixed records, the mixing behind the recipe's hooks.
     """
+    if mixup:
+        recipe = replace(recipe, hooks=(*recipe.hooks, Mixup(alpha=mixup)))
     if method is not None and method.fresh:
         return method.phases(recipe)
     first = Phase(

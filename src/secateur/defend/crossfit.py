@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -49,6 +50,8 @@ class CrossFit:
         alpha: share of the member's own label in what the student learns, in [0, 1]: the dial
             between accuracy and leak. 0 leaves it out, 1 is plain training.
         temperature: of the teachers' softmax.
+        mixup: alpha of `Mixup`, by which the student's records are mixed across folds with their
+            answers, so that it seldom meets a member's input as it is; 0 leaves it out.
         keep: keep each model's answers and folds in the artifact's history. By default they are
             never written; with them, anybody tells members from others.
 
@@ -80,6 +83,7 @@ class CrossFit:
     epochs: int | None = None
     alpha: float = 0.0
     temperature: float = 1.0
+    mixup: float = 0.0
     keep: bool = False
 
     fresh: ClassVar[bool] = True
@@ -94,6 +98,8 @@ class CrossFit:
             alpha=self.alpha,
             epochs=(self.epochs, self.teacher_epochs),
         )
+        if not (self.mixup >= 0 and math.isfinite(self.mixup)):
+            raise MethodError(f"mixup must be at least 0 and finite, got {self.mixup}")
         check_inside("prune", self.prune, self.epochs, what="CrossFit")
         check_inside("teacher", self.teacher, self.teacher_epochs, what="CrossFit")
         if self.teacher is not None and not self.teacher.fresh:
@@ -122,7 +128,7 @@ class CrossFit:
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the student's training, pruning and retraining."""
-        return trained_by(recipe, self.prune, self.epochs)
+        return trained_by(recipe, self.prune, self.epochs, mixup=self.mixup)
 
     def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
         """Return what the one teacher that did not see a record says of it."""

@@ -46,6 +46,7 @@ class _Seen(NamedTuple):
     posterior: np.ndarray[Any, Any] | None = None
     sensitivity: np.ndarray[Any, Any] | None = None
     gradients: np.ndarray[Any, Any] | None = None
+    no_gradients: str = ""
 
 
 def observe_model(
@@ -76,13 +77,16 @@ def observe_model(
         found.append(compute_signals(changed, records.labels, plain))
     posterior = softmax(logits) if keep_posterior else None
     moved = sensitivity(module, records, softmax(logits)) if keep_sensitivity else None
-    pulls = None
+    pulls, why = None, ""
     if gradients_of is not None and next(module.parameters(), None) is not None:
-        norms = gradient_norms(module, records, indices=gradients_of, masks=artifact.masks)
-        pulls = np.zeros((len(records), norms.shape[1]), dtype=np.float32)
-        pulls[gradients_of] = norms
-    found_all = {**joined_queries(found), **asked.means(module, records)}
-    return _Seen(found_all, posterior, moved, pulls)
+        try:
+            norms = gradient_norms(module, records, indices=gradients_of, masks=artifact.masks)
+            pulls = np.zeros((len(records), norms.shape[1]), dtype=np.float32)
+            pulls[gradients_of] = norms
+        except InputError as error:  # a row says so; other attacks go on
+            why = str(error)
+    signals = {**joined_queries(found), **asked.means(module, records)}
+    return _Seen(signals, posterior, moved, pulls, why)
 
 
 def _kept_signals(
@@ -205,6 +209,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     kept = {i: one.posterior for i, one in enumerate(seen) if one.posterior is not None}
     moved = {i: one.sensitivity for i, one in enumerate(seen) if one.sensitivity is not None}
     pulls = [one.gradients for one in seen if one.gradients is not None]
+    why = next((one.no_gradients for one in seen if one.no_gradients), "")
     inputs = records.gather(np.arange(len(records))) if features else None
     return Observations(
         views={fleet.name: views},
@@ -222,7 +227,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         gradients={fleet.name: np.stack(pulls)} if len(pulls) == len(seen) > 0 else {},
         ids=records.ids,
         features=None if inputs is None else inputs.reshape(len(inputs), -1),
-        missing=asked.missing,
+        missing={**asked.missing, **({"gradients": why} if why else {})},
     )
 
 

@@ -8,6 +8,7 @@ from secateur.train.fleet import Engine, apply, train_fleet
 from secateur.train.hooks import Batch, Hook, Left, Moment
 from secateur.train.keep import Keep, Snapshots, drop_weights
 from secateur.train.limit import Limit
+from secateur.train.mixup import Mixup
 from secateur.train.recipe import SGD, Adam, Phase, Recipe
 from secateur.train.steps import Accounted, Conversion, Defence, Heard, Taught, Transform
 
@@ -25,6 +26,7 @@ __all__ = [
     "Keep",
     "Left",
     "Limit",
+    "Mixup",
     "Moment",
     "Phase",
     "Processes",

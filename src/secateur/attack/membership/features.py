@@ -91,6 +91,8 @@ def _pulls(observations: Observations, others: Sequence[str], what: str) -> list
     """Return log norms of gradients, the primary view's whole one under the name `TOTAL`."""
     primary, held = observations.primary, observations.gradients
     if primary not in held:
+        if "gradients" in observations.missing:
+            raise MissingViewError(f"{what}: {observations.missing['gradients']}")
         raise MissingViewError(
             f"{what} reads gradients of {primary!r}, and those of {sorted(held) or 'no view'} were "
             "observed; observe it with gradients=True (a model that is a file, or whose weights "
