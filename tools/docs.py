@@ -13,6 +13,7 @@ from secateur.report.notes import chosen_words
 from secateur.report.table import HEADERS, cell, main_table
 from secateur.report.words import answer
 from secateur.types import Report
+from tools import protects
 from tools.attacks_page import attacks_page
 from tools.attacks_words import picture
 from tools.benchmark_blocks import (
@@ -200,6 +201,7 @@ EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "agreement": agreement_page,
     "attacks": attacks_page,
     "dpsgd-tuning": tuning_page,
+    "tuning": protects.tuning_page,
 }
 PICTURES: Mapping[str, Callable[[dict[str, Any]], str]] = {"attacks": picture}
 EXPERIMENT_FORMAT = "secateur-experiment-1"
@@ -246,8 +248,8 @@ def main() -> None:
         if is_experiment(path):
             write_experiment(path)
             continue
-        if path.stem.startswith("paper-"):
-            continue  # all of them are one page, docs/evidence.md
+        if path.stem.startswith(("paper-", "protects-")):
+            continue  # all of them are one page, docs/evidence.md or docs/protects.md
         if path.stem == "dp-curve":
             found = store.read_document(path, what="secateur sweep")
             put_between(ROOT / "docs" / "dp.md", "utility over epsilon", curve_block(found))
@@ -258,6 +260,9 @@ def main() -> None:
         print(target.relative_to(ROOT))
     store.write_text(ROOT / "docs" / "evidence.md", evidence_page(sweeps(ROOT / "results")))
     print("docs/evidence.md")
+    found = protects.protects_sweeps(ROOT / "results")
+    put_between(ROOT / "docs" / "protects.md", "aims", protects.aims_block(found))
+    put_between(ROOT / "docs" / "protects.md", "measured", protects.protects_block(found))
     demo = ROOT / "results" / "demo.json"
     if demo.exists():
         report = store.read_report(demo)

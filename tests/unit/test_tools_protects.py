@@ -1,0 +1,160 @@
+"""The page about pruning that protects: shares of a leak, aims reached and missed, tuning."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tools.protects import (
+    aims_block,
+    best_dense,
+    chosen,
+    excess_share,
+    protects_block,
+    tuning_page,
+)
+from tools.tune import bench_of, best, drawn_pools
+
+from secateur.data import digits, draw
+from secateur.sweeping import read_plan
+from secateur.types import ATTACK, AUDIT, UTILITY
+
+
+def row(value, low=None, high=None, method="LiRA()"):
+    return {"value": value, "low": low, "high": high, "method": method}
+
+
+def case(name, method, *, accuracy, leak, less, rate=10.0, reference=None):
+    return {
+        "case": name,
+        "method": method,
+        "seed": None,
+        "steps": [],
+        "axes": {},
+        "units": {"reference_accuracy": [accuracy if reference is None else reference]},
+        "rows": {
+            "test accuracy": row(accuracy),
+            "leak": row(leak, leak - 0.01, leak + 0.01),
+            "leak - dense at no less test accuracy": row(less),
+            "compression rate": row(rate),
+            "kept weights": row(1 / rate),
+            "tpr": row(0.02),
+            "cpu seconds": row(12.0),
+        },
+    }
+
+
+def world(leak=0.55, accuracy=0.70, dp=(-0.1, -0.12, -0.08)):
+    ours = case("cross-fit folds=5", "cross-fit", accuracy=accuracy, leak=leak, less=leak - 0.8)
+    return {
+        "points": [
+            case("dense", "dense", accuracy=0.66, leak=0.9, less=0.0, rate=1.0),
+            ours,
+            case("cross-fit-dense", "cross-fit-dense", accuracy=0.9, leak=0.5, less=-0.3, rate=1.0),
+            case("dp-sgd noise=1", "dp-sgd", accuracy=0.7, leak=0.6, less=0.0, rate=1.0),
+        ],
+        "series": [
+            {"columns": {"test_accuracy": [0.5, 0.71, 0.66]}},
+            {"columns": {"test_accuracy": [0.5, 0.69, 0.6]}},
+        ],
+        "comparisons": [
+            {
+                "case": "cross-fit folds=5",
+                "rival": "dp-sgd noise=1",
+                "method": "dp-sgd",
+                "rows": {"leak": row(*dp), "test accuracy": row(0.0, -0.01, 0.01)},
+            }
+        ],
+        "facts": {"seeds": [0, 1], "targets": 8, "references": 32, "command": "secateur sweep x"},
+    }
+
+
+def test_the_best_dense_accuracy_is_that_of_the_curve_over_seeds():
+    assert best_dense(world()) == pytest.approx(0.70)
+    assert best_dense({**world(), "series": []}) == pytest.approx(0.66)
+
+
+def test_the_share_is_of_the_excess_over_one_half():
+    point = world(leak=0.55)["points"][1]
+    assert excess_share(point) == pytest.approx(0.05 / 0.3)
+    point["rows"]["leak - dense at no less test accuracy"] = row(None)
+    assert excess_share(point) is None
+
+
+def test_the_case_held_against_the_aims_is_small_and_chosen_on_references():
+    assert chosen(world())["case"] == "cross-fit folds=5"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, "reached"),
+        ({"accuracy": 0.68}, "missed"),  # two points below the best dense
+        ({"leak": 0.7}, "missed"),  # two thirds of the stopped dense model's excess
+        ({"dp": (-0.01, -0.05, 0.02)}, "missed"),  # DP-SGD may leak as little
+    ],
+)
+def test_each_of_the_three_aims_can_be_missed(change, word):
+    text = aims_block({"one": world(**change)})
+    assert f": {word}." in text
+    assert f"Reached on {int(word == 'reached')} of 1" in text
+
+
+def test_failures_come_first():
+    text = aims_block({"a": world(), "b": world(accuracy=0.6)})
+    assert text.index("**b**") < text.index("**a**")
+
+
+def test_without_results_nothing_is_said():
+    assert "nothing is said" in aims_block({})
+    assert "nothing is said" in protects_block({})
+
+
+def test_the_tables_hold_cases_and_rivals():
+    text = protects_block({"one": world()})
+    assert (
+        "| cross-fit folds=5 | 10.0 | 70.0 | LiRA | 0.550 [0.540, 0.560] | 2.0 | 17 % | 12.0 |"
+        in text
+    )
+    assert (
+        "| cross-fit folds=5 | dp-sgd noise=1 | +0.0 [-1.0, +1.0] | -0.100 [-0.120, -0.080]" in text
+    )
+
+
+def test_the_tuning_page_says_what_was_tried_and_what_failed():
+    found = {
+        "file": "location30.toml",
+        "models": 2,
+        "seed": 7,
+        "pools": {"audit": 100, "utility": 50},
+        "machine": {"processor": "p", "cores": 2, "versions": {"torch": "1"}},
+        "command": "python -m tools.tune",
+        "rows": [
+            {"case": "a", "method": "a", "accuracies": [0.5, 0.6], "train_accuracies": [0.9, 0.9],
+             "cpu_seconds": [1.0, 2.0]},
+            {"case": "b", "method": "b", "accuracies": [], "why": "no", "cpu_seconds": []},
+        ],
+    }  # fmt: skip
+    text = tuning_page(found)
+    assert "| a | 55.0 (50.0, 60.0) | 90.0 | 1.5 |" in text
+    assert "| b | no | - | - |" in text
+    assert best(found["rows"]) == {"a": "a"}
+
+
+def test_tuning_reads_nobody_whose_accuracy_is_reported():
+    text = (
+        'data = "digits"\nmembers = 300\npopulation = 50\nutility = 500\nattack_pool = 40\n'
+        'seeds = [0, 1]\nrecipe = "Recipe(build=MLP(widths=(64, 10)))"\n'
+        '[[method]]\nname = "a"\nsteps = ["ADMM()"]'
+    )
+    plan, records = read_plan(text), digits()
+    bench = bench_of(plan, records, models=3, seed=5)
+    for seed in plan.seeds:
+        who = draw(records, targets=1, references=0, seed=seed, pools=drawn_pools(plan))
+        read = [*bench.pool(AUDIT), *bench.pool(UTILITY), *bench.pool(ATTACK)]
+        assert not set(who.pool(UTILITY).tolist()) & {int(i) for i in read}
+    assert [len(bench.members(m)) for m in range(3)] == [300] * 3

@@ -1,0 +1,230 @@
+"""Cross-fit pruning beside its rivals, in tables and in the words that intervals carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from secateur import store
+from tools.verdicts import DENSE, SCHEMA, Point, cases, shown
+
+__all__ = ["aims_block", "protects_block", "protects_sweeps", "tuning_page"]
+
+OURS = "cross-fit"
+RATE = 10.0
+WITHIN = 0.01
+"""Points of test accuracy below the best dense snapshot that the aim allows."""
+HALF = 0.5
+ENOUGH = 4
+STOPPED = "leak - dense at no less test accuracy"
+NOTHING = "There is no results file yet, so nothing is said."
+
+
+def protects_sweeps(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the sweeps in `protects-*.json` of a folder, by the world's name."""
+    found = {}
+    for path in sorted(folder.glob("protects-*.json")):
+        content = store.read_document(path, what="secateur sweep")
+        if content.get("schema") != SCHEMA:
+            raise SystemExit(f"{path.name}: schema {content.get('schema')!r} is not {SCHEMA!r}")
+        found[path.stem.removeprefix("protects-")] = content
+    return found
+
+
+def best_dense(found: dict[str, Any]) -> float | None:
+    """Return the best test accuracy of the dense early-stopping curve, the mean over seeds.
+
+    The end of training counts too. The curve is that of the targets, and the best of many points
+    is taken, which is in the dense model's favour.
+    """
+    best = [max(s["columns"]["test_accuracy"]) for s in found["series"] if s["columns"]]
+    dense = cases(found).get(DENSE)
+    if dense is None or dense["rows"]["test accuracy"]["value"] is None:
+        return None
+    end = float(dense["rows"]["test accuracy"]["value"])
+    return max(sum(best) / len(best), end) if best else end
+
+
+def excess_share(point: Point) -> float | None:
+    """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
+
+    Both by the attack that is the strongest on the case. None where either was not measured, or
+    where the dense model's leak is nothing.
+    """
+    leak, stopped = (point["rows"].get(name) for name in ("leak", STOPPED))
+    if any(r is None or r["value"] is None for r in (leak, stopped)):
+        return None
+    dense = leak["value"] - stopped["value"] - 0.5
+    return (leak["value"] - 0.5) / dense if dense > 0 else None
+
+
+def chosen(found: dict[str, Any]) -> Point | None:
+    """Return the case that the aims are held against: that of `cross-fit` with the most accuracy
+    over the references, at a tenth of the weights.
+    """
+    able = [
+        p
+        for p in cases(found).values()
+        if p["method"].startswith(OURS)
+        and (p["rows"].get("compression rate") or {}).get("value") is not None
+        and p["rows"]["compression rate"]["value"] >= 0.99 * RATE
+        and p["units"].get("reference_accuracy")
+    ]
+    return max(able, key=lambda p: p["units"]["reference_accuracy"][0], default=None)
+
+
+def aims_block(found: dict[str, dict[str, Any]]) -> str:
+    """Return what was aimed at and what was reached, failures first."""
+    if not found:
+        return NOTHING
+    lines = [_aim(name, content) for name, content in found.items()]
+    reached = sum(ok for ok, _ in lines)
+    lines.sort(key=lambda line: line[0])
+    words = (
+        "Aim: at a tenth of the weights, within 1 point of the best dense accuracy, the leak above "
+        f"0.5 at most half of that of the dense model stopped no less accurate, on at least "
+        f"{ENOUGH} of five data sets, and below DP-SGD of equal accuracy. Reached on {reached} of "
+        f"{len(found)} that are measured."
+    )
+    return "\n".join([words, "", *(f"- {line}" for _, line in lines)])
+
+
+def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
+    point, best = chosen(found), best_dense(found)
+    if point is None or best is None:
+        return False, f"**{name}**: no case of {OURS} at a tenth of the weights is measured."
+    accuracy = point["rows"]["test accuracy"]["value"]
+    share = excess_share(point)
+    close = best - accuracy <= WITHIN
+    halved = share is not None and share <= HALF
+    words = [
+        f"accuracy {100 * (accuracy - best):+.1f} points from the best dense "
+        f"({'within' if close else 'beyond'} 1 point)",
+        "leak beside the dense model stopped no less accurate not measured"
+        if share is None
+        else f"{100 * share:.0f} % of the stopped dense model's leak above 0.5",
+    ]
+    dp = _against(found, point["case"], "dp-sgd")
+    below = dp is not None and dp["rows"]["leak"]["high"] is not None
+    below = below and dp is not None and dp["rows"]["leak"]["high"] < 0
+    words.append(
+        "DP-SGD not compared"
+        if dp is None
+        else f"AUC against `{dp['rival']}` {_difference(dp, 'leak', 1, 3)} at "
+        f"{_difference(dp, 'test accuracy', 100, 1)} points of accuracy"
+    )
+    ok = close and halved and below
+    return (
+        ok,
+        f"**{name}**, `{point['case']}`: {'; '.join(words)}: {'reached' if ok else 'missed'}.",
+    )
+
+
+def _against(found: dict[str, Any], case: str, method: str) -> dict[str, Any] | None:
+    for comparison in found.get("comparisons", ()):
+        if comparison["case"] == case and comparison["method"] == method:
+            return dict(comparison)
+    return None
+
+
+def _difference(comparison: dict[str, Any], name: str, scale: float, digits: int) -> str:
+    row = comparison["rows"].get(name)
+    if row is None or row["value"] is None:
+        return "not measured"
+    text = f"{scale * row['value']:+.{digits}f}"
+    if row["low"] is not None and row["high"] is not None:
+        text += f" [{scale * row['low']:+.{digits}f}, {scale * row['high']:+.{digits}f}]"
+    return text
+
+
+def protects_block(found: dict[str, dict[str, Any]]) -> str:
+    """Return every world's cases, and our cases beside every rival."""
+    if not found:
+        return NOTHING
+    parts = []
+    for name, content in found.items():
+        facts = content["facts"]
+        best = best_dense(content)
+        parts += [
+            f"### {name}",
+            f"Draws {', '.join(map(str, facts['seeds']))}; {facts['targets']} targets and "
+            f"{facts['references']} references each. Best accuracy of the dense model while it "
+            f"trains: {'not known' if best is None else f'{100 * best:.1f} %'}. Made by "
+            f"`{facts.get('command', 'secateur sweep')}`.",
+            _cases(content),
+            _rivals(content),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _cases(found: dict[str, Any]) -> str:
+    lines = [
+        "| case | kept % | test acc. % | strongest attack | AUC | TPR % | of the stopped dense "
+        "model's leak above 0.5 | CPU s a model |",
+        "|" + " --- |" * 8,
+    ]
+
+    def accuracy(point: Point) -> float:
+        return float(point["rows"]["test accuracy"]["value"] or 0.0)
+
+    for point in sorted(cases(found).values(), key=accuracy, reverse=True):
+        rows, share = point["rows"], excess_share(point)
+        seconds = rows.get("cpu seconds") or {}
+        attack = (rows.get("leak") or {}).get("method", "").partition("(")[0]
+        lines.append(
+            f"| {point['case']} | {shown(point, 'kept weights', 100, 1)} | "
+            f"{shown(point, 'test accuracy', 100, 1)} | {attack} | {shown(point, 'leak')} | "
+            f"{shown(point, 'tpr', 100, 1)} | {'-' if share is None else f'{100 * share:.0f} %'} | "
+            f"{'-' if seconds.get('value') is None else format(seconds['value'], '.1f')} |"
+        )
+    return "\n".join(lines)
+
+
+def _rivals(found: dict[str, Any]) -> str:
+    if not found.get("comparisons"):
+        return ""
+    lines = [
+        "| case | rival, nearest setting | test acc., points | AUC | TPR, points | canaries' TPR, "
+        "points |",
+        "|" + " --- |" * 6,
+    ]
+    for comparison in found["comparisons"]:
+        lines.append(
+            f"| {comparison['case']} | {comparison['rival']} | "
+            f"{_difference(comparison, 'test accuracy', 100, 1)} | "
+            f"{_difference(comparison, 'leak', 1, 3)} | {_difference(comparison, 'tpr', 100, 1)} | "
+            f"{_difference(comparison, 'tpr of canaries', 100, 1)} |"
+        )
+    return "\n".join(lines)
+
+
+def tuning_page(found: dict[str, Any]) -> str:
+    """Return the Markdown page of one search by `tools.tune`."""
+    machine = found["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    pools = ", ".join(f"{k} {v:,}" for k, v in found["pools"].items() if v)
+    lines = ["| case | validation acc. % | train acc. % | CPU s a model |", "|" + " --- |" * 4]
+    for row in found["rows"]:
+        if not row["accuracies"]:
+            lines.append(f"| {row['case']} | {row['why']} | - | - |")
+            continue
+        values = [f"{100 * v:.1f}" for v in row["accuracies"]]
+        trained = sum(row["train_accuracies"]) / len(row["train_accuracies"])
+        seconds = sum(row["cpu_seconds"]) / max(len(row["cpu_seconds"]), 1)
+        mean = sum(row["accuracies"]) / len(row["accuracies"])
+        lines.append(
+            f"| {row['case']} | {100 * mean:.1f} ({', '.join(values)}) | {100 * trained:.1f} | "
+            f"{seconds:.1f} |"
+        )
+    parts = [
+        f"# Settings tried: {found['file'].removesuffix('.toml')}",
+        "Generated from `results/experiments/` by `make docs`; do not edit.",
+        f"{found['models']} models of each case on records outside of the utility pools of the "
+        f"file's draws (seed {found['seed']}): {pools}, where `audit` is the pool that members "
+        "are drawn from and `utility` the validation records. No attack ran. The best of many "
+        "settings flatters itself a little.",
+        "\n".join(lines),
+        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
+        f"{versions}.",
+    ]
+    return "\n\n".join(parts) + "\n"
