@@ -1,0 +1,255 @@
+"""Unstructured zeros as time: the sparse runtime beside dense ONNX Runtime, as ratios.
+
+    python -m benchmarks.runtime [--quick] [--only NAME] [--threads N] [--out FILE]
+    python -m benchmarks.runtime --packed FILE --onnx FILE [--out FILE]
+
+Each network is taken with fresh weights, of which the smallest are set to zero (places at random, as
+the weights are), packed, and run by `secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times do not depend on the weights' values, and
+accuracy is not spoken of here. Each round times both in turn; a ratio is of one round. Outputs are
+compared first. With `--packed` and `--onnx` a trained model's own two files are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import secateur_runtime
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.timing import spread
+from secateur import store
+from secateur.compress import Magnitude
+from secateur.context import hardware, version_of
+from secateur.deploy import Onnx, Pack, Run, latency, peak_memory
+from secateur.models import VGG16, LeNet5, MobileNetV2, OnnxNetwork, ResNet18, tensors_of
+from secateur.protocols import Builder
+from secateur.train import apply
+from secateur.types import Artifact, Provenance, Records
+
+ZEROS = (0.8, 0.9, 0.95, 0.98)
+BATCHES = (1, 32)
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at one size of its records."""
+
+    name: str
+    build: Builder
+    shape: tuple[int, ...]
+    zeros: tuple[float, ...] = ZEROS
+    batches: tuple[int, ...] = BATCHES
+
+
+CASES = (
+    Case("VGG16", VGG16(), (3, 32, 32)),
+    Case("ResNet18", ResNet18(), (3, 32, 32)),
+    Case("MobileNetV2", MobileNetV2(), (3, 32, 32)),
+    Case("LeNet-5", LeNet5(), (1, 28, 28)),
+    Case("VGG16, width 0.7", VGG16(width=0.7), (3, 32, 32), (0.9,)),
+    Case("ResNet18, 28x28", ResNet18(), (3, 28, 28), (0.9,)),
+    Case("ResNet18, 56x56", ResNet18(), (3, 56, 56), (0.9,)),
+    Case("ResNet18, 224x224", ResNet18(), (3, 224, 224), (0.9,), (1,)),
+)
+_CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+import secateur_runtime
+
+def of(name):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return 1024 * int(line.split()[1])
+    raise SystemExit("no memory is told here")
+
+Path("/proc/self/clear_refs").write_text("5")
+before = of("VmRSS")
+network = secateur_runtime.load(sys.argv[1])
+values = np.ones([int(n) for n in sys.argv[2].split(",")], np.float32)
+for _ in range(3):
+    network(values)
+print(of("VmHWM") - before)
+"""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The two files of one model."""
+
+    packed: bytes
+    onnx: bytes
+    shape: tuple[int, ...]
+
+
+def files_of(case: Case, zeros: float, records: Records) -> Files:
+    """Return the packed file of a network with so many zeros, and the ONNX file of the dense one."""
+    torch.manual_seed(0)
+    module = case.build().eval()
+    whole = Artifact(
+        tensors=tensors_of(module), builder=repr(case.build), provenance=Provenance(key={})
+    )
+    pruned = apply(Magnitude(sparsity=zeros, retrain_epochs=0), module, records, seed=0)
+    assert isinstance(pruned, Artifact)  # of one module
+    packed = Pack(shape=case.shape).converted(pruned, case.build, {}, seed=0).shipped
+    onnx = Onnx(shape=case.shape).converted(whole, case.build, {}, seed=0).shipped
+    assert packed is not None
+    assert onnx is not None
+    return Files(packed=packed.data, onnx=onnx.data, shape=case.shape)
+
+
+def pictures(shape: tuple[int, ...], n: int) -> Records:
+    """Return random records of a shape, with ten classes."""
+    values = np.random.default_rng(0).random((n, *shape), dtype=np.float32)
+    return Records.from_arrays(values, np.arange(n) % 10, name="random pictures")
+
+
+def peak(file: Path, shape: tuple[int, ...], batch: int) -> int:
+    """Return how many bytes loading and running a packed file adds at its highest."""
+    sizes = ",".join(map(str, (batch, *shape)))
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(file), sizes],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def runs_of(files: Files, network: Any, threads: int) -> dict[str, Run]:
+    """Return what is timed: dense ONNX Runtime first."""
+    dense = OnnxNetwork(files.onnx, threads=threads)
+    return {"ONNX Runtime": lambda batch: dense(torch.from_numpy(batch)), "sparse": network}
+
+
+def apart_of(packed: Path, inputs: NDArray[Any]) -> float:
+    """Return the largest difference to the same packed weights run by numpy, relative to 1 + |x|."""
+    fast, slow = (
+        secateur_runtime.load(packed, engine=engine)(inputs) for engine in ("auto", "numpy")
+    )
+    return float((np.abs(fast - slow) / (1 + np.abs(slow))).max())
+
+
+def rows_of(
+    name: str,
+    files: Files,
+    batches: tuple[int, ...],
+    *,
+    zeros: float | None,
+    threads: int,
+    how: tuple[int, float],
+) -> Iterator[dict[str, Any]]:
+    """Yield one row for each size of batch."""
+    rounds, seconds = how
+    records = pictures(files.shape, 128 if np.prod(files.shape) < 10_000 else 8)
+    inputs = records.gather(np.arange(len(records)))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.packed"
+        file.write_bytes(files.packed)
+        network = secateur_runtime.load(file, threads=threads)
+        apart = apart_of(file, inputs[:2])
+        if apart > CLOSE:
+            sys.exit(f"runtime: {name} is {apart:.2g} from the reference, more than {CLOSE}")
+        for batch in batches:
+            timed = latency(
+                runs_of(files, network, threads),
+                inputs,
+                batch=batch,
+                rounds=rounds,
+                seconds=seconds,
+            )
+            yield {
+                "network": name,
+                "shape": list(files.shape),
+                "zeros": zeros,
+                "batch": batch,
+                "threads": threads,
+                "engine": network.engine,
+                "apart": apart,
+                "bytes": {"packed": len(files.packed), "onnx": len(files.onnx)},
+                "peak_memory": {
+                    "sparse": peak(file, files.shape, batch),
+                    "ONNX Runtime": peak_memory(files.onnx, files.shape, batch=batch),
+                },
+                "median_ms": {k: v.median for k, v in timed.items()},
+                "ratio": spread(list(timed["sparse"].speed_up)),
+            }
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return what is printed of a row."""
+    zeros = "trained" if row["zeros"] is None else f"{row['zeros']:.0%}"
+    times, ratio = row["median_ms"], row["ratio"]
+    return (
+        f"{row['network']:18s} {zeros:>7s} zeros, batch {row['batch']:2d}, {row['threads']} thread(s): "
+        f"{times['sparse']:8.3f} ms, dense {times['ONNX Runtime']:8.3f} ms, "
+        f"{ratio['median']:5.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})"
+    )
+
+
+def wanted(arguments: argparse.Namespace) -> Iterator[tuple[str, Files, tuple[int, ...], Any]]:
+    """Yield name, files, batches and share of zeros of everything that is to be timed."""
+    if arguments.packed:
+        shape = secateur_runtime.load(arguments.packed).input_shape
+        files = Files(arguments.packed.read_bytes(), arguments.onnx.read_bytes(), tuple(shape))
+        yield arguments.packed.stem, files, BATCHES, None
+        return
+    for case in CASES:
+        if arguments.only and not case.name.startswith(arguments.only):
+            continue
+        if arguments.quick and case.name != "LeNet-5":
+            continue
+        records = pictures(case.shape, 16)
+        for zeros in case.zeros:
+            yield case.name, files_of(case, zeros, records), case.batches, zeros
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two rounds, LeNet-5 alone")
+    parser.add_argument("--only", help="networks whose name begins so")
+    parser.add_argument("--threads", type=int, default=1, help="of one inference")
+    parser.add_argument("--packed", type=Path, help="a trained model's packed file")
+    parser.add_argument("--onnx", type=Path, help="the dense model's ONNX file")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    if bool(arguments.packed) != bool(arguments.onnx):
+        parser.error("give --packed and --onnx together")
+    torch.set_num_threads(1)
+    how = (2, 0.05) if arguments.quick else (5, 0.3)
+    report: dict[str, Any] = {
+        "format": "secateur-benchmark-1",
+        "benchmark": "runtime",
+        "command": "python -m benchmarks.runtime"
+        + (f" --threads {arguments.threads}" if arguments.threads > 1 else "")
+        + (f" --only {arguments.only}" if arguments.only else ""),
+        "rounds": how[0],
+        "machine": hardware(),
+        "runtime": f"ONNX Runtime {version_of('onnxruntime')}, {arguments.threads} thread(s)",
+        "rows": [],
+    }
+    for name, files, batches, zeros in wanted(arguments):
+        for row in rows_of(name, files, batches, zeros=zeros, threads=arguments.threads, how=how):
+            report["rows"].append(row)
+            print(line(row), flush=True)
+            if arguments.out:  # what is there so far
+                store.write_document(arguments.out, report)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
