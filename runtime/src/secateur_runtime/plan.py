@@ -245,8 +245,9 @@ def _check_numbers(step: Step) -> None:
     if step.kind in ("convolution", "linear") and activation not in ACTIVATIONS:
         raise PlanError(f"its activation is {activation!r}, none of {', '.join(ACTIVATIONS)}")
     low, high = (step.attributes.get(end) for end in ("low", "high"))
-    numbers = isinstance(low, float) and isinstance(high, float)
-    if step.kind == "clip" and not (numbers and low <= high):
+    if step.kind == "clip" and not (
+        isinstance(low, float) and isinstance(high, float) and low <= high
+    ):
         raise PlanError(f"it clips to {low!r} and {high!r}")
     if step.kind == "softmax" and step.attributes.get("axis") != 0:
         raise PlanError(f"it runs along axis {step.attributes.get('axis')}")
