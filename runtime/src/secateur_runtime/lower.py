@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -118,10 +118,13 @@ def _plan(description: Description, packed: Packed, shape: Shape | None, limit: 
     output = building.names[description.output]
     if output == 0:
         output = building.add(Made(kind="copy"), (0,))
-    return _numbered(fused(building.steps, output), building.shapes, output)
+    names = {value: name for name, value in building.names.items()}
+    return _numbered(fused(building.steps, output), building.shapes, output, names)
 
 
-def _numbered(steps: Sequence[Step], shapes: Sequence[Shape], output: int) -> Plan:
+def _numbered(
+    steps: Sequence[Step], shapes: Sequence[Shape], output: int, names: Mapping[int, str]
+) -> Plan:
     """Return a plan whose input is value 0, and whose step i makes value i + 1."""
     new = {0: 0} | {step.output: i + 1 for i, step in enumerate(steps)}
     return Plan(
@@ -132,6 +135,7 @@ def _numbered(steps: Sequence[Step], shapes: Sequence[Shape], output: int) -> Pl
         shapes=tuple(shapes[old] for old in new),
         input=0,
         output=new[output],
+        names=tuple(names.get(old, "") for old in new),
     )
 
 

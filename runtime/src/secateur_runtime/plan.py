@@ -193,6 +193,8 @@ class Plan:
         shapes: of every value, by id, without the batch axis: `(c, h, w)` or `(features,)`.
         input: id of the value that is given; no step makes it.
         output: id of the value that is returned.
+        names: of the values in the graph that it was made of, by id, some perhaps empty; to compare
+            it with other ways to run the graph. An engine needs none.
 
     Raises:
         PlanError: a step cannot run.
@@ -202,6 +204,7 @@ class Plan:
     shapes: tuple[Shape, ...]
     input: int
     output: int
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         made = {self.input}

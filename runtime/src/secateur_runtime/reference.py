@@ -15,6 +15,7 @@ from secateur_runtime.shapes import window_counts
 __all__ = ["ReferenceEngine", "compute", "run"]
 
 Array = NDArray[Any]
+_DENSE = ("convolution", "linear")
 _PIECE = 2**24  # numbers of a window matrix at a time
 
 
@@ -36,7 +37,7 @@ class ReferenceEngine:
 
     def choices(self) -> list[str]:
         """Return for each step how it runs."""
-        return ["dense" if step.weight is not None else "" for step in self.plan.steps]
+        return ["dense" if step.kind in _DENSE else "" for step in self.plan.steps]
 
 
 def run(plan: Plan, inputs: Floats, *, keep: bool = False) -> dict[int, Floats]:
