@@ -134,6 +134,7 @@ class TestDrawnNetworks:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("build", [VGG16(), ResNet18(), MobileNetV2()], ids=["vgg", "res", "mob"])
 def test_networks_of_full_width_equal_torch_step_by_step(build):
     torch.manual_seed(0)

@@ -54,12 +54,12 @@ def portable(
     Example:
         >>> from secateur.models import MLP, tensors_of
         >>> from secateur.types import Artifact, Provenance
-        >>> build = MLP(widths=(4, 3, 2), activation="gelu")
+        >>> build = MLP(widths=(4, 3, 2), activation="tanh")
         >>> model = Artifact(
         ...     tensors=tensors_of(build()), builder="", provenance=Provenance(key={})
         ... )
         >>> portable(model, build).hindrances
-        ("layer '2': gelu does not run there",)
+        ("layer '2': tanh does not run there",)
     """
     try:
         graph = graph_of(build, shape, artifact.surgery)
