@@ -36,10 +36,13 @@ def output_shape(
     """
     if not inputs:
         raise PlanError(f"a {kind} reads nothing")
+    rule = _RULES.get(kind)
+    if rule is None:
+        raise PlanError(f"there is no step {kind!r}, only {', '.join(_RULES)}")
     try:
-        shape = _RULES[kind](attributes, weight, inputs)
+        shape = rule(attributes, weight, inputs)
     except KeyError as error:
-        raise PlanError(f"a step {kind!r} is unknown, or lacks {error}") from error
+        raise PlanError(f"it lacks its {error}") from error
     if not 1 <= math.prod(shape) <= MAX_ELEMENTS or min(shape, default=0) < 1:
         raise PlanError(
             f"a {kind} of {list(inputs)} would give {shape}; every axis has at least one place, "
