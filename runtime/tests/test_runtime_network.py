@@ -16,7 +16,7 @@ from drawn_networks import file_of, settled
 
 import secateur_runtime
 from secateur.models import VGG16, LeNet5
-from secateur_runtime import EngineError, FileError, InputError, load
+from secateur_runtime import EngineError, FileError, InputError, SlowEngineWarning, load
 from secateur_runtime.cli import main
 
 SOURCE = Path(secateur_runtime.__file__).parent
@@ -199,3 +199,13 @@ def test_the_runtime_imports_numpy_and_the_standard_library_alone(path):
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
     assert names <= {"numpy", "secateur_runtime", *sys.stdlib_module_names}
+
+
+def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
+    monkeypatch.setitem(sys.modules, "secateur_runtime.native", None)
+    with pytest.warns(SlowEngineWarning, match=r"no compiled engine here .*Install a wheel"):
+        network = load(lenet[1])
+    assert network.engine == "numpy"
+    assert np.array_equal(network(records(2)), load(lenet[1], engine="numpy")(records(2)))
+    with pytest.raises(EngineError, match="no compiled engine here"):
+        load(lenet[1], engine="native")

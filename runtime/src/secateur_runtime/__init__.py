@@ -17,6 +17,7 @@ from secateur_runtime.errors import (
     InputError,
     PlanError,
     SecateurRuntimeError,
+    SlowEngineWarning,
 )
 from secateur_runtime.network import Network, load
 from secateur_runtime.plan import Plan, Step, Weight
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "SecateurRuntimeError",
+    "SlowEngineWarning",
     "Step",
     "Weight",
     "load",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
-from secateur_runtime.errors import EngineError
+from secateur_runtime.errors import EngineError, SlowEngineWarning
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.reference import ReferenceEngine
 
-__all__ = ["ENGINES", "Engine", "built"]
+__all__ = ["ENGINES", "MAX_THREADS", "Compiled", "Engine", "built"]
 
 ENGINES = ("auto", "native", "numpy")
+MAX_THREADS = 256
 
 
 class Engine(Protocol):
@@ -29,27 +31,61 @@ class Engine(Protocol):
         """Return for each step of the plan how it runs, empty where there is no choice."""
 
 
+class Compiled:
+    """The compiled engine with a number of threads.
+
+    Args:
+        engine: `secateur_runtime.native.Engine`.
+        threads: of one run.
+    """
+
+    def __init__(self, engine: Any, threads: int) -> None:
+        self.engine, self.threads = engine, threads
+
+    @property
+    def name(self) -> str:
+        """Its instruction set."""
+        return f"native, {self.engine.isa}"
+
+    def run(self, inputs: Floats) -> Floats:
+        """Return the output for inputs `[n, ...]`."""
+        out: Floats = self.engine.run(inputs, self.threads)
+        return out
+
+    def choices(self) -> list[str]:
+        """Return for each layer whether its zeros are used."""
+        layers = ("convolution", "linear")
+        return [
+            ("dense" if self.engine.runs_dense(i) else "sparse") if step.kind in layers else ""
+            for i, step in enumerate(self.engine.plan.steps)
+        ]
+
+
 def built(plan: Plan, engine: str, threads: int) -> Engine:
     """Return the engine of this name for a plan.
+
+    Where `auto` finds no compiled engine, a `SlowEngineWarning` says so.
 
     Raises:
         EngineError: the name is none, or the compiled engine is not there.
     """
-    if engine not in ENGINES or type(threads) is not int or not 1 <= threads <= 1024:
+    if engine not in ENGINES or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
         raise EngineError(
             f"engine={engine!r}, threads={threads!r}: an engine is one of {', '.join(ENGINES)}, "
-            "threads are a whole number from 1"
+            f"threads are a whole number from 1 to {MAX_THREADS}"
         )
     if engine == "numpy":
         return ReferenceEngine(plan)
     try:
-        native = import_module("secateur_runtime.native")
-    except ImportError as error:
+        return Compiled(import_module("secateur_runtime.native").Engine(plan=plan), threads)
+    except (ImportError, EngineError) as error:
+        why = f"there is no compiled engine here ({error})"
         if engine == "native":
-            raise EngineError(
-                f"the compiled engine is not there ({error}); install a wheel, or install from "
-                "source where there is a C compiler, or use engine='numpy', which is slow"
-            ) from error
+            raise EngineError(f"{why}; engine='numpy' runs without, slowly") from error
+        warnings.warn(
+            f"{why}: networks run by numpy alone, many times more slowly. Install a wheel, or "
+            "install where there is a C compiler; engine='numpy' asks for this one",
+            SlowEngineWarning,
+            stacklevel=4,
+        )
         return ReferenceEngine(plan)
-    made: Engine = native.NativeEngine(plan, threads=threads)
-    return made

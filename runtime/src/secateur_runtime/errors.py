@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["EngineError", "FileError", "InputError", "PlanError", "SecateurRuntimeError"]
+__all__ = [
+    "EngineError",
+    "FileError",
+    "InputError",
+    "PlanError",
+    "SecateurRuntimeError",
+    "SlowEngineWarning",
+]
 
 
 class SecateurRuntimeError(ValueError):
@@ -23,3 +30,7 @@ class InputError(SecateurRuntimeError):
 
 class EngineError(SecateurRuntimeError):
     """The engine that was asked for is not there."""
+
+
+class SlowEngineWarning(UserWarning):
+    """Networks run by numpy alone, since the compiled engine is not there."""

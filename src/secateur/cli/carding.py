@@ -78,10 +78,10 @@ def _runtime(artifact: Artifact, fleet: Fleet) -> list[tuple[str, str]]:
     graph = head_of(shipped.data).graph
     if graph is not None:
         shape = graph_from_json(graph).values[graph["input"]].shape
-        return [("runs in secateur_runtime", f"yes, for records of {shape}")]
+        return [("runs in secateur-runtime", f"yes, for records of {shape}")]
     plain = replace(artifact, shipped=None)
     why = portable(plain, fleet.recipe.build).hindrances
-    return [("runs in secateur_runtime", f"no: {'; '.join(why) or 'no graph was asked for'}")]
+    return [("runs in secateur-runtime", f"no: {'; '.join(why) or 'no graph was asked for'}")]
 
 
 def _sides(shape: list[Any]) -> str:
