@@ -15,7 +15,7 @@ import torch
 from drawn_networks import file_of, settled
 
 import secateur_runtime
-from secateur.models import VGG16, LeNet5
+from secateur.models import VGG16, LeNet5, SmallCNN
 from secateur_runtime import EngineError, FileError, InputError, SlowEngineWarning, load
 from secateur_runtime.cli import main
 
@@ -41,7 +41,20 @@ def truth(net, x):
         return net(torch.from_numpy(x)).numpy()
 
 
-def test_the_example_of_the_readme_runs(lenet):
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    net = settled(SmallCNN(widths=(4, 4))(), zeros=0.5)
+    (tmp_path / "model.packed").write_bytes(file_of(net, (3, 32, 32)))
+    monkeypatch.chdir(tmp_path)
+    text = (HERE.parent / "README.md").read_text()
+    told: dict = {}
+    exec(text.split("```python")[1].split("```")[0], told)
+    expected = truth(net, np.zeros((8, 3, 32, 32), np.float32))
+    assert np.abs(told["answers"] - expected).max() < 1e-4
+    assert "convolution + relu" in capsys.readouterr().out
+
+
+def test_a_packed_file_is_a_function_of_arrays(lenet):
     net, path = lenet
     network = load(path, threads=1)
     assert network.input_shape == (1, 28, 28) and network.output_shape == (10,)

@@ -74,7 +74,7 @@ def test_what_hinders_nothing_runs(name, tmp_path):
     x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     with torch.no_grad():
         expected = net(torch.from_numpy(x)).numpy()
-    assert np.abs(load(tmp_path / "m")(x) - expected).max() < 1e-5
+    assert np.abs(load(tmp_path / "m", engine="numpy")(x) - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", DOES_NOT)
@@ -126,7 +126,7 @@ def test_packs_of_a_network_that_was_cut_describe_what_is_left(tmp_path):
     x = np.random.default_rng(0).random((3, 16), dtype=np.float32)
     with torch.no_grad():
         expected = rebuild(small, build)(torch.from_numpy(x)).numpy()
-    assert np.abs(load(tmp_path / "m")(x) - expected).max() < 1e-5
+    assert np.abs(load(tmp_path / "m", engine="numpy")(x) - expected).max() < 1e-5
 
 
 def test_a_graph_costs_little_and_can_be_left_out(tmp_path):
@@ -148,7 +148,7 @@ def test_the_export_says_whether_its_file_runs_on_a_device(tmp_path):
     assert "runs in secateur-runtime: yes, for records of (64,)" in done.out
     assert "runs in secateur-runtime | yes" in (tmp_path / "m.packed.md").read_text()
     assert json.loads((tmp_path / "m.packed.json").read_text())
-    network = load(out)
+    network = load(out, engine="numpy")
     assert network.input_shape == (64,)
     plain = tmp_path / "n.packed"
     form = "Pack(graph=False)"
