@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Protocol
 
 from secateur_runtime.errors import EngineError, SlowEngineWarning
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.reference import ReferenceEngine
 
-__all__ = ["ENGINES", "MAX_THREADS", "Compiled", "Engine", "built"]
+__all__ = ["ENGINES", "MAX_THREADS", "Engine", "built"]
 
 ENGINES = ("auto", "native", "numpy")
 MAX_THREADS = 256
@@ -31,36 +31,6 @@ class Engine(Protocol):
         """Return for each step of the plan how it runs, empty where there is no choice."""
 
 
-class Compiled:
-    """The compiled engine with a number of threads.
-
-    Args:
-        engine: `secateur_runtime.native.Engine`.
-        threads: of one run.
-    """
-
-    def __init__(self, engine: Any, threads: int) -> None:
-        self.engine, self.threads = engine, threads
-
-    @property
-    def name(self) -> str:
-        """Its instruction set."""
-        return f"native, {self.engine.isa}"
-
-    def run(self, inputs: Floats) -> Floats:
-        """Return the output for inputs `[n, ...]`."""
-        out: Floats = self.engine.run(inputs, self.threads)
-        return out
-
-    def choices(self) -> list[str]:
-        """Return for each layer whether its zeros are used."""
-        layers = ("convolution", "linear")
-        return [
-            ("dense" if self.engine.runs_dense(i) else "sparse") if step.kind in layers else ""
-            for i, step in enumerate(self.engine.plan.steps)
-        ]
-
-
 def built(plan: Plan, engine: str, threads: int) -> Engine:
     """Return the engine of this name for a plan.
 
@@ -77,7 +47,8 @@ def built(plan: Plan, engine: str, threads: int) -> Engine:
     if engine == "numpy":
         return ReferenceEngine(plan)
     try:
-        return Compiled(import_module("secateur_runtime.native").Engine(plan=plan), threads)
+        made: Engine = import_module("secateur_runtime.native").NativeEngine(plan, threads=threads)
+        return made
     except (ImportError, EngineError) as error:
         why = f"there is no compiled engine here ({error})"
         if engine == "native":
