@@ -175,6 +175,15 @@ def plan_of(net: nn.Module, shape: tuple[int, ...]) -> Plan:
     return lowered(unpack(file_of(net, shape)))
 
 
+def engines_here() -> list[str]:
+    """Return the engines of this installation; the compiled one may not be built."""
+    try:
+        from secateur_runtime.native import instruction_sets
+    except ImportError:
+        return ["numpy"]
+    return ["numpy", *(["native"] if instruction_sets() else [])]
+
+
 def torch_values(net: nn.Module, x: torch.Tensor) -> dict[str, np.ndarray]:
     """Return every value of a network's forward pass by torch, by the names of its graph."""
     seen = {}
