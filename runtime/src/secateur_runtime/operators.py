@@ -91,6 +91,8 @@ def _convolution(
         layer=op.layer,
     ).whole("padding", 4)
     groups = op.attributes.get("groups")
+    if type(groups) is not int or not 1 <= groups < 2**31:
+        raise op.refused(f"its groups are {str(groups)[:60]}")
     attributes = {
         "stride": op.whole("stride", 2),
         "padding": (flat[0], flat[2], flat[1], flat[3]),
