@@ -45,7 +45,20 @@ class Operator:
         Raises:
             PlanError: it is none.
         """
+        return self._whole(name, self.attributes.get(name), length)
+
+    def pairs(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return an attribute of two pairs of whole numbers.
+
+        Raises:
+            PlanError: it is none.
+        """
         found = self.attributes.get(name)
+        if not isinstance(found, list | tuple) or len(found) != 2:
+            raise self.refused(f"its {name} is {str(found)[:60]}, not two pairs of numbers")
+        return self._whole(name, found[0], 2), self._whole(name, found[1], 2)
+
+    def _whole(self, name: str, found: Any, length: int) -> tuple[int, ...]:
         if not isinstance(found, list | tuple) or len(found) != length:
             raise self.refused(f"its {name} is {str(found)[:60]}, not {length} numbers")
         if not all(type(n) is int and 0 <= n < 2**31 for n in found):

@@ -78,24 +78,12 @@ def _convolution(
     (x,) = _one(op, shapes)
     if len(x) != 3:
         raise op.refused(f"convolutions run on (channels, height, width), not on {x}")
-    padding = op.attributes.get("padding")
-    pairs = padding if isinstance(padding, list | tuple) and len(padding) == 2 else ((), ())
-    flat = Operator(
-        kind=op.kind,
-        output=op.output,
-        inputs=op.inputs,
-        tensors=op.tensors,
-        attributes={
-            "padding": [n for pair in pairs if isinstance(pair, list | tuple) for n in pair]
-        },
-        layer=op.layer,
-    ).whole("padding", 4)
-    groups = op.attributes.get("groups")
+    padding, groups = op.pairs("padding"), op.attributes.get("groups")
     if type(groups) is not int or not 1 <= groups < 2**31:
         raise op.refused(f"its groups are {str(groups)[:60]}")
     attributes = {
         "stride": op.whole("stride", 2),
-        "padding": (flat[0], flat[2], flat[1], flat[3]),
+        "padding": (*(before for before, _ in padding), *(after for _, after in padding)),
         "dilation": op.whole("dilation", 2),
         "groups": groups,
     }
