@@ -139,7 +139,7 @@ class TestDrawnNetworks:
 
     @pytest.mark.slow
     @pytest.mark.timeout(3600)
-    @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
     @given(networks())
     def test_every_step_of_many_drawn_networks_equals_torch(self, drawn):
         check_every_value(*drawn, n=3)
