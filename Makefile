@@ -36,11 +36,11 @@ check: $(STAMP) ## format, lint, strict types, import rules
 	$(BIN)/lint-imports
 
 test: check ## check + unit and contract tests + doctests (under 8 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
-	$(BIN)/python -m pytest -q --doctest-modules src/secateur
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests runtime/tests
+	$(BIN)/python -m pytest -q --doctest-modules src/secateur runtime/src/secateur_runtime
 
 slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
-	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests
+	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests runtime/tests
 
 gpu: $(STAMP) ## tests on a CUDA card (with a CUDA build of torch: TORCH_INDEX)
 	$(BIN)/python -m pytest -q -m gpu tests/gpu

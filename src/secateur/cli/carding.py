@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur.context import hardware
-from secateur.deploy import footprint
+from secateur.deploy import footprint, portable
+from secateur.deploy.graph import graph_from_json
 from secateur.measure import clopper_pearson
 from secateur.models import OnnxNetwork, logits_of, runnable
+from secateur.models.shipped import PACKED
+from secateur.packed import head_of
 from secateur.report.card import Card
 from secateur.types import UTILITY, Measurement
 
@@ -37,6 +41,7 @@ def card_of(fleet: Fleet, records: Records, row: int, name: str) -> tuple[Card, 
         ("multiply-adds without zeros", f"{size.work.effective:,}"),
         *(("not counted there", name) for name in size.work.uncounted),
         *_interface(network),
+        *_runtime(artifact, fleet),
         ("made with", _versions(artifact)),
     ]
     about = Card(
@@ -63,6 +68,20 @@ def _interface(network: nn.Module) -> list[tuple[str, str]]:
     session = network.session
     ends = (("input", session.get_inputs()[0]), ("output", session.get_outputs()[0]))
     return [(f"{what} {end.name}", f"{end.type}, ({_sides(end.shape)})") for what, end in ends]
+
+
+def _runtime(artifact: Artifact, fleet: Fleet) -> list[tuple[str, str]]:
+    """Say whether a packed file runs without the network's code, and if not, why."""
+    shipped = artifact.shipped
+    if shipped is None or shipped.form != PACKED:
+        return []
+    graph = head_of(shipped.data).graph
+    if graph is not None:
+        shape = graph_from_json(graph).values[graph["input"]].shape
+        return [("runs in secateur-runtime", f"yes, for records of {shape}")]
+    plain = replace(artifact, shipped=None)
+    why = portable(plain, fleet.recipe.build).hindrances
+    return [("runs in secateur-runtime", f"no: {'; '.join(why) or 'no graph was asked for'}")]
 
 
 def _sides(shape: list[Any]) -> str:

@@ -76,7 +76,7 @@ def command(**options: Any) -> None:
         f"multiply-adds a record, {work.effective:,} without zeros"
     )
     for name, text in done["about"].facts:
-        if name.startswith(("input ", "output ")):
+        if name.startswith(("input ", "output ", "runs in ")):
             click.echo(f"{name}: {text}")
     if done["packed"]:
         click.echo(done["packed"])

@@ -10,6 +10,7 @@ from secateur.deploy.memory import peak_memory
 from secateur.deploy.onnx import Onnx
 from secateur.deploy.pack import Pack, load_packed, write_packed
 from secateur.deploy.plain import Safetensors
+from secateur.deploy.portable import Portable, portable
 from secateur.deploy.shrink import Shrink
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Onnx",
     "OnnxInt8",
     "Pack",
+    "Portable",
     "Run",
     "Safetensors",
     "Shrink",
@@ -27,6 +29,7 @@ __all__ = [
     "load_packed",
     "onnx_difference",
     "peak_memory",
+    "portable",
     "to_onnx",
     "work_of",
     "write_packed",

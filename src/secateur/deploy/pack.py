@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from secateur.deploy.graph import graph_to_json
+from secateur.deploy.portable import portable
 from secateur.errors import MethodError
 from secateur.models.shipped import PACKED, unpacked_network
 from secateur.packed import LIMIT, Layout, Values, pack, read, unpack
@@ -34,13 +36,18 @@ class Pack:
         values: `float32` keeps every bit. Lossy, for weights of two and more axes: `float16`,
             `int8` with a scale for each row, `codebook` of up to 255 entries for each tensor.
         layout: how positions are coded; `auto` takes the shortest for each tensor.
+        graph: describe the network in the file too, so that `secateur_runtime` runs it without its
+            code. Where it has a part that does not run there, the file is written without
+            (`secateur.deploy.portable` names the part).
+        shape: of one record of the graph, where it is not found by trying. The runtime takes
+            others too where the network does.
 
     Raises:
         MethodError: a word that is no choice.
 
     Example:
         >>> Pack(values="int8")
-        Pack(values='int8', layout='auto')
+        Pack(values='int8', layout='auto', graph=True, shape=None)
 
     Reference:
         han2016deep. Differs from the paper: no retraining of the codebook, deflate or LZMA instead
@@ -49,9 +56,11 @@ class Pack:
 
     values: Values = "float32"
     layout: Layout = "auto"
+    graph: bool = True
+    shape: tuple[int, ...] | None = None
 
     pools: ClassVar[tuple[str, ...]] = ()
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     reference: ClassVar[str] = "han2016deep"
     libraries: ClassVar[tuple[str, ...]] = ()
     form: ClassVar[str] = PACKED
@@ -69,33 +78,47 @@ class Pack:
 
         Args:
             artifact: with its weights, and not shipped in another form yet.
-            build: not used.
+            build: makes the empty network, as it was before any surgery.
             pools: none is read.
-            seed: nothing is drawn.
+            seed: of the inputs on which the graph is compared with the network.
 
         Raises:
             MethodError: the model was shipped already, or its weights were not kept.
             InputError: values that a lossy coding cannot hold.
         """
-        del build, pools, seed
-        file = _file(artifact, self)
+        del pools
+        graph = None
+        if self.graph and artifact.shipped is None and artifact.kept is None:
+            graph = portable(artifact, build, self.shape, seed=seed).graph
+        file = _file(artifact, self, None if graph is None else graph_to_json(graph))
         return replace(
             artifact, tensors=unpack(file).tensors, shipped=Shipped(form=PACKED, data=file)
         )
 
 
-def _file(artifact: Artifact, how: Pack) -> bytes:
+def _file(artifact: Artifact, how: Pack, graph: Any = None) -> bytes:
     if artifact.shipped is not None or artifact.kept is not None:
         what = "no weights" if artifact.shipped is None else f"a file ({artifact.shipped.form})"
         raise MethodError(
             f"{how!r} packs weights, and this model has {what} already; pack the model that it "
             "was made of"
         )
-    return pack(artifact.tensors, values=how.values, layout=how.layout, surgery=artifact.surgery)
+    return pack(
+        artifact.tensors,
+        values=how.values,
+        layout=how.layout,
+        surgery=artifact.surgery,
+        graph=graph,
+    )
 
 
 def write_packed(
-    path: str | Path, artifact: Artifact, *, values: Values = "float32", layout: Layout = "auto"
+    path: str | Path,
+    artifact: Artifact,
+    *,
+    values: Values = "float32",
+    layout: Layout = "auto",
+    build: Builder | None = None,
 ) -> Shipped:
     """Write a model as a packed file, with its surgery, so that the file and a builder suffice.
 
@@ -104,6 +127,7 @@ def write_packed(
         artifact: with its weights; where `Pack` went over it, its file is written as it is.
         values: as for `Pack`.
         layout: as for `Pack`.
+        build: makes the empty network; with it the file describes the network, as `Pack` does.
 
     Returns:
         The file's bytes and digest.
@@ -115,7 +139,9 @@ def write_packed(
     shipped = artifact.shipped
     if shipped is None or shipped.form != PACKED:
         how = Pack(values=values, layout=layout)
-        shipped = Shipped(form=PACKED, data=_file(artifact, how))
+        graph = None if build is None else portable(artifact, build).graph
+        found = None if graph is None else graph_to_json(graph)
+        shipped = Shipped(form=PACKED, data=_file(artifact, how, found))
     write_bytes(path, shipped.data)
     return shipped
 

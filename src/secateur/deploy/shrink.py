@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,14 +11,13 @@ import torch
 
 from secateur.deploy.dead import find_dead
 from secateur.deploy.fold import fold_constants
-from secateur.deploy.tracing import describe
+from secateur.deploy.traced import graph_of
 from secateur.errors import MethodError
-from secateur.models import cut, input_shape, operate_, rebuild
+from secateur.models import cut, rebuild
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.deploy.graph import Graph
     from secateur.models.surgery import Surgery
     from secateur.protocols import Builder
     from secateur.types import Artifact, Records
@@ -86,7 +84,7 @@ class Shrink:
                 f"Shrink cuts tensors, and this model was made into a file "
                 f"({artifact.shipped.form}) already; put Shrink before that step"
             )
-        graph = _graph_of(build, self.shape, artifact.surgery)
+        graph = graph_of(build, self.shape, artifact.surgery)
         tensors, masks = dict(artifact.tensors), dict(artifact.masks)
         if self.fold_constants:
             tensors = fold_constants(graph, tensors)
@@ -101,34 +99,6 @@ class Shrink:
         )
         _compare(artifact, small, build, graph.values[graph.input].shape, seed=seed)
         return small
-
-
-class _Cuts(dict[str, "NDArray[Any]"]):
-    """A surgery that can be looked up by what it holds."""
-
-    def _key(self) -> frozenset[tuple[str, bytes]]:
-        return frozenset((name, np.asarray(rows).tobytes()) for name, rows in self.items())
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(self._key())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Cuts) and self._key() == other._key()
-
-
-def _graph_of(build: Builder, shape: tuple[int, ...] | None, surgery: Surgery) -> Graph:
-    """Return the graph of a builder's network after surgery; the models of a fleet share it."""
-    wanted = None if shape is None else tuple(shape)
-    if isinstance(build, Hashable):
-        return _traced(build, wanted, _Cuts(surgery))
-    return _traced.__wrapped__(build, wanted, _Cuts(surgery))
-
-
-@lru_cache(maxsize=8)
-def _traced(build: Builder, shape: tuple[int, ...] | None, surgery: _Cuts) -> Graph:
-    with torch.random.fork_rng(devices=[]):
-        module = operate_(build(), surgery)
-    return describe(module, shape or input_shape(build), opaque=True)
 
 
 def _composed(before: Surgery, now: Surgery) -> dict[str, NDArray[Any]]:

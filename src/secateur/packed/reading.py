@@ -153,10 +153,12 @@ def _head(data: bytes, limit: int) -> tuple[Head, Segments, dict[str, memoryview
     try:
         head = json.loads(text)
         rows = {part: [Coded.of_row(row) for row in head[part]] for part in ("tensors", "surgery")}
-        segments = {stream: list(head["segments"][stream]) for stream in streams(())}
+        segments = {stream: head["segments"][stream] for stream in streams(())}
         graph = head["graph"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise refuse(f"its head is not readable ({str(error)[:200]})") from error
+    if not all(isinstance(found, list) for found in segments.values()):
+        raise refuse("its head names segments that are no list")
     n_bytes = {part: len(bytes_) for part, bytes_ in parts.items()}
     made = Head(
         tensors=tuple(rows["tensors"]),

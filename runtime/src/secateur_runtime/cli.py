@@ -1,0 +1,66 @@
+"""`secateur-run`: a packed file on an array from a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur_runtime.engines import ENGINES
+from secateur_runtime.errors import InputError, SecateurRuntimeError
+from secateur_runtime.network import load
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 0, or 2 where something is refused."""
+    given = _parser().parse_args(arguments)
+    try:
+        array = _read(given.input)
+        network = load(
+            given.file, threads=given.threads, engine=given.engine, shape=array.shape[1:] or None
+        )
+        if given.explain:
+            print(network.explain(), file=sys.stderr)
+        outputs = network(array)
+        if given.out is not None:
+            with given.out.open("wb") as file:
+                np.save(file, outputs)
+    except (SecateurRuntimeError, OSError) as error:
+        print(f"secateur-run: {error}", file=sys.stderr)
+        return 2
+    if given.out is None:
+        for row in outputs.reshape(len(outputs), -1):
+            print(int(row.argmax()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="secateur-run",
+        description="Run a packed network on a batch of records. Prints the index of the largest "
+        "output of each record, or writes all outputs to a file.",
+    )
+    parser.add_argument("file", type=Path, help="packed file of secateur export --format packed")
+    parser.add_argument("input", type=Path, help="float32 array (n, ...) as .npy")
+    parser.add_argument("--out", type=Path, help="write the outputs (n, ...) there, as .npy")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one run (default 1)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="default auto")
+    parser.add_argument("--explain", action="store_true", help="print a table of the steps first")
+    return parser
+
+
+def _read(path: Path) -> NDArray[Any]:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read the array {path}: {error}") from error
+    if not isinstance(found, np.ndarray) or found.ndim < 2:
+        raise InputError(f"{path} holds no batch of records (n, ...) as one .npy array")
+    return found

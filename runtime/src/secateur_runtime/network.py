@@ -1,0 +1,158 @@
+"""A packed file as a function of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur_runtime.engines import built
+from secateur_runtime.errors import FileError, InputError
+from secateur_runtime.lower import lowered
+from secateur_runtime.packed import LIMIT, read
+from secateur_runtime.plan import Floats, Plan, Step
+
+__all__ = ["Network", "load"]
+
+_TITLES = ("layer", "step", "output", "weights", "zeros %", "multiply-adds", "runs")
+
+
+class Network:
+    """A network that runs on this machine's processor; it may be called from several threads.
+
+    Args:
+        plan: what it runs.
+        threads: of one call.
+        engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
+
+    Raises:
+        EngineError: the engine is not there.
+
+    Example:
+        >>> step = Step(kind="relu", inputs=(0,), output=1, layer="act")
+        >>> network = Network(Plan(steps=(step,), shapes=((2,), (2,)), input=0, output=1))
+        >>> network(np.array([[-1, 2]], np.float32)).tolist(), network.input_shape
+        ([[0.0, 2.0]], (2,))
+    """
+
+    def __init__(self, plan: Plan, *, threads: int = 1, engine: str = "auto") -> None:
+        self.plan = plan
+        self.threads = threads
+        self._engine = built(plan, engine, threads)
+
+    @property
+    def engine(self) -> str:
+        """The engine in words."""
+        return self._engine.name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one record, without the batch axis."""
+        return self.plan.shapes[self.plan.input]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what it gives for one record."""
+        return self.plan.shapes[self.plan.output]
+
+    def __call__(self, inputs: NDArray[Any]) -> Floats:
+        """Return the outputs `[n, ...]` for a batch of any size.
+
+        A weight of zero gives zero even where its input is NaN or infinite.
+
+        Args:
+            inputs: float32 `[n, *input_shape]`; pictures are `(channels, height, width)`.
+
+        Raises:
+            InputError: another type or shape.
+        """
+        array = np.asarray(inputs)
+        if array.dtype != np.float32:
+            raise InputError(
+                f"the network reads float32, got {array.dtype}; convert it: x.astype(np.float32), "
+                "scaled as the records were that it was trained on"
+            )
+        if array.shape[1:] != self.input_shape or array.ndim == 0:
+            raise InputError(
+                f"the network reads a batch of shape (n, {', '.join(map(str, self.input_shape))}), "
+                f"got {array.shape}{self._hint(array.shape)}"
+            )
+        if not len(array):
+            return np.zeros((0, *self.output_shape), np.float32)
+        return self._engine.run(np.ascontiguousarray(array))
+
+    def _hint(self, shape: tuple[int, ...]) -> str:
+        if shape == self.input_shape:
+            return "; put one record into a batch: x[None]"
+        if len(shape) == len(self.input_shape) + 1:
+            return f"; for records of another size give load the shape {shape[1:]}"
+        return ""
+
+    def explain(self) -> str:
+        """Return a table of the steps: where each stands, its zeros, its work, how it runs."""
+        choices = self._engine.choices()
+        rows: list[tuple[str, ...]] = [_TITLES]
+        rows += [self._row(step, how) for step, how in zip(self.plan.steps, choices, strict=True)]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([f"engine: {self.engine}, threads: {self.threads}", *lines])
+
+    def _row(self, step: Step, how: str) -> tuple[str, ...]:
+        shape = self.plan.shapes[step.output]
+        name = " + ".join(
+            word
+            for word in (
+                step.kind,
+                "sum" if step.kind == "convolution" and len(step.inputs) == 2 else "",
+                str(step.attributes.get("activation", "none")).replace("none", ""),
+            )
+            if word
+        )
+        sizes = "x".join(map(str, shape))
+        if step.weight is None:
+            return (step.layer, name, sizes, "", "", "", how)
+        zeros = f"{100 * step.weight.share_zero:.1f}"
+        work = f"{step.weight.n_nonzero * _positions(step, shape):,}"
+        return (step.layer, name, sizes, f"{step.weight.size:,}", zeros, work, how)
+
+
+def _positions(step: Step, shape: Sequence[int]) -> int:
+    """Return how often each weight is used for one record, the border counted as the rest."""
+    return int(np.prod(shape[1:])) if step.kind != "linear" else 1
+
+
+def load(
+    path: str | Path,
+    *,
+    threads: int = 1,
+    engine: str = "auto",
+    shape: tuple[int, ...] | None = None,
+    limit: int = LIMIT,
+) -> Network:
+    """Return the network of a packed file as a function of arrays.
+
+    Args:
+        path: a file that `secateur export --format packed` wrote.
+        threads: of one call.
+        engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
+        shape: of one record, `(channels, height, width)` or `(features,)`; by default that of the
+            export. A network of convolutions with a global pool takes pictures of any size.
+        limit: bytes that its tensors may take; a file that states more is refused.
+
+    Raises:
+        FileError: the file is missing, damaged, too large, has no description of its network, or
+            one that does not run here.
+        EngineError: the engine is not there.
+    """
+    packed = read(path, limit=limit)
+    try:
+        plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
+    return Network(plan, threads=threads, engine=engine)

@@ -1,0 +1,153 @@
+"""The runtime gives what torch gives, for the networks of the house and for drawn ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn_networks import engines_here, file_of, networks, plan_of, settled, torch_values
+from hypothesis import HealthCheck, given, settings
+
+from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, Normalised, ResNet18, SmallCNN
+from secateur.packed import VALUES
+from secateur_runtime.lower import lowered
+from secateur_runtime.network import Network
+from secateur_runtime.packed import unpack
+from secateur_runtime.reference import run
+
+HOUSE = {
+    "lenet": (LeNet5(), (1, 28, 28)),
+    "vgg": (VGG16(width=0.125), (3, 32, 32)),
+    "resnet": (ResNet18(width=0.125), (3, 32, 32)),
+    "mobilenet": (MobileNetV2(width=0.25), (3, 32, 32)),
+    "cnn": (SmallCNN(widths=(8, 16)), (3, 32, 32)),
+    "mlp": (MLP(widths=(64, 32, 10)), (64,)),
+    "normalised": (
+        Normalised(build=SmallCNN(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.2)),
+        (3, 20, 24),
+    ),
+    "normalised mlp": (Normalised(build=MLP(widths=(8, 4, 3)), mean=(2.0,), std=(0.5,)), (8,)),
+}
+WITHIN = 1e-4
+
+
+def inputs(shape, n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, *shape)).astype(np.float32)
+
+
+def torch_output(net, x):
+    with torch.no_grad():
+        return net(torch.from_numpy(x)).numpy()
+
+
+def assert_close(found, expected, what=""):
+    assert found.dtype == np.float32 and found.shape == expected.shape
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    assert np.abs(found - expected).max(initial=0) <= WITHIN * scale, what
+
+
+def check_every_value(net, shape, n=3):
+    """Compare each step with torch, through the names of the graph's values."""
+    plan = plan_of(net, shape)
+    x = inputs(shape, n)
+    found = run(plan, x, keep=True)
+    expected = torch_values(net, torch.from_numpy(x))
+    named = 0
+    for step in plan.steps:
+        name = plan.names[step.output]
+        assert name or step.kind == "global_average_pool"  # the pool of a mean without its axes
+        if name:
+            named += 1
+            want = expected[name].reshape(n, *plan.shapes[step.output])
+            assert_close(found[step.output], want, f"{step.kind} in {step.place}")
+    assert named
+    assert_close(found[plan.output], torch_output(net, x))
+    for engine in set(engines_here()) - {"numpy"}:
+        check_every_start(plan, x, found, engine)
+    return plan
+
+
+def check_every_start(plan, x, expected, engine):
+    """Compare an engine that shows its output alone, on the plan up to each of its steps."""
+    for i, step in enumerate(plan.steps):
+        start = replace(plan, steps=plan.steps[: i + 1], output=step.output)
+        found = Network(start, engine=engine)(x)
+        assert_close(found, expected[step.output], f"{engine}: {step.kind} in {step.place}")
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_every_step_of_a_network_of_the_house_equals_torch(name):
+    build, shape = HOUSE[name]
+    torch.manual_seed(0)
+    net = settled(build(), zeros=0.8, shape=shape)
+    plan = check_every_value(net, shape)
+    kinds = {step.kind for step in plan.steps}
+    assert not kinds & {"relu", "clip", "add", "copy"}  # they are part of the layers
+    assert ("affine" in kinds) == name.startswith("normalised")
+    for step in plan.steps:
+        if step.kind in ("convolution", "linear") and step.weight.size > 500:
+            assert step.weight.is_sparse and 0.6 < step.weight.share_zero < 0.95
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_lossy_values_are_those_that_the_file_decodes_to(values):
+    from secateur.packed import unpack as unpack_all
+
+    torch.manual_seed(0)
+    net = settled(SmallCNN(widths=(8, 16))(), zeros=0.7)
+    file = file_of(net, (3, 32, 32), values=values)
+    decoded = unpack_all(file).tensors
+    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in decoded.items()})
+    x = inputs((3, 32, 32), 2)
+    assert_close(Network(lowered(unpack(file)), engine="numpy")(x), torch_output(net, x))
+
+
+@pytest.mark.parametrize("name", ["resnet", "cnn"])
+def test_records_of_another_size_run_where_the_network_takes_them(name):
+    build, shape = HOUSE[name]
+    torch.manual_seed(0)
+    net = settled(build(), zeros=0.9, shape=shape)
+    packed = unpack(file_of(net, shape))
+    other = (3, 40, 33)
+    try:
+        expected = torch_output(net, inputs(other, 2))
+    except RuntimeError:
+        pytest.fail(f"torch does not run {name} on {other}, so this test has no truth")
+    network = Network(lowered(packed, shape=other), engine="numpy")
+    assert network.input_shape == other
+    assert_close(network(inputs(other, 2)), expected)
+
+
+def test_any_batch_gives_each_record_what_it_gives_alone():
+    torch.manual_seed(0)
+    net = settled(LeNet5()(), zeros=0.5)
+    network = Network(plan_of(net, (1, 28, 28)), engine="numpy")
+    x = inputs((1, 28, 28), 70)
+    whole = network(x)
+    for n in (0, 1, 2, 33):
+        assert_close(network(x[:n]), whole[:n])
+    assert_close(network(x[::-1])[::-1], whole)
+
+
+class TestDrawnNetworks:
+    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(networks())
+    def test_every_step_of_a_drawn_network_equals_torch(self, drawn):
+        check_every_value(*drawn, n=2)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(3600)
+    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(networks())
+    def test_every_step_of_many_drawn_networks_equals_torch(self, drawn):
+        check_every_value(*drawn, n=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("build", [VGG16(), ResNet18(), MobileNetV2()], ids=["vgg", "res", "mob"])
+def test_networks_of_full_width_equal_torch_step_by_step(build):
+    torch.manual_seed(0)
+    check_every_value(settled(build(), zeros=0.9, shape=(3, 32, 32)), (3, 32, 32), n=2)

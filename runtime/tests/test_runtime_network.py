@@ -1,0 +1,224 @@
+"""A packed file as a function of arrays, from Python, from a shell, and without torch."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn_networks import file_of, settled
+
+import secateur_runtime
+from secateur.models import VGG16, LeNet5, SmallCNN
+from secateur_runtime import EngineError, FileError, InputError, SlowEngineWarning, load
+from secateur_runtime.cli import main
+
+SOURCE = Path(secateur_runtime.__file__).parent
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def lenet(tmp_path_factory):
+    torch.manual_seed(0)
+    net = settled(LeNet5()(), zeros=0.9)
+    path = tmp_path_factory.mktemp("lenet") / "m.packed"
+    path.write_bytes(file_of(net, (1, 28, 28)))
+    return net, path
+
+
+def records(n, shape=(1, 28, 28)):
+    return np.random.default_rng(1).random((n, *shape), dtype=np.float32)
+
+
+def truth(net, x):
+    with torch.no_grad():
+        return net(torch.from_numpy(x)).numpy()
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    net = settled(SmallCNN(widths=(4, 4))(), zeros=0.5)
+    (tmp_path / "model.packed").write_bytes(file_of(net, (3, 32, 32)))
+    monkeypatch.chdir(tmp_path)
+    text = (HERE.parent / "README.md").read_text()
+    told: dict = {}
+    exec(text.split("```python")[1].split("```")[0], told)
+    expected = truth(net, np.zeros((8, 3, 32, 32), np.float32))
+    assert np.abs(told["answers"] - expected).max() < 1e-4
+    assert "convolution + relu" in capsys.readouterr().out
+
+
+def test_a_packed_file_is_a_function_of_arrays(lenet):
+    net, path = lenet
+    network = load(path, threads=1)
+    assert network.input_shape == (1, 28, 28) and network.output_shape == (10,)
+    x = records(5)
+    assert np.abs(network(x) - truth(net, x)).max() < 1e-4
+
+
+def test_an_array_in_any_order_of_memory_gives_the_same(lenet):
+    network = load(lenet[1])
+    x = records(4)
+    expected = network(x)
+    assert np.array_equal(network(np.asfortranarray(x)), expected)
+    assert np.array_equal(network(np.repeat(x, 2, axis=0)[::2]), expected)
+
+
+def test_the_input_is_left_as_it_is(lenet):
+    x = records(3)
+    before = x.copy()
+    load(lenet[1])(x)
+    assert np.array_equal(x, before)
+
+
+def test_threads_that_call_at_once_get_their_own_answers(lenet):
+    network = load(lenet[1])
+    parts = [records(8)[i : i + 2] + i for i in range(6)]
+    alone = [network(part) for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for found, expected in zip(pool.map(network, parts), alone, strict=True):
+                assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((1, 1, 28, 28)), r"reads float32, got float64; convert it: x.astype"),
+        (np.zeros((1, 1, 28, 28), np.uint8), "got uint8"),
+        (np.zeros((1, 28, 28), np.float32), r"of shape \(n, 1, 28, 28\).*batch: x\[None\]"),
+        (np.zeros((1, 1, 32, 32), np.float32), r"give load the shape \(1, 32, 32\)"),
+        (np.zeros((2, 784), np.float32), r"got \(2, 784\)"),
+        (np.float32(1), r"got \(\)"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_refused_in_words(lenet, array, words):
+    with pytest.raises(InputError, match=words):
+        load(lenet[1])(array)
+
+
+def test_an_engine_or_a_size_that_is_not_there_is_refused_in_words(lenet):
+    with pytest.raises(EngineError, match="one of auto, native, numpy"):
+        load(lenet[1], engine="torch")
+    with pytest.raises(EngineError, match="threads=0"):
+        load(lenet[1], threads=0)
+    with pytest.raises(FileError, match=r"m.packed: the network .*'linear' in layer '7'"):
+        load(lenet[1], shape=(1, 40, 40))
+
+
+def test_explain_says_zeros_work_and_how_each_step_runs(lenet):
+    network = load(lenet[1], engine="numpy")
+    lines = network.explain().splitlines()
+    assert lines[0] == "engine: numpy, threads: 1"
+    assert lines[1].split("  ")[0] == "layer"
+    assert len(lines) == 2 + len(network.plan.steps)
+    step = next(s for s in network.plan.steps if s.layer == "3")
+    (line,) = [line for line in lines if line.startswith("3 ")]
+    assert "convolution + relu" in line and "16x10x10" in line and line.endswith("dense")
+    assert f"{step.weight.n_nonzero * 100:,}" in line
+    assert f"{100 * (1 - step.weight.n_nonzero / 2400):.1f}" in line
+
+
+class TestCommandLine:
+    def test_it_prints_the_index_of_the_largest_output(self, lenet, tmp_path, capsys):
+        net, path = lenet
+        np.save(tmp_path / "x.npy", records(6))
+        assert main([str(path), str(tmp_path / "x.npy")]) == 0
+        found = [int(line) for line in capsys.readouterr().out.split()]
+        assert found == truth(net, records(6)).argmax(axis=1).tolist()
+
+    def test_it_writes_all_outputs_and_explains(self, lenet, tmp_path, capsys):
+        net, path = lenet
+        np.save(tmp_path / "x.npy", records(3))
+        out = tmp_path / "y.npy"
+        arguments = [str(path), str(tmp_path / "x.npy"), "--out", str(out), "--explain"]
+        assert main([*arguments, "--threads", "2"]) == 0
+        assert np.abs(np.load(out) - truth(net, records(3))).max() < 1e-4
+        told = capsys.readouterr()
+        assert told.out == "" and "threads: 2" in told.err
+
+    @pytest.mark.parametrize(
+        ("spoil", "words"),
+        [
+            (lambda x: np.zeros(3, np.float32), "holds no batch of records"),
+            (lambda x: x.astype(np.float64), "reads float32, got float64"),
+            (lambda x: np.array([[None]]), "cannot read the array"),
+        ],
+    )
+    def test_an_input_that_does_not_fit_ends_with_status_2(
+        self, lenet, tmp_path, capsys, spoil, words
+    ):
+        np.save(tmp_path / "x.npy", spoil(records(2)), allow_pickle=True)
+        assert main([str(lenet[1]), str(tmp_path / "x.npy")]) == 2
+        assert words in capsys.readouterr().err
+
+    def test_a_file_that_is_missing_or_damaged_ends_with_status_2(self, lenet, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", records(1))
+        assert main([str(tmp_path / "none"), str(tmp_path / "x.npy")]) == 2
+        assert "cannot read the packed file" in capsys.readouterr().err
+        data = bytearray(lenet[1].read_bytes())
+        data[-1] ^= 1
+        (tmp_path / "m").write_bytes(data)
+        assert main([str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 2
+        assert "it states the digest" in capsys.readouterr().err
+        assert main([str(lenet[1]), str(tmp_path / "y.npy")]) == 2
+        assert "cannot read the array" in capsys.readouterr().err
+
+
+def check_without_torch(build, tmp_path, engine):
+    torch.manual_seed(0)
+    net = settled(build(), zeros=0.9, shape=(3, 32, 32))
+    x = records(2, (3, 32, 32))
+    (tmp_path / "m").write_bytes(file_of(net, (3, 32, 32)))
+    np.save(tmp_path / "x.npy", x)
+    done = subprocess.run(
+        [sys.executable, HERE / "without_torch.py", "m", "x.npy", "y.npy", engine],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = truth(net, x)
+    assert np.abs(np.load(tmp_path / "y.npy") - expected).max() < 1e-4 * max(1, expected.max())
+    assert len([line for line in done.stdout.splitlines() if "convolution" in line]) == 13
+    strangers = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert not set(strangers) & {"torch", "secateur", "scipy", "safetensors", "sklearn"}
+
+
+def test_a_process_without_torch_runs_a_packed_vgg16(tmp_path):
+    check_without_torch(VGG16(width=0.125), tmp_path, "auto")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_process_without_torch_runs_a_packed_vgg16_of_full_width(tmp_path):
+    check_without_torch(VGG16(), tmp_path, "auto")
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.py")), ids=lambda path: path.name)
+def test_the_runtime_imports_numpy_and_the_standard_library_alone(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    assert names <= {"numpy", "secateur_runtime", *sys.stdlib_module_names}
+
+
+def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
+    monkeypatch.setitem(sys.modules, "secateur_runtime.native", None)
+    with pytest.warns(SlowEngineWarning, match=r"no compiled engine here .*Install a wheel"):
+        network = load(lenet[1])
+    assert network.engine == "numpy"
+    assert np.array_equal(network(records(2)), load(lenet[1], engine="numpy")(records(2)))
+    with pytest.raises(EngineError, match="no compiled engine here"):
+        load(lenet[1], engine="native")

@@ -1,0 +1,110 @@
+"""The runtime's reader reads what `secateur.packed` writes, and refuses what its reader refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from drawn_networks import engines_here
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from mutants import check_mutants
+
+from mutated_packed import files
+from secateur.packed import VALUES, pack
+from secateur.packed import unpack as unpack_all
+from secateur_runtime.errors import FileError
+from secateur_runtime.packed import read, unpack
+
+TYPES = ("bool", "uint8", "int16", "int64", "float16", "float32", "float64")
+
+
+def assert_same(file):
+    found, expected = unpack(file), unpack_all(file)
+    assert list(found.tensors) == list(expected.tensors)
+    assert found.graph == expected.head.graph
+    for name, tensor in found.tensors.items():
+        array, right = tensor.array(), expected.tensors[name]
+        assert array.dtype == right.dtype and array.shape == right.shape
+        assert array.tobytes() == right.tobytes()
+
+
+def test_files_of_every_coding_and_layout_are_read_alike():
+    for file in files():
+        assert_same(file)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.sampled_from(TYPES).flatmap(
+            lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=0, max_dims=4, max_side=6))
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(["auto", "bitmask", "gaps", "dense"]),
+)
+def test_any_tensors_are_read_alike(tensors, layout):
+    assert_same(pack(tensors, layout=layout))
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("layout", ["auto", "bitmask", "gaps", "dense"])
+def test_rows_of_non_zeros_are_those_of_the_whole_tensor(values, layout):
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(7, 300, 3, 3)).astype(np.float32)
+    weight[rng.random(weight.shape) < 0.9] = 0
+    weight[3] = 0
+    weight[5, 0, 0, :2] = -0.0
+    file = pack({"w": weight, "small": weight[:2, :2]}, values=values, layout=layout)
+    for name, tensor in unpack(file).tensors.items():
+        found, expected = tensor.weight(), unpack_all(file).tensors[name]
+        assert found.is_sparse == (layout != "dense")
+        assert np.array_equal(found.dense().values, expected)
+        assert found.n_nonzero == np.count_nonzero(expected)
+        if found.is_sparse:
+            assert found.n_nonzero == len(found.values)  # a zero with a sign is none here
+            again = found.dense().sparse()
+            assert np.array_equal(again.indptr, found.indptr)
+            assert np.array_equal(again.columns, found.columns)
+
+
+def test_a_missing_file_and_one_that_is_too_large_are_refused_in_words(tmp_path):
+    with pytest.raises(FileError, match=r"cannot read the packed file .*none: No such file"):
+        read(tmp_path / "none")
+    with pytest.raises(FileError, match="Is a directory"):
+        read(tmp_path)
+    (tmp_path / "m").write_bytes(pack({"w": np.zeros((1000, 1000), np.float32)}))
+    with pytest.raises(FileError, match=r"would take 4,000,000 bytes.*give a higher `limit`"):
+        read(tmp_path / "m", limit=10**6)
+    assert read(tmp_path / "m", limit=4 * 10**6).tensors["w"].entry.shape == (1000, 1000)
+    (tmp_path / "m").write_bytes(bytes(5 * 2**20))
+    with pytest.raises(FileError, match=r"has 5,242,880 bytes, and tensors of at most 10 are"):
+        read(tmp_path / "m", limit=10)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x02" + bytes(9), b"\xff" * 4000])
+def test_other_files_are_refused_in_words(data):
+    with pytest.raises(FileError, match="no whole packed file"):
+        unpack(data)
+
+
+def test_another_safetensors_file_is_no_packed_file():
+    text = json.dumps({"__metadata__": {"format": "pt"}}).encode()
+    with pytest.raises(FileError, match="its format is 'pt', not 'secateur-packed-1'"):
+        unpack(len(text).to_bytes(8, "little") + text)
+
+
+@pytest.mark.parametrize("engine", engines_here())
+def test_changed_files_are_refused_or_are_what_the_other_reader_reads(engine):
+    check_mutants(400, seed=0, engine=engine)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_ten_thousand_changed_files_are_refused_or_read_alike(seed):
+    check_mutants(10_000, seed=seed, engine=engines_here()[-1])
