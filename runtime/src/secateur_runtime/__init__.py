@@ -1,0 +1,1 @@
+"""Run packed networks with numpy and a small compiled engine; no torch."""

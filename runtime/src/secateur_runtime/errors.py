@@ -1,0 +1,25 @@
+"""What this package raises: one class for files, one for plans, one for arrays."""
+
+from __future__ import annotations
+
+__all__ = ["EngineError", "FileError", "InputError", "PlanError", "SecateurRuntimeError"]
+
+
+class SecateurRuntimeError(ValueError):
+    """The base of all errors of this package."""
+
+
+class FileError(SecateurRuntimeError):
+    """A file is missing, damaged, hostile, too large, or describes no network that runs here."""
+
+
+class PlanError(SecateurRuntimeError):
+    """A plan contradicts itself, or a network has a part that no step of a plan stands for."""
+
+
+class InputError(SecateurRuntimeError):
+    """An array does not fit the network."""
+
+
+class EngineError(SecateurRuntimeError):
+    """The engine that was asked for is not there."""
