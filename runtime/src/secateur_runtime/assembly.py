@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur_runtime.layout import (
+    VECTOR,
     Need,
     Place,
     method_of,
@@ -18,6 +19,7 @@ from secateur_runtime.layout import (
     place_all,
     place_of,
     starts,
+    touched,
     up,
 )
 from secateur_runtime.plan import Plan, Step, Weight
@@ -31,7 +33,7 @@ CODES = (
 )
 """The engine's operators; the place of each is its number there."""
 CACHE = 24 * 1024  # bytes of input that one block of a reduction may read
-LEAST = 12.0  # non-zeros of an output channel in one block, on average
+LEAST = {"flat": 40, "phases": 40, "taps": 120}  # non-zeros of a channel in one block, on average
 LIMITS = {"none": None, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
@@ -150,7 +152,7 @@ def _convolution(
     if method == "phases":
         before = [_phases(step, source, out, lanes)]
     elif method == "taps":
-        before = [_taps(step, source, out, lanes)]
+        before = [_taps(step, source, out, lanes, narrow=not dense)]
     if before and before[0].writes:
         source = before[0].writes
     offsets = _offsets(step, source, method) * lanes
@@ -162,7 +164,7 @@ def _convolution(
         limits=LIMITS[step.attributes["activation"]],
         floats=[_bias(step)],
     )
-    tile = min(up(out.length() * lanes) * 4, 16 * 64)
+    tile = min(touched(out.length() * lanes) * 4, 14 * 64)
     if dense:
         weight = step.weight.dense()
         depth = step.weight.row
@@ -172,7 +174,7 @@ def _convolution(
     else:
         weight = step.weight.sparse()
         spread = len(offsets) * tile if method == "taps" else source.shape[0] * tile * 1.5
-        blocks = _blocks(weight, spread)
+        blocks = _blocks(weight, spread, method)
         _pack(one, weight, offsets, group, step.attributes["groups"], blocks)
         one.sizes = (out.length(), blocks, 0, 1)
         reach = int(one.indices.max(initial=0))
@@ -180,9 +182,9 @@ def _convolution(
     return [*before, one]
 
 
-def _blocks(weight: Weight, spread: float) -> int:
+def _blocks(weight: Weight, spread: float, method: str) -> int:
     mean = len(weight.values) / weight.shape[0]
-    return max(1, min(round(spread / CACHE), int(mean / LEAST), weight.row))
+    return max(1, min(round(spread / CACHE), int(mean / LEAST[method]), weight.row))
 
 
 def _pack(
@@ -250,14 +252,16 @@ def _phases(step: Step, source: Place, out: Place, lanes: int) -> Operator:
     )
 
 
-def _taps(step: Step, source: Place, out: Place, lanes: int) -> Operator:
+def _taps(step: Step, source: Place, out: Place, lanes: int, *, narrow: bool) -> Operator:
     assert step.weight is not None
     a = step.attributes
     kh, kw = step.weight.shape[2:]
     (sh, sw), (dh, dw), (top, left, *_) = a["stride"], a["dilation"], a["padding"]
     length = out.length()
     shape = (source.shape[0] * kh * kw, 1, length)
-    place = place_of(shape, Need(pitch=length, whole=True), lanes)
+    place = place_of(shape, Need(pitch=length, whole=not narrow), lanes)
+    place.plane = touched(length * lanes) // lanes if narrow else place.plane
+    place.size = up((place.origin + shape[0] * place.plane) * lanes + 2 * VECTOR)
     y, x = np.divmod(np.arange(up(length)), out.pitch)
     i, j = (n.reshape(-1, 1) for n in np.indices((kh, kw)))
     row, column = y * sh + i * dh - top, x * sw + j * dw - left
@@ -297,7 +301,7 @@ def _linear(step: Step, reads: list[Place], out: Place, lanes: int, dense: bool)
         one.sizes = (1, 1 if lanes == 1 else max(1, depth // 512), depth, 1)
     else:
         weight = step.weight.sparse()
-        blocks = 1 if lanes == 1 else _blocks(weight, source.shape[0] * 64)
+        blocks = 1 if lanes == 1 else _blocks(weight, source.shape[0] * 64, "flat")
         _pack(one, weight, offsets, 0, 1, blocks)
         one.sizes = (1, blocks, 0, 1)
     return [one]

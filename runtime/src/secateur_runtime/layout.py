@@ -33,6 +33,11 @@ def as_map(shape: Shape) -> tuple[int, int, int]:
     )
 
 
+def touched(n: int) -> int:
+    """Return how many floats a sparse kernel touches of a run of n: small maps have short vectors."""
+    return 4 if n <= 4 else 8 if n <= 8 else up(n)
+
+
 @dataclass(kw_only=True)
 class Place:
     """Where a value lies: element `(c, y, x)` at `origin + c * plane + y * pitch + x`.

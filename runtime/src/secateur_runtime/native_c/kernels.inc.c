@@ -115,8 +115,10 @@ SPARSE(7, 1) SPARSE(8, 1) SPARSE(9, 1) SPARSE(10, 1) SPARSE(11, 1) SPARSE(12, 1)
 SPARSE(13, 1) SPARSE(14, 1) SPARSE(15, 1) SPARSE(16, 1)
 SPARSE(17, 1) SPARSE(18, 1) SPARSE(19, 1) SPARSE(20, 1)
 #define SPARSE_MAX 20
+#define SPARSE_USUAL 14 /* more vectors reach too far to stay in the cache */
 #else
 #define SPARSE_MAX 12
+#define SPARSE_USUAL 12
 #endif
 
 static void (*const sparse_kernels[])(const Tile *) = {
@@ -127,10 +129,44 @@ static void (*const sparse_kernels[])(const Tile *) = {
 #endif
 };
 
+/* Maps of few places: shorter vectors read less of the cache. */
+#define NARROW(width)                                                                        \
+    typedef float loose_##width __attribute__((vector_size(4 * width), aligned(4), may_alias)); \
+    static void narrow_##width(const Tile *t) {                                              \
+        const Op *op = t->op;                                                                \
+        const int64_t *pointers = op->pointers + t->block * op->out.channels;                \
+        for (int64_t c = t->begin; c < t->end; ++c) {                                        \
+            const Weight *w = op->weights + pointers[c], *end = op->weights + pointers[c + 1]; \
+            float *out = t->out + c * op->out.plane * op->lanes;                             \
+            loose_##width sum[8] = {{0}};                                                    \
+            if (t->block) sum[0] = *(loose_##width *)out;                                    \
+            else sum[0] += op->bias[c];                                                      \
+            if (!t->block && t->other)                                                       \
+                sum[1] = *(const loose_##width *)(t->other + c * op->other.plane * op->lanes); \
+            for (; end - w >= 8; w += 8)                                                     \
+                UNROLL for (int k = 0; k < 8; ++k)                                           \
+                    sum[k] += w[k].value * *(const loose_##width *)(t->in + w[k].at);        \
+            UNROLL for (int k = 0; k < 7; ++k) {                                             \
+                if (w + k >= end) break;                                                     \
+                sum[k] += w[k].value * *(const loose_##width *)(t->in + w[k].at);            \
+            }                                                                                \
+            sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) +                               \
+                     ((sum[4] + sum[5]) + (sum[6] + sum[7]));                                \
+            if (op->clips && t->block == op->blocks - 1)                                     \
+                for (int j = 0; j < width; ++j)                                              \
+                    sum[0][j] = clipped_one(sum[0][j], op->low, op->high);                   \
+            *(loose_##width *)out = sum[0];                                                  \
+        }                                                                                    \
+    }
+NARROW(4)
+NARROW(8)
+
 static void run_sparse(const Op *op, float *arena, int part, int parts) {
+    const int64_t floats = op->length * op->lanes;
+    void (*const narrow)(const Tile *) = floats <= 4 ? narrow_4 : floats <= 8 ? narrow_8 : NULL;
     const int64_t vectors = (op->length * op->lanes + VECTOR - 1) / VECTOR;
-    const int64_t most = op->tile > 0 && op->tile < SPARSE_MAX ? op->tile : SPARSE_MAX;
-    const int64_t tiles = (vectors + most - 1) / most;
+    const int64_t most = op->tile > 0 && op->tile < SPARSE_MAX ? op->tile : SPARSE_USUAL;
+    const int64_t tiles = narrow ? 1 : (vectors + most - 1) / most;
     const Span own = share(op->out.channels, part, parts);
     Tile tile = {.op = op, .begin = own.begin, .end = own.end};
     for (int64_t i = 0; i < tiles; ++i) {
@@ -141,7 +177,7 @@ static void run_sparse(const Op *op, float *arena, int part, int parts) {
                          ? place(&op->other, arena, 0, op->lanes) + at.begin * VECTOR
                          : NULL;
         for (tile.block = 0; tile.block < op->blocks; ++tile.block)
-            sparse_kernels[at.end - at.begin](&tile);
+            (narrow ? narrow : sparse_kernels[at.end - at.begin])(&tile);
     }
     if (op->borders)
         for (int64_t c = own.begin; c < own.end; ++c) clear_gaps(&op->out, arena, c, op->lanes);

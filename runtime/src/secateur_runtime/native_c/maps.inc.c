@@ -51,6 +51,19 @@ INLINE void phases_of(const Op *op, float *arena, int part, int parts, const int
 }
 PER_LANES(phases)
 
+/* One vector of one tap, for one channel after the other. */
+#define SHIFT(name, width)                                                                      \
+    typedef int32_t lanes_##name __attribute__((vector_size(4 * width), aligned(4), may_alias)); \
+    static void shift_##name(const float *from, float *to, const int32_t *table, int64_t n,     \
+                             int64_t step, int64_t jump) {                                      \
+        const lanes_##name real = *(const lanes_##name *)table >= 0;                            \
+        for (int64_t c = 0; c < n; ++c)                                                         \
+            *(lanes_##name *)(to + c * jump) = *(const lanes_##name *)(from + c * step) & real; \
+    }
+SHIFT(4, 4)
+SHIFT(8, 8)
+SHIFT(all, VECTOR)
+
 /* Plane (c, i, j) of the output is what tap (i, j) reads of channel c for each output place. The
  * table says where; `depth` is 1 where a tap is the plane shifted, with what is no place zeroed. */
 INLINE void taps_of(const Op *op, float *arena, int part, int parts, const int lanes) {
@@ -58,52 +71,110 @@ INLINE void taps_of(const Op *op, float *arena, int part, int parts, const int l
     const int64_t taps = w->kh * w->kw;
     const Span own = share(op->in.channels, part, parts);
     const int64_t padded = (op->length + MAX_VECTOR - 1) / MAX_VECTOR * MAX_VECTOR;
+    for (int64_t t = 0; lanes == 1 && op->depth && t < taps; ++t) {
+        const int64_t shift =
+            (t / w->kw * w->dh - w->top) * op->in.pitch + t % w->kw * w->dw - w->left;
+        const float *from = place(&op->in, arena, own.begin, 1) + shift;
+        float *to = place(&op->out, arena, own.begin * taps + t, 1);
+        const int32_t *table = op->table + t * padded;
+        const int64_t n = own.end - own.begin, step = op->in.plane, jump = op->out.plane * taps;
+        if (op->length <= 4) shift_4(from, to, table, n, step, jump);
+        else if (op->length <= 8) shift_8(from, to, table, n, step, jump);
+        else
+            for (int64_t p = 0; p < op->length; p += VECTOR)
+                shift_all(from + p, to + p, table + p, n, step, jump);
+    }
+    if (lanes == 1 && op->depth) return;
     for (int64_t c = own.begin; c < own.end; ++c) {
         const float *from = place(&op->in, arena, c, lanes);
         for (int64_t t = 0; t < taps; ++t) {
             float *to = place(&op->out, arena, c * taps + t, lanes);
             const int32_t *table = op->table + t * padded;
-            if (lanes == 1 && op->depth) {
-                const float *at = from + (t / w->kw * w->dh - w->top) * op->in.pitch +
-                                  t % w->kw * w->dw - w->left;
-                for (int64_t p = 0; p < op->length; p += VECTOR) {
-                    const ivec real = (ivec) * (const iloose *)(table + p) >= 0;
-                    STORE(to + p, (vec)((ivec)LOAD(at + p) & real));
-                }
-            } else {
-                for (int64_t p = 0; p < op->length; ++p)
-                    if (table[p] < 0) zero_lanes(to + p * lanes, lanes);
-                    else copy_lanes(to + p * lanes, from + (int64_t)table[p] * lanes, lanes);
-            }
+            for (int64_t p = 0; p < op->length; ++p)
+                if (table[p] < 0) zero_lanes(to + p * lanes, lanes);
+                else copy_lanes(to + p * lanes, from + (int64_t)table[p] * lanes, lanes);
         }
     }
 }
 PER_LANES(taps)
 
-/* Rows of pairs, two by two: what nearly every network does. */
+INLINE float greater(float a, float b) { return b > a || b != b ? b : a; }
+
+INLINE vec greater_of(vec a, vec b) {
+    const ivec second = (b > a) | (b != b);
+    return (vec)(((ivec)b & second) | ((ivec)a & ~second));
+}
+
+/* Windows of two by two: what nearly every network does. */
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t ifour __attribute__((vector_size(16), may_alias));
+
+INLINE four greater_four(four a, four b) {
+    const ifour second = (b > a) | (b != b);
+    return (four)(((ifour)b & second) | ((ifour)a & ~second));
+}
+
+#if defined(__clang__)
+#define PICK(a, b, first) __builtin_shufflevector(a, b, first, first + 2, first + 4, first + 6)
+#else
+#define PICK(a, b, first) __builtin_shuffle(a, b, (ifour){first, first + 2, first + 4, first + 6})
+#endif
+
 static void halve_rows(const float *a, const float *b, float *to, int64_t n) {
     int64_t x = 0;
-#if VECTOR > 4
-    ivec even, odd;
-    for (int j = 0; j < VECTOR; ++j) even[j] = 2 * j, odd[j] = 2 * j + 1;
-    for (; x + VECTOR <= n; x += VECTOR) {
-        const vec a0 = LOAD(a + 2 * x), a1 = LOAD(a + 2 * x + VECTOR);
-        const vec b0 = LOAD(b + 2 * x), b1 = LOAD(b + 2 * x + VECTOR);
-        const ivec m0 = (b0 > a0) | (b0 != b0), m1 = (b1 > a1) | (b1 != b1);
-        const vec c0 = (vec)(((ivec)b0 & m0) | ((ivec)a0 & ~m0));
-        const vec c1 = (vec)(((ivec)b1 & m1) | ((ivec)a1 & ~m1));
-        const vec d0 = __builtin_shuffle(c0, c1, even), d1 = __builtin_shuffle(c0, c1, odd);
-        const ivec m = (d1 > d0) | (d1 != d1);
-        STORE(to + x, (vec)(((ivec)d1 & m) | ((ivec)d0 & ~m)));
+    for (; x + 4 <= n; x += 4) {
+        const four *p = (const four *)(a + 2 * x), *q = (const four *)(b + 2 * x);
+        const four left = greater_four(p[0], q[0]), right = greater_four(p[1], q[1]);
+        *(four *)(to + x) = greater_four(PICK(left, right, 0), PICK(left, right, 1));
     }
-#endif
-    for (; x < n; ++x) {
-        float m = a[2 * x];
-        const float rest[3] = {a[2 * x + 1], b[2 * x], b[2 * x + 1]};
-        for (int k = 0; k < 3; ++k)
-            if (rest[k] > m || rest[k] != rest[k]) m = rest[k];
-        to[x] = m;
+    if (x + 2 <= n) {
+        const four m = greater_four(*(const four *)(a + 2 * x), *(const four *)(b + 2 * x));
+        const four both = greater_four(PICK(m, m, 0), PICK(m, m, 1));
+        to[x] = both[0], to[x + 1] = both[1];
+        x += 2;
     }
+    if (x < n) { /* no branch that would depend on the numbers */
+        const four m = greater_four((four){a[2 * x], a[2 * x + 1]}, (four){b[2 * x], b[2 * x + 1]});
+        to[x] = greater_four(m, (four){m[1]})[0];
+    }
+}
+
+/* The lanes of one output place over its window, the part that lies in the input. */
+INLINE int64_t pool_lanes(const Op *op, const float *from, int64_t y0, int64_t x0, float *to,
+                          const int lanes, const int average) {
+    const Window *w = &op->window;
+    const int64_t i0 = y0 < 0 ? (-y0 + w->dh - 1) / w->dh : 0;
+    const int64_t j0 = x0 < 0 ? (-x0 + w->dw - 1) / w->dw : 0;
+    int64_t i1 = y0 >= op->in.height ? 0 : (op->in.height - 1 - y0) / w->dh + 1;
+    int64_t j1 = x0 >= op->in.width ? 0 : (op->in.width - 1 - x0) / w->dw + 1;
+    i1 = i1 < w->kh ? i1 : w->kh, j1 = j1 < w->kw ? j1 : w->kw;
+    if (i1 < i0) i1 = i0;
+    if (j1 < j0) j1 = j0;
+    if (lanes == 1) {
+        float best = average ? 0 : -INFINITY;
+        for (int64_t i = i0; i < i1; ++i)
+            for (int64_t j = j0; j < j1; ++j) {
+                const float one = from[(y0 + i * w->dh) * op->in.pitch + x0 + j * w->dw];
+                best = average ? best + one : greater(best, one);
+            }
+        *to = best;
+    } else {
+        vec best[MAX_VECTOR / VECTOR];
+        UNROLL for (int k = 0; k < MAX_VECTOR / VECTOR; ++k)
+            best[k] = SPLAT(average ? 0.0f : -INFINITY);
+        for (int64_t i = i0; i < i1; ++i)
+            for (int64_t j = j0; j < j1; ++j) {
+                const float *at =
+                    from + ((y0 + i * w->dh) * op->in.pitch + x0 + j * w->dw) * lanes;
+                UNROLL for (int k = 0; k < MAX_VECTOR / VECTOR; ++k) {
+                    const vec one = LOAD(at + k * VECTOR);
+                    if (average) best[k] += one;
+                    else best[k] = greater_of(best[k], one);
+                }
+            }
+        UNROLL for (int k = 0; k < MAX_VECTOR / VECTOR; ++k) STORE(to + k * VECTOR, best[k]);
+    }
+    return (i1 - i0) * (j1 - j0);
 }
 
 INLINE void pool_of(const Op *op, float *arena, int part, int parts, const int lanes,
@@ -125,32 +196,15 @@ INLINE void pool_of(const Op *op, float *arena, int part, int parts, const int l
             }
             for (int64_t ox = 0; ox < out->width; ++ox) {
                 const int64_t y0 = oy * w->sh - w->top, x0 = ox * w->sw - w->left;
-                float best[16];
-                for (int b = 0; b < lanes; ++b) best[b] = average ? 0 : -INFINITY;
-                int64_t count = 0;
-                for (int64_t i = 0; i < w->kh; ++i) {
-                    const int64_t y = y0 + i * w->dh;
-                    if (y < 0 || y >= in->height) continue;
-                    for (int64_t j = 0; j < w->kw; ++j) {
-                        const int64_t x = x0 + j * w->dw;
-                        if (x < 0 || x >= in->width) continue;
-                        const float *at = from + (y * in->pitch + x) * lanes;
-                        ++count;
-                        for (int b = 0; b < lanes; ++b)
-                            if (average) best[b] += at[b];
-                            else best[b] = at[b] > best[b] || at[b] != at[b] ? at[b] : best[b];
-                    }
-                }
-                if (average && w->include_padding) {
-                    const int64_t y1 = y0 + w->kh < in->height + w->bottom ? y0 + w->kh
-                                                                           : in->height + w->bottom;
-                    const int64_t x1 = x0 + w->kw < in->width + w->right ? x0 + w->kw
-                                                                         : in->width + w->right;
-                    count = (y1 - y0) * (x1 - x0);
-                }
                 float *at = to + (oy * out->pitch + ox) * lanes;
-                for (int b = 0; b < lanes; ++b)
-                    at[b] = average ? best[b] / (float)(count > 0 ? count : 1) : best[b];
+                int64_t count = pool_lanes(op, from, y0, x0, at, lanes, average);
+                if (!average) continue;
+                if (w->include_padding) {
+                    const int64_t y1 = y0 + w->kh, y2 = in->height + w->bottom;
+                    const int64_t x1 = x0 + w->kw, x2 = in->width + w->right;
+                    count = ((y1 < y2 ? y1 : y2) - y0) * ((x1 < x2 ? x1 : x2) - x0);
+                }
+                for (int b = 0; b < lanes; ++b) at[b] /= (float)(count > 0 ? count : 1);
             }
         }
         if (op->borders) clear_gaps(out, arena, c, lanes);

@@ -17,6 +17,9 @@ float *secateur_aligned(int64_t floats) {
 
 static int64_t up(int64_t n) { return (n + MAX_VECTOR - 1) / MAX_VECTOR * MAX_VECTOR; }
 
+/* What a sparse kernel touches of so many floats: maps of few places have short vectors. */
+static int64_t touched(int64_t n) { return n <= 4 ? 4 : n <= 8 ? 8 : up(n); }
+
 static View read_view(const int64_t *i) {
     return (View){i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8]};
 }
@@ -36,8 +39,7 @@ static int view_fits(const View *v, int lanes, int64_t arena, int borders) {
 }
 
 /* A convolution writes whole vectors, `length` elements from where each channel begins. */
-static int flat_fits(const View *v, int64_t length, int lanes) {
-    const int64_t reach = up(length * lanes);
+static int flat_fits(const View *v, int64_t reach, int lanes) {
     return v->plane * lanes >= reach &&
            v->origin * lanes + (v->channels - 1) * v->plane * lanes + reach <= v->size;
 }
@@ -91,13 +93,15 @@ static const char *take_dense(Op *op, const Draft *d) {
 }
 
 static const char *check_convolution(Op *op, const Draft *d) {
+    const int64_t floats = op->length * op->lanes;
+    const int64_t reach = op->kind == OP_SPARSE ? touched(floats) : up(floats);
     if (op->blocks < 1 || op->blocks > 4096 || op->length < 1) return "its sizes are none";
-    if (!flat_fits(&op->out, op->length, op->lanes)) return "its output is too short";
+    if (!flat_fits(&op->out, reach, op->lanes)) return "its output is too short";
     if (op->other.channels &&
         (op->other.channels != op->out.channels || op->other.pitch != op->out.pitch ||
-         !flat_fits(&op->other, op->length, op->lanes)))
+         !flat_fits(&op->other, reach, op->lanes)))
         return "what it adds does not fit";
-    if (op->kind == OP_SPARSE) return take_weights(op, d, up(op->length * op->lanes), 0);
+    if (op->kind == OP_SPARSE) return take_weights(op, d, reach, 0);
     if (op->blocks > op->depth) return "it has more blocks than depth";
     return take_dense(op, d);
 }
@@ -123,7 +127,7 @@ static const char *check_taps(Op *op, const Draft *d) {
     const int64_t taps = w->kh * w->kw, padded = up(op->length);
     if (op->length < 1 || taps < 1 || taps >= MOST || out->channels != in->channels * taps)
         return "its taps do not fit";
-    if (!flat_fits(out, op->length, op->lanes) || d->n_indices != taps * padded)
+    if (!flat_fits(out, touched(op->length * op->lanes), op->lanes) || d->n_indices != taps * padded)
         return "its output is too short";
     const int64_t rows = (in->height - 1) * in->pitch + in->width;
     for (int64_t i = 0; i < d->n_indices; ++i)
