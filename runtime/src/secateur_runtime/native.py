@@ -21,7 +21,7 @@ except ImportError as error:  # built without a compiler
 else:
     WHY_NOT = ""
 
-__all__ = ["LANES", "Engine", "instruction_sets"]
+__all__ = ["LANES", "NativeEngine", "instruction_sets"]
 
 LANES = 16
 """Pictures that lie side by side where there are many."""
@@ -43,12 +43,13 @@ def instruction_sets() -> tuple[str, ...]:
     return () if _native is None else tuple(_native.isas())
 
 
-@dataclass(kw_only=True, eq=False)
-class Engine:
+@dataclass(eq=False)
+class NativeEngine:
     """Run a plan in C. One engine may be called from several threads at once.
 
     Args:
         plan: what to run.
+        threads: how many a run uses, where it is not told.
         isa: the instruction set; the best that there is by default.
         dense: for each step with weights, by its number, whether its zeros are disregarded;
             those that are left out go by `BREAK_EVEN`.
@@ -58,6 +59,7 @@ class Engine:
     """
 
     plan: Plan
+    threads: int = 1
     isa: str = ""
     dense: Mapping[int, bool] = field(default_factory=dict)
 
@@ -91,26 +93,38 @@ class Engine:
                 self._programs[lanes] = _native.Program(self.isa, lanes, made.floats, made.drafts())
             return self._programs[lanes]
 
-    def __call__(self, array: NDArray[Any], threads: int = 1) -> Floats:
+    @property
+    def name(self) -> str:
+        """The engine in words, with its instruction set."""
+        return f"compiled, {self.isa}"
+
+    def choices(self) -> list[str]:
+        """Return for each step how it runs: `sparse`, `dense`, or nothing where it has no choice."""
+        weighted = ("convolution", "linear")
+        return [
+            ("dense" if self.runs_dense(i) else "sparse") if step.kind in weighted else ""
+            for i, step in enumerate(self.plan.steps)
+        ]
+
+    def run(self, inputs: NDArray[Any], threads: int | None = None) -> Floats:
         """Return what the network makes of pictures.
 
         Args:
-            array: `[records, ...]`, each of the plan's input shape.
-            threads: how many to use.
+            inputs: `[records, ...]`, each of the plan's input shape.
+            threads: how many to use, this time.
 
         Raises:
             InputError: the array has another shape, or the threads are none.
         """
-        return self.run(array, threads)
-
-    def run(self, array: NDArray[Any], threads: int = 1) -> Floats:
-        """Return what the network makes of pictures; as `__call__`."""
+        threads = self.threads if threads is None else threads
         shape = self.plan.shapes[self.plan.input]
-        if array.shape[1:] != shape:
-            raise InputError(f"records have the shape {array.shape[1:]}, the network takes {shape}")
+        if inputs.shape[1:] != shape:
+            raise InputError(
+                f"records have the shape {inputs.shape[1:]}, the network takes {shape}"
+            )
         if not 1 <= threads <= 256:
             raise InputError(f"threads are between 1 and 256, got {threads}")
-        given = np.ascontiguousarray(array, np.float32)
+        given = np.ascontiguousarray(inputs, np.float32)
         made = np.empty((len(given), *self.plan.shapes[self.plan.output]), np.float32)
         many = side_by_side(len(given))
         for lanes, first, last in ((LANES, 0, many), (1, many, len(given))):

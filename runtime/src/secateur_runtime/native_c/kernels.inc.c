@@ -56,6 +56,10 @@ INLINE Span share(int64_t whole, int part, int parts) {
     return (Span){whole * part / parts, whole * (part + 1) / parts};
 }
 
+#ifndef AHEAD
+#define AHEAD 4096 /* bytes: weights are read once, and far more than a cache holds */
+#endif
+
 /* One tile of some output channels in one block of the reduction. */
 typedef struct {
     const Op *op;
@@ -86,6 +90,7 @@ INLINE void sparse_tile(const int n, const int chains, const Tile *t) {
         UNROLL for (int k = 1; k < chains; ++k)
             UNROLL for (int j = 0; j < n; ++j) sum[k][j] = (vec){0};
         for (; end - w >= chains; w += chains) {
+            if (chains == 8) __builtin_prefetch((const void *)((uintptr_t)w + AHEAD));
             UNROLL for (int k = 0; k < chains; ++k) {
                 const vec value = SPLAT(w[k].value);
                 const char *in = t->in + w[k].at;
@@ -143,9 +148,11 @@ static void (*const sparse_kernels[])(const Tile *) = {
             else sum[0] += op->bias[c];                                                      \
             if (!t->block && t->other)                                                       \
                 sum[1] = *(const loose_##width *)(t->other + c * op->other.plane * op->lanes); \
-            for (; end - w >= 8; w += 8)                                                     \
+            for (; end - w >= 8; w += 8) {                                                   \
+                __builtin_prefetch((const void *)((uintptr_t)w + AHEAD));                                 \
                 UNROLL for (int k = 0; k < 8; ++k)                                           \
                     sum[k] += w[k].value * *(const loose_##width *)(t->in + w[k].at);        \
+            }                                                                                \
             UNROLL for (int k = 0; k < 7; ++k) {                                             \
                 if (w + k >= end) break;                                                     \
                 sum[k] += w[k].value * *(const loose_##width *)(t->in + w[k].at);            \
