@@ -5,7 +5,7 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-SOURCES = ("module", "program", "run", "isa", "isa_plain", "isa_avx2", "isa_avx512")
+SOURCES = ("module", "program", "codegen", "run", "isa", "isa_plain", "isa_avx2", "isa_avx512")
 FOLDER = "src/secateur_runtime/native_c"
 NOTICE = (
     "secateur-runtime: the compiled engine could not be built (%s). It is installed without: "
@@ -38,7 +38,7 @@ setup(
             [f"{FOLDER}/{name}.c" for name in SOURCES],
             depends=[
                 f"{FOLDER}/{name}"
-                for name in ("engine.h", "program.h", "kernels.inc.c", "maps.inc.c")
+                for name in ("engine.h", "program.h", "codegen.h", "kernels.inc.c", "maps.inc.c")
             ],
             extra_compile_args=[
                 *("-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-Wno-psabi"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +108,7 @@ class Need:
 
 
 def method_of(step: Step, shape: Shape, lanes: int) -> str:
-    """Return how a convolution reads its input: `flat`, `phases` or `taps`.
+    """Return how a convolution's kernel reads its input: `flat`, `phases` or `taps`.
 
     Flat reads the value itself, for which the strides have to be 1. Phases are copies of every
     n-th row and column. Taps gather what each tap reads, the least to read, but the most to copy.
@@ -122,7 +123,7 @@ def method_of(step: Step, shape: Shape, lanes: int) -> str:
     return "flat" if tuple(a["stride"]) == (1, 1) else "phases"
 
 
-def needs_of(plan: Plan, lanes: int) -> list[Need]:
+def needs_of(plan: Plan, lanes: int, methods: Sequence[str]) -> list[Need]:
     """Return what each value of a plan has to offer.
 
     Values that a convolution reads without a copy, makes or adds have rows of one length, so
@@ -137,16 +138,14 @@ def needs_of(plan: Plan, lanes: int) -> list[Need]:
             i = roots[i]
         return i
 
-    for step in plan.steps:
+    for step, method in zip(plan.steps, methods, strict=True):
         if step.kind == "linear":
             needs[step.output].whole = lanes > 1
-        if step.kind != "convolution":
+        if method not in ("flat", "phases", "taps"):
             continue
-        shape = plan.shapes[step.output]
         tied = [step.output, *step.inputs[1:]]
         out = needs[step.output]
         out.whole = True
-        method = method_of(step, shape, lanes)
         out.pitch = max(out.pitch, _least_pitch(step, plan, method))
         if method == "flat":
             tied.append(step.inputs[0])
@@ -209,8 +208,10 @@ def place_of(shape: tuple[int, int, int], need: Need, lanes: int) -> Place:
         plane = max(plane, up(length * lanes) // lanes)
         if lanes == 1 and plane % VECTOR and not need.bordered:
             plane = up(plane)
-    if channels > 1 and plane * lanes % 1024 == 0:
-        plane += VECTOR if lanes == 1 else 1  # channels that would fall on the same cache lines
+    if channels > 1 and lanes == 1 and plane % 1024 == 0:
+        plane += VECTOR  # channels would fall on the same cache lines
+    elif channels > 1 and lanes > 1 and height * width > 1:
+        plane |= 1
     gap = max(gap, plane - height * pitch) if need.bordered else 0
     origin = max(gap, need.before[0] * pitch + need.before[1])
     end = origin + channels * plane + need.after[0] * pitch + need.after[1] + 2 * VECTOR

@@ -51,6 +51,8 @@ class NativeEngine:
         plan: what to run.
         threads: how many a run uses, where it is not told.
         isa: the instruction set; the best that there is by default.
+        generate: make machine code for sparse layers of many pictures; by default where the
+            instructions are AVX-512 and the system lets memory become executable.
         dense: for each step with weights, by its number, whether its zeros are disregarded;
             those that are left out go by `BREAK_EVEN`.
 
@@ -61,6 +63,7 @@ class NativeEngine:
     plan: Plan
     threads: int = 1
     isa: str = ""
+    generate: bool | None = None
     dense: Mapping[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,6 +76,13 @@ class NativeEngine:
         self.isa = self.isa or known[0]
         if self.isa not in known:
             raise EngineError(f"instructions {self.isa!r} are not here; there are {known}")
+        possible = self.isa == "avx512" and _native is not None and _native.generates()
+        if self.generate and not possible:
+            raise EngineError(
+                f"no code can be generated here: it takes AVX-512, the engine uses {self.isa}, and "
+                "a system that lets memory become executable"
+            )
+        self.generate = possible if self.generate is None else self.generate
         self._lock = threading.Lock()
         self._programs: dict[int, Any] = {}
 
@@ -82,7 +92,7 @@ class NativeEngine:
 
     def assembly(self, lanes: int) -> Assembly:
         """Return the operators for so many pictures side by side."""
-        return assembled(self.plan, lanes, self.runs_dense)
+        return assembled(self.plan, lanes, self.runs_dense, generate=bool(self.generate))
 
     def program(self, lanes: int) -> Any:
         """Return the program for so many pictures side by side, built when first asked for."""

@@ -10,7 +10,7 @@
 
 enum kind {
     OP_INPUT, OP_OUTPUT, OP_SPARSE, OP_DENSE, OP_SPARSE_ROW, OP_DENSE_ROW, OP_PHASES, OP_TAPS,
-    OP_MAX_POOL, OP_AVERAGE_POOL, OP_GLOBAL, OP_ADD, OP_SOFTMAX, OP_AFFINE, OP_CLIP, OP_RESHAPE,
+    OP_MAX_POOL, OP_AVERAGE_POOL, OP_GLOBAL, OP_ADD, OP_SOFTMAX, OP_AFFINE, OP_CLIP, OP_RESHAPE, OP_CODE,
     OP_KINDS
 };
 
@@ -31,6 +31,8 @@ typedef struct {
     int64_t kh, kw, sh, sw, dh, dw, top, left, bottom, right, include_padding;
 } Window;
 
+typedef struct Code Code;
+
 typedef struct {
     enum kind kind;
     int lanes;
@@ -47,6 +49,7 @@ typedef struct {
     Weight *weights;       /* sparse, block after block */
     int64_t *offsets;      /* dense: [depth] floats from the start of the input */
     float *dense;          /* dense, packed for its kernel */
+    Code *code;            /* what was generated for it */
     int32_t *table;        /* of taps: place in a plane or -1, [taps * length] */
 } Op;
 

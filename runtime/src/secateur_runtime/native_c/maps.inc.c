@@ -325,6 +325,14 @@ INLINE void reshape_of(const Op *op, float *arena, int part, int parts, const in
 }
 PER_LANES(reshape)
 
+/* What generated code leaves out: it writes places alone. */
+static void run_borders(const Op *op, float *arena, int part, int parts) {
+    const int64_t lots = (op->out.channels + 30) / 31; /* as code is shared out */
+    const Span own = share(lots, part, parts);
+    for (int64_t c = op->out.channels * own.begin / lots; c < op->out.channels * own.end / lots; ++c)
+        clear_gaps(&op->out, arena, c, op->lanes);
+}
+
 void RUN(const Op *op, float *arena, int part, int parts) {
     static Runner *const runners[OP_KINDS] = {
         [OP_SPARSE] = run_sparse, [OP_DENSE] = run_dense, [OP_SPARSE_ROW] = run_sparse_row,
@@ -332,6 +340,7 @@ void RUN(const Op *op, float *arena, int part, int parts) {
         [OP_MAX_POOL] = run_max_pool, [OP_AVERAGE_POOL] = run_average_pool,
         [OP_GLOBAL] = run_global, [OP_ADD] = run_add, [OP_SOFTMAX] = run_softmax,
         [OP_AFFINE] = run_affine, [OP_CLIP] = run_clip, [OP_RESHAPE] = run_reshape,
+        [OP_CODE] = run_borders,
     };
     if (runners[op->kind]) runners[op->kind](op, arena, part, parts);
 }

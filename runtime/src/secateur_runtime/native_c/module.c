@@ -3,7 +3,7 @@
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
-#include "program.h"
+#include "codegen.h"
 
 static PyObject *refused; /* EngineError */
 
@@ -168,7 +168,13 @@ static PyObject *isas(PyObject *self, PyObject *unused) {
     return list;
 }
 
+static PyObject *generates(PyObject *self, PyObject *unused) {
+    (void)self, (void)unused;
+    return PyBool_FromLong(secateur_code_allowed());
+}
+
 static PyMethodDef functions[] = {
+    {"generates", generates, METH_NOARGS, "generates(): whether code can be made and run here."},
     {"isas", isas, METH_NOARGS, "isas(): instruction sets of this build that run here, best first."},
     {NULL, NULL, 0, NULL},
 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "codegen.h"
 
 #define MOST ((int64_t)1 << 31)
 
@@ -184,6 +184,9 @@ static const char *check_kind(Op *op, const Draft *d) {
         return in->channels * in->height * in->width == out->channels * out->height * out->width
                    ? NULL
                    : "shapes do not fit";
+    case OP_CODE:
+        if (op->other.channels && !same_map(&op->other, out)) return "what it adds does not fit";
+        return op->groups < 1 ? "groups do not fit" : secateur_code_make(op, d);
     default:
         return "its kind is unknown";
     }
@@ -191,7 +194,8 @@ static const char *check_kind(Op *op, const Draft *d) {
 
 static const char *take_floats(Op *op, const Draft *d) {
     const int64_t c = op->out.channels;
-    const int biased = op->kind == OP_AFFINE || (op->kind >= OP_SPARSE && op->kind <= OP_DENSE_ROW);
+    const int biased = op->kind == OP_AFFINE || op->kind == OP_CODE ||
+                       (op->kind >= OP_SPARSE && op->kind <= OP_DENSE_ROW);
     const int64_t wanted = 2 + biased * c + (op->kind == OP_AFFINE) * c;
     if (d->n_floats != wanted) return "biases do not fit";
     op->low = d->floats[0], op->high = d->floats[1];
@@ -260,6 +264,7 @@ void secateur_program_free(Program *p) {
         Op *op = &p->ops[i];
         free(op->bias), free(op->scale), free(op->pointers), free(op->weights);
         free(op->offsets), free(op->dense), free(op->table);
+        secateur_code_free(op->code);
     }
     free(p->ops);
     while (p->spare) {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "program.h"
+#include "codegen.h"
 
 enum { MOST_SPARE = 4, MOST_THREADS = 256, SPINS = 4000 };
 
@@ -99,7 +99,10 @@ static void run_op(const Program *p, int i, float *arena, const float *in, float
     const Op *op = &p->ops[i];
     if (op->kind == OP_INPUT) read_input(p, &op->out, arena, in, n, part, parts);
     else if (op->kind == OP_OUTPUT) write_output(p, &op->in, arena, out, n, part, parts);
-    else p->isa->run(op, arena, part, parts);
+    else if (op->kind == OP_CODE) {
+        secateur_code_run(op, arena, part, parts);
+        if (op->borders) p->isa->run(op, arena, part, parts);
+    } else p->isa->run(op, arena, part, parts);
 }
 
 /* Waits until a number changes: a little in a loop, then by giving the processor away. */
