@@ -301,13 +301,23 @@ static void write_all(const Op *op, Code *code, NonZero *e, const int64_t *point
     if (!code->weights) code->weights = secateur_aligned(weights);
 }
 
+/* Much code lies on large pages, where the system has them: addresses are looked up less often. */
 static const char *take_memory(Code *code, size_t bytes) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    code->bytes = (bytes + page) / page * page;
-    code->memory = mmap(NULL, code->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (code->memory != MAP_FAILED) return NULL;
-    code->memory = NULL;
-    return "no memory for code";
+    const size_t huge = (size_t)2 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    const int large = bytes > huge / 2;
+    const size_t unit = large ? huge : page;
+    code->bytes = (bytes + unit - 1) / unit * unit;
+    const size_t room = code->bytes + (large ? huge : 0);
+    unsigned char *all = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) return "no memory for code";
+    code->memory = (unsigned char *)(((uintptr_t)all + unit - 1) / unit * unit);
+    if (code->memory > all) munmap(all, (size_t)(code->memory - all));
+    const size_t after = room - code->bytes - (size_t)(code->memory - all);
+    if (after) munmap(code->memory + code->bytes, after);
+#if defined(MADV_HUGEPAGE)
+    if (large) madvise(code->memory, code->bytes, MADV_HUGEPAGE); /* a wish */
+#endif
+    return NULL;
 }
 
 static const char *generate(Op *op, Code *code, NonZero *e, const int64_t *pointers) {

@@ -2,6 +2,9 @@
  * look again: a draft that is wrong is refused, whoever wrote it. */
 #include <stdlib.h>
 #include <string.h>
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#endif
 
 #include "codegen.h"
 
@@ -9,8 +12,13 @@
 
 float *secateur_aligned(int64_t floats) {
     void *memory = NULL;
+    const size_t huge = (size_t)2 << 20;
     size_t bytes = ((size_t)floats * 4 + 63) / 64 * 64;
-    if (floats < 0 || posix_memalign(&memory, 64, bytes ? bytes : 64)) return NULL;
+    if (floats < 0 || posix_memalign(&memory, bytes > huge ? huge : 64, bytes ? bytes : 64))
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    if (bytes > huge) madvise(memory, bytes / huge * huge, MADV_HUGEPAGE); /* a wish */
+#endif
     memset(memory, 0, bytes);
     return memory;
 }
