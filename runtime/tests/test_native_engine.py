@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 ISAS = native.instruction_sets()
 CLOSE = 2e-5
+WAYS = ["sparse", "dense", "code", None]
 
 
 class Draft:
@@ -68,12 +69,13 @@ class Draft:
         return Plan(steps=tuple(self.steps), shapes=tuple(self.shapes), input=0, output=last)
 
 
-def compare(plan: Plan, n: int, *, dense: bool | None = None, threads: int = 1) -> None:
+def compare(plan: Plan, n: int, *, way: str | None = None, threads: int = 1) -> None:
     x = np.random.default_rng(n).standard_normal((n, *plan.shapes[0])).astype(np.float32)
     wanted = reference.run(plan, x)[plan.output]
-    choice = {} if dense is None else dict.fromkeys(range(len(plan.steps)), dense)
+    steps = range(len(plan.steps))
+    ways = {(lanes, i): way for lanes in (1, 16) for i in steps} if way else {}
     for isa in ISAS:
-        found = native.NativeEngine(plan, isa=isa, dense=choice).run(x, threads)
+        found = native.NativeEngine(plan, isa=isa, ways=ways).run(x, threads)
         scale = max(1.0, float(np.abs(wanted).max()))
         np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE * scale, err_msg=isa)
 
@@ -111,9 +113,9 @@ def convolutions(draw: Any) -> Plan:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(convolutions(), st.sampled_from([1, 2, 6, 17]), st.sampled_from([True, False, None]))
-def test_convolutions_of_any_form_equal_the_reference(plan: Plan, n: int, dense: bool) -> None:
-    compare(plan, n, dense=dense)
+@given(convolutions(), st.sampled_from([1, 2, 6, 17]), st.sampled_from(WAYS))
+def test_convolutions_of_any_form_equal_the_reference(plan: Plan, n: int, way: str | None) -> None:
+    compare(plan, n, way=way)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -166,10 +168,10 @@ def every_kind() -> Plan:
     return made.plan()
 
 
-@pytest.mark.parametrize("dense", [True, False, None])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("n", [1, 3, 16, 23])
-def test_every_kind_of_step_equals_the_reference(n: int, dense: bool | None) -> None:
-    compare(every_kind(), n, dense=dense)
+def test_every_kind_of_step_equals_the_reference(n: int, way: str | None) -> None:
+    compare(every_kind(), n, way=way)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
@@ -208,6 +210,17 @@ def test_a_record_gives_the_same_alone_and_in_company() -> None:
     x = np.random.default_rng(0).standard_normal((19, *plan.shapes[0])).astype(np.float32)
     alone = np.concatenate([engine.run(one[None]) for one in x])
     np.testing.assert_allclose(engine.run(x), alone, atol=1e-5)
+
+
+def test_the_measured_choice_computes_the_same() -> None:
+    plan = every_kind()
+    engine = native.NativeEngine(plan)
+    tuned = engine.measure(rounds=1)
+    assert {way for way in tuned.ways.values()} <= {"sparse", "dense", "code"}
+    assert {i for _, i in tuned.ways} == {i for i, way in enumerate(engine.choices()) if way}
+    for n in (1, 16):
+        x = np.random.default_rng(0).standard_normal((n, *plan.shapes[0])).astype(np.float32)
+        np.testing.assert_allclose(tuned.run(x), engine.run(x), atol=1e-5)
 
 
 def test_no_records_give_no_outputs() -> None:

@@ -34,7 +34,6 @@ CODES = (
 """The engine's operators; the place of each is its number there."""
 CACHE = 24 * 1024  # bytes of input that one block of a reduction may read
 LEAST = {"flat": 40, "phases": 40, "taps": 120}  # non-zeros of a channel in one block, on average
-NARROW = 4  # output channels of a group for which no input is worth sharing
 LIMITS = {"none": None, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
@@ -101,44 +100,36 @@ class Assembly:
         return [one.draft() for one in self.operators]
 
 
-def assembled(
-    plan: Plan, lanes: int, dense: Callable[[int], bool], *, generate: bool = False
-) -> Assembly:
+def assembled(plan: Plan, lanes: int, way: Callable[[int], str]) -> Assembly:
     """Return the operators of a plan.
 
     Args:
         plan: what to run.
         lanes: pictures that lie side by side, 1 or 16.
-        dense: whether the step of a number is to run without regard to its zeros.
-        generate: make code for the sparse layers, where there are 16 lanes.
+        way: how the step of a number runs, if it has weights: `sparse` or `dense` by kernels, or
+            `code`, made for it alone, which takes 16 lanes.
     """
-    ways = [
-        _way(step, plan, lanes, dense(i), generate=generate) for i, step in enumerate(plan.steps)
+    ways = [way(i) for i in range(len(plan.steps))]
+    methods = [
+        method_of(step, plan.shapes[step.output], lanes)
+        if step.kind == "convolution" and one != "code"
+        else ""
+        for step, one in zip(plan.steps, ways, strict=True)
     ]
-    places = place_all(plan, needs_of(plan, lanes, ways), lanes)
+    places = place_all(plan, needs_of(plan, lanes, methods), lanes)
     made = Assembly(lanes=lanes, operators=[Operator(code="input", writes=places[plan.input])])
-    for number, (step, way) in enumerate(zip(plan.steps, ways, strict=True)):
+    for number, (step, one) in enumerate(zip(plan.steps, ways, strict=True)):
         reads, out = [places[i] for i in step.inputs], places[step.output]
-        if way == "code":
+        if one == "code" and step.weight is not None:
             parts = [_code(step, reads, out)]
         else:
-            parts = _RULES[step.kind](step, reads, out, lanes, dense(number))
-        for one in parts:
-            one.step = number
+            parts = _RULES[step.kind](step, reads, out, lanes, one == "dense")
+        for part in parts:
+            part.step = number
         made.operators += parts
     made.operators.append(Operator(code="output", reads=(places[plan.output],)))
     _allot(made)
     return made
-
-
-def _way(step: Step, plan: Plan, lanes: int, dense: bool, *, generate: bool) -> str:
-    """Return how a step with weights reads: as `method_of` says, or by code of its own."""
-    if step.kind not in ("convolution", "linear") or step.weight is None:
-        return ""
-    narrow = step.weight.shape[0] // step.attributes.get("groups", 1) < NARROW
-    if generate and lanes > 1 and not dense and not narrow and np.prod(step.weight.shape[2:]) <= 64:
-        return "code"
-    return method_of(step, plan.shapes[step.output], lanes) if step.kind == "convolution" else ""
 
 
 def _code(step: Step, reads: list[Place], out: Place) -> Operator:
