@@ -153,19 +153,6 @@ class NativeEngine:
                 self._programs[lanes] = _native.Program(self.isa, lanes, made.floats, made.drafts())
             return self._programs[lanes]
 
-    @property
-    def name(self) -> str:
-        """The engine in words, with its instruction set."""
-        return f"compiled, {self.isa}"
-
-    def choices(self) -> list[str]:
-        """Return for each step how it runs: `sparse`, `dense`, or nothing where it has no choice."""
-        weighted = ("convolution", "linear")
-        return [
-            ("dense" if self.runs_dense(i) else "sparse") if step.kind in weighted else ""
-            for i, step in enumerate(self.plan.steps)
-        ]
-
     def run(self, inputs: NDArray[Any], threads: int | None = None) -> Floats:
         """Return what the network makes of pictures.
 
