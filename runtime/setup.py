@@ -1,6 +1,7 @@
 """Builds the compiled engine where there is a compiler, and goes on without where there is none."""
 
 import os
+import sys
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -17,17 +18,22 @@ class OptionalBuild(build_ext):
     """Builds what can be built; SECATEUR_RUNTIME_NATIVE=1 insists on it, =0 does without."""
 
     def run(self):
+        """Build the extension, or say why there is none."""
         wanted = os.environ.get("SECATEUR_RUNTIME_NATIVE", "")
         if wanted == "0":
-            self.extensions = []
-            self.announce(NOTICE % "SECATEUR_RUNTIME_NATIVE=0", level=3)
+            self.give_up("SECATEUR_RUNTIME_NATIVE=0")
+            return
         try:
             super().run()
         except Exception as error:  # compilers fail in many ways
             if wanted == "1":
                 raise
-            self.announce(NOTICE % error, level=3)
-            self.extensions = []
+            self.give_up(error)
+
+    def give_up(self, why):
+        """Go on without the extension."""
+        sys.stderr.write(NOTICE % why + "\n")
+        self.extensions = self.distribution.ext_modules = []
 
 
 setup(

@@ -1,4 +1,4 @@
-"""The compiled engine: a plan, laid out once, that runs in C."""
+"""The compiled engine: a plan, laid out once, that runs in C. Where it is not built, import fails."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from secateur_runtime.plan import Floats, Plan, Step
 
 try:
     from secateur_runtime import _native
-except ImportError as error:  # built without a compiler
-    _native, WHY_NOT = None, str(error)
-else:
-    WHY_NOT = ""
+except ImportError as error:
+    raise ImportError(
+        f"this installation has no compiled engine ({error}): install it anew where there is GCC "
+        "or Clang, or run by numpy alone"
+    ) from error
 
 __all__ = ["LANES", "NativeEngine", "instruction_sets"]
 
@@ -37,13 +38,11 @@ BREAK_EVEN = 0.5
 def instruction_sets() -> tuple[str, ...]:
     """Return the instruction sets that this build and this processor have, the best first.
 
-    Empty without the compiled engine.
-
     Example:
         >>> set(instruction_sets()) <= {"avx512", "avx2", "neon", "plain"}
         True
     """
-    return () if _native is None else tuple(_native.isas())
+    return tuple(_native.isas())
 
 
 @dataclass(eq=False)
@@ -61,7 +60,7 @@ class NativeEngine:
             rule of thumb; `measure` finds the fastest.
 
     Raises:
-        EngineError: there is no compiled engine, or not with these instructions.
+        EngineError: the compiled engine has no such instructions here.
     """
 
     plan: Plan
@@ -72,15 +71,10 @@ class NativeEngine:
 
     def __post_init__(self) -> None:
         known = instruction_sets()
-        if not known:
-            raise EngineError(
-                f"this installation has no compiled engine ({WHY_NOT}): install it anew where "
-                "there is GCC or Clang, or run by numpy alone"
-            )
         self.isa = self.isa or known[0]
         if self.isa not in known:
             raise EngineError(f"instructions {self.isa!r} are not here; there are {known}")
-        possible = self.isa == "avx512" and _native is not None and _native.generates()
+        possible = self.isa == "avx512" and _native.generates()
         if self.generate and not possible:
             raise EngineError(
                 f"no code can be generated here: it takes AVX-512, the engine uses {self.isa}, and "
@@ -149,7 +143,6 @@ class NativeEngine:
         with self._lock:
             if lanes not in self._programs:
                 made = self.assembly(lanes)
-                assert _native is not None  # an engine has one
                 self._programs[lanes] = _native.Program(self.isa, lanes, made.floats, made.drafts())
             return self._programs[lanes]
 
