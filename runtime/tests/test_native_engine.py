@@ -217,7 +217,7 @@ def test_the_measured_choice_computes_the_same() -> None:
     plan = every_kind()
     engine = native.NativeEngine(plan)
     tuned = engine.measure(rounds=1)
-    assert {way for way in tuned.ways.values()} <= {"sparse", "dense", "code"}
+    assert set(tuned.ways.values()) <= {"sparse", "dense", "code"}
     assert {i for _, i in tuned.ways} == {i for i, way in enumerate(engine.choices()) if way}
     for n in (1, 16):
         x = np.random.default_rng(0).standard_normal((n, *plan.shapes[0])).astype(np.float32)

@@ -238,17 +238,19 @@ def _offsets(step: Step, source: Place, method: str) -> NDArray[np.int64]:
     a = step.attributes
     _, own, kh, kw = step.weight.shape
     c, i, j = (n.reshape(-1) for n in np.indices((own, kh, kw)))
-    if method == "taps":
-        return (source.origin + ((c * kh + i) * kw + j) * source.plane).astype(np.int64)
     rows, columns = i * a["dilation"][0], j * a["dilation"][1]
-    if method == "flat":
+    if method == "taps":
+        at = ((c * kh + i) * kw + j) * source.plane
+    elif method == "flat":
         at = c * source.plane + (rows - a["padding"][0]) * source.pitch
-        return (source.origin + at + columns - a["padding"][1]).astype(np.int64)
-    down, across = _phase_counts(step)
-    sh, sw = a["stride"]
-    plane = (c * down + rows % sh) * across + columns % sw
-    at = plane * source.plane + rows // sh * source.pitch + columns // sw
-    return (source.origin + at).astype(np.int64)
+        at = at + columns - a["padding"][1]
+    else:
+        down, across = _phase_counts(step)
+        sh, sw = a["stride"]
+        plane = (c * down + rows % sh) * across + columns % sw
+        at = plane * source.plane + rows // sh * source.pitch + columns // sw
+    found: NDArray[np.int64] = (source.origin + at).astype(np.int64)
+    return found
 
 
 def _phase_counts(step: Step) -> tuple[int, int]:

@@ -27,15 +27,13 @@ def as_map(shape: Shape) -> tuple[int, int, int]:
     """Return a shape as channels, height and width; features are maps of one place."""
     if len(shape) == 1:
         return shape[0], 1, 1
-    return (
-        shape[0],
-        (1 if len(shape) == 2 else shape[1]),
-        math.prod(shape[-1 if len(shape) == 2 else 2 :]),
-    )
+    if len(shape) == 2:
+        return shape[0], 1, shape[1]
+    return shape[0], shape[1], math.prod(shape[2:])
 
 
 def touched(n: int) -> int:
-    """Return how many floats a sparse kernel touches of a run of n: small maps have short vectors."""
+    """Return how many floats a sparse kernel touches of n: small maps have short vectors."""
     return 4 if n <= 4 else 8 if n <= 8 else up(n)
 
 
@@ -167,9 +165,9 @@ def _least_pitch(step: Step, plan: Plan, method: str) -> int:
     assert step.weight is not None
     out = plan.shapes[step.output]
     if method == "flat":
-        return max(x[2] + max(a["padding"][1], a["padding"][3]), out[2])
+        return max(x[2] + max(int(a["padding"][1]), int(a["padding"][3])), out[2])
     if method == "phases":
-        return out[2] + (step.weight.shape[3] - 1) * a["dilation"][1] // a["stride"][1]
+        return out[2] + (step.weight.shape[3] - 1) * int(a["dilation"][1]) // int(a["stride"][1])
     return out[2]
 
 

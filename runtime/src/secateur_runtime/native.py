@@ -1,7 +1,8 @@
-"""The compiled engine: a plan, laid out once, that runs in C. Where it is not built, import fails."""
+"""The compiled engine: a plan, laid out once, that runs in C. Not built, it cannot be imported."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,10 @@ class NativeEngine:
             if step.kind in WEIGHTED and (way != "code" or can_be_code(step))
         ]
 
+    def _wide_enough(self) -> bool:
+        """Return whether many records at once stay far below what the engine can address."""
+        return max(math.prod(shape) for shape in self.plan.shapes) * LANES < 2**27
+
     def assembly(self, lanes: int) -> Assembly:
         """Return the operators for so many pictures side by side."""
         return assembled(self.plan, lanes, lambda number: self.way(number, lanes))
@@ -166,7 +171,7 @@ class NativeEngine:
             raise InputError(f"threads are between 1 and 256, got {threads}")
         given = np.ascontiguousarray(inputs, np.float32)
         made = np.empty((len(given), *self.plan.shapes[self.plan.output]), np.float32)
-        many = side_by_side(len(given))
+        many = side_by_side(len(given)) if self._wide_enough() else 0
         for lanes, first, last in ((LANES, 0, many), (1, many, len(given))):
             if first < last:
                 program = self.program(lanes)
@@ -176,7 +181,7 @@ class NativeEngine:
     def seconds(self, inputs: NDArray[Any], rounds: int = 5) -> list[tuple[str, int, float]]:
         """Return the least seconds of each operator: its kind, its step's number, the time."""
         given = np.ascontiguousarray(inputs, np.float32)
-        lanes = LANES if side_by_side(len(given)) else 1
+        lanes = LANES if side_by_side(len(given)) and self._wide_enough() else 1
         given = given[:lanes]
         made = np.empty((len(given), *self.plan.shapes[self.plan.output]), np.float32)
         times = self.program(lanes).time(given, made, len(given), rounds)
