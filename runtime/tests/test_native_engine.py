@@ -175,7 +175,7 @@ def test_every_kind_of_step_equals_the_reference(n: int, way: str | None) -> Non
     compare(every_kind(), n, way=way)
 
 
-@pytest.mark.parametrize("n", [1, 5, 40])
+@pytest.mark.parametrize("n", [1, 5, 40, 100])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_no_byte(n: int, threads: int) -> None:
     plan = every_kind()

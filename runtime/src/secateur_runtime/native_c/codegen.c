@@ -384,31 +384,34 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     return wrong;
 }
 
-void secateur_code_run(const Op *op, float *arena, int part, int parts) {
+static void run_piece(const Op *op, const Piece *p, float *arena) {
     const Code *code = op->code;
     const Window *w = &op->window;
     const View *in = &op->in, *out = &op->out, *other = &op->other;
-    const int64_t last = code->n_lots * (part + 1) / parts;
-    for (int64_t lot = code->n_lots * part / parts; lot < last; ++lot)
-        for (int64_t i = code->lots[lot]; i < code->lots[lot + 1]; ++i) {
-            const Piece *p = &code->pieces[i];
-            const float *weights = code->weights + p->weights;
-            for (int64_t y = 0; y < out->height; ++y) {
-                const int64_t row = in->origin + (y * w->sh - w->top) * in->pitch - w->left;
-                /* may lie outside for taps that the list leaves out: a number, not a pointer */
-                uintptr_t from = (uintptr_t)(arena + in->start) + (uintptr_t)(row * 64);
-                char *to = (char *)(arena + out->start + (out->origin + y * out->pitch) * 16);
-                const char *add = other->channels ? (const char *)(arena + other->start +
-                                  (other->origin + y * other->pitch) * 16) : NULL;
-                const void **lists = p->lists + code->rows[y] * code->n_columns * code->list;
-                for (int64_t x = 0; x < out->width; ++x) {
-                    const void *const *list = lists + code->columns[x] * code->list;
-                    ((Entry *)(uintptr_t)list[0])((const char *)from, weights, to, add, list + 1);
-                    from += (uintptr_t)(w->sw * 64), to += 64;
-                    if (add) add += 64;
-                }
-            }
+    const float *weights = code->weights + p->weights;
+    for (int64_t y = 0; y < out->height; ++y) {
+        const int64_t row = in->origin + (y * w->sh - w->top) * in->pitch - w->left;
+        /* may lie outside for taps that the list leaves out: a number, not a pointer */
+        uintptr_t from = (uintptr_t)(arena + in->start) + (uintptr_t)(row * 64);
+        char *to = (char *)(arena + out->start + (out->origin + y * out->pitch) * 16);
+        const char *add = NULL;
+        if (other->channels)
+            add = (const char *)(arena + other->start + (other->origin + y * other->pitch) * 16);
+        const void **lists = p->lists + code->rows[y] * code->n_columns * code->list;
+        for (int64_t x = 0; x < out->width; ++x) {
+            const void *const *list = lists + code->columns[x] * code->list;
+            ((Entry *)(uintptr_t)list[0])((const char *)from, weights, to, add, list + 1);
+            from += (uintptr_t)(w->sw * 64), to += 64;
+            if (add) add += 64;
         }
+    }
+}
+
+void secateur_code_run(const Op *op, float *const *arenas, int n, int part, int parts) {
+    const Code *code = op->code;
+    const int64_t first = code->n_lots * part / parts, last = code->n_lots * (part + 1) / parts;
+    for (int64_t i = code->lots[first]; i < code->lots[last]; ++i)
+        for (int k = 0; k < n; ++k) run_piece(op, &code->pieces[i], arenas[k]);
 }
 
 void secateur_code_free(Code *code) {
@@ -435,8 +438,8 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     (void)op, (void)d;
     return "no code is made for this processor";
 }
-void secateur_code_run(const Op *op, float *arena, int part, int parts) {
-    (void)op, (void)arena, (void)part, (void)parts;
+void secateur_code_run(const Op *op, float *const *arenas, int n, int part, int parts) {
+    (void)op, (void)arenas, (void)n, (void)part, (void)parts;
 }
 void secateur_code_free(Code *code) { (void)code; }
 int secateur_code_allowed(void) { return 0; }

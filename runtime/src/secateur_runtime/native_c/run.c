@@ -8,7 +8,7 @@
 
 #include "codegen.h"
 
-enum { MOST_SPARE = 4, MOST_THREADS = 256, SPINS = 4000 };
+enum { ABREAST = 4, MOST_SPARE = 8, MOST_THREADS = 256, SPINS = 4000 };
 
 typedef struct {
     Program *program;
@@ -16,6 +16,7 @@ typedef struct {
     float *out;
     int64_t n;
     int parts;               /* threads that share one arena */
+    int abreast;             /* groups of pictures that a thread of its own runs at once */
     float *shared;           /* that arena, or nothing where each has its own */
     atomic_llong next;       /* group of pictures that nobody has taken */
     atomic_int waiting, turn, failed, open;
@@ -100,7 +101,7 @@ static void run_op(const Program *p, int i, float *arena, const float *in, float
     if (op->kind == OP_INPUT) read_input(p, &op->out, arena, in, n, part, parts);
     else if (op->kind == OP_OUTPUT) write_output(p, &op->in, arena, out, n, part, parts);
     else if (op->kind == OP_CODE) {
-        secateur_code_run(op, arena, part, parts);
+        secateur_code_run(op, &arena, 1, part, parts);
         if (op->borders) p->isa->run(op, arena, part, parts);
     } else p->isa->run(op, arena, part, parts);
 }
@@ -127,6 +128,30 @@ static void meet(Job *job) {
     await(&job->turn, turn);
 }
 
+/* Small maps repay code badly, so such an operator runs over all groups before the next does. The
+ * others run group by group, whose maps are then still in the cache. */
+static int is_shared(const Op *op) {
+    return op->kind == OP_CODE && op->out.height * op->out.width <= 64;
+}
+
+static void run_abreast(const Job *job, int64_t first, float *const *arenas, int n) {
+    Program *p = job->program;
+    for (int i = 0, end; i < p->n_ops; i = end) {
+        for (end = i; end < p->n_ops && !is_shared(&p->ops[end]); ++end) {}
+        for (int k = 0; k < n; ++k) {
+            const int64_t at = first + (int64_t)k * p->lanes;
+            const int64_t left = job->n - at < p->lanes ? job->n - at : p->lanes;
+            for (int j = i; j < end; ++j)
+                run_op(p, j, arenas[k], job->in + at * p->in_size, job->out + at * p->out_size,
+                       left, 0, 1);
+        }
+        if (end > i) continue;
+        secateur_code_run(&p->ops[i], arenas, n, 0, 1);
+        for (int k = 0; k < n && p->ops[i].borders; ++k) p->isa->run(&p->ops[i], arenas[k], 0, 1);
+        end = i + 1;
+    }
+}
+
 static void *work(void *given) {
     Member *member = given;
     Job *job = member->job;
@@ -143,19 +168,21 @@ static void *work(void *given) {
         }
         return NULL;
     }
-    float *arena = NULL;
-    for (;;) { /* each on groups of its own */
-        const int64_t at = atomic_fetch_add(&job->next, 1) * p->lanes;
-        if (at >= job->n) break;
-        if (!arena && !(arena = take_arena(p))) {
+    float *arenas[ABREAST];
+    int have = 0;
+    for (;;) { /* each on groups of its own, some abreast: generated code is read once for them */
+        const int64_t first = atomic_fetch_add(&job->next, 1) * job->abreast * p->lanes;
+        if (first >= job->n) break;
+        const int64_t left = (job->n - first + p->lanes - 1) / p->lanes;
+        const int want = left < job->abreast ? (int)left : job->abreast;
+        while (have < want && (arenas[have] = take_arena(p))) ++have;
+        if (have < want) {
             atomic_store(&job->failed, 1);
             break;
         }
-        const int64_t n = job->n - at < p->lanes ? job->n - at : p->lanes;
-        for (int i = 0; i < p->n_ops; ++i)
-            run_op(p, i, arena, job->in + at * p->in_size, job->out + at * p->out_size, n, 0, 1);
+        run_abreast(job, first, arenas, want);
     }
-    if (arena) give_arena(p, arena);
+    for (int k = 0; k < have; ++k) give_arena(p, arenas[k]);
     return NULL;
 }
 
@@ -166,7 +193,9 @@ const char *secateur_program_run(Program *p, const float *in, float *out, int64_
     if (threads < 1 || threads > MOST_THREADS) return "threads are at least 1 and at most 256";
     if (n < 1) return NULL;
     const int team = threads > 1 && groups < threads;
-    Job job = {.program = p, .in = in, .out = out, .n = n, .parts = 1};
+    Job job = {.program = p, .in = in, .out = out, .n = n, .parts = 1, .abreast = 1};
+    if (p->lanes > 1) job.abreast = groups / threads >= ABREAST ? ABREAST : (int)(groups / threads);
+    if (job.abreast < 1) job.abreast = 1;
     Member members[MOST_THREADS];
     pthread_t ids[MOST_THREADS];
     int made = 0;
