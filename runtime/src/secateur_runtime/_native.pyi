@@ -1,0 +1,16 @@
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+def isas() -> list[str]: ...
+def generates() -> bool: ...
+
+class Program:
+    def __init__(
+        self, isa: str, lanes: int, floats: int, operators: list[tuple[Any, ...]], /
+    ) -> None: ...
+    def run(self, input: NDArray[Any], output: NDArray[Any], n: int, threads: int, /) -> None: ...
+    def time(
+        self, input: NDArray[Any], output: NDArray[Any], n: int, rounds: int, /
+    ) -> Sequence[float]: ...
