@@ -17,7 +17,8 @@ help: ## list what there is
 
 setup: $(STAMP) ## make .venv with pinned versions (about 1.5 GB)
 
-$(STAMP): pyproject.toml constraints.txt
+RUNTIME := runtime/pyproject.toml runtime/setup.py $(wildcard runtime/src/secateur_runtime/native_c/*)
+$(STAMP): pyproject.toml constraints.txt $(RUNTIME)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	  "secateur needs Python 3.11 to 3.13, this is %d.%d; name another one: make setup PYTHON=python3.12" % v)'
 	@$(PYTHON) -c 'import shutil, sys; f = shutil.disk_usage(".").free / 1e9; sys.exit(0 if f >= 3 else \
@@ -25,7 +26,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $(TORCH)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt hatchling editables setuptools
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./runtime
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[report,images,mlxtend,dp,onnx,structured,dev]'
 	@touch $(STAMP)
 
