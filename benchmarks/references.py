@@ -19,7 +19,8 @@ from typing import Any
 
 from secateur import store
 from secateur.auditing import default_attacks, needed_signals
-from secateur.cli.runs import default_recipe, keep, parse_recipe
+from secateur.cli.runs import default_recipe, keep
+from secateur.cli.spelled import parse_recipe
 from secateur.compress import ADMM
 from secateur.context import hardware
 from secateur.data import Queries, draw, load, restrict

@@ -3,10 +3,11 @@
     python -m benchmarks.runtime [--quick] [--only NAME] [--threads N] [--out FILE]
     python -m benchmarks.runtime --packed FILE --onnx FILE [--out FILE]
 
-Each network is taken with fresh weights, of which the smallest are set to zero (places at random, as
-the weights are), packed, and run by `secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times do not depend on the weights' values, and
-accuracy is not spoken of here. Each round times both in turn; a ratio is of one round. Outputs are
-compared first. With `--packed` and `--onnx` a trained model's own two files are timed.
+Each network is taken with fresh weights, of which the smallest are set to zero: places at random,
+as the weights are. It is packed and run by `secateur_runtime`; beside it stands the dense network
+in ONNX Runtime with the same threads. Times do not depend on the weights' values, and accuracy is
+not spoken of here. Each round times both in turn; a ratio is of one round. Outputs are compared
+with the numpy engine's first. With `--packed` and `--onnx` a trained model's two files are timed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import secateur_runtime
 import torch
 from numpy.typing import NDArray
 
+import secateur_runtime
 from benchmarks.timing import spread
 from secateur import store
 from secateur.compress import Magnitude
@@ -94,7 +95,7 @@ class Files:
 
 
 def files_of(case: Case, zeros: float, records: Records) -> Files:
-    """Return the packed file of a network with so many zeros, and the ONNX file of the dense one."""
+    """Return a network with so many zeros as a packed file, and dense as an ONNX file."""
     torch.manual_seed(0)
     module = case.build().eval()
     whole = Artifact(
@@ -134,7 +135,7 @@ def runs_of(files: Files, network: Any, threads: int) -> dict[str, Run]:
 
 
 def apart_of(packed: Path, inputs: NDArray[Any]) -> float:
-    """Return the largest difference to the same packed weights run by numpy, relative to 1 + |x|."""
+    """Return the largest difference to the numpy engine, relative to 1 + |x|."""
     fast, slow = (
         secateur_runtime.load(packed, engine=engine)(inputs) for engine in ("auto", "numpy")
     )
@@ -192,7 +193,8 @@ def line(row: dict[str, Any]) -> str:
     zeros = "trained" if row["zeros"] is None else f"{row['zeros']:.0%}"
     times, ratio = row["median_ms"], row["ratio"]
     return (
-        f"{row['network']:18s} {zeros:>7s} zeros, batch {row['batch']:2d}, {row['threads']} thread(s): "
+        f"{row['network']:18s} {zeros:>7s} zeros, batch {row['batch']:2d}, "
+        f"{row['threads']} thread(s): "
         f"{times['sparse']:8.3f} ms, dense {times['ONNX Runtime']:8.3f} ms, "
         f"{ratio['median']:5.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})"
     )

@@ -20,7 +20,7 @@ import numpy as np
 
 from secateur import store
 from secateur.attack.learned import SAMIA
-from secateur.cli.runs import parse_transform
+from secateur.cli.spelled import parse_transform
 from secateur.context import hardware
 from secateur.errors import SecateurError
 from tools.attack_rows import (

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from secateur import store
-from secateur.cli.runs import parse_queries, parse_recipe, parse_step
+from secateur.cli.spelled import parse_queries, parse_recipe, parse_step
 from secateur.cli.train import pools_of
 from secateur.context import hardware
 from secateur.data import draw, load

@@ -31,7 +31,7 @@ import numpy as np
 
 from secateur import store
 from secateur.cli.reproduce import recipe_of
-from secateur.cli.runs import parse_step
+from secateur.cli.spelled import parse_step
 from secateur.context import hardware
 from secateur.data import load
 from secateur.defend import DPSGD

@@ -79,7 +79,7 @@ def test_pruning_a_defended_fleet_trains_with_the_defence(defence, plain):
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=IDS)
 def test_its_spelling_makes_it_again(defence):
-    from secateur.cli.runs import parse_defence, parse_recipe
+    from secateur.cli.spelled import parse_defence, parse_recipe
 
     assert parse_defence(repr(defence)) == defence
     recipe = defence.defended(Recipe(build=BUILD))

@@ -15,7 +15,8 @@ from click import Group
 from command_line import secateur
 from secateur.cli.catalogue import ROOMS, catalogue
 from secateur.cli.main import ENVIRONMENT, HEAVY, VERBS, group
-from secateur.cli.runs import default_recipe, log_spaced, parse_recipe
+from secateur.cli.runs import default_recipe, log_spaced
+from secateur.cli.spelled import parse_recipe
 from secateur.data import DATA_SETS, data_set
 from secateur.spelling import parse
 

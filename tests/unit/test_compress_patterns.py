@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from by_hand import moment
 from oracles import structured
-from secateur.cli.runs import parse_transform
+from secateur.cli.spelled import parse_transform
 from secateur.compress import (
     ADMM,
     NM,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from secateur.cli.runs import parse_defence
+from secateur.cli.spelled import parse_defence
 from secateur.defend import DPSGD, GroupNormDense
 from secateur.errors import MethodError
 from secateur.models import MLP, GroupNormed, ResNet18, SmallCNN

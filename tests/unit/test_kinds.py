@@ -10,7 +10,7 @@ import pytest
 
 from secateur import protocols
 from secateur.cli.catalogue import catalogue
-from secateur.cli.runs import _names
+from secateur.cli.spelled import names_of
 from secateur.kinds import fits, hints, in_words
 from secateur.models import MLP
 from secateur.protocols import Builder
@@ -78,9 +78,9 @@ def test_a_kind_has_words(kind, words):
 def test_every_listed_method_says_what_its_parameters_are():
     from torch import nn
 
-    known = {**vars(protocols), **vars(hooks), **vars(recipe), "nn": nn}
+    known = {**vars(protocols), **vars(hooks), **vars(recipe), **vars(steps), "nn": nn}
     kinds = {entry.kind for entry in catalogue()}
-    for name, method in _names(*kinds).items():
+    for name, method in names_of(*kinds).items():
         found = hints(method, known)
         assert set(inspect.signature(method).parameters) <= set(found), name
 

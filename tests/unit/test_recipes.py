@@ -12,7 +12,7 @@ from command_line import secateur
 from secateur.cli import costs
 from secateur.cli.catalogue import DEFENCE, PRUNING, catalogue
 from secateur.cli.reproduce import SCALES, cells
-from secateur.cli.runs import parse_defence, parse_queries, parse_recipe, parse_transform
+from secateur.cli.spelled import parse_defence, parse_queries, parse_recipe, parse_transform
 from secateur.data import data_set
 from secateur.defend import SmallDense
 from secateur.models import LeNet5, SmallCNN, has_batch_norm, multiply_adds, narrower

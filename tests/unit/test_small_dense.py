@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from secateur.cli.runs import parse_defence
+from secateur.cli.spelled import parse_defence
 from secateur.defend import SmallDense
 from secateur.errors import MethodError
 from secateur.models import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from secateur.cli.runs import parse_recipe, parse_step
+from secateur.cli.spelled import parse_recipe, parse_step
 from secateur.errors import InputError
 from secateur.measure import t_interval
 from secateur.report.sweep_table import full_table, notes

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools.dpsgd_pages import curve_block, tuning_page
 
-from secateur.cli.runs import parse_defence
+from secateur.cli.spelled import parse_defence
 
 TAKEN = (
     "DPSGD(noise_multiplier=1.0, max_grad_norm=0.1, batch_size=125, epochs=60, optimiser=Adam("

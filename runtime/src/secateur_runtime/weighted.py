@@ -16,7 +16,7 @@ LEAST = {
     "flat": 40,
     "phases": 40,
     "taps": 120,
-}  # non-zeros of a channel in one block, on average  # non-zeros of a channel in one block, on average
+}  # non-zeros of a channel in one block, on average
 
 
 def convolution(

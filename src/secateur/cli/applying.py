@@ -35,7 +35,8 @@ def applied(  # noqa: PLR0913 - one argument per option of the verbs
     from secateur.cli.progress import Bar
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
-    from secateur.cli.runs import open_runs, parse_queries
+    from secateur.cli.runs import open_runs
+    from secateur.cli.spelled import parse_queries
     from secateur.train import Limit, apply
 
     found = parse(method)

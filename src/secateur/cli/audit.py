@@ -100,7 +100,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     )
     from secateur.cli.converting import open_files
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import open_runs, parse_attack, parse_queries, processes
+    from secateur.cli.runs import open_runs, processes
+    from secateur.cli.spelled import parse_attack, parse_queries
     from secateur.errors import InputError
     from secateur.models import check_device
     from secateur.report import html as page

@@ -39,7 +39,8 @@ def clean(
 ) -> list[tuple[Path, int | None, int]]:
     """Drop weights; return for each fleet its path, bytes freed (None: was clean) and left."""
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import keep, open_runs, parse_queries, processes
+    from secateur.cli.runs import keep, open_runs, processes
+    from secateur.cli.spelled import parse_queries
     from secateur.train import drop_weights
     from secateur.train.keep import is_clean
 

@@ -42,7 +42,7 @@ def parse_format(text: str) -> Conversion:
     Raises:
         InputError: neither.
     """
-    from secateur.cli.runs import parse_conversion
+    from secateur.cli.spelled import parse_conversion
     from secateur.errors import SecateurError
 
     try:
@@ -182,7 +182,8 @@ def open_files(
         StoreError: a file without its note, or that is not the one exported.
     """
     from secateur import store
-    from secateur.cli.runs import open_runs, parse_conversion
+    from secateur.cli.runs import open_runs
+    from secateur.cli.spelled import parse_conversion
 
     notes = {path: store.read_export(path) for path in paths if path.is_file()}
     rows = sorted({note.model for note in notes.values()})

@@ -78,7 +78,8 @@ def work_of(plan: SweepPlan) -> Work:
     Args:
         plan: of a recipe that names its network.
     """
-    from secateur.cli.runs import default_recipe, parse_recipe
+    from secateur.cli.runs import default_recipe
+    from secateur.cli.spelled import parse_recipe
     from secateur.models import multiply_adds
 
     recipe = parse_recipe(plan.recipe or default_recipe(plan.data))
@@ -96,7 +97,7 @@ def work_of(plan: SweepPlan) -> Work:
 
 
 def _epochs(step: str, recipe: Recipe) -> int:
-    from secateur.cli.runs import parse_step
+    from secateur.cli.spelled import parse_step
     from secateur.train import Conversion, Defence, Taught
 
     method: Defence | Transform | Conversion = parse_step(step)

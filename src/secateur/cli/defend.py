@@ -73,6 +73,6 @@ def of_teachers(history: Mapping[str, Any]) -> list[str]:
 def defend(**options: Any) -> Any:
     """Open a fleet, train it anew in another folder; see `applied` for the options."""
     from secateur.cli.applying import applied
-    from secateur.cli.runs import parse_defence
+    from secateur.cli.spelled import parse_defence
 
     return applied(parse_defence, "training", **options)

@@ -113,7 +113,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     from secateur import store
     from secateur.cli import checks, converting
     from secateur.cli.carding import card_of
-    from secateur.cli.runs import parse_conversion
+    from secateur.cli.spelled import parse_conversion
     from secateur.errors import InputError
     from secateur.report import card
     from secateur.train.keep import weights_missing

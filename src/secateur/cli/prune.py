@@ -74,7 +74,7 @@ def _counted(artifact: Any, recipe: Any) -> tuple[int, int]:
 def prune(**options: Any) -> Any:
     """Open a fleet, prune it into another folder; see `applied` for the options."""
     from secateur.cli.applying import applied
-    from secateur.cli.runs import parse_transform
+    from secateur.cli.spelled import parse_transform
 
     return applied(parse_transform, "pruning", **options)
 

@@ -5,38 +5,21 @@ recipe.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur import store
-from secateur.cli.catalogue import (
-    ATTACK,
-    CANARIES,
-    CONVERSION,
-    DEFENCE,
-    LEARNED,
-    NETWORK,
-    PATTERN,
-    PERTURBATION,
-    PRUNING,
-    TRAINING,
-    catalogue,
-    refuse_other_kinds,
-)
+from secateur.cli.spelled import parse_canaries, parse_recipe, read_spelling
 from secateur.data import canary_indices, data_set, draw, load, plant, restrict, with_columns
 from secateur.errors import InputError, StoreError
-from secateur.spelling import parse
 
 if TYPE_CHECKING:
     from secateur.data import Queries
-    from secateur.data.planting import Canaries
-    from secateur.protocols import MembershipAttack
-    from secateur.train import Conversion, Defence, Engine, Keep, Recipe, Transform
+    from secateur.train import Engine, Keep
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -45,130 +28,9 @@ __all__ = [
     "keep",
     "log_spaced",
     "open_runs",
-    "parse_attack",
-    "parse_canaries",
-    "parse_conversion",
-    "parse_defence",
-    "parse_queries",
-    "parse_recipe",
-    "parse_step",
-    "parse_transform",
     "processes",
     "world",
 ]
-
-
-def _names(*kinds: str) -> dict[str, Callable[..., Any]]:
-    """Return the listed methods of these kinds, imported."""
-    return {
-        entry.name: getattr(import_module(entry.module), entry.name)
-        for entry in catalogue()
-        if entry.kind in kinds
-    }
-
-
-def _parse(text: str, names: Mapping[str, Callable[..., Any]], *, what: str) -> Any:
-    """Read a spelling whose parameters are checked against their annotations."""
-    from torch import nn
-
-    from secateur import protocols
-    from secateur.train import hooks, recipe, steps
-
-    kinds = {**vars(protocols), **vars(hooks), **vars(recipe), **vars(steps), "nn": nn}
-    return parse(text, names, what=what, kinds=kinds)
-
-
-def parse_recipe(text: str) -> Recipe:
-    """Read a recipe as its repr spells it."""
-    from secateur.train import Recipe
-
-    found = _parse(text, _names(NETWORK, TRAINING, DEFENCE), what="network or training method")
-    if not isinstance(found, Recipe):
-        raise InputError(
-            f"{text!r} is a {type(found).__name__}, not a recipe; write Recipe(build=...)"
-        )
-    if not callable(found.build):
-        raise InputError(f"build={found.build!r} makes no network; write build=MLP(widths=...)")
-    return found
-
-
-def parse_transform(text: str) -> Transform:
-    """Read a pruning method as its repr spells it."""
-    from secateur.train import Transform
-
-    pruning = _names(PRUNING)
-    name = text.partition("(")[0].strip()
-    refuse_other_kinds(text, PRUNING, what="pruning method")
-    # an optimiser or a pattern may stand inside a pruning method, but is none
-    known = pruning if name not in pruning else {**pruning, **_names(TRAINING, PATTERN)}
-    found = _parse(text, known, what="pruning method")
-    assert isinstance(found, Transform)  # the catalogue lists nothing else as pruning
-    return found
-
-
-def parse_defence(text: str) -> Defence | Transform:
-    """Read a defence as its repr spells it: of the recipe, or one whose models are taught."""
-    from secateur.train import Defence, Transform
-
-    refuse_other_kinds(text, DEFENCE, what="defence")
-    defences = _names(DEFENCE)
-    name = text.partition("(")[0].strip()
-    # an optimiser, a network or a pruning method may stand inside a defence, but is none
-    inside = _names(TRAINING, NETWORK, PRUNING, PATTERN)
-    found = _parse(
-        text, defences if name not in defences else {**defences, **inside}, what="defence"
-    )
-    assert isinstance(found, Defence | Transform)  # the catalogue lists nothing else as a defence
-    return found
-
-
-def parse_conversion(text: str) -> Conversion:
-    """Read a conversion as its repr spells it."""
-    from secateur.train import Conversion
-
-    refuse_other_kinds(text, CONVERSION, what="conversion")
-    found = _parse(text, _names(CONVERSION), what="conversion")
-    assert isinstance(found, Conversion)  # the catalogue lists nothing else as a conversion
-    return found
-
-
-def parse_step(text: str) -> Transform | Defence | Conversion:
-    """Read a pruning method, a defence or a conversion as its repr spells it."""
-    name = text.partition("(")[0].strip()
-    ways: dict[str, Callable[[str], Transform | Defence | Conversion]] = {
-        PRUNING: parse_transform,
-        DEFENCE: parse_defence,
-        CONVERSION: parse_conversion,
-    }
-    for kind, read in ways.items():
-        if name in _names(kind):
-            return read(text)
-    found: Transform = _parse(text, _names(*ways), what="pruning method, defence or conversion")
-    return found
-
-
-def parse_attack(text: str) -> MembershipAttack:
-    """Read an attack as its repr spells it."""
-    refuse_other_kinds(text, ATTACK, LEARNED, what="attack")
-    attacks = _names(ATTACK, LEARNED)
-    # a perturbation may stand inside an attack, but is none
-    known = {**attacks, **_names(PERTURBATION)} if text.partition("(")[0] in attacks else attacks
-    attack: MembershipAttack = _parse(text, known, what="attack")
-    return attack
-
-
-def parse_queries(text: str) -> Queries:
-    """Read how records are asked about, as its repr spells it."""
-    from secateur.data import Queries
-
-    found: Queries = _parse(text, {"Queries": Queries}, what="way to ask")
-    return found
-
-
-def parse_canaries(text: str) -> Canaries:
-    """Read a kind of canaries as its repr spells it."""
-    found: Canaries = _parse(text, _names(CANARIES), what="kind of canaries")
-    return found
 
 
 def processes(workers: int) -> int:
@@ -188,7 +50,7 @@ def engine(text: str, workers: int) -> Engine:
         if text == kind.__name__.lower():
             return kind(workers=workers)
     names = {kind.__name__: kind for kind in (Serial, *kinds)}
-    found: Serial | Auto | Processes | Ray | Stacked = _parse(text, names, what="engine")
+    found: Serial | Auto | Processes | Ray | Stacked = read_spelling(text, names, what="engine")
     if isinstance(found, Serial) or not workers:
         return found
     return replace(found, workers=workers)

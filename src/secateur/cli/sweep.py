@@ -84,8 +84,8 @@ class _Asked:
     def __init__(self, file: Path, *, scale: str | None, data_dir: Path | None) -> None:
         from secateur.cli.amounts import text_of
         from secateur.cli.checks import check_fit
-        from secateur.cli.runs import (
-            default_recipe,
+        from secateur.cli.runs import default_recipe
+        from secateur.cli.spelled import (
             parse_attack,
             parse_canaries,
             parse_queries,

@@ -123,9 +123,10 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import default_recipe, parse_canaries, parse_queries, parse_recipe, world
+    from secateur.cli.runs import default_recipe, world
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
+    from secateur.cli.spelled import parse_canaries, parse_queries, parse_recipe
     from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Limit, Snapshots, train_fleet
