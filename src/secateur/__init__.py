@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         QuantisationAware,
         RandomMask,
         RefreshStatistics,
+        RewindCritical,
     )
     from secateur.data import (
         Augmented,
@@ -68,7 +69,22 @@ if TYPE_CHECKING:
         load,
         plant,
     )
-    from secateur.defend import DPSGD, GroupNormDense, MinMax, SmallDense, WeightDecay
+    from secateur.defend import (
+        DMP,
+        DPSGD,
+        HAMP,
+        PAST,
+        SELENA,
+        CrossFit,
+        GroupNormDense,
+        InSampleDistillation,
+        LabelSmoothing,
+        MinMax,
+        PoolOnly,
+        RelaxLoss,
+        SmallDense,
+        WeightDecay,
+    )
     from secateur.deploy import (
         Onnx,
         OnnxInt8,
@@ -113,6 +129,7 @@ if TYPE_CHECKING:
     from secateur.train import (
         SGD,
         Adam,
+        Mixup,
         Phase,
         Processes,
         RandomCrop,
@@ -145,11 +162,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADMM",
+    "DMP",
     "DPSGD",
+    "HAMP",
     "MLP",
     "NM",
+    "PAST",
     "RMIA",
     "SAMIA",
+    "SELENA",
     "SGD",
     "VGG16",
     "Adam",
@@ -164,6 +185,7 @@ __all__ = [
     "ConfidenceThreshold",
     "Control",
     "Coupled",
+    "CrossFit",
     "EntropyThreshold",
     "Filters",
     "Fleet",
@@ -172,7 +194,9 @@ __all__ = [
     "GroupNormDense",
     "GroupNormed",
     "HierarchicalLiRA",
+    "InSampleDistillation",
     "LabelOnly",
+    "LabelSmoothing",
     "LeNet5",
     "LeNet20",
     "LiRA",
@@ -183,6 +207,7 @@ __all__ = [
     "Membership",
     "MinMax",
     "Mislabelled",
+    "Mixup",
     "MobileNetV2",
     "ModifiedEntropyThreshold",
     "MultiVersion",
@@ -199,6 +224,7 @@ __all__ = [
     "Pack",
     "PairAttack",
     "Phase",
+    "PoolOnly",
     "Processes",
     "Provenance",
     "QuantileRegression",
@@ -212,8 +238,10 @@ __all__ = [
     "Recipe",
     "Records",
     "RefreshStatistics",
+    "RelaxLoss",
     "Report",
     "ResNet18",
+    "RewindCritical",
     "Safetensors",
     "Scores",
     "SecateurError",
@@ -274,10 +302,11 @@ _ROOMS = {
     "StackedAttack VectorLiRA WhiteBox recommended",
     "auditing": "audit audit_signals default_attacks",
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
-    "RandomMask RefreshStatistics",
+    "RandomMask RefreshStatistics RewindCritical",
     "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise "
     "OutOfDistribution Queries digits draw given load plant",
-    "defend": "DPSGD GroupNormDense MinMax SmallDense WeightDecay",
+    "defend": "DMP DPSGD HAMP PAST SELENA CrossFit GroupNormDense InSampleDistillation "
+    "LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "
@@ -289,7 +318,7 @@ _ROOMS = {
     "probe.run": "observe",
     "report.table": "render_text",
     "store": "open_fleet read_report write_report",
-    "train": "SGD Adam Phase Processes RandomCrop RandomFlip RandomShift Ray Recipe Serial "
+    "train": "SGD Adam Mixup Phase Processes RandomCrop RandomFlip RandomShift Ray Recipe Serial "
     "Snapshots Stacked apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "
     "Scores Series Signal",

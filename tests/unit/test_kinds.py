@@ -14,7 +14,7 @@ from secateur.cli.spelled import names_of
 from secateur.kinds import fits, hints, in_words
 from secateur.models import MLP
 from secateur.protocols import Builder
-from secateur.train import Adam, RandomFlip, hooks, recipe
+from secateur.train import Adam, RandomFlip, hooks, recipe, steps
 from secateur.train.hooks import Hook
 from secateur.train.recipe import Optimiser
 
