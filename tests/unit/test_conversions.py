@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+import secateur_runtime
 from secateur import store
 from secateur.auditing.accounted import after_training
 from secateur.compress import Magnitude
 from secateur.data import Queries, digits, draw
-from secateur.deploy import Safetensors
+from secateur.deploy import Onnx, Pack, Safetensors
 from secateur.errors import InputError, MethodError, MissingExtraError
-from secateur.models import MLP, SmallCNN, cut, logits_of, operate_, rebuild
+from secateur.models import MLP, SmallCNN, cut, logits_of, operate_, rebuild, runnable
 from secateur.models.mobilenet import MobileNetV2
 from secateur.probe import SignalProbe
 from secateur.probe.run import observe
@@ -201,3 +204,27 @@ def test_a_shipped_file_is_stored_and_part_of_the_digest(tmp_path):
     again = store.read_artifact(tmp_path / "m.safetensors")
     assert again.shipped == made.shipped
     assert replace(made, shipped=Shipped(form="onnx", data=b"other")).digest != made.digest
+
+
+def test_a_file_takes_records_of_the_fleet_where_the_network_would_take_others():
+    records = digits()
+    who = draw(records, targets=1, references=2, seed=0, pools={"audit": 60, "utility": 40})
+    net = SmallCNN(channels=1, widths=(4, 4))  # ends in a global pool
+    fleet = train_fleet(Recipe(build=net, epochs=1), records, who, seed=0, engine="serial")
+    for step in (Onnx(), Pack()):
+        made = apply(step, fleet, records, seed=0, engine="serial")
+        dense, own = (
+            logits_of(runnable(f.artifacts[0], net), records, indices=np.arange(20))
+            for f in (fleet, made)
+        )
+        np.testing.assert_allclose(own, dense, atol=1e-4)
+    graph = network_of(made.artifacts[0].shipped.data)
+    assert graph.input_shape == (1, 8, 8)
+
+
+def network_of(data):
+    """Return what the runtime makes of a packed file's bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "a.packed"
+        file.write_bytes(data)
+        return secateur_runtime.load(file, engine="numpy")

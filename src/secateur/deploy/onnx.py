@@ -50,7 +50,7 @@ class Onnx:
     shape: tuple[int, ...] | None = None
     pools: tuple[str, ...] = ()
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     reference: ClassVar[str] = "bai2019onnx"
     libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
     form: ClassVar[str] = ONNX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -101,6 +101,8 @@ def _converted(
         )
         for pool in conversion.pools
     }
+    if getattr(conversion, "shape", ()) is None:  # not told: that of the records
+        conversion = cast("Conversion", replace(cast("Any", conversion), shape=records.input_shape))
     seed = derive_seed(job.seed, "convert")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -119,7 +119,8 @@ class Conversion(Protocol):
     A frozen dataclass whose repr is its provenance. References go through it as targets do, so that
     an attacker knows the form that is shipped. `pools` are those of the membership that it reads
     (`members` stands for the model's own); `libraries` the packages whose versions can change a
-    byte of what it makes; `form` the kind of file that it makes, empty where it makes none.
+    byte of what it makes; `form` the kind of file that it makes, empty where it makes none. A field
+    `shape` that is None stands for the shape of the fleet's records.
     """
 
     revision: ClassVar[int]
