@@ -59,13 +59,14 @@ def excess_share(point: Point) -> float | None:
 
 
 def chosen(found: dict[str, Any]) -> Point | None:
-    """Return the case that the aims are held against: that of `cross-fit` with the most accuracy
-    over the references, at a tenth of the weights.
+    """Return the case that the aims are held against: of the method that is named `cross-fit` and
+    nothing more, whose settings were frozen beforehand, the one that is the most accurate over the
+    references, at a tenth of the weights.
     """
     able = [
         p
         for p in cases(found).values()
-        if p["method"].startswith(OURS)
+        if p["method"] == OURS
         and (p["rows"].get("compression rate") or {}).get("value") is not None
         and p["rows"]["compression rate"]["value"] >= 0.99 * RATE
         and p["units"].get("reference_accuracy")
