@@ -145,11 +145,11 @@ def test_the_export_says_whether_its_file_runs_on_a_device(tmp_path):
     out = tmp_path / "m.packed"
     done = secateur("export", tmp_path / "dense", "--format", "packed", "--out", out)
     assert done.code == 0, done.err
-    assert "runs in secateur-runtime: yes, for records of (64,)" in done.out
+    assert "runs in secateur-runtime: yes, for records of (1, 8, 8)" in done.out
     assert "runs in secateur-runtime | yes" in (tmp_path / "m.packed.md").read_text()
     assert json.loads((tmp_path / "m.packed.json").read_text())
     network = load(out, engine="numpy")
-    assert network.input_shape == (64,)
+    assert network.input_shape == (1, 8, 8)
     plain = tmp_path / "n.packed"
     form = "Pack(graph=False)"
     done = secateur("export", tmp_path / "dense", "--format", form, "--out", plain)
