@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from secateur_runtime import reference
 from secateur_runtime.errors import EngineError, InputError, PlanError
 from secateur_runtime.plan import Plan, Step, Weight
