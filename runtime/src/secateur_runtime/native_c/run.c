@@ -40,7 +40,7 @@ static float *take_arena(Program *p) {
         free(arena);
     }
     pthread_mutex_unlock(&spare_lock);
-    return memory ? memory : secateur_aligned(p->size + 2 * MAX_VECTOR);
+    return memory ? memory : secateur_aligned(p->size);
 }
 
 static void give_arena(Program *p, float *memory) {
