@@ -4,6 +4,7 @@ import os
 import sys
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 SOURCES = ("module", "program", "codegen", "run", "isa", "isa_plain", "isa_avx2", "isa_avx512")
@@ -36,8 +37,18 @@ class OptionalBuild(build_ext):
         self.extensions = self.distribution.ext_modules = []
 
 
+class Wheel(bdist_wheel):
+    """A wheel without the extension is one for every machine, and is named so."""
+
+    def run(self):
+        """Build the extension before the wheel's name is made up."""
+        self.run_command("build_ext")
+        self.root_is_pure = not self.distribution.ext_modules
+        super().run()
+
+
 setup(
-    cmdclass={"build_ext": OptionalBuild},
+    cmdclass={"build_ext": OptionalBuild, "bdist_wheel": Wheel},
     ext_modules=[
         Extension(
             "secateur_runtime._native",

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
-from drawn_networks import file_of, settled
-from torch import nn
 
 from mutated_packed import _resealed
 from mutated_packed import files as tensor_files
@@ -27,37 +24,6 @@ from secateur_runtime.plan import Plan
 
 LIMIT = 2**24
 EXTRA = 2**30  # bytes of address space that reading and running may take
-
-
-def network_files() -> list[bytes]:
-    """Return files of small networks that have every kind of step between them."""
-    torch.manual_seed(0)
-    first = nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1, groups=2, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU6(),
-        nn.MaxPool2d(3, 2, 1, ceil_mode=True),
-        nn.BatchNorm2d(4),
-        nn.AvgPool2d(2, 1, 1),
-        nn.Hardtanh(-1, 1),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(4, 3),
-        nn.Softmax(dim=1),
-    )
-    second = nn.Sequential(_Joined(), nn.Flatten(), nn.Linear(54, 3), nn.ReLU())
-    nets = [settled(net, zeros=0.6) for net in (first, second)]
-    return [file_of(net, (2, 6, 6)) for net in nets]
-
-
-class _Joined(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Conv2d(2, 2, 3, 2, 1), nn.Conv2d(2, 2, 1, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        a, b = self.a(x), self.b(x)
-        return torch.cat([torch.relu(a + b), (a - 0.5) * 2, b], dim=1)
 
 
 def head_of(file: bytes) -> tuple[dict, dict[str, bytes]]:
@@ -105,10 +71,10 @@ def _places(graph) -> Iterator[tuple]:
                 todo.append(here[key])
 
 
-def check_mutants(times: int, *, seed: int, engine: str = "numpy") -> None:
+def check_mutants(times: int, nets: Sequence[bytes], *, seed: int, engine: str = "numpy") -> None:
     """Change files so often, in three ways; each is refused, or read as the other reader does."""
     rng = np.random.default_rng(seed)
-    tensors, nets = tensor_files(), network_files()
+    tensors = tensor_files()
     taken = {"read": 0, "planned": 0, "run": 0, "refused": 0}
     with bounded_memory(extra=EXTRA):
         for file in nets:
@@ -138,7 +104,7 @@ def _same_tensors(file: bytes) -> bool:
         found = unpack(file, limit=LIMIT)
         arrays = {name: tensor.array() for name, tensor in found.tensors.items()}
     except FileError as error:
-        _in_words(error)
+        in_words(error)
         if expected is not None:
             raise AssertionError("the other reader reads this file") from error
         return False
@@ -154,14 +120,14 @@ def _use(file: bytes, taken: dict[str, int], engine: str) -> bool:
     try:
         plan = lowered(unpack(file, limit=LIMIT), limit=LIMIT)
     except FileError as error:
-        _in_words(error)
+        in_words(error)
         taken["refused"] += 1
         return False
     taken["planned"] += 1
     held = sum(4 * int(np.prod(shape)) for shape in plan.shapes)
     held += sum(step.weight.values.nbytes for step in plan.steps if step.weight is not None)
     assert held <= 2 * LIMIT
-    if _work(plan) > 10**7:
+    if work(plan) > 10**7:
         return False
     shape = plan.shapes[plan.input]
     with np.errstate(all="ignore"):
@@ -171,7 +137,7 @@ def _use(file: bytes, taken: dict[str, int], engine: str) -> bool:
     return True
 
 
-def _work(plan: Plan) -> int:
+def work(plan: Plan) -> int:
     """Return about how many numbers a numpy run touches for one record."""
     total = 0
     for step in plan.steps:
@@ -185,5 +151,5 @@ def _work(plan: Plan) -> int:
     return total
 
 
-def _in_words(error: FileError) -> None:
+def in_words(error: FileError) -> None:
     assert 20 < len(str(error)) < 1200, str(error)

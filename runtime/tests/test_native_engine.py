@@ -246,7 +246,7 @@ def test_a_program_that_would_leave_its_memory_is_refused_or_stays_inside() -> N
     good = native.NativeEngine(every_kind()).assembly(1)
     refused = 0
     for _ in range(600):
-        drafts = good.drafts()
+        drafts = [(kind, *(np.array(a) for a in arrays)) for kind, *arrays in good.drafts()]
         at = int(rng.integers(len(drafts)))
         kind, *arrays = drafts[at]
         fields = [a for a in (arrays[0], arrays[3], arrays[4]) if len(a)]

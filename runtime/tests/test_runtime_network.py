@@ -116,8 +116,9 @@ def test_explain_says_zeros_work_and_how_each_step_runs(lenet):
     network = load(lenet[1], engine="numpy")
     lines = network.explain().splitlines()
     assert lines[0] == "engine: numpy, threads: 1"
-    assert lines[1].split("  ")[0] == "layer"
-    assert len(lines) == 2 + len(network.plan.steps)
+    assert lines[1] == "choices: there are none"
+    assert lines[2].split("  ")[0] == "layer"
+    assert len(lines) == 3 + len(network.plan.steps)
     step = next(s for s in network.plan.steps if s.layer == "3")
     (line,) = [line for line in lines if line.startswith("3 ")]
     assert "convolution + relu" in line and "16x10x10" in line and line.endswith("dense")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mutants import check_mutants
+from small_networks import network_files
 
 from mutated_packed import files
 from secateur.packed import VALUES, pack
@@ -100,11 +101,11 @@ def test_another_safetensors_file_is_no_packed_file():
 
 @pytest.mark.parametrize("engine", engines_here())
 def test_changed_files_are_refused_or_are_what_the_other_reader_reads(engine):
-    check_mutants(400, seed=0, engine=engine)
+    check_mutants(400, network_files(), seed=0, engine=engine)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_ten_thousand_changed_files_are_refused_or_read_alike(seed):
-    check_mutants(10_000, seed=seed, engine=engines_here()[-1])
+    check_mutants(10_000, network_files(), seed=seed, engine=engines_here()[-1])

@@ -24,8 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         array = _read(given.input)
         network = load(
-            given.file, threads=given.threads, engine=given.engine, shape=array.shape[1:] or None
+            given.file,
+            threads=given.threads,
+            engine=given.engine,
+            shape=array.shape[1:] or None,
+            measure=given.measure,
         )
+        if given.measure:
+            print(f"choices: {network.choices}", file=sys.stderr)
         if given.explain:
             print(network.explain(), file=sys.stderr)
         outputs = network(array)
@@ -52,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="write the outputs (n, ...) there, as .npy")
     parser.add_argument("--threads", type=int, default=1, help="threads of one run (default 1)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="default auto")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="find the fastest way for each layer, once, and record it in FILE.choices.json",
+    )
     parser.add_argument("--explain", action="store_true", help="print a table of the steps first")
     return parser
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Protocol
 
+from secateur_runtime.choices import Options, Ways
 from secateur_runtime.errors import EngineError, SlowEngineWarning
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.reference import ReferenceEngine
@@ -29,6 +30,22 @@ class Engine(Protocol):
 
     def choices(self) -> Sequence[str]:
         """Return for each step of the plan how it runs, empty where there is no choice."""
+
+    def options(self) -> Options:
+        """Return the ways in which each layer can run, where there are several."""
+
+    def traits(self) -> Mapping[str, str]:
+        """Return what the engine's choices depend on."""
+
+    def measure(self) -> Engine:
+        """Return the engine whose layers run in the ways that are fastest here."""
+
+    def choosing(self, ways: Ways) -> Engine:
+        """Return the engine whose layers run in these ways."""
+
+    @property
+    def ways(self) -> Ways:
+        """The ways that were given or measured."""
 
 
 def built(plan: Plan, engine: str, threads: int) -> Engine:

@@ -31,8 +31,8 @@ def refuse(why: str) -> FileError:
     )
 
 
-def opened(data: bytes) -> tuple[dict[str, Any], dict[str, memoryview]]:
-    """Return the head of a packed file, and the bytes of its parts.
+def opened(data: bytes) -> tuple[dict[str, Any], dict[str, memoryview], str]:
+    """Return the head of a packed file, the bytes of its parts, and its digest, which is right.
 
     Raises:
         FileError: a byte is another than was written, or this is another kind of file.
@@ -53,12 +53,12 @@ def opened(data: bytes) -> tuple[dict[str, Any], dict[str, memoryview]]:
     body = memoryview(data)[8 + length :]
     if data[: 8 + length] != _header(metadata, sizes) or len(body) != sum(sizes.values()):
         raise refuse(f"{len(data)} bytes, which are not those that its header describes")
-    _check_digest(metadata, sizes, body)
+    digest = _checked_digest(metadata, sizes, body)
     start, parts = 0, {}
     for name, size in sizes.items():
         parts[name] = body[start : start + size]
         start += size
-    return _head(metadata, parts["head"]), parts
+    return _head(metadata, parts["head"]), parts, digest
 
 
 def _header(metadata: Mapping[str, str], sizes: Mapping[str, int]) -> bytes:
@@ -73,7 +73,7 @@ def _header(metadata: Mapping[str, str], sizes: Mapping[str, int]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _check_digest(metadata: dict[str, str], sizes: Mapping[str, int], body: memoryview) -> None:
+def _checked_digest(metadata: dict[str, str], sizes: Mapping[str, int], body: memoryview) -> str:
     stated = metadata.pop("sha256", None)
     digest = hashlib.sha256(_header({**metadata, "sha256": "0" * 64}, sizes))
     digest.update(body)
@@ -81,6 +81,7 @@ def _check_digest(metadata: dict[str, str], sizes: Mapping[str, int], body: memo
         raise refuse(
             f"it states the digest {str(stated)[:64]!r}, its bytes have {digest.hexdigest()!r}"
         )
+    return digest.hexdigest()
 
 
 def _head(metadata: Mapping[str, str], code: memoryview) -> dict[str, Any]:

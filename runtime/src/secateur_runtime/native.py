@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur_runtime.assembly import Assembly, assembled
+from secateur_runtime.choices import Ways
 from secateur_runtime.errors import EngineError, InputError
 from secateur_runtime.plan import Floats, Plan, Step
 
@@ -68,7 +68,7 @@ class NativeEngine:
     threads: int = 1
     isa: str = ""
     generate: bool | None = None
-    ways: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    ways: Ways = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known = instruction_sets()
@@ -104,36 +104,66 @@ class NativeEngine:
         found = []
         for i in range(len(self.plan.steps)):
             one, many = self.way(i, 1), self.way(i, LANES)
-            found.append(one if one == many else f"{one}, {many} from {FEW} records on")
+            why = "measured" if (1, i) in self.ways else "by rule of thumb"
+            both = one if one == many else f"{one}, {many} from {FEW} records on"
+            found.append(f"{both} ({why})" if one else "")
         return found
 
-    def measure(self, rounds: int = 3) -> NativeEngine:
+    def options(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Return the ways in which each step with weights can run, by lanes and its number."""
+        return {
+            (lanes, i): ("sparse", "dense", *(("code",) if codes and can_be_code(step) else ()))
+            for lanes in ((1, LANES) if self._wide_enough() else (1,))
+            for codes in (self.generate and lanes > 1,)
+            for i, step in enumerate(self.plan.steps)
+            if step.kind in WEIGHTED
+        }
+
+    def traits(self) -> dict[str, str]:
+        """Return what measured ways depend on, besides the network and the processor."""
+        return {
+            "instructions": self.isa,
+            "generated code": "yes" if self.generate else "no",
+            "number of threads": str(self.threads),
+        }
+
+    def choosing(self, ways: Ways) -> NativeEngine:
+        """Return an engine whose layers run in these ways."""
+        return replace(self, ways=ways)
+
+    def measure(self, rounds: int = 5) -> NativeEngine:
         """Return an engine each of whose layers runs in the way that is fastest here and now.
+
+        Each way runs alone in one thread, all layers in it that can. Layers share layouts, so what
+        came out is timed as a whole against the rule of thumb, which stays where it is no slower.
 
         Args:
             rounds: runs of each way, of which the fastest counts.
         """
-        ways: dict[tuple[int, int], str] = {}
-        for lanes in (1, LANES):
+        options = self.options()
+        found: dict[tuple[int, int], str] = {}
+        for lanes in sorted({lanes for lanes, _ in options}):
             records = np.random.default_rng(0).standard_normal(
                 (lanes, *self.plan.shapes[self.plan.input]), dtype=np.float32
             )
-            best: dict[int, float] = {}
-            for way in ("sparse", "dense", "code")[: 3 if self.generate and lanes > 1 else 2]:
-                wanted = {(lanes, i): way for i in self._free(way)}
-                trial = replace(self, ways=wanted)
-                for i, took in trial.seconds_of_steps(records, rounds).items():
-                    if (lanes, i) in wanted and took < best.get(i, np.inf):
-                        best[i], ways[lanes, i] = took, way
-        return replace(self, ways=ways)
-
-    def _free(self, way: str) -> list[int]:
-        """Return the steps that can run in a way."""
-        return [
-            i
-            for i, step in enumerate(self.plan.steps)
-            if step.kind in WEIGHTED and (way != "code" or can_be_code(step))
-        ]
+            own = [i for at, i in options if at == lanes]
+            best = dict.fromkeys(own, np.inf)
+            for way in ("sparse", "dense", "code"):
+                can = [i for i in own if way in options[lanes, i]]
+                trial = self.choosing({(lanes, i): way for i in can})
+                times = trial.seconds_of_steps(records, rounds) if can else {}
+                for i in can:
+                    if times[i] < best[i]:
+                        best[i], found[lanes, i] = times[i], way
+            usual = {(lanes, i): self.choosing({}).way(i, lanes) for i in own}
+            tuned = {at: found[at] for at in usual}
+            took = [
+                sum(self.choosing(ways).seconds_of_steps(records, rounds).values())
+                for ways in (usual, tuned)
+            ]
+            if took[0] <= took[1]:
+                found.update(usual)
+        return self.choosing(found)
 
     def _wide_enough(self) -> bool:
         """Return whether many records at once stay far below what the engine can address."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur_runtime.engines import built
+from secateur_runtime.choices import circumstances, recall, record
+from secateur_runtime.engines import Engine, built
 from secateur_runtime.errors import FileError, InputError
 from secateur_runtime.lower import lowered
 from secateur_runtime.packed import LIMIT, read
@@ -42,6 +44,7 @@ class Network:
         self.plan = plan
         self.threads = threads
         self._engine = built(plan, engine, threads)
+        self._note = "nothing was measured"
 
     @property
     def engine(self) -> str:
@@ -91,6 +94,39 @@ class Network:
             return f"; for records of another size give load the shape {shape[1:]}"
         return ""
 
+    def measured(self) -> Network:
+        """Return the network whose layers run in the ways that are fastest here and now.
+
+        Each layer with weights is run sparse, dense and, where code can be generated, as code,
+        alone and with many records side by side. That takes some dozens of runs. Numbers change in
+        their last digits at most. `load(path, measure=True)` also records what it found.
+        """
+        return self._with(self._engine.measure(), "measured in this process")
+
+    def _with(self, engine: Engine, note: str) -> Network:
+        made = copy(self)
+        made._engine, made._note = engine, note
+        return made
+
+    def _recorded(self, path: str | Path, digest: str, measure: bool) -> Network:
+        """Return the network with the choices that are recorded beside a file, or made now."""
+        if not self._engine.options():
+            return self
+        now = circumstances(digest, self.input_shape, self._engine.traits())
+        ways, note = recall(path, now, self._engine.options())
+        if ways or not measure:
+            return self._with(self._engine.choosing(ways), note)
+        made = self.measured()
+        made._note = f"measured in this process, {record(path, now, made._engine.ways)}"
+        return made
+
+    @property
+    def choices(self) -> str:
+        """How it was chosen in which way each layer runs, in words."""
+        if not self._engine.options():
+            return "there are none"
+        return f"{'measured' if self._engine.ways else 'rules of thumb'}; {self._note}"
+
     def explain(self) -> str:
         """Return a table of the steps: where each stands, its zeros, its work, how it runs."""
         choices = self._engine.choices()
@@ -101,7 +137,8 @@ class Network:
             "  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join([f"engine: {self.engine}, threads: {self.threads}", *lines])
+        first = [f"engine: {self.engine}, threads: {self.threads}", f"choices: {self.choices}"]
+        return "\n".join([*first, *lines])
 
     def _row(self, step: Step, how: str) -> tuple[str, ...]:
         shape = self.plan.shapes[step.output]
@@ -134,8 +171,12 @@ def load(
     engine: str = "auto",
     shape: tuple[int, ...] | None = None,
     limit: int = LIMIT,
+    measure: bool = False,
 ) -> Network:
     """Return the network of a packed file as a function of arrays.
+
+    How each layer runs best was perhaps measured before: what `PATH.choices.json` says of this
+    file, processor and engine is used; all else in it is ignored, and `explain` says so.
 
     Args:
         path: a file that `secateur export --format packed` wrote.
@@ -144,6 +185,8 @@ def load(
         shape: of one record, `(channels, height, width)` or `(features,)`; by default that of the
             export. A network of convolutions with a global pool takes pictures of any size.
         limit: bytes that its tensors may take; a file that states more is refused.
+        measure: where nothing is recorded that fits, measure and record it. To measure anew, remove
+            the record.
 
     Raises:
         FileError: the file is missing, damaged, too large, has no description of its network, or
@@ -155,4 +198,5 @@ def load(
         plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
-    return Network(plan, threads=threads, engine=engine)
+    network = Network(plan, threads=threads, engine=engine)
+    return network._recorded(path, packed.digest, measure)

@@ -23,10 +23,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Packed:
-    """What a file holds: its graph as plain JSON (or None), and tensors by their names."""
+    """What a file holds: its graph as plain JSON (or None), tensors by their names, its SHA-256."""
 
     graph: Any
     tensors: Mapping[str, Tensor]
+    digest: str = ""
 
 
 def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
@@ -69,7 +70,7 @@ def unpack(data: bytes, *, limit: int = LIMIT) -> Packed:
     Raises:
         FileError: a byte was altered or is missing, another kind of file, or more than `limit`.
     """
-    head, parts = opened(data)
+    head, parts, digest = opened(data)
     entries, own = _entries(head, limit)
     found = _streams(head, entries, parts)
     made = {}
@@ -83,7 +84,7 @@ def unpack(data: bytes, *, limit: int = LIMIT) -> Packed:
             numbers=numbers,
             table=found["tables"].get(i, np.zeros(0, "<u4")).view(TABLE),
         )
-    return Packed(graph=head.get("graph"), tensors=made)
+    return Packed(graph=head.get("graph"), tensors=made, digest=digest)
 
 
 def _entries(head: Mapping[str, Any], limit: int) -> tuple[list[Entry], int]:

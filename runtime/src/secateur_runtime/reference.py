@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from secateur_runtime.choices import Options, Ways
 from secateur_runtime.plan import Floats, Plan, Step
 from secateur_runtime.shapes import window_counts
 
@@ -27,6 +29,7 @@ class ReferenceEngine:
     """
 
     name = "numpy"
+    ways: Ways = MappingProxyType({})
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -38,6 +41,23 @@ class ReferenceEngine:
     def choices(self) -> list[str]:
         """Return for each step how it runs."""
         return ["dense" if step.kind in _DENSE else "" for step in self.plan.steps]
+
+    def options(self) -> Options:
+        """Return nothing: it has one way for all."""
+        return {}
+
+    def traits(self) -> Mapping[str, str]:
+        """Return nothing: there is no choice."""
+        return {}
+
+    def measure(self) -> ReferenceEngine:
+        """Return itself."""
+        return self
+
+    def choosing(self, ways: Ways) -> ReferenceEngine:
+        """Return itself."""
+        del ways
+        return self
 
 
 def run(plan: Plan, inputs: Floats, *, keep: bool = False) -> dict[int, Floats]:

@@ -11,6 +11,7 @@ from secateur_runtime.errors import PlanError
 __all__ = ["MAX_ELEMENTS", "Shape", "output_shape", "window_counts"]
 
 MAX_ELEMENTS = 2**28  # numbers of one record in one value, padding included: 1 GiB of float32
+MAX_WINDOW = 2**22  # of a kernel, stride, dilation or padding along one axis; engines count on it
 Shape = tuple[int, ...]
 
 
@@ -68,9 +69,12 @@ def window_counts(
     named = (("padding", padding, 4, 0), ("stride", stride, 2, 1), ("dilation", dilation, 2, 1))
     for name, numbers, length, least in (*named, ("kernel", kernel, 2, 1)):
         if len(numbers) != length or not all(
-            type(n) is int and least <= n <= MAX_ELEMENTS for n in numbers
+            type(n) is int and least <= n <= MAX_WINDOW for n in numbers
         ):
-            raise PlanError(f"a window cannot have the {name} {str(tuple(numbers))[:60]}")
+            raise PlanError(
+                f"a window cannot have the {name} {str(tuple(numbers))[:60]}; each number is from "
+                f"{least} to {MAX_WINDOW:,}"
+            )
     whole = [shape[1] + padding[0] + padding[2], shape[2] + padding[1] + padding[3]]
     if shape[0] * whole[0] * whole[1] > MAX_ELEMENTS:
         raise PlanError(

@@ -12,11 +12,8 @@ from secateur_runtime.plan import Step, Weight
 __all__ = ["coded", "convolution", "linear"]
 
 CACHE = 24 * 1024  # bytes of input that one block of a reduction may read
-LEAST = {
-    "flat": 40,
-    "phases": 40,
-    "taps": 120,
-}  # non-zeros of a channel in one block, on average
+LEAST = {"flat": 40, "phases": 40, "taps": 120}
+"""Non-zeros of a channel in one block, on average."""
 
 
 def convolution(

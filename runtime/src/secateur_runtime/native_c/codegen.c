@@ -366,7 +366,8 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     op->code = calloc(1, sizeof *op->code);
     const char *wrong = e && op->code ? NULL : "out of memory";
     for (int64_t r = 0; r < rows && !wrong; ++r) {
-        if (d->pointers[r] > d->pointers[r + 1]) wrong = "pointers do not rise";
+        if (d->pointers[r] > d->pointers[r + 1] || d->pointers[r + 1] > d->n_values)
+            wrong = "pointers do not rise";
         for (int64_t i = d->pointers[r]; i < d->pointers[r + 1] && !wrong; ++i) {
             const int64_t at = d->indices[i];
             if (at < 0 || at >= depth) wrong = "a weight reads outside";

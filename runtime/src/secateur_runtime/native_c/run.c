@@ -40,7 +40,7 @@ static float *take_arena(Program *p) {
         free(arena);
     }
     pthread_mutex_unlock(&spare_lock);
-    return memory ? memory : secateur_aligned(p->size + 2 * MAX_VECTOR);
+    return memory ? memory : secateur_aligned(p->size);
 }
 
 static void give_arena(Program *p, float *memory) {
@@ -57,8 +57,9 @@ static void give_arena(Program *p, float *memory) {
 }
 
 /* The numbers of the pictures, row by row, into the lanes of the first value; or out of the last. */
-static void read_input(const Program *p, const View *v, float *arena, const float *in, int64_t n,
+static void read_input(const Program *p, const Op *op, float *arena, const float *in, int64_t n,
                        int part, int parts) {
+    const View *v = &op->out;
     const int lanes = p->lanes;
     const int64_t rows = v->channels * v->height;
     for (int64_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
@@ -72,6 +73,7 @@ static void read_input(const Program *p, const View *v, float *arena, const floa
                 for (int b = 0; b < lanes; ++b)
                     to[x * lanes + b] = b < n ? from[b * p->in_size + x] : 0;
         }
+        if (!op->borders) continue;
         if (v->pitch > v->width)
             memset(to + v->width * lanes, 0, (size_t)((v->pitch - v->width) * lanes) * 4);
         if (r % v->height == v->height - 1) {
@@ -98,7 +100,7 @@ static void write_output(const Program *p, const View *v, const float *arena, fl
 static void run_op(const Program *p, int i, float *arena, const float *in, float *out, int64_t n,
                    int part, int parts) {
     const Op *op = &p->ops[i];
-    if (op->kind == OP_INPUT) read_input(p, &op->out, arena, in, n, part, parts);
+    if (op->kind == OP_INPUT) read_input(p, op, arena, in, n, part, parts);
     else if (op->kind == OP_OUTPUT) write_output(p, &op->in, arena, out, n, part, parts);
     else if (op->kind == OP_CODE) {
         secateur_code_run(op, &arena, 1, part, parts);

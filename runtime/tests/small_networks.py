@@ -1,0 +1,38 @@
+"""Files of networks as small as can be, for changing them."""
+
+from __future__ import annotations
+
+import torch
+from drawn_networks import file_of, settled
+from torch import nn
+
+
+def network_files() -> list[bytes]:
+    """Return files of small networks that have every kind of step between them."""
+    torch.manual_seed(0)
+    first = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1, groups=2, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU6(),
+        nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+        nn.BatchNorm2d(4),
+        nn.AvgPool2d(2, 1, 1),
+        nn.Hardtanh(-1, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+        nn.Softmax(dim=1),
+    )
+    second = nn.Sequential(_Joined(), nn.Flatten(), nn.Linear(54, 3), nn.ReLU())
+    nets = [settled(net, zeros=0.6) for net in (first, second)]
+    return [file_of(net, (2, 6, 6)) for net in nets]
+
+
+class _Joined(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 2, 3, 2, 1), nn.Conv2d(2, 2, 1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = self.a(x), self.b(x)
+        return torch.cat([torch.relu(a + b), (a - 0.5) * 2, b], dim=1)
