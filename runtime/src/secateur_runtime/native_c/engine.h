@@ -46,12 +46,25 @@ typedef struct {
     float low, high;
     float *bias, *scale;   /* per output channel */
     int64_t *pointers;     /* [blocks * channels + 1] into weights */
+    int64_t *costs;        /* sparse: [channels + 1] about the work of all channels before each */
     Weight *weights;       /* sparse, block after block */
     int64_t *offsets;      /* dense: [depth] floats from the start of the input */
     float *dense;          /* dense, packed for its kernel */
     Code *code;            /* what was generated for it */
     int32_t *table;        /* of taps: place in a plane or -1, [taps * length] */
 } Op;
+
+/* Where part number `part` of `parts` begins, if each is to have as much work. */
+static inline int64_t secateur_cut(const int64_t *costs, int64_t n, int part, int parts) {
+    const int64_t wanted = costs[n] / parts * part + costs[n] % parts * part / parts;
+    int64_t low = 0, high = n;
+    while (low < high) {
+        const int64_t mid = (low + high) / 2;
+        if (costs[mid] + costs[mid + 1] < 2 * wanted) low = mid + 1;
+        else high = mid;
+    }
+    return part == parts ? n : low;
+}
 
 /* One part of `parts` of an operator; `arena` is aligned to a cache line. */
 typedef void Runner(const Op *op, float *arena, int part, int parts);

@@ -56,6 +56,18 @@ static int same_map(const View *a, const View *b) {
     return a->channels == b->channels && a->height == b->height && a->width == b->width;
 }
 
+static const char *take_costs(Op *op) {
+    const int64_t n = op->out.channels;
+    op->costs = calloc((size_t)n + 1, sizeof *op->costs);
+    if (!op->costs) return "out of memory";
+    for (int64_t c = 0; c < n; ++c) {
+        op->costs[c + 1] = op->costs[c] + 4 * op->blocks; /* to begin and to end a channel */
+        for (int64_t k = c; k < op->blocks * n; k += n)
+            op->costs[c + 1] += op->pointers[k + 1] - op->pointers[k];
+    }
+    return NULL;
+}
+
 static const char *take_weights(Op *op, const Draft *d, int64_t reach, int64_t from) {
     const int64_t rows = op->blocks * op->out.channels;
     if (d->n_pointers != rows + 1 || d->n_indices != d->n_values) return "pointers do not fit";
@@ -72,7 +84,7 @@ static const char *take_weights(Op *op, const Draft *d, int64_t reach, int64_t f
         if (d->indices[i] < 0 || at + reach > op->in.size) return "a weight reads outside";
         op->weights[i] = (Weight){(uint32_t)(at * 4), d->values[i]};
     }
-    return NULL;
+    return take_costs(op);
 }
 
 /* Rows of DENSE_ROWS output channels side by side, each group of the convolution on its own. */
@@ -268,9 +280,10 @@ const char *secateur_program_finish(Program *p) {
 }
 
 void secateur_program_free(Program *p) {
+    secateur_crew_free(&p->crew);
     for (int i = 0; i < p->n_ops; ++i) {
         Op *op = &p->ops[i];
-        free(op->bias), free(op->scale), free(op->pointers), free(op->weights);
+        free(op->bias), free(op->scale), free(op->pointers), free(op->weights), free(op->costs);
         free(op->offsets), free(op->dense), free(op->table);
         secateur_code_free(op->code);
     }

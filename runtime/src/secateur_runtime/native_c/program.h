@@ -2,6 +2,7 @@
 #ifndef SECATEUR_PROGRAM_H
 #define SECATEUR_PROGRAM_H
 
+#include "crew.h"
 #include "engine.h"
 
 enum { VIEW_INTS = 9, WINDOW_INTS = 11, OP_INTS = 3 * VIEW_INTS + WINDOW_INTS + 7 };
@@ -29,7 +30,8 @@ typedef struct {
     int64_t in_size, out_size;   /* floats of one picture's input and output */
     Op *ops;
     Arena *spare;                /* arenas that no run uses */
-    int n_spare, lock;
+    int n_spare;
+    Crew crew;                   /* threads that wait for the next run */
 } Program;
 
 /* Each returns nothing, or what is wrong. */
