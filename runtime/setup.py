@@ -8,10 +8,13 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 SOURCES = (
-    *("module", "program", "codegen", "run", "crew"),
+    *("module", "program", "weights", "codegen", "run", "crew"),
     *("isa", "isa_plain", "isa_avx2", "isa_avx512"),
 )
-HEADERS = ("engine.h", "program.h", "codegen.h", "crew.h", "kernels.inc.c", "maps.inc.c")
+HEADERS = (
+    *("engine.h", "program.h", "codegen.h", "crew.h"),
+    *("kernels.inc.c", "depthwise.inc.c", "maps.inc.c"),
+)
 FOLDER = "src/secateur_runtime/native_c"
 NOTICE = (
     "secateur-runtime: the compiled engine could not be built (%s). It is installed without: "

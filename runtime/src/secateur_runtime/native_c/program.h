@@ -34,7 +34,13 @@ typedef struct {
     Crew crew;                   /* threads that wait for the next run */
 } Program;
 
+#define MOST ((int64_t)1 << 31) /* of floats, and of anything that is counted */
+
 /* Each returns nothing, or what is wrong. */
+const char *secateur_check_convolution(Op *op, const Draft *d);
+const char *secateur_check_row(Op *op, const Draft *d);
+const char *secateur_check_taps(Op *op, const Draft *d);
+const char *secateur_check_depthwise(Op *op, const Draft *d);
 const char *secateur_program_start(Program *p, const char *isa, int lanes, int64_t size, int n_ops);
 const char *secateur_program_add(Program *p, const Draft *draft);
 const char *secateur_program_finish(Program *p);
