@@ -7,7 +7,14 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-SOURCES = ("module", "program", "codegen", "run", "isa", "isa_plain", "isa_avx2", "isa_avx512")
+SOURCES = (
+    *("module", "program", "weights", "codegen", "run", "crew"),
+    *("isa", "isa_plain", "isa_avx2", "isa_avx512"),
+)
+HEADERS = (
+    *("engine.h", "program.h", "codegen.h", "crew.h"),
+    *("kernels.inc.c", "depthwise.inc.c", "maps.inc.c"),
+)
 FOLDER = "src/secateur_runtime/native_c"
 NOTICE = (
     "secateur-runtime: the compiled engine could not be built (%s). It is installed without: "
@@ -53,10 +60,7 @@ setup(
         Extension(
             "secateur_runtime._native",
             [f"{FOLDER}/{name}.c" for name in SOURCES],
-            depends=[
-                f"{FOLDER}/{name}"
-                for name in ("engine.h", "program.h", "codegen.h", "kernels.inc.c", "maps.inc.c")
-            ],
+            depends=[f"{FOLDER}/{name}" for name in HEADERS],
             extra_compile_args=[
                 *("-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-Wno-psabi"),
                 *("-fno-math-errno", "-fno-trapping-math"),

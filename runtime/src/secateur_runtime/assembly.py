@@ -45,7 +45,7 @@ def assembled(plan: Plan, lanes: int, way: Callable[[int], str]) -> Assembly:
     """
     ways = [way(i) for i in range(len(plan.steps))]
     methods = [
-        method_of(step, plan.shapes[step.output], lanes)
+        method_of(step, plan.shapes[step.output], lanes, dense=one == "dense")
         if step.kind == "convolution" and one != "code"
         else ""
         for step, one in zip(plan.steps, ways, strict=True)

@@ -18,7 +18,7 @@ __all__ = ["CODES", "LIMITS", "Operator", "bias_of"]
 CODES = (
     *("input", "output", "sparse", "dense", "sparse_row", "dense_row", "phases", "taps"),
     *("max_pool", "average_pool", "global_average_pool", "add", "softmax", "affine", "clip"),
-    *("reshape", "code"),
+    *("reshape", "code", "depthwise"),
 )
 """The engine's operators; the place of each is its number there."""
 LIMITS = {"none": None, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}

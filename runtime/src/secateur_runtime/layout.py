@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from secateur_runtime.plan import Plan, Step
 from secateur_runtime.shapes import Shape
 
-__all__ = ["VECTOR", "Need", "Place", "as_map", "method_of", "needs_of", "place_all", "up"]
+__all__ = [
+    "VECTOR",
+    "Need",
+    "Place",
+    "as_map",
+    "is_depthwise",
+    "method_of",
+    "needs_of",
+    "place_all",
+    "up",
+]
 
 VECTOR = 16  # floats of the widest vector; whole ones are read and written
 SMALL = 64  # places of a map that is gathered tap by tap, where there is one picture
@@ -105,7 +115,12 @@ class Need:
     after: tuple[int, int] = (0, 0)
 
 
-def method_of(step: Step, shape: Shape, lanes: int) -> str:
+def is_depthwise(step: Step, lanes: int, *, dense: bool) -> bool:
+    """Return whether each output channel reads one input channel, by a kernel made for that."""
+    return step.weight is not None and step.weight.shape[1] == 1 and lanes == 1 and not dense
+
+
+def method_of(step: Step, shape: Shape, lanes: int, *, dense: bool) -> str:
     """Return how a convolution's kernel reads its input: `flat`, `phases` or `taps`.
 
     Flat reads the value itself, for which the strides have to be 1. Phases are copies of every
@@ -118,7 +133,9 @@ def method_of(step: Step, shape: Shape, lanes: int) -> str:
         return "flat"
     if lanes == 1 and shape[1] * shape[2] <= SMALL:
         return "taps"
-    return "flat" if tuple(a["stride"]) == (1, 1) else "phases"
+    if tuple(a["stride"]) == (1, 1):
+        return "flat"
+    return "taps" if is_depthwise(step, lanes, dense=dense) else "phases"
 
 
 def needs_of(plan: Plan, lanes: int, methods: Sequence[str]) -> list[Need]:

@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur_runtime.drafts import LIMITS, Operator, bias_of
-from secateur_runtime.layout import VECTOR, Need, Place, method_of, place_of, touched, up
+from secateur_runtime.layout import (
+    VECTOR,
+    Need,
+    Place,
+    is_depthwise,
+    method_of,
+    place_of,
+    touched,
+    up,
+)
 from secateur_runtime.plan import Step, Weight
 
 __all__ = ["coded", "convolution", "linear"]
@@ -21,7 +30,9 @@ def convolution(
 ) -> list[Operator]:
     """Return the operators of a convolution by kernels; `dense` disregards its zeros."""
     assert step.weight is not None
-    method = method_of(step, out.shape, lanes)
+    method = method_of(step, out.shape, lanes, dense=dense)
+    if method == "taps" and is_depthwise(step, lanes, dense=dense):
+        return [_depthwise(step, reads, out)]
     before: list[Operator] = []
     source = reads[0]
     if method == "phases":
@@ -185,6 +196,43 @@ def _taps(step: Step, source: Place, out: Place, lanes: int, *, narrow: bool) ->
     place = place_of(shape, Need(pitch=length, whole=not narrow), lanes)
     place.plane = touched(length * lanes) // lanes if narrow else place.plane
     place.size = up((place.origin + shape[0] * place.plane) * lanes + 2 * VECTOR)
+    table, shifted = _table(step, source, out, lanes)
+    return Operator(
+        code="taps",
+        reads=(source,),
+        writes=place,
+        window=(kh, kw, sh, sw, dh, dw, top, left, 0, 0, 0),
+        sizes=(length, 1, int(shifted), 1),
+        indices=table,
+    )
+
+
+def _depthwise(step: Step, reads: list[Place], out: Place) -> Operator:
+    assert step.weight is not None
+    a, weight = step.attributes, step.weight.sparse()
+    assert weight.indptr is not None and weight.columns is not None
+    table, shifted = _table(step, reads[0], out, 1)
+    return Operator(
+        code="depthwise",
+        reads=tuple(reads),
+        writes=out,
+        window=(*weight.shape[2:], *a["stride"], *a["dilation"], *a["padding"][:2], 0, 0, 0),
+        sizes=(out.length(), 1, int(shifted), 1),
+        limits=LIMITS[a["activation"]],
+        floats=[bias_of(step)],
+        values=weight.values,
+        indices=np.concatenate([table, weight.columns]),
+        pointers=weight.indptr,
+    )
+
+
+def _table(step: Step, source: Place, out: Place, lanes: int) -> tuple[NDArray[np.int32], bool]:
+    """Return where in a channel each tap reads for each place, or -1; and whether it is a shift."""
+    assert step.weight is not None
+    a = step.attributes
+    kh, kw = step.weight.shape[2:]
+    (sh, sw), (dh, dw), (top, left, *_) = a["stride"], a["dilation"], a["padding"]
+    length = out.length()
     y, x = np.divmod(np.arange(up(length)), out.pitch)
     i, j = (n.reshape(-1, 1) for n in np.indices((kh, kw)))
     row, column = y * sh + i * dh - top, x * sw + j * dw - left
@@ -196,11 +244,4 @@ def _taps(step: Step, source: Place, out: Place, lanes: int, *, narrow: bool) ->
         last = ((kh - 1) * dh - top) * source.pitch + (kw - 1) * dw - left
         end = source.origin + (source.shape[0] - 1) * source.plane + last + up(length)
         source.size = max(source.size, up(end))
-    return Operator(
-        code="taps",
-        reads=(source,),
-        writes=place,
-        window=(kh, kw, sh, sw, dh, dw, top, left, 0, 0, 0),
-        sizes=(length, 1, int(shifted), 1),
-        indices=table.reshape(-1),
-    )
+    return table.reshape(-1), shifted

@@ -37,6 +37,7 @@ struct Code {
     int64_t n_pieces, n_lots, list; /* pointers of one list */
     Piece *pieces;
     int64_t *lots;           /* [n_lots + 1]: the first piece of each */
+    int64_t *costs;          /* [n_lots + 1]: about the work of all lots before each */
     float *weights;
     uint64_t row_masks[MOST_TAPS + 1], column_masks[MOST_TAPS + 1]; /* of each class: taps inside */
     int64_t n_rows, n_columns;
@@ -249,7 +250,8 @@ static const char *plan_pieces(const Op *op, Code *code, NonZero *e, const int64
     const int64_t out = op->out.channels;
     code->n_lots = (out + LOT - 1) / LOT;
     code->lots = calloc((size_t)code->n_lots + 1, sizeof *code->lots);
-    if (!code->lots) return "out of memory";
+    code->costs = calloc((size_t)code->n_lots + 1, sizeof *code->costs);
+    if (!code->lots || !code->costs) return "out of memory";
     for (int pass = 0; pass < 2; ++pass) {
         int64_t n = 0;
         for (int64_t lot = 0; lot < code->n_lots; ++lot) {
@@ -258,6 +260,7 @@ static const char *plan_pieces(const Op *op, Code *code, NonZero *e, const int64
             int64_t parts = weigh(e + from, count) / PIECE_BYTES + 1;
             if (parts > op->in.channels) parts = op->in.channels;
             code->lots[lot] = n;
+            code->costs[lot + 1] = code->costs[lot] + weigh(e + from, count) + 256;
             for (int64_t k = 0; k < parts; ++k, ++n)
                 if (pass) code->pieces[n] = (Piece){.begin = first, .end = end};
         }
@@ -385,12 +388,12 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     return wrong;
 }
 
-static void run_piece(const Op *op, const Piece *p, float *arena) {
+static void run_piece(const Op *op, const Piece *p, float *arena, int64_t begin, int64_t end) {
     const Code *code = op->code;
     const Window *w = &op->window;
     const View *in = &op->in, *out = &op->out, *other = &op->other;
     const float *weights = code->weights + p->weights;
-    for (int64_t y = 0; y < out->height; ++y) {
+    for (int64_t y = begin; y < end; ++y) {
         const int64_t row = in->origin + (y * w->sh - w->top) * in->pitch - w->left;
         /* may lie outside for taps that the list leaves out: a number, not a pointer */
         uintptr_t from = (uintptr_t)(arena + in->start) + (uintptr_t)(row * 64);
@@ -408,18 +411,36 @@ static void run_piece(const Op *op, const Piece *p, float *arena) {
     }
 }
 
+/* Lots in turn, the first and the last perhaps not all of their rows. */
+static int64_t cut_rows(const Op *op, int part, int parts) {
+    const Code *code = op->code;
+    if (part == parts) return code->n_lots * op->out.height;
+    const double wanted = (double)code->costs[code->n_lots] * part / parts;
+    int64_t lot = 0;
+    while (lot < code->n_lots - 1 && (double)code->costs[lot + 1] <= wanted) ++lot;
+    const double own = (double)(code->costs[lot + 1] - code->costs[lot]);
+    return lot * op->out.height +
+           (int64_t)((wanted - (double)code->costs[lot]) / own * (double)op->out.height + 0.5);
+}
+
 void secateur_code_run(const Op *op, float *const *arenas, int n, int part, int parts) {
     const Code *code = op->code;
-    const int64_t first = code->n_lots * part / parts, last = code->n_lots * (part + 1) / parts;
-    for (int64_t i = code->lots[first]; i < code->lots[last]; ++i)
-        for (int k = 0; k < n; ++k) run_piece(op, &code->pieces[i], arenas[k]);
+    const int64_t height = op->out.height;
+    const int64_t end = cut_rows(op, part + 1, parts);
+    for (int64_t at = cut_rows(op, part, parts); at < end;) {
+        const int64_t lot = at / height, next = (lot + 1) * height < end ? (lot + 1) * height : end;
+        for (int64_t i = code->lots[lot]; i < code->lots[lot + 1]; ++i)
+            for (int k = 0; k < n; ++k)
+                run_piece(op, &code->pieces[i], arenas[k], at - lot * height, next - lot * height);
+        at = next;
+    }
 }
 
 void secateur_code_free(Code *code) {
     if (!code) return;
     for (int64_t i = 0; code->pieces && i < code->n_pieces; ++i) free(code->pieces[i].lists);
     if (code->memory) munmap(code->memory, code->bytes);
-    free(code->pieces), free(code->lots), free(code->weights), free(code->rows), free(code->columns);
+    free(code->pieces), free(code->lots), free(code->costs), free(code->weights), free(code->rows), free(code->columns);
     free(code);
 }
 

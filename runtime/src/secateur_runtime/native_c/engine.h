@@ -11,6 +11,7 @@
 enum kind {
     OP_INPUT, OP_OUTPUT, OP_SPARSE, OP_DENSE, OP_SPARSE_ROW, OP_DENSE_ROW, OP_PHASES, OP_TAPS,
     OP_MAX_POOL, OP_AVERAGE_POOL, OP_GLOBAL, OP_ADD, OP_SOFTMAX, OP_AFFINE, OP_CLIP, OP_RESHAPE, OP_CODE,
+    OP_DEPTHWISE,
     OP_KINDS
 };
 
@@ -23,7 +24,7 @@ typedef struct {
 } View;
 
 typedef struct {
-    uint32_t at; /* bytes from the start of the input */
+    uint32_t at; /* bytes from the start of the input; of a depthwise layer, which tap */
     float value;
 } Weight;
 
@@ -46,12 +47,25 @@ typedef struct {
     float low, high;
     float *bias, *scale;   /* per output channel */
     int64_t *pointers;     /* [blocks * channels + 1] into weights */
+    int64_t *costs;        /* sparse: [channels + 1] about the work of all channels before each */
     Weight *weights;       /* sparse, block after block */
-    int64_t *offsets;      /* dense: [depth] floats from the start of the input */
+    int64_t *offsets;      /* dense: [depth] floats from the start of the input; depthwise: shifts */
     float *dense;          /* dense, packed for its kernel */
     Code *code;            /* what was generated for it */
-    int32_t *table;        /* of taps: place in a plane or -1, [taps * length] */
+    int32_t *table;        /* of taps and depthwise: place in a plane or -1, [taps * length] */
 } Op;
+
+/* Where part number `part` of `parts` begins, if each is to have as much work. */
+static inline int64_t secateur_cut(const int64_t *costs, int64_t n, int part, int parts) {
+    const int64_t wanted = costs[n] / parts * part + costs[n] % parts * part / parts;
+    int64_t low = 0, high = n;
+    while (low < high) {
+        const int64_t mid = (low + high) / 2;
+        if (costs[mid] + costs[mid + 1] < 2 * wanted) low = mid + 1;
+        else high = mid;
+    }
+    return part == parts ? n : low;
+}
 
 /* One part of `parts` of an operator; `arena` is aligned to a cache line. */
 typedef void Runner(const Op *op, float *arena, int part, int parts);

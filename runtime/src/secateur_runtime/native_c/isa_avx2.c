@@ -9,6 +9,7 @@
 #define REGISTERS 16
 #define RUN secateur_run_avx2
 #include "kernels.inc.c"
+#include "depthwise.inc.c"
 #include "maps.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -7,4 +7,5 @@
 #endif
 #define RUN secateur_run_plain
 #include "kernels.inc.c"
+#include "depthwise.inc.c"
 #include "maps.inc.c"

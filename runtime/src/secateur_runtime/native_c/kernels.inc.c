@@ -56,6 +56,12 @@ INLINE Span share(int64_t whole, int part, int parts) {
     return (Span){whole * part / parts, whole * (part + 1) / parts};
 }
 
+/* Of a sparse layer: channels with as many non-zeros. */
+INLINE Span share_weights(const Op *op, int part, int parts) {
+    return (Span){secateur_cut(op->costs, op->out.channels, part, parts),
+                  secateur_cut(op->costs, op->out.channels, part + 1, parts)};
+}
+
 #ifndef AHEAD
 #define AHEAD 4096 /* bytes: weights are read once, and far more than a cache holds */
 #endif
@@ -174,7 +180,7 @@ static void run_sparse(const Op *op, float *arena, int part, int parts) {
     const int64_t vectors = (op->length * op->lanes + VECTOR - 1) / VECTOR;
     const int64_t most = op->tile > 0 && op->tile < SPARSE_MAX ? op->tile : SPARSE_USUAL;
     const int64_t tiles = narrow ? 1 : (vectors + most - 1) / most;
-    const Span own = share(op->out.channels, part, parts);
+    const Span own = share_weights(op, part, parts);
     Tile tile = {.op = op, .begin = own.begin, .end = own.end};
     for (int64_t i = 0; i < tiles; ++i) {
         const Span at = share(vectors, (int)i, (int)tiles);
@@ -282,7 +288,7 @@ static void run_dense(const Op *op, float *arena, int part, int parts) {
 static void run_sparse_row(const Op *op, float *arena, int part, int parts) {
     const char *in = (const char *)(arena + op->in.start);
     float *out = place(&op->out, arena, 0, 1);
-    const Span own = share(op->out.channels, part, parts);
+    const Span own = share_weights(op, part, parts);
     for (int64_t c = own.begin; c < own.end; ++c) {
         const Weight *w = op->weights + op->pointers[c], *end = op->weights + op->pointers[c + 1];
         float sum[8] = {op->bias[c]};

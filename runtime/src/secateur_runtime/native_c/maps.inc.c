@@ -38,13 +38,15 @@ INLINE void phases_of(const Op *op, float *arena, int part, int parts, const int
                 continue;
             }
             const float *source = from + (row * in->pitch + j - w->left) * lanes;
-            memset(at, 0, begin * lanes * 4);
+            if (begin) memset(at, 0, begin * lanes * 4); /* rows are short: a call is felt */
             if (w->sw == 1)
                 memcpy(at + begin * lanes, source + begin * lanes, (end - begin) * lanes * 4);
+            else if (w->sw == 2 && lanes == 1)
+                for (int64_t x = begin; x < end; ++x) at[x] = source[2 * x];
             else
                 for (int64_t x = begin; x < end; ++x)
                     copy_lanes(at + x * lanes, source + x * w->sw * lanes, lanes);
-            memset(at + end * lanes, 0, (out->width - end) * lanes * 4);
+            if (end < out->width) memset(at + end * lanes, 0, (out->width - end) * lanes * 4);
         }
         if (op->borders) clear_gaps(out, arena, d, lanes);
     }
@@ -305,7 +307,10 @@ PER_LANES(softmax)
 INLINE void reshape_of(const Op *op, float *arena, int part, int parts, const int lanes) {
     const View *in = &op->in, *out = &op->out;
     const Span own = share(in->channels * in->height, part, parts);
-    for (int64_t row = own.begin; row < own.end; ++row) {
+    const int flat = in->height * in->width == 1 && out->height * out->width == 1;
+    for (int64_t c = own.begin; flat && c < own.end; ++c)
+        copy_lanes(place(out, arena, c, lanes), place(in, arena, c, lanes), lanes);
+    for (int64_t row = own.begin; !flat && row < own.end; ++row) {
         const float *from = place(in, arena, row / in->height, lanes) +
                             row % in->height * in->pitch * lanes;
         for (int64_t x = 0; x < in->width;) {
@@ -340,7 +345,7 @@ void RUN(const Op *op, float *arena, int part, int parts) {
         [OP_MAX_POOL] = run_max_pool, [OP_AVERAGE_POOL] = run_average_pool,
         [OP_GLOBAL] = run_global, [OP_ADD] = run_add, [OP_SOFTMAX] = run_softmax,
         [OP_AFFINE] = run_affine, [OP_CLIP] = run_clip, [OP_RESHAPE] = run_reshape,
-        [OP_CODE] = run_borders,
+        [OP_CODE] = run_borders, [OP_DEPTHWISE] = run_depthwise,
     };
     if (runners[op->kind]) runners[op->kind](op, arena, part, parts);
 }

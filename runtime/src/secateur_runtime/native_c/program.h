@@ -2,6 +2,7 @@
 #ifndef SECATEUR_PROGRAM_H
 #define SECATEUR_PROGRAM_H
 
+#include "crew.h"
 #include "engine.h"
 
 enum { VIEW_INTS = 9, WINDOW_INTS = 11, OP_INTS = 3 * VIEW_INTS + WINDOW_INTS + 7 };
@@ -29,10 +30,17 @@ typedef struct {
     int64_t in_size, out_size;   /* floats of one picture's input and output */
     Op *ops;
     Arena *spare;                /* arenas that no run uses */
-    int n_spare, lock;
+    int n_spare;
+    Crew crew;                   /* threads that wait for the next run */
 } Program;
 
+#define MOST ((int64_t)1 << 31) /* of floats, and of anything that is counted */
+
 /* Each returns nothing, or what is wrong. */
+const char *secateur_check_convolution(Op *op, const Draft *d);
+const char *secateur_check_row(Op *op, const Draft *d);
+const char *secateur_check_taps(Op *op, const Draft *d);
+const char *secateur_check_depthwise(Op *op, const Draft *d);
 const char *secateur_program_start(Program *p, const char *isa, int lanes, int64_t size, int n_ops);
 const char *secateur_program_add(Program *p, const Draft *draft);
 const char *secateur_program_finish(Program *p);

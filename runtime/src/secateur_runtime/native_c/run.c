@@ -1,6 +1,4 @@
 /* Runs a program: one or more pictures at a time in an arena of their own, in one thread or several. */
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,30 +6,23 @@
 
 #include "codegen.h"
 
-enum { ABREAST = 4, MOST_SPARE = 8, MOST_THREADS = 256, SPINS = 4000 };
+enum { ABREAST = 4, MOST_SPARE = 8, MOST_THREADS = 256 };
 
 typedef struct {
     Program *program;
     const float *in;
     float *out;
-    int64_t n;
-    int parts;               /* threads that share one arena */
-    int abreast;             /* groups of pictures that a thread of its own runs at once */
-    float *shared;           /* that arena, or nothing where each has its own */
+    int64_t n, groups;       /* pictures, and groups of them that lie side by side */
+    int parts;               /* threads */
+    int n_arenas;            /* that they share */
+    float *arenas[MOST_THREADS];
     atomic_llong next;       /* group of pictures that nobody has taken */
-    atomic_int waiting, turn, failed, open;
+    atomic_int waiting, turn, failed;
 } Job;
-
-typedef struct {
-    Job *job;
-    int part;
-} Member;
-
-static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static float *take_arena(Program *p) {
     float *memory = NULL;
-    pthread_mutex_lock(&spare_lock);
+    secateur_lock();
     if (p->spare) {
         Arena *arena = p->spare;
         memory = arena->memory;
@@ -39,20 +30,20 @@ static float *take_arena(Program *p) {
         p->n_spare--;
         free(arena);
     }
-    pthread_mutex_unlock(&spare_lock);
+    secateur_unlock();
     return memory ? memory : secateur_aligned(p->size);
 }
 
 static void give_arena(Program *p, float *memory) {
     Arena *arena = malloc(sizeof *arena);
-    pthread_mutex_lock(&spare_lock);
+    secateur_lock();
     if (arena && p->n_spare < MOST_SPARE) {
         *arena = (Arena){p->spare, memory};
         p->spare = arena;
         p->n_spare++;
         arena = NULL, memory = NULL;
     }
-    pthread_mutex_unlock(&spare_lock);
+    secateur_unlock();
     free(arena), free(memory);
 }
 
@@ -108,16 +99,6 @@ static void run_op(const Program *p, int i, float *arena, const float *in, float
     } else p->isa->run(op, arena, part, parts);
 }
 
-/* Waits until a number changes: a little in a loop, then by giving the processor away. */
-static void await(atomic_int *number, int old) {
-    for (int i = 0; atomic_load_explicit(number, memory_order_acquire) == old; ++i) {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-        if (i > SPINS) sched_yield();
-    }
-}
-
 /* All members wait for the last one. */
 static void meet(Job *job) {
     if (job->parts == 1) return;
@@ -127,7 +108,7 @@ static void meet(Job *job) {
         atomic_store(&job->turn, turn + 1);
         return;
     }
-    await(&job->turn, turn);
+    secateur_await(&job->turn, turn);
 }
 
 /* Small maps repay code badly, so such an operator runs over all groups before the next does. The
@@ -136,84 +117,79 @@ static int is_shared(const Op *op) {
     return op->kind == OP_CODE && op->out.height * op->out.width <= 64;
 }
 
-static void run_abreast(const Job *job, int64_t first, float *const *arenas, int n) {
-    Program *p = job->program;
+static void run_group(const Job *job, int i, float *arena, int64_t group, int part, int parts) {
+    const Program *p = job->program;
+    const int64_t at = group * p->lanes, left = job->n - at < p->lanes ? job->n - at : p->lanes;
+    run_op(p, i, arena, job->in + at * p->in_size, job->out + at * p->out_size, left, part, parts);
+}
+
+/* Groups side by side: each thread has its own, but shares of a shared operator are over all. */
+static void run_abreast(Job *job, int64_t first, int n, int part) {
+    const Program *p = job->program;
     for (int i = 0, end; i < p->n_ops; i = end) {
         for (end = i; end < p->n_ops && !is_shared(&p->ops[end]); ++end) {}
-        for (int k = 0; k < n; ++k) {
-            const int64_t at = first + (int64_t)k * p->lanes;
-            const int64_t left = job->n - at < p->lanes ? job->n - at : p->lanes;
-            for (int j = i; j < end; ++j)
-                run_op(p, j, arenas[k], job->in + at * p->in_size, job->out + at * p->out_size,
-                       left, 0, 1);
+        for (int k = part; k < n; k += job->parts)
+            for (int j = i; j < end; ++j) run_group(job, j, job->arenas[k], first + k, 0, 1);
+        if (end < p->n_ops) {
+            const Op *op = &p->ops[end++];
+            meet(job);
+            secateur_code_run(op, job->arenas, n, part, job->parts);
+            for (int k = 0; k < n && op->borders; ++k)
+                p->isa->run(op, job->arenas[k], part, job->parts);
+            meet(job);
         }
-        if (end > i) continue;
-        secateur_code_run(&p->ops[i], arenas, n, 0, 1);
-        for (int k = 0; k < n && p->ops[i].borders; ++k) p->isa->run(&p->ops[i], arenas[k], 0, 1);
-        end = i + 1;
     }
+    meet(job);
 }
 
-static void *work(void *given) {
-    Member *member = given;
-    Job *job = member->job;
-    Program *p = job->program;
-    await(&job->open, 0);
-    if (job->shared) { /* together through one group of pictures after the other */
-        for (int64_t at = 0; at < job->n; at += p->lanes) {
-            const int64_t n = job->n - at < p->lanes ? job->n - at : p->lanes;
-            for (int i = 0; i < p->n_ops; ++i) {
-                run_op(p, i, job->shared, job->in + at * p->in_size, job->out + at * p->out_size, n,
-                       member->part, job->parts);
+/* As many groups as all threads have alike; where they are too few, each operator is shared out. */
+static int abreast(const Program *p, int64_t left, int parts) {
+    if (p->lanes == 1 || left < parts) return 1;
+    const int64_t most = ABREAST / parts > 1 ? ABREAST / parts : 1, each = left / parts;
+    return (int)(parts * (each < most ? each : most));
+}
+
+static void together(void *given, int part) {
+    Job *job = given;
+    for (int64_t first = 0; first < job->groups;) {
+        const int n = abreast(job->program, job->groups - first, job->parts);
+        if (n > 1 || job->parts == 1) run_abreast(job, first, n, part);
+        else
+            for (int i = 0; i < job->program->n_ops; ++i) {
+                run_group(job, i, job->arenas[0], first, part, job->parts);
                 meet(job);
             }
-        }
-        return NULL;
+        first += n;
     }
-    float *arenas[ABREAST];
-    int have = 0;
-    for (;;) { /* each on groups of its own, some abreast: generated code is read once for them */
-        const int64_t first = atomic_fetch_add(&job->next, 1) * job->abreast * p->lanes;
-        if (first >= job->n) break;
-        const int64_t left = (job->n - first + p->lanes - 1) / p->lanes;
-        const int want = left < job->abreast ? (int)left : job->abreast;
-        while (have < want && (arenas[have] = take_arena(p))) ++have;
-        if (have < want) {
-            atomic_store(&job->failed, 1);
-            break;
-        }
-        run_abreast(job, first, arenas, want);
-    }
-    for (int k = 0; k < have; ++k) give_arena(p, arenas[k]);
-    return NULL;
 }
 
-/* Threads live as long as a run: nothing is left behind that a fork could lose. A team begins when it
- * is known how many threads could be had. */
+/* Pictures one by one: whoever is free takes the next. */
+static void apart(void *given, int part) {
+    Job *job = given;
+    float *arena = take_arena(job->program);
+    if (!arena) atomic_store(&job->failed, 1);
+    for (int64_t group; arena && (group = atomic_fetch_add(&job->next, 1)) < job->groups;)
+        for (int i = 0; i < job->program->n_ops; ++i) run_group(job, i, arena, group, 0, 1);
+    if (arena) give_arena(job->program, arena);
+    (void)part;
+}
+
+static void rest(void *given, int part) { (void)given, (void)part; }
+
 const char *secateur_program_run(Program *p, const float *in, float *out, int64_t n, int threads) {
-    const int64_t groups = (n + p->lanes - 1) / p->lanes;
     if (threads < 1 || threads > MOST_THREADS) return "threads are at least 1 and at most 256";
     if (n < 1) return NULL;
-    const int team = threads > 1 && groups < threads;
-    Job job = {.program = p, .in = in, .out = out, .n = n, .parts = 1, .abreast = 1};
-    if (p->lanes > 1) job.abreast = groups / threads >= ABREAST ? ABREAST : (int)(groups / threads);
-    if (job.abreast < 1) job.abreast = 1;
-    Member members[MOST_THREADS];
-    pthread_t ids[MOST_THREADS];
-    int made = 0;
-    if (team && !(job.shared = take_arena(p))) return "out of memory";
-    const int wanted = (!team && groups < threads ? (int)groups : threads) - 1;
-    for (int i = 0; i < wanted; ++i) {
-        members[i + 1] = (Member){&job, i + 1};
-        if (pthread_create(&ids[i], NULL, work, &members[i + 1])) break;
-        ++made;
-    }
-    members[0] = (Member){&job, 0};
-    if (team) job.parts = made + 1;
-    atomic_store(&job.open, 1);
-    work(&members[0]);
-    for (int i = 0; i < made; ++i) pthread_join(ids[i], NULL);
-    if (team) give_arena(p, job.shared);
+    Job job = {.program = p, .in = in, .out = out, .n = n};
+    Worker *workers[MOST_THREADS];
+    job.groups = (n + p->lanes - 1) / p->lanes;
+    const int helpers = threads > 1 ? secateur_crew_take(&p->crew, workers, threads - 1) : 0;
+    job.parts = helpers + 1;
+    const int alone = p->lanes == 1 && job.groups >= job.parts && job.parts > 1;
+    const int wanted = alone ? 0 : abreast(p, job.groups, job.parts);
+    while (job.n_arenas < wanted && (job.arenas[job.n_arenas] = take_arena(p))) job.n_arenas++;
+    if (job.n_arenas < wanted) atomic_store(&job.failed, 1);
+    secateur_crew_run(workers, helpers, atomic_load(&job.failed) ? rest : alone ? apart : together, &job);
+    while (job.n_arenas) give_arena(p, job.arenas[--job.n_arenas]);
     return atomic_load(&job.failed) ? "out of memory" : NULL;
 }
 
