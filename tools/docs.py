@@ -28,6 +28,7 @@ from tools.coverage_page import page as coverage_page
 from tools.deploy_block import deploy_block
 from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
+from tools.runtime_block import runtime_block
 from tools.verdicts import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,6 +243,12 @@ def main() -> None:
         other = path.with_name("deploy-any-channels.json")
         loose = store.read_document(other, what="secateur benchmark")
         put_between(ROOT / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
+    path = ROOT / "results" / "benchmarks" / "runtime.json"
+    if path.exists():
+        found = store.read_document(path, what="secateur benchmark")
+        other = path.with_name("runtime-two-threads.json")
+        two = store.read_document(other, what="secateur benchmark") if other.exists() else None
+        put_between(ROOT / "docs" / "runtime.md", "benchmark", runtime_block(found, two))
     for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
         write_experiment(path)
     for path in sorted((ROOT / "results").glob("*.json")):

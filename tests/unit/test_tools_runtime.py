@@ -1,0 +1,54 @@
+"""The tables about the sparse runtime: aims reached and missed, memory, threads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tools.runtime_block import runtime_block
+
+
+def row(network="VGG16", zeros=0.9, batch=1, ratio=6.0, ms=1.0, threads=1):
+    return {
+        "network": network,
+        "zeros": zeros,
+        "batch": batch,
+        "threads": threads,
+        "engine": "compiled, avx512",
+        "bytes": {"packed": 1000, "onnx": 9000},
+        "peak_memory": {"sparse": 2_000_000, "ONNX Runtime": 30_000_000},
+        "median_ms": {"sparse": ms, "ONNX Runtime": ratio * ms},
+        "ratio": {"min": ratio - 0.5, "median": ratio, "max": ratio + 0.5},
+    }
+
+
+def report(rows):
+    return {
+        "rows": rows,
+        "rounds": 5,
+        "runtime": "ONNX Runtime 1, 1 thread(s)",
+        "command": "python -m benchmarks.runtime",
+        "machine": {"processor": "p", "cores": 2, "flags": ["avx512f"], "versions": {"torch": "1"}},
+    }
+
+
+def test_aims_are_counted_by_the_median():
+    text = runtime_block(report([row(), row(batch=32, ratio=8.0), row(network="LeNet-5")]))
+    assert "1 of 2 aims are reached, and 2 of 2 of DeepSparse's figures" in text
+    assert "| VGG16 | 90 | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | 1.9x | 5x |" in text
+    assert "| LeNet-5 | 90 | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - |" in text
+
+
+def test_memory_and_a_trained_model_stand_beside():
+    text = runtime_block(report([row(network="mine", zeros=None)]))
+    assert "| mine | trained | 1 | 2.0 | 30.0 | 1,000 | 9,000 |" in text
+    assert "None of the aims is measured here." in text
+
+
+def test_two_threads_are_set_beside_one():
+    two = report([row(ms=0.6, threads=2)])
+    text = runtime_block(report([row()]), two)
+    assert "With 2 threads, both sides:" in text
+    assert "| VGG16 | 90 | 1 | 0.6 | 1.67x |" in text
