@@ -252,15 +252,18 @@ def can_be_code(step: Step) -> bool:
 def usual_way(plan: Plan, step: Step, lanes: int, *, generate: bool) -> str:
     """Return how a step with weights runs where nothing was measured.
 
-    Code is read once for each piece of it, which few places do not repay.
+    Code is read once for each piece of it, which few places do not repay. Layers with little to
+    share are sparse at any share of zeros; code for them spares the copies that strides take.
     """
     assert step.weight is not None
     each = step.weight.shape[0] // step.attributes.get("groups", 1)
     zeros = step.weight.share_zero
+    places = int(np.prod(plan.shapes[step.output][1:]))
+    code = generate and lanes > 1 and can_be_code(step)
     if each < NARROW:
-        return "sparse"
+        strided = max(step.attributes.get("stride", (1, 1))) > 1
+        return "code" if code and (strided or places >= 256) else "sparse"
     if zeros < BREAK_EVEN:
         return "dense"
-    places = int(np.prod(plan.shapes[step.output][1:]))
     repaid = places >= 32 or zeros >= (0.85 if places >= 12 else 0.97)
-    return "code" if generate and lanes > 1 and repaid and can_be_code(step) else "sparse"
+    return "code" if code and repaid else "sparse"
