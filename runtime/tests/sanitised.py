@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,7 @@ def ran_otherwise(engine: NativeEngine, rng: np.random.Generator) -> bool:
 
 
 def main() -> None:
+    warnings.simplefilter("error")  # numpy's: a file is refused, not warned of
     folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     nets = [path.read_bytes() for path in sorted(folder.glob("*.packed"))]
     file = folder / f"changed-{first}"

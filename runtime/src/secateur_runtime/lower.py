@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+import numpy as np
+
 from secateur_runtime.description import Description, NamedError, Operator, described
 from secateur_runtime.errors import FileError, PlanError
 from secateur_runtime.fuse import fused
@@ -40,7 +42,8 @@ def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -
             "`secateur export --format packed`, whose note names what cannot be described"
         )
     try:
-        return _plan(described(packed.graph), packed, shape, limit)
+        with np.errstate(all="ignore"):  # what is not finite is refused, not warned of
+            return _plan(described(packed.graph), packed, shape, limit)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
 

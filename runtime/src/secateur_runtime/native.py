@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,11 +158,10 @@ class NativeEngine:
                     if times[i] < best[i]:
                         best[i], found[lanes, i] = times[i], way
             usual = {(lanes, i): self.choosing({}).way(i, lanes) for i in own}
-            tuned = {at: found[at] for at in usual}
-            took = [
-                sum(self.choosing(ways).seconds_of_steps(records, rounds).values())
-                for ways in (usual, tuned)
-            ]
+            both = [self.choosing(ways) for ways in (usual, {at: found[at] for at in usual})]
+            took = seconds_of_runs(
+                both, np.concatenate([records] * (lanes > 1) + [records]), rounds
+            )
             if took[0] <= took[1]:
                 found.update(usual)
         return self.choosing(found)
@@ -226,6 +227,17 @@ class NativeEngine:
         return found
 
 
+def seconds_of_runs(engines: Sequence[NativeEngine], inputs: Floats, rounds: int) -> list[float]:
+    """Return the least seconds of each engine's runs in one thread; they take turns."""
+    least = [math.inf] * len(engines)
+    for _ in range(1 + rounds):  # the first builds programs
+        for k, engine in enumerate(engines):
+            begin = time.thread_time()
+            engine.run(inputs, 1)
+            least[k] = min(least[k], time.thread_time() - begin)
+    return least
+
+
 def side_by_side(n: int) -> int:
     """Return how many of n pictures are run side by side; the rest follow one by one."""
     return n if n % LANES >= FEW else n - n % LANES
@@ -240,15 +252,18 @@ def can_be_code(step: Step) -> bool:
 def usual_way(plan: Plan, step: Step, lanes: int, *, generate: bool) -> str:
     """Return how a step with weights runs where nothing was measured.
 
-    Code is read once for each piece of it, which few places do not repay.
+    Code is read once for each piece of it, which few places do not repay. Layers with little to
+    share are sparse at any share of zeros; code for them spares the copies that strides take.
     """
     assert step.weight is not None
     each = step.weight.shape[0] // step.attributes.get("groups", 1)
     zeros = step.weight.share_zero
+    places = int(np.prod(plan.shapes[step.output][1:]))
+    code = generate and lanes > 1 and can_be_code(step)
     if each < NARROW:
-        return "sparse"
+        strided = max(step.attributes.get("stride", (1, 1))) > 1
+        return "code" if code and (strided or places >= 256) else "sparse"
     if zeros < BREAK_EVEN:
         return "dense"
-    places = int(np.prod(plan.shapes[step.output][1:]))
     repaid = places >= 32 or zeros >= (0.85 if places >= 12 else 0.97)
-    return "code" if generate and lanes > 1 and repaid and can_be_code(step) else "sparse"
+    return "code" if code and repaid else "sparse"
