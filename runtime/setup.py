@@ -65,6 +65,7 @@ setup(
                 *("-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-Wno-psabi"),
                 *("-fno-math-errno", "-fno-trapping-math"),
             ],
+            libraries=[] if sys.platform == "win32" else ["m"],
             extra_link_args=["-pthread"],
             py_limited_api=True,
         )

@@ -279,3 +279,76 @@ def test_without_the_extension_the_import_says_why() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     )
     assert "no compiled engine" in done.stdout
+
+
+@pytest.mark.parametrize("side", [*range(1, 17), 28, 33])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("maker", ["input", "max_pool", "clip"])
+def test_what_a_convolution_adds_may_come_from_anywhere(side, kernel, maker) -> None:
+    draft = Draft((3, side, side))
+    source = 0
+    if maker == "max_pool":
+        window = {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1)}
+        source = draft.add("max_pool", [0], **window)
+    elif maker == "clip":
+        source = draft.add("clip", [0], low=-0.5, high=0.5)
+    pad = (kernel // 2,) * 4
+    draft.convolution(source, 3, kernel=(kernel, kernel), padding=pad, other=source)
+    for n in (1, 7, 17):
+        compare(draft.plan(), n)
+
+
+@pytest.mark.parametrize("n", [1, 16])
+def test_pools_of_large_maps_keep_their_digits(n) -> None:
+    side = 512
+    x = np.full((n, 1, side, side), 0.1, np.float32)
+    window = {"kernel": (side, side), "stride": (1, 1), "padding": (0, 0, 0, 0)}
+    for kind, attributes in (("global_average_pool", {}), ("average_pool", window)):
+        draft = Draft((1, side, side))
+        more = {"ceil_mode": False, "count_include_pad": True} if attributes else {}
+        draft.add(kind, [0], **attributes, **more)
+        found = native.NativeEngine(draft.plan()).run(x)
+        assert np.abs(found - 0.1).max() < 1e-6
+
+
+def test_no_record_cannot_be_timed() -> None:
+    draft = Draft((2, 4, 4))
+    draft.convolution(0, 2)
+    with pytest.raises((EngineError, InputError, ValueError, RuntimeError), match="no record"):
+        native.NativeEngine(draft.plan()).seconds(np.zeros((0, 2, 4, 4), np.float32), rounds=1)
+
+
+FORKS = """
+import os, sys, threading
+import numpy as np
+from secateur_runtime.native import NativeEngine
+from secateur_runtime.plan import Plan, Step, Weight
+step = Step(kind="linear", inputs=(0,), output=1, attributes={"activation": "none"},
+            weight=Weight.of(np.ones((3, 4), np.float32)), bias=None)
+engine = NativeEngine(Plan(steps=(step,), shapes=((4,), (3,)), input=0, output=1))
+x = np.ones((1, 4), np.float32)
+engine.run(x, 1)
+done = False
+def loop():
+    while not done:
+        engine.run(x, 1)
+threads = [threading.Thread(target=loop) for _ in range(2)]
+[t.start() for t in threads]
+for _ in range(60):
+    child = os.fork()
+    if not child:
+        engine.run(x, 1)
+        os._exit(0)
+    os.waitpid(child, 0)
+done = True
+[t.join() for t in threads]
+print("forked")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_of_a_fork_runs_while_other_threads_ran_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.stdout.strip() == "forked", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,13 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(network.explain(), file=sys.stderr)
         outputs = network(array)
         if given.out is not None:
-            with given.out.open("wb") as file:
-                np.save(file, outputs)
+            beside = given.out.with_name(f"{given.out.name}.{os.getpid()}.part")
+            try:
+                with beside.open("wb") as file:
+                    np.save(file, outputs)
+                beside.replace(given.out)
+            finally:
+                beside.unlink(missing_ok=True)
     except (SecateurRuntimeError, OSError) as error:
         print(f"secateur-run: {error}", file=sys.stderr)
         return 2
     if given.out is None:
-        for row in outputs.reshape(len(outputs), -1):
+        for row in outputs:
             print(int(row.argmax()))
     return 0
 

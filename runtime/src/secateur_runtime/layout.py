@@ -161,6 +161,8 @@ def needs_of(plan: Plan, lanes: int, methods: Sequence[str]) -> list[Need]:
         tied = [step.output, *step.inputs[1:]]
         out = needs[step.output]
         out.whole = True
+        for added in step.inputs[1:]:  # whoever made it: sums read whole vectors of it
+            needs[added].whole = True
         out.pitch = max(out.pitch, _least_pitch(step, plan, method))
         if method == "flat":
             tied.append(step.inputs[0])

@@ -64,7 +64,8 @@ class Network:
     def __call__(self, inputs: NDArray[Any]) -> Floats:
         """Return the outputs `[n, ...]` for a batch of any size.
 
-        A weight of zero gives zero even where its input is NaN or infinite.
+        Inputs are finite. Where one is not, a weight of zero may still be multiplied with it, or
+        not: that depends on how its layer runs.
 
         Args:
             inputs: float32 `[n, *input_shape]`; pictures are `(channels, height, width)`.

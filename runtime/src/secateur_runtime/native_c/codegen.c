@@ -359,8 +359,10 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     const int64_t own = op->in.channels / op->groups, depth = own * taps;
     const int64_t reach = (w->kh - 1) * w->dh * op->in.pitch + (w->kw - 1) * w->dw;
     const View *views[] = {&op->in, &op->out, &op->other};
+    if (reach >= MOST) return "it reaches too far for code";
     for (int k = 0; k < 3; ++k)
-        if (views[k]->size * 4 + reach * 64 >= (int64_t)1 << 31)
+        if (views[k]->size < 0 || views[k]->size >= MOST ||
+            views[k]->size * 4 + reach * 64 >= (int64_t)1 << 31)
             return "it reaches too far for code";
     if (d->n_pointers != rows + 1 || d->n_indices != d->n_values || d->pointers[0] != 0 ||
         d->pointers[rows] != d->n_values || d->n_values > ((int64_t)1 << 26))

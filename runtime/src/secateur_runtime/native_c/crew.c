@@ -31,7 +31,10 @@ static void in_child(void) {
     pthread_mutex_unlock(&lock);
 }
 static void watch_forks(void) { pthread_atfork(secateur_lock, secateur_unlock, in_child); }
-void secateur_lock(void) { pthread_mutex_lock(&lock); }
+void secateur_lock(void) {
+    pthread_once(&once, watch_forks); /* before it is first held: a fork must never find it held */
+    pthread_mutex_lock(&lock);
+}
 void secateur_unlock(void) { pthread_mutex_unlock(&lock); }
 int secateur_generation(void) { return generation; }
 
@@ -101,7 +104,6 @@ static Worker *make(Crew *crew) {
 
 int secateur_crew_take(Crew *crew, Worker **workers, int wanted) {
     int n = 0;
-    pthread_once(&once, watch_forks);
     secateur_lock();
     if (crew->generation != generation) {
         while (crew->idle) {

@@ -152,12 +152,19 @@ INLINE int64_t pool_lanes(const Op *op, const float *from, int64_t y0, int64_t x
     i1 = i1 < w->kh ? i1 : w->kh, j1 = j1 < w->kw ? j1 : w->kw;
     if (i1 < i0) i1 = i0;
     if (j1 < j0) j1 = j0;
-    if (lanes == 1) {
-        float best = average ? 0 : -INFINITY;
+    if (average && (lanes == 1 || (i1 - i0) * (j1 - j0) > 1024)) { /* many numbers: exactly */
+        double sum[MAX_VECTOR] = {0};
+        for (int64_t i = i0; i < i1; ++i)
+            for (int64_t j = j0; j < j1; ++j)
+                for (int b = 0; b < lanes; ++b)
+                    sum[b] += from[((y0 + i * w->dh) * op->in.pitch + x0 + j * w->dw) * lanes + b];
+        for (int b = 0; b < lanes; ++b) to[b] = (float)sum[b];
+    } else if (lanes == 1) {
+        float best = -INFINITY;
         for (int64_t i = i0; i < i1; ++i)
             for (int64_t j = j0; j < j1; ++j) {
                 const float one = from[(y0 + i * w->dh) * op->in.pitch + x0 + j * w->dw];
-                best = average ? best + one : greater(best, one);
+                best = greater(best, one);
             }
         *to = best;
     } else {
@@ -226,12 +233,12 @@ INLINE void global_of(const Op *op, float *arena, int part, int parts, const int
     const Span own = share(in->channels, part, parts);
     for (int64_t c = own.begin; c < own.end; ++c) {
         const float *from = place(in, arena, c, lanes);
-        float sum[16] = {0};
+        double sum[16] = {0}; /* a large map has more places than a float counts */
         for (int64_t y = 0; y < in->height; ++y)
             for (int64_t x = 0; x < in->width; ++x)
                 for (int b = 0; b < lanes; ++b) sum[b] += from[(y * in->pitch + x) * lanes + b];
         float *to = place(&op->out, arena, c, lanes);
-        for (int b = 0; b < lanes; ++b) to[b] = sum[b] / (float)(in->height * in->width);
+        for (int b = 0; b < lanes; ++b) to[b] = (float)(sum[b] / (double)(in->height * in->width));
         if (op->borders) clear_gaps(&op->out, arena, c, lanes);
     }
 }

@@ -49,6 +49,7 @@ static const char *check_window(const Op *op) {
                            w->top, w->left, w->bottom, w->right};
     for (int k = 0; k < 10; ++k)
         if (all[k] < (k < 6) || all[k] >= MOST / 256) return "its window is none";
+    if ((w->kh - 1) * w->dh >= MOST || (w->kw - 1) * w->dw >= MOST) return "its window is none";
     return NULL;
 }
 

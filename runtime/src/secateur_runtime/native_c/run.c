@@ -202,6 +202,7 @@ static double now(void) {
 
 const char *secateur_program_time(Program *p, const float *in, float *out, int64_t n, int rounds,
                                   double *seconds) {
+    if (n < 1) return "there is no record to time it on";
     float *arena = take_arena(p);
     if (!arena) return "out of memory";
     if (n > p->lanes) n = p->lanes;
