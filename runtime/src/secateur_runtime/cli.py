@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur_runtime.engines import ENGINES
-from secateur_runtime.errors import InputError, SecateurRuntimeError
-from secateur_runtime.network import load
+from secateur_runtime.errors import FileError, InputError, SecateurRuntimeError
+from secateur_runtime.network import Network, load
 
 __all__ = ["main"]
 
@@ -23,14 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, or 2 where something is refused."""
     given = _parser().parse_args(arguments)
     try:
+        _refuse_overwriting(given.out, given.file, given.input)
         array = _read(given.input)
-        network = load(
-            given.file,
-            threads=given.threads,
-            engine=given.engine,
-            shape=array.shape[1:] or None,
-            measure=given.measure,
-        )
+        network = _network(given, array)
         if given.measure:
             print(f"choices: {network.choices}", file=sys.stderr)
         if given.explain:
@@ -48,9 +43,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"secateur-run: {error}", file=sys.stderr)
         return 2
     if given.out is None:
-        for row in outputs:
-            print(int(row.argmax()))
+        try:
+            for row in outputs:
+                print(int(row.argmax()))
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:
+    """Return the network for records of this size, where it takes them."""
+    how: dict[str, Any] = {"threads": given.threads, "engine": given.engine}
+    network = load(given.file, **how, measure=given.measure)
+    own, asked = network.input_shape, array.shape[1:]
+    if own == asked or len(own) != 3 or len(asked) != 3 or own[0] != asked[0]:
+        return network  # which says what is wrong with the records
+    try:
+        return load(given.file, **how, shape=asked, measure=given.measure)
+    except FileError as error:
+        raise InputError(
+            f"{given.input} holds records of {asked}, and {given.file} was exported for {own} and "
+            f"takes no such size: {error}"
+        ) from error
+
+
+def _refuse_overwriting(out: Path | None, *inputs: Path) -> None:
+    if out is None:
+        return
+    for file in inputs:
+        if out.resolve() == file.resolve():
+            raise InputError(f"--out {out} is {file} itself, which would be lost; name another")
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out} cannot be written: give a file in a folder that is there")
 
 
 def _parser() -> argparse.ArgumentParser:

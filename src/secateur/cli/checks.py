@@ -49,10 +49,12 @@ def refuse_without_references(attacks: Sequence[MembershipAttack], membership: M
     outs = (~references).sum(axis=0).min() if len(references) else 0
     short = [a for a in attacks if a.min_in > ins or a.min_out > outs]
     if short and len(short) == len(attacks):
+        least = min(2 * max(a.min_in, a.min_out) for a in short)
         raise NotEnoughReferencesError(
             f"{', '.join(type(a).__name__ for a in short)} cannot run: with {len(references)} "
             f"references, some record is in {ins} of them and out of {outs}; train a fleet with "
-            "--references 2 or more (16 or more are advisable), or name an attack that needs none"
+            f"--references {least} or more (16 or more are advisable), or name an attack that "
+            "needs none"
         )
 
 

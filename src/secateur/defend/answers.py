@@ -12,6 +12,7 @@ from torch.nn import functional
 from secateur.errors import MethodError
 from secateur.train.mixup import Mixup
 from secateur.train.recipe import Phase
+from secateur.train.steps import Taught
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,6 +132,11 @@ def check_inside(field: str, method: Transform | None, epochs: int | None, *, wh
     """
     if method is None:
         return
+    if isinstance(method, Taught):
+        raise MethodError(
+            f"{what}: {field}={method!r} is no pruning method but has teachers of its own; write "
+            "ADMM(...), Magnitude(...) or RandomMask(...)"
+        )
     if getattr(method, "masks_only", False):
         raise MethodError(
             f"{what}: {field}={method!r} trains the masks of a pruned fleet anew, and here is "

@@ -96,7 +96,7 @@ def lesson_of(
     )
     where, answers = method.answers(heard)
     _check(method, where, answers, heard)
-    agree = (answers.argmax(1) == labels[where]).double().mean()
+    agree = _agreement(logits, own, heard)
     history = {"taught/agreement": agree, "taught/teachers": torch.tensor(len(split))}
     rows = asked[where.numpy()]
     if method.keeps_answers:
@@ -106,6 +106,16 @@ def lesson_of(
             "taught/seen": heard.seen[:, where],
         }
     return Lesson(rows=rows, answers=answers, history=history, seconds_before=seconds)
+
+
+def _agreement(logits: FloatArray, seen: BoolArray, heard: Heard) -> Tensor:
+    """Return in which share of answers a teacher that did not see a record names its class; of
+    those that saw it where none else is.
+    """
+    right = logits.argmax(-1) == heard.labels.numpy()
+    counted = ~seen if (~seen).any() else seen
+    share = right[counted].mean() if counted.any() else 1.0
+    return torch.tensor(float(share), dtype=torch.float64)
 
 
 def _check(method: Taught, where: Tensor, answers: Tensor, heard: Heard) -> None:
