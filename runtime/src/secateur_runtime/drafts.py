@@ -59,7 +59,8 @@ class Operator:
         out = self.writes or _NOWHERE
         ints = [*views[0], *views[1], *out.ints(), *self.window, *self.sizes]
         low, high = self.limits or (0.0, 0.0)
-        head = np.array([low, high], np.float32)
+        with np.errstate(over="ignore"):  # a bound beyond float32 is none
+            head = np.array([low, high], np.float32)
         return (
             CODES.index(self.code),
             np.array([*ints, self.limits is not None, out.bordered, self.tile], np.int64),
