@@ -149,7 +149,11 @@ class TestCommandLine:
         [
             (lambda x: np.zeros(3, np.float32), "holds no batch of records"),
             (lambda x: x.astype(np.float64), "reads float32, got float64"),
-            (lambda x: np.array([[None]]), "cannot read the array"),
+            (lambda x: np.array([[None]]), "nothing pickled is ever loaded"),
+            (lambda x: np.full_like(x, np.nan), "that are NaN or infinite"),
+            (lambda x: x[:, 0], "reads a batch of shape (n, 1, 28, 28), got"),
+            (lambda x: np.repeat(x, 3, axis=1), "reads a batch of shape (n, 1, 28, 28), got"),
+            (lambda x: x[:, :, :20], "takes no such size"),
         ],
     )
     def test_an_input_that_does_not_fit_ends_with_status_2(
@@ -158,6 +162,15 @@ class TestCommandLine:
         np.save(tmp_path / "x.npy", spoil(records(2)), allow_pickle=True)
         assert main([str(lenet[1]), str(tmp_path / "x.npy")]) == 2
         assert words in capsys.readouterr().err
+
+    def test_an_answer_replaces_neither_the_model_nor_the_records(self, lenet, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", records(2))
+        model = lenet[1].read_bytes()
+        for out in (lenet[1], tmp_path / "x.npy"):
+            assert main([str(lenet[1]), str(tmp_path / "x.npy"), "--out", str(out)]) == 2
+            assert "which would be lost" in capsys.readouterr().err
+        assert lenet[1].read_bytes() == model
+        assert len(np.load(tmp_path / "x.npy")) == 2
 
     def test_a_file_that_is_missing_or_damaged_ends_with_status_2(self, lenet, tmp_path, capsys):
         np.save(tmp_path / "x.npy", records(1))

@@ -101,8 +101,16 @@ def _parser() -> argparse.ArgumentParser:
 def _read(path: Path) -> NDArray[Any]:
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"cannot read the array {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read the array {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} is no .npy file of numbers (nothing pickled is ever loaded); write the "
+            "records with numpy.save(path, records)"
+        ) from error
     if not isinstance(found, np.ndarray) or found.ndim < 2:
         raise InputError(f"{path} holds no batch of records (n, ...) as one .npy array")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        bad = int((~np.isfinite(found)).sum())
+        raise InputError(f"{path} holds {bad} numbers that are NaN or infinite; leave them out")
     return found
