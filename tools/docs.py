@@ -267,7 +267,7 @@ def main() -> None:
         print(target.relative_to(ROOT))
     store.write_text(ROOT / "docs" / "evidence.md", evidence_page(sweeps(ROOT / "results")))
     print("docs/evidence.md")
-    found = protects.protects_sweeps(ROOT / "results")
+    found = sweeps(ROOT / "results", "protects")
     put_between(ROOT / "docs" / "protects.md", "aims", protects.aims_block(found))
     put_between(ROOT / "docs" / "protects.md", "measured", protects.protects_block(found))
     demo = ROOT / "results" / "demo.json"

@@ -17,7 +17,7 @@ from secateur.sweeping.reading import SweepPlan
 from secateur.train import Recipe
 from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY, IntArray, Records, derive_seed
 
-__all__ = ["BEYOND", "LEAST", "VALIDATION", "Bench", "bench_of"]
+__all__ = ["BEYOND", "LEAST", "VALIDATION", "Bench", "bench_of", "pools_of_cell"]
 
 BEYOND = "beyond the pools"
 VALIDATION, LEAST = 4000, 200
@@ -71,7 +71,7 @@ def bench_of(plan: SweepPlan, records: Records, *, seed: int) -> Bench:
     """
     assert plan.recipe is not None  # every cell has one
     place = _places(plan, records)
-    members = _pools(plan)[AUDIT] // 2
+    members = pools_of_cell(plan)[AUDIT] // 2
     rng = np.random.default_rng(derive_seed(seed, "records"))
     found = np.zeros(0, dtype=np.int64)
     sources: dict[str, int] = {}
@@ -100,7 +100,8 @@ def bench_of(plan: SweepPlan, records: Records, *, seed: int) -> Bench:
     )
 
 
-def _pools(plan: SweepPlan) -> dict[str, int]:
+def pools_of_cell(plan: SweepPlan) -> dict[str, int]:
+    """Return the sizes of the pools that a sweep's file asks for."""
     asked = (plan.sizes.get("members"), plan.sizes.get("population"), plan.sizes.get("utility"))
     return {**pools_of(plan.data, asked), ATTACK: plan.sizes.get("attack_pool", 0)}
 
@@ -111,7 +112,7 @@ def _places(plan: SweepPlan, records: Records) -> np.ndarray:
     """
     place = np.full(len(records), BEYOND, dtype=object)
     drawn = [
-        draw(records, targets=1, references=0, seed=seed, pools=_pools(plan)).pools
+        draw(records, targets=1, references=0, seed=seed, pools=pools_of_cell(plan)).pools
         for seed in plan.seeds
     ]
     for name in (POPULATION, ATTACK, AUDIT, UTILITY):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from secateur import store
-from tools.verdicts import DENSE, SCHEMA, Point, cases, shown
+from tools.verdicts import DENSE, Point, cases, row_difference, shown
 
-__all__ = ["aims_block", "protects_block", "protects_sweeps", "tuning_page"]
+__all__ = ["aims_block", "protects_block", "tuning_page"]
 
 OURS = "cross-fit"
 RATE = 10.0
@@ -18,17 +16,6 @@ HALF = 0.5
 ENOUGH = 4
 STOPPED = "leak - dense at no less test accuracy"
 NOTHING = "There is no results file yet, so nothing is said."
-
-
-def protects_sweeps(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the sweeps in `protects-*.json` of a folder, by the world's name."""
-    found = {}
-    for path in sorted(folder.glob("protects-*.json")):
-        content = store.read_document(path, what="secateur sweep")
-        if content.get("schema") != SCHEMA:
-            raise SystemExit(f"{path.name}: schema {content.get('schema')!r} is not {SCHEMA!r}")
-        found[path.stem.removeprefix("protects-")] = content
-    return found
 
 
 def best_dense(found: dict[str, Any]) -> float | None:
@@ -111,8 +98,8 @@ def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
     words.append(
         "DP-SGD not compared"
         if dp is None
-        else f"AUC against `{dp['rival']}` {_difference(dp, 'leak', 1, 3)} at "
-        f"{_difference(dp, 'test accuracy', 100, 1)} points of accuracy"
+        else f"AUC against `{dp['rival']}` {row_difference(dp, 'leak').shown(1, 3)} at "
+        f"{row_difference(dp, 'test accuracy').shown(100, 1)} points of accuracy"
     )
     ok = close and halved and below
     return (
@@ -126,16 +113,6 @@ def _against(found: dict[str, Any], case: str, method: str) -> dict[str, Any] | 
         if comparison["case"] == case and comparison["method"] == method:
             return dict(comparison)
     return None
-
-
-def _difference(comparison: dict[str, Any], name: str, scale: float, digits: int) -> str:
-    row = comparison["rows"].get(name)
-    if row is None or row["value"] is None:
-        return "not measured"
-    text = f"{scale * row['value']:+.{digits}f}"
-    if row["low"] is not None and row["high"] is not None:
-        text += f" [{scale * row['low']:+.{digits}f}, {scale * row['high']:+.{digits}f}]"
-    return text
 
 
 def protects_block(found: dict[str, dict[str, Any]]) -> str:
@@ -192,9 +169,10 @@ def _rivals(found: dict[str, Any]) -> str:
     for comparison in found["comparisons"]:
         lines.append(
             f"| {comparison['case']} | {comparison['rival']} | "
-            f"{_difference(comparison, 'test accuracy', 100, 1)} | "
-            f"{_difference(comparison, 'leak', 1, 3)} | {_difference(comparison, 'tpr', 100, 1)} | "
-            f"{_difference(comparison, 'tpr of canaries', 100, 1)} |"
+            f"{row_difference(comparison, 'test accuracy').shown(100, 1)} | "
+            f"{row_difference(comparison, 'leak').shown(1, 3)} | "
+            f"{row_difference(comparison, 'tpr').shown(100, 1)} | "
+            f"{row_difference(comparison, 'tpr of canaries').shown(100, 1)} |"
         )
     return "\n".join(lines)
 

@@ -24,7 +24,6 @@ import numpy as np
 
 from secateur import store
 from secateur.cli.spelled import parse_queries, parse_recipe, parse_step
-from secateur.cli.train import pools_of
 from secateur.context import hardware
 from secateur.data import draw, load
 from secateur.errors import MethodError, SecateurError
@@ -34,19 +33,12 @@ from secateur.sweeping.reading import SweepPlan
 from secateur.sweeping.tree import chain, made
 from secateur.sweeping.world import World
 from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY, Membership, Records, derive_seed
+from tools.dpsgd_bench import pools_of_cell
 
 FORMAT = "secateur-experiment-1"
 VALIDATION, LEAST = 4000, 400
 
 Document = dict[str, Any]
-
-
-def drawn_pools(plan: SweepPlan) -> dict[str, int]:
-    """Return the sizes of the file's pools."""
-    asked = tuple(plan.sizes.get(name) for name in ("members", "population", "utility"))
-    found = pools_of(plan.data, (asked[0], asked[1], asked[2]))
-    attack = plan.sizes.get("attack_pool", 0)
-    return {**found, **({ATTACK: attack} if attack else {})}
 
 
 def bench_of(plan: SweepPlan, records: Records, *, models: int, seed: int) -> Membership:
@@ -61,7 +53,7 @@ def bench_of(plan: SweepPlan, records: Records, *, models: int, seed: int) -> Me
     Raises:
         SystemExit: the data set is too small.
     """
-    sizes = drawn_pools(plan)
+    sizes = pools_of_cell(plan)
     taken = [draw(records, targets=1, references=0, seed=s, pools=sizes).pools for s in plan.seeds]
     members = sizes[AUDIT] // 2
     beyond = _outside(len(records), [p for pools in taken for p in pools.values()])

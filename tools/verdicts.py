@@ -74,14 +74,14 @@ class Leak:
         return f"AUC {self.auc.verdict}, {self.auc.shown()}; {at} {self.tpr.verdict}{tpr}"
 
 
-def sweeps(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the sweeps in `paper-*.json` of a folder, by the world's name."""
+def sweeps(folder: Path, kind: str = "paper") -> dict[str, dict[str, Any]]:
+    """Return the sweeps in `KIND-*.json` of a folder, by the world's name."""
     found = {}
-    for path in sorted(folder.glob("paper-*.json")):
+    for path in sorted(folder.glob(f"{kind}-*.json")):
         content = store.read_document(path, what="secateur sweep")
         if content.get("schema") != SCHEMA:
             raise SystemExit(f"{path.name}: schema {content.get('schema')!r} is not {SCHEMA!r}")
-        found[path.stem.removeprefix("paper-")] = content
+        found[path.stem.removeprefix(f"{kind}-")] = content
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tools.dpsgd_bench import pools_of_cell
 from tools.protects import (
     aims_block,
     best_dense,
@@ -17,7 +18,7 @@ from tools.protects import (
     protects_block,
     tuning_page,
 )
-from tools.tune import bench_of, best, drawn_pools
+from tools.tune import bench_of, best
 
 from secateur.data import digits, draw
 from secateur.sweeping import read_plan
@@ -154,7 +155,7 @@ def test_tuning_reads_nobody_whose_accuracy_is_reported():
     plan, records = read_plan(text), digits()
     bench = bench_of(plan, records, models=3, seed=5)
     for seed in plan.seeds:
-        who = draw(records, targets=1, references=0, seed=seed, pools=drawn_pools(plan))
+        who = draw(records, targets=1, references=0, seed=seed, pools=pools_of_cell(plan))
         read = [*bench.pool(AUDIT), *bench.pool(UTILITY), *bench.pool(ATTACK)]
         assert not set(who.pool(UTILITY).tolist()) & {int(i) for i in read}
     assert [len(bench.members(m)) for m in range(3)] == [300] * 3

@@ -14,7 +14,7 @@ import torch
 
 from secateur import store
 from secateur.errors import MethodError
-from secateur.models import prunable
+from secateur.models import logits_of, prunable
 from secateur.train.batches import TrainData, pools_of, steps_of
 from secateur.train.engines.cut import cut
 from secateur.train.engines.serial import ONE_BY_ONE
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
 __all__ = ["Lesson", "data_of", "lesson_of", "stack_data_of", "with_history"]
-
-AT_ONCE = 500  # records that a teacher answers for in one pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +149,9 @@ def _heard(
         if path.exists():
             return store.read_lesson(path)
     begun = time.process_time()
-    inputs = torch.from_numpy(np.array(records.gather(asked)))
     found = np.zeros((len(split), len(asked), records.n_classes), np.float32)
     for number, module in _teachers(records, membership, job, split, how):
-        found[number] = _answers_of(module, inputs)
+        found[number] = logits_of(module, records, indices=asked)
     if path is not None:
         store.write_lesson(path, found, seconds=time.process_time() - begun)
     return found, 0.0
@@ -237,18 +234,6 @@ def _teachers(
 
 def _initial(module: nn.Module) -> Tensors:
     return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def _answers_of(module: nn.Module, inputs: Tensor) -> FloatArray:
-    """Return a module's logits, as its user would see them."""
-    device = next(module.parameters()).device
-    module.eval()
-    with torch.no_grad():
-        parts: Sequence[Tensor] = [
-            module(part.to(device)).float().cpu() for part in torch.split(inputs, AT_ONCE)
-        ]
-    logits: FloatArray = torch.cat(list(parts)).numpy()
-    return logits
 
 
 def data_of(
