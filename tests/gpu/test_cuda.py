@@ -13,10 +13,12 @@ from secateur.attack.membership import LiRA, LossThreshold
 from secateur.auditing import audit, needed_signals
 from secateur.compress import ADMM, Magnitude, RandomMask
 from secateur.data import digits, draw, restrict
+from secateur.defend import DPSGD
 from secateur.models import MLP, LeNet5, MobileNetV2, ResNet18, SmallCNN
 from secateur.probe import SignalProbe
 from secateur.probe.run import observe
 from secateur.train import (
+    SGD,
     Adam,
     RandomCrop,
     RandomFlip,
@@ -56,18 +58,31 @@ def _world(shape, n=96):
     return records, draw(records, targets=1, references=2, seed=0)
 
 
+@pytest.mark.parametrize("convolutions", ["grouped", "products"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_first_steps_are_those_of_the_cpu(name):
+def test_the_first_steps_are_those_of_the_cpu(name, convolutions):
     build, shape = NETWORKS[name]
     records, who = _world(shape)
     recipe = Recipe(build=build, epochs=1, batch_size=16, optimiser=Adam(lr=1e-4))
     here, there = (
-        train_fleet(recipe, records, who, seed=0, engine=Stacked(models=3, device=d, workers=1))
-        for d in ("cpu", CARD)
+        train_fleet(recipe, records, who, seed=0, engine=Stacked(models=3, workers=1, **how))
+        for how in ({}, {"device": CARD, "convolutions": convolutions})
     )
     for a, b in zip(here.artifacts, there.artifacts, strict=True):
         for key, value in a.tensors.items():
             np.testing.assert_allclose(b.tensors[key], value, atol=5e-3, err_msg=key)
+
+
+@pytest.mark.parametrize("clipping", ["ghost", "materialised"])
+def test_dp_sgd_trains_there(clipping):
+    build, shape = NETWORKS["LeNet5"]
+    records, _ = _world(shape)
+    how = {"noise_multiplier": 1e-6, "batch_size": 96, "epochs": 3, "build": build}
+    how |= {"optimiser": SGD(lr=0.1, weight_decay=0.0), "clipping": clipping}
+    here, there = (DPSGD(**how, device=d)(records, seed=0) for d in ("cpu", CARD))
+    for (name, a), b in zip(here.named_parameters(), there.parameters(), strict=True):
+        assert b.device.type == "cpu"
+        torch.testing.assert_close(b, a, atol=1e-3, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize(

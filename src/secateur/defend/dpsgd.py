@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from secateur.defend.private import Ghost, Materialised, accounted_epsilon, drawn, refuse_mixing
 from secateur.errors import InputError, MethodError
 from secateur.measure import gdp_epsilon
-from secateur.models import GroupNormed, has_batch_norm
+from secateur.models import GroupNormed, check_device, has_batch_norm
 from secateur.train import SGD, Moment, RandomCrop, RandomFlip
 from secateur.train.batches import TrainData
 from secateur.train.loop import diverged, learning_rate
@@ -60,6 +60,8 @@ class DPSGD:
             its own random augmentation.
         clipping: `ghost` finds the norms of linear layers without making each record's gradient,
             the same sums at less memory and time; several augmentations are always `materialised`.
+        device: where it trains, such as `cuda:0`; noise is drawn there, so that other devices give
+            other models.
         build: the network; filled in from the recipe, as are `augment` and `label_smoothing`.
         augment: the recipe's augmentation.
         label_smoothing: the recipe's.
@@ -90,6 +92,7 @@ class DPSGD:
     )
     augmentations: int = 1
     clipping: Literal["ghost", "materialised"] = "ghost"
+    device: str = "cpu"
     build: Builder | None = None
     augment: tuple[Hook, ...] = ()
     label_smoothing: float = 0.0
@@ -186,8 +189,10 @@ class DPSGD:
             raise MethodError(
                 "DPSGD has no network yet; train by DPSGD(...).defended(recipe), or give build="
             )
-        data = TrainData.of(records, np.arange(len(records)), torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]):
+        check_device(self.device)
+        device = torch.device(self.device)
+        data = TrainData.of(records, np.arange(len(records)), device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(seed, "init"))
             module = self.build()
             plain = copy.deepcopy(module)
@@ -195,8 +200,8 @@ class DPSGD:
             with warnings.catch_warnings():
                 # a first layer's inputs need no gradient, and its hook is meant to see that
                 warnings.filterwarnings("ignore", message="Full backward hook is firing")
-                self._train(module.train(), data, seed)
-        state = module.state_dict()
+                self._train(module.to(device).train(), data, seed)
+        state = {name: value.cpu() for name, value in module.state_dict().items()}
         if not all(bool(v.isfinite().all()) for v in state.values()):
             raise diverged("a weight is infinite or not a number", self.epochs - 1)
         for name, before in plain.named_buffers():
@@ -212,13 +217,15 @@ class DPSGD:
         refuse_mixing(module)
         rate, steps = self._plan(len(data))
         kind = Ghost if self.clipping == "ghost" and self.augmentations == 1 else Materialised
-        private = kind(self, module, torch.Generator().manual_seed(derive_seed(seed, "noise")))
+        noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
+        private = kind(self, module, noise)
         changes = torch.Generator().manual_seed(derive_seed(seed, "augment"))
         coins = derive_seed(seed, "sampling")
         for step, rows in enumerate(drawn(len(data), rate=rate, steps=steps, seed=coins)):
             lr = learning_rate(self.optimiser.lr, self.optimiser.schedule, step / steps)
             for part in private.parts(rows, lr=lr):
-                batch = data.batch(part.repeat_interleave(self.augmentations), {})
+                which = part.repeat_interleave(self.augmentations).to(self.device)
+                batch = data.batch(which, {})
                 private.gradients(self._augmented(batch, changes, data.classes), len(part))
 
     def _augmented(self, batch: Batch, generator: torch.Generator, classes: int) -> Batch:

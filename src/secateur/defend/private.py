@@ -87,7 +87,7 @@ class Materialised:
         for param in self.params:
             seen: Tensor | None = param.grad_sample if records else None
             if seen is None:  # no record, or a layer that took no part
-                param.grad_sample = torch.zeros(records, *param.shape)
+                param.grad_sample = param.new_zeros(records, *param.shape)
             elif self.method.augmentations > 1:
                 param.grad_sample = seen.view(records, -1, *param.shape).mean(1)
 

@@ -16,7 +16,7 @@ from secateur.train.alone import make_model
 from secateur.train.batches import pools_of
 from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
-from secateur.train.stack import Kernels, StackData, run_stack
+from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Taught
 from secateur.train.teaching import Lesson, lesson_of, stack_data_of, with_history
 from secateur.types import Artifact, Membership, Records
@@ -99,7 +99,7 @@ def _make_stack(
         context=([_on(start.initial, device) for start in starts], prunable(starts[0].module)),
         seeds=[start.seed for start in starts],
         after_epoch=None if first.snapshots is None else take,
-        kernels=Kernels(precision=how.precision, compiled=how.compile),
+        kernels=how.kernels,
     )
     heard: Sequence[Lesson | None] = lessons or [None] * len(jobs)
     return [

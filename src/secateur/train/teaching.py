@@ -23,7 +23,7 @@ from secateur.train.hooks import MEMBERS
 from secateur.train.loop import Trained, run_phases
 from secateur.train.model import Job, initial_module
 from secateur.train.sources import sources_of
-from secateur.train.stack import Kernels, StackData, run_stack
+from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Heard, Taught
 from secateur.types import Provenance, derive_seed
 
@@ -227,7 +227,7 @@ def _teachers(
             },
             context=([_initial(module) for module in modules], prunable(modules[0])),
             seeds=[derive_seed(seeds[k], "train") for k in together],
-            kernels=Kernels(precision=how.precision, compiled=how.compile),
+            kernels=how.kernels,
         )
         yield from zip(together, modules, strict=True)
 

@@ -12,6 +12,7 @@ from secateur.errors import InputError
 from secateur.models import check_device
 from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.serial import Serial
+from secateur.train.stack.kernels import Kernels
 
 if TYPE_CHECKING:
     from secateur.parallel import TaskResult
@@ -21,6 +22,7 @@ __all__ = ["Stacked"]
 
 
 Precision = Literal["float32", "bfloat16"]
+Convolutions = Literal["grouped", "products"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,12 @@ class Stacked:
         compile: fuse the network with `torch.compile`, which takes longer than many steps, in every
             process, and needs a C++ compiler.
 
+        convolutions: `grouped`, or matrix `products` of patches, which take more memory and are for
+            cards: there grouped ones of few channels are slow.
+
     Raises:
-        InputError: fewer than 2 models, fewer than 0 workers, an unknown precision.
+        InputError: fewer than 2 models, fewer than 0 workers, an unknown precision or kind of
+            convolutions.
 
     Example:
         >>> Stacked(models=8).route
@@ -54,11 +60,17 @@ class Stacked:
     device: str = "cpu"
     precision: Precision = "float32"
     compile: bool = False
+    convolutions: Convolutions = "grouped"
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise InputError(
                 f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}"
+            )
+        if self.convolutions not in get_args(Convolutions):
+            raise InputError(
+                f"convolutions must be one of {', '.join(get_args(Convolutions))}, got "
+                f"{self.convolutions!r}"
             )
         check_counts(models=self.models, workers=self.workers)
         try:
@@ -82,10 +94,20 @@ class Stacked:
         check_device(self.device)
 
     @property
+    def kernels(self) -> Kernels:
+        """How the network of a stack is run."""
+        return Kernels(
+            precision=self.precision,
+            compiled=self.compile,
+            products=self.convolutions == "products",
+        )
+
+    @property
     def route(self) -> str:
         """What of this engine can change a byte of a model."""
         more = "" if self.precision == "float32" else f", precision={self.precision!r}"
         more += ", compile=True" if self.compile else ""
+        more += "" if self.convolutions == "grouped" else f", convolutions={self.convolutions!r}"
         return f"stacked(models={self.models}, device={self.device!r}{more})"
 
     def run(
