@@ -15,7 +15,7 @@ from secateur.data import draw
 from secateur.defend import SELENA, CrossFit, InSampleDistillation
 from secateur.errors import MethodError, StoreError
 from secateur.models import prunable
-from secateur.train import Phase, apply, train_fleet
+from secateur.train import Phase, Stacked, apply, train_fleet
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
@@ -142,6 +142,24 @@ def test_teachers_of_one_method_serve_another_and_change_nothing(tmp_path):
     after = apply(mixed, fleet, records, seed=0, engine="serial", lessons=tmp_path)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == files
     assert [a.digest for a in after.artifacts] == [a.digest for a in alone.artifacts]
+
+
+def test_teachers_of_several_models_are_trained_in_common_stacks(tmp_path):
+    fleet, records = world()
+    method = CrossFit(folds=4, keep=True)
+    alone = apply(method, fleet, records, seed=0, engine="serial")
+    how = {"seed": 0, "engine": Stacked(models=len(fleet), workers=1), "lessons": tmp_path}
+    first = apply(method, fleet, records, **how)
+    for one, other in zip(alone.artifacts, first.artifacts, strict=True):
+        for name in ("taught/answers", "taught/agreement"):
+            np.testing.assert_allclose(one.history[name], other.history[name], atol=1e-4)
+    lost, kept = sorted(tmp_path.iterdir())[:2]
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    again = apply(method, fleet, records, **how)
+    assert [a.digest for a in again.artifacts] == [a.digest for a in first.artifacts]
+    assert lost.exists()
+    assert kept.stat().st_mtime_ns > before  # of all, or of none
 
 
 @pytest.mark.parametrize("change", [{"teacher_epochs": 3}, {"folds": 3}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from secateur.types import IntArray, Membership, Records, Signal
 
 __all__ = ["Asked"]
+
+HELD = 2**29
+"""Bytes of changed records that a process keeps for the next model."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +70,7 @@ class Asked:
             kept = [s for s in self.wanted if repr(s.over) == spelling]
             sums = {s.key: np.zeros(len(self.where)) for s in kept}
             for query in range(len(perturbed)):
-                change = perturbed.change(records, query)
+                change = self._changed(records, spelling, query)
                 logits = logits_of(module, records, indices=self.where, change=change)
                 one = signals(logits, labels, [s.plain for s in kept])
                 for s in kept:
@@ -75,3 +79,32 @@ class Asked:
                 found[key] = np.zeros(len(records), np.float32)
                 found[key][self.where] = total / len(perturbed)
         return found
+
+    def _changed(self, records: Records, spelling: str, query: int) -> _Blocks:
+        """Return the inputs of one query, which are the same for every model: kept while they fit.
+
+        Not kept in what is sent to other processes.
+        """
+        kept = _KEPT.setdefault(self, {})
+        inputs = kept.get((spelling, query))
+        if inputs is None:
+            change = self.perturbed[spelling].change(records, query)
+            inputs = np.array(change(np.array(records.gather(self.where))), dtype=np.float32)
+            if (len(kept) + 1) * inputs.nbytes <= HELD:
+                kept[spelling, query] = inputs
+        return _Blocks(inputs)
+
+
+class _Blocks:
+    """Give changed records in the place of records as they are, block after block."""
+
+    def __init__(self, inputs: np.ndarray[Any, Any]) -> None:
+        self.inputs = inputs
+        self.given = 0
+
+    def __call__(self, plain: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        first, self.given = self.given, self.given + len(plain)
+        return self.inputs[first : self.given]
+
+
+_KEPT: WeakKeyDictionary[Asked, dict[tuple[str, int], np.ndarray[Any, Any]]] = WeakKeyDictionary()

@@ -18,7 +18,7 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Taught
-from secateur.train.teaching import Lesson, lesson_of, stack_data_of, with_history
+from secateur.train.teaching import Lesson, lessons_of, stack_data_of, with_history
 from secateur.types import Artifact, Membership, Records
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _make_stack(
 
     pools = pools_of(phases)
     taught = isinstance(first.transform, Taught)
-    lessons = [lesson_of(records, membership, job, how) for job in jobs if taught]
+    lessons = lessons_of(records, membership, jobs, how) if taught else []
     trained = run_stack(
         [start.module for start in starts],
         phases,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["Lesson", "data_of", "lesson_of", "stack_data_of", "with_history"]
+__all__ = ["Lesson", "data_of", "lesson_of", "lessons_of", "stack_data_of", "with_history"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,30 +60,60 @@ def _taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
     return membership.pool(method.pool)
 
 
-def lesson_of(
-    records: Records, membership: Membership, job: Job, how: Stacked | None = None
-) -> Lesson:
-    """Train a model's teachers, hear them, and return what the model is to learn.
+def lesson_of(records: Records, membership: Membership, job: Job) -> Lesson:
+    """Train one model's teachers one by one, hear them, and return what the model is to learn."""
+    (lesson,) = lessons_of(records, membership, [job], None)
+    return lesson
+
+
+def lessons_of(
+    records: Records, membership: Membership, jobs: Sequence[Job], how: Stacked | None
+) -> list[Lesson]:
+    """Train the teachers of several models, hear them, and return what each model is to learn.
 
     Args:
         records: all records.
         membership: who trains on what.
-        job: the model; its transform is a `Taught`.
-        how: in which stacks the teachers are trained; None: one by one.
+        jobs: the models, of one recipe and one transform, which is a `Taught`.
+        how: in which stacks the teachers of all of them are trained; None: one by one.
 
     Raises:
         MethodError: a split that does not fit the members, or answers that are none.
     """
+    classes = [_class_of(membership, job) for job in jobs]
+    heard = _heard(records, membership, classes, how)
+    return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Class:
+    """One model's teachers: which of the members each learns `[teachers, members]`, and the
+    records that they are asked for.
+    """
+
+    job: Job
+    method: Taught
+    members: IntArray
+    split: BoolArray
+    asked: IntArray
+
+
+def _class_of(membership: Membership, job: Job) -> _Class:
     method = job.transform
     assert isinstance(method, Taught)  # the callers looked
-    members, asked = membership.members(job.model), _taught_on(method, membership, job.model)
+    members = membership.members(job.model)
     split = method.split(membership.units[members], seed=derive_seed(job.seed, "teachers"))
     if split.shape[1:] != members.shape or not split.any(1).all():
         raise MethodError(
             f"{method!r} gives a teacher nothing to learn, or no {len(members)} members: its split "
             f"has the shape {split.shape}; ask for fewer teachers"
         )
-    logits, seconds = _heard(records, membership, job, split, asked, how)
+    asked = _taught_on(method, membership, job.model)
+    return _Class(job=job, method=method, members=members, split=split, asked=asked)
+
+
+def _lesson(records: Records, one: _Class, logits: FloatArray, seconds: float) -> Lesson:
+    method, split, asked = one.method, one.split, one.asked
     own = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
     labels = torch.from_numpy(np.array(records.labels[asked]))
     heard = Heard(
@@ -131,105 +161,114 @@ def _check(method: Taught, where: Tensor, answers: Tensor, heard: Heard) -> None
 
 
 def _heard(
-    records: Records,
-    membership: Membership,
-    job: Job,
-    split: BoolArray,
-    asked: IntArray,
-    how: Stacked | None,
-) -> tuple[FloatArray, float]:
-    """Return the teachers' logits `[teachers, records, classes]`, and CPU seconds spent before.
+    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
+) -> list[tuple[FloatArray, float]]:
+    """Return for each model its teachers' logits `[teachers, records, classes]`, and CPU seconds
+    spent before.
 
-    What another method of the same run heard from the same teachers is taken from `job.lessons`.
+    What another method of the same run heard from the same teachers is taken from `job.lessons`;
+    where the teachers of several models share stacks, from all of them or from none.
     """
-    path = None
-    if job.lessons is not None and len(split):
-        key = _key(records, membership, job, split, asked, how)
-        path = job.lessons / f"{Provenance(key=key).digest[:24]}.safetensors"
-        if path.exists():
-            return store.read_lesson(path)
+    paths = [
+        one.job.lessons / f"{Provenance(key=key).digest[:24]}.safetensors"
+        for one, key in zip(classes, _keys(records, membership, classes, how), strict=True)
+        if one.job.lessons is not None and len(one.split)
+    ]
+    if paths and len(paths) == len(classes) and all(path.exists() for path in paths):
+        return [store.read_lesson(path) for path in paths]
     begun = time.process_time()
-    found = np.zeros((len(split), len(asked), records.n_classes), np.float32)
-    for number, module in _teachers(records, membership, job, split, how):
-        found[number] = logits_of(module, records, indices=asked)
-    if path is not None:
-        store.write_lesson(path, found, seconds=time.process_time() - begun)
-    return found, 0.0
+    found = [
+        np.zeros((len(one.split), len(one.asked), records.n_classes), np.float32) for one in classes
+    ]
+    for of, number, module in _teachers(records, membership, classes, how):
+        found[of][number] = logits_of(module, records, indices=classes[of].asked)
+    seconds = (time.process_time() - begun) / len(classes)
+    for path, logits in zip(paths, found, strict=bool(paths)):
+        store.write_lesson(path, logits, seconds=seconds)
+    return [(logits, 0.0) for logits in found]
 
 
-def _key(
-    records: Records,
-    membership: Membership,
-    job: Job,
-    split: BoolArray,
-    asked: IntArray,
-    how: Stacked | None,
-) -> dict[str, Any]:
-    """Return whatever can change a number that the teachers say."""
-    assert isinstance(job.transform, Taught)
-    phases = job.transform.teaching(job.recipe)
+def _keys(
+    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
+) -> list[dict[str, Any]]:
+    """Return whatever can change a number that each model's teachers say."""
+    job, method = classes[0].job, classes[0].method
+    phases = method.teaching(job.recipe)
     own = [(phase.hooks, phase.optimiser) for phase in phases]
 
-    def digest(indices: np.ndarray[Any, Any]) -> str:
-        return hashlib.sha256(np.ascontiguousarray(indices).tobytes()).hexdigest()
+    def digest(*arrays: np.ndarray[Any, Any]) -> str:
+        found = hashlib.sha256()
+        for array in arrays:
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
-    return {
+    common = {
         "recipe": repr(job.recipe),
         "teaching": repr(phases),
         "sources": sources_of([job.recipe, own, initial_module(job.recipe, 0)]),
         "records": records.digest,
-        "members": digest(membership.members(job.model)),
-        "split": digest(split),
-        "asked": digest(asked),
         "streams": {pool: digest(membership.pool(pool)) for pool in pools_of(phases)},
-        "seed": job.seed,
         "route": ONE_BY_ONE if how is None else how.route,
         "versions": {name: version(name) for name in ("numpy", "secateur", "torch")},
     }
+    each = [
+        {
+            "members": digest(one.members),
+            "split": digest(one.split),
+            "asked": digest(one.asked),
+            "seed": one.job.seed,
+        }
+        for one in classes
+    ]
+    beside = {} if how is None else {"beside": each}
+    return [{**common, **key, **beside} for key in each]
 
 
 def _teachers(
-    records: Records, membership: Membership, job: Job, split: BoolArray, how: Stacked | None
-) -> Iterator[tuple[int, nn.Module]]:
-    """Yield teachers with their numbers, each as soon as it is trained."""
-    assert isinstance(job.transform, Taught)
-    phases = job.transform.teaching(job.recipe)
-    members = membership.members(job.model)
-    rows = [members[part] for part in split]
+    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
+) -> Iterator[tuple[int, int, nn.Module]]:
+    """Yield teachers with their model's and their own numbers, each as soon as it is trained."""
+    recipe, method = classes[0].job.recipe, classes[0].method
+    phases = method.teaching(recipe)
     pools = {pool: membership.pool(pool) for pool in pools_of(phases)}
-    seeds = [derive_seed(job.seed, "teacher", number) for number in range(len(split))]
     device = torch.device("cpu" if how is None else how.device)
+    every = [
+        (of, number, one.members[part], derive_seed(one.job.seed, "teacher", number))
+        for of, one in enumerate(classes)
+        for number, part in enumerate(one.split)
+    ]
     if how is None:
-        for number, (own, seed) in enumerate(zip(rows, seeds, strict=True)):
-            module = initial_module(job.recipe, seed).to(device)
+        for of, number, own, seed in every:
+            module = initial_module(recipe, seed).to(device)
             run_phases(
                 module,
                 phases,
-                job.recipe,
+                recipe,
                 TrainData.of(records, own, device),
                 streams={p: TrainData.of(records, which, device) for p, which in pools.items()},
                 context=(_initial(module), prunable(module)),
                 seed=derive_seed(seed, "train"),
             )
-            yield number, module
+            yield of, number, module
         return
-    sizes = [steps_of(len(own), job.recipe.batch_size) for own in rows]
-    for together in cut(sizes, how.models) if rows else ():
-        modules = [initial_module(job.recipe, seeds[k]).to(device) for k in together]
+    sizes = [steps_of(len(own), recipe.batch_size) for _, _, own, _ in every]
+    for together in cut(sizes, how.models) if every else ():
+        some = [every[k] for k in together]
+        modules = [initial_module(recipe, seed).to(device) for *_, seed in some]
         run_stack(
             modules,
             phases,
-            job.recipe,
-            StackData.of(records, [rows[k] for k in together], device),
+            recipe,
+            StackData.of(records, [own for _, _, own, _ in some], device),
             streams={
-                p: StackData.of(records, [which] * len(together), device)
-                for p, which in pools.items()
+                p: StackData.of(records, [which] * len(some), device) for p, which in pools.items()
             },
             context=([_initial(module) for module in modules], prunable(modules[0])),
-            seeds=[derive_seed(seeds[k], "train") for k in together],
+            seeds=[derive_seed(seed, "train") for *_, seed in some],
             kernels=how.kernels,
         )
-        yield from zip(together, modules, strict=True)
+        for (of, number, _, _), module in zip(some, modules, strict=True):
+            yield of, number, module
 
 
 def _initial(module: nn.Module) -> Tensors:
