@@ -19,7 +19,7 @@ from secateur.train import SGD, Adam, RandomFlip, Recipe, Stacked, apply, train_
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
-from secateur.train.stack import Kernels, StackData, run_stack
+from secateur.train.stack import StackData, run_stack
 from secateur.types import Records, derive_seed
 from small_world import SmallNet, small_membership, small_recipe, small_records
 
@@ -236,10 +236,8 @@ def test_a_stacked_fleet_plays_the_game(fleets):
         )
 
 
-@pytest.mark.parametrize(
-    ("sizes", "products"), [((32, 32), False), ((30, 40), False), ((32, 32), True)]
-)
-def test_stacked_networks_of_pictures_play_the_game(sizes, products):
+@pytest.mark.parametrize("sizes", [(32, 32), (30, 40)])
+def test_stacked_networks_of_pictures_play_the_game(sizes):
     rng = np.random.default_rng(0)
     records = Records.from_arrays(
         rng.normal(size=(100, 1, 28, 28)).astype(np.float32), rng.integers(0, 3, 100), n_classes=3
@@ -273,7 +271,6 @@ def test_stacked_networks_of_pictures_play_the_game(sizes, products):
         streams={"attack": data[1]},
         context=([dict(m.named_parameters()) for m in modules], prunable(modules[0])),
         seeds=(0, 1),
-        kernels=Kernels(products=products),
     )
     for one, module in zip(alone, modules, strict=True):
         for name, value in one.items():

@@ -58,9 +58,8 @@ from secateur.train.engines.cut import cut
 from secateur.train.hooks import Hook, Left
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
-from secateur.train.stack import Kernels, StackData, Unsupported, Vmapped, lower, run_stack
+from secateur.train.stack import StackData, Unsupported, Vmapped, lower, run_stack
 from secateur.train.stack.forward import forward_of
-from secateur.train.stack.products import by_products, convolved
 from secateur.types import ArraySource, Records, Signal
 from small_world import SmallNet, small_membership, small_recipe, small_records
 
@@ -115,7 +114,6 @@ def both(recipe, records, *, transform=None, double=True, sizes=SIZES, pools=(),
         streams={p: made(StackData.of(records, [pool] * len(sizes), CPU)) for p in pools},
         context=(initial, prunable(together[0])),
         seeds=SEEDS[: len(sizes)],
-        kernels=kernels,
     )
     return (alone, left), (together, [one.left for one in trained])
 
@@ -167,41 +165,6 @@ def test_every_network_follows_the_one_trained_alone_in_double_precision(name):
     )
     assert type(forward_of(build())).__name__ == "Lowered"
     assert_same(*both(recipe, noise_records(shape)), tolerance=1e-5)
-
-
-@pytest.mark.parametrize("name", ["LeNet5", "Normalised", "VGG16", "ResNet18"])
-def test_convolutions_as_products_follow_too(name):
-    build, shape = NETWORKS[name]
-    recipe = Recipe(build=build, epochs=1, batch_size=16, optimiser=SGD(lr=0.002))
-    found = both(recipe, noise_records(shape), kernels=Kernels(products=True))
-    assert_same(*found, tolerance=1e-5)
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"kernel_size": 3, "stride": 2, "padding": 1},
-        {"kernel_size": (3, 5), "stride": (2, 1), "padding": (0, 2), "dilation": (2, 1)},
-        {"kernel_size": 1},
-        {"kernel_size": 1, "stride": 2, "bias": False},
-        {"kernel_size": 1, "padding": 1},
-        {"kernel_size": 3, "groups": 4},
-        {"kernel_size": 3, "groups": 2, "dilation": 2, "padding": 2},
-    ],
-)
-def test_a_convolution_by_products_is_the_convolution(part):
-    torch.manual_seed(0)
-    models = [nn.Conv2d(4, 8, **part).double() for _ in range(3)]
-    inputs = torch.randn(3, 5, 4, 9, 11, dtype=torch.float64)
-    weight = torch.stack([m.weight for m in models])
-    bias = None if models[0].bias is None else torch.stack([m.bias for m in models])
-    found = convolved(inputs, weight, bias, models[0])
-    expected = torch.stack([m(x) for m, x in zip(models, inputs, strict=True)])
-    torch.testing.assert_close(found, expected)
-    lone = nn.Sequential(models[0])
-    by_products(lone)
-    assert (type(lone[0]) is nn.Conv2d) == (models[0].groups == 4)  # a depthwise one stays
-    torch.testing.assert_close(lone(inputs[0]), expected[0])
 
 
 @pytest.mark.slow
@@ -591,7 +554,6 @@ def test_a_hook_that_cannot_be_lifted_is_named_before_anything_is_written(world,
         ({"models": 1}, "at least 2 models"),
         ({"workers": -1}, "workers must be a whole number, at least 0"),
         ({"precision": "half"}, "precision must be one of float32, bfloat16"),
-        ({"convolutions": "fft"}, "convolutions must be one of grouped, products"),
     ],
 )
 def test_an_engine_that_cannot_be_is_refused(fields, message):

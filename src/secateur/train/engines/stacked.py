@@ -22,7 +22,6 @@ __all__ = ["Stacked"]
 
 
 Precision = Literal["float32", "bfloat16"]
-Convolutions = Literal["grouped", "products"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +42,9 @@ class Stacked:
         compile: fuse the network with `torch.compile`, which takes longer than many steps, in every
             process, and needs a C++ compiler.
 
-        convolutions: `grouped`, or matrix `products` of patches, which take more memory and are for
-            cards: there grouped ones of few channels are slow.
 
     Raises:
-        InputError: fewer than 2 models, fewer than 0 workers, an unknown precision or kind of
-            convolutions.
+        InputError: fewer than 2 models, fewer than 0 workers, an unknown precision.
 
     Example:
         >>> Stacked(models=8).route
@@ -60,17 +56,11 @@ class Stacked:
     device: str = "cpu"
     precision: Precision = "float32"
     compile: bool = False
-    convolutions: Convolutions = "grouped"
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise InputError(
                 f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}"
-            )
-        if self.convolutions not in get_args(Convolutions):
-            raise InputError(
-                f"convolutions must be one of {', '.join(get_args(Convolutions))}, got "
-                f"{self.convolutions!r}"
             )
         check_counts(models=self.models, workers=self.workers)
         try:
@@ -96,18 +86,13 @@ class Stacked:
     @property
     def kernels(self) -> Kernels:
         """How the network of a stack is run."""
-        return Kernels(
-            precision=self.precision,
-            compiled=self.compile,
-            products=self.convolutions == "products",
-        )
+        return Kernels(precision=self.precision, compiled=self.compile)
 
     @property
     def route(self) -> str:
         """What of this engine can change a byte of a model."""
         more = "" if self.precision == "float32" else f", precision={self.precision!r}"
         more += ", compile=True" if self.compile else ""
-        more += "" if self.convolutions == "grouped" else f", convolutions={self.convolutions!r}"
         return f"stacked(models={self.models}, device={self.device!r}{more})"
 
     def run(

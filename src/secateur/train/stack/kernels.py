@@ -1,4 +1,4 @@
-"""How a stack's network runs: its precision, its convolutions, and whether it is compiled."""
+"""In which precision a stack's network runs, and whether it is compiled."""
 
 from __future__ import annotations
 
@@ -28,12 +28,10 @@ class Kernels:
         precision: `float32`, or `bfloat16` for what autocast holds to be safe in it; logits come
             back in float32.
         compiled: by `torch.compile`.
-        products: convolutions as matrix products.
     """
 
     precision: str = "float32"
     compiled: bool = False
-    products: bool = False
 
     def apply(self, network: Network, device: torch.device) -> Network:
         """Return a network that is run in this way."""

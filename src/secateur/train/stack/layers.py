@@ -17,7 +17,6 @@ from torch import nn
 from torch.nn import functional
 
 from secateur.models import Normalise, channels_last
-from secateur.train.stack.products import convolved, has_products
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +38,7 @@ class Context:
     """What layers need beside their input.
 
     `sizes` are the records of each model where they differ: beyond them a batch is padding, which
-    no statistic counts. `momentum`, one number per model, replaces the layers' own. With `products`
-    convolutions are matrix products.
+    no statistic counts. `momentum`, one number per model, replaces the layers' own.
     """
 
     models: int
@@ -50,7 +48,6 @@ class Context:
     sizes: tuple[int, ...] | None = None
     dropout: Sequence[torch.Generator] = ()
     momentum: tuple[float, ...] | None = None
-    products: bool = False
 
 
 def stacked(c: Context, x: Activation) -> Tensor:
@@ -113,10 +110,6 @@ def _linear(c: Context, name: str, part: nn.Linear, x: Activation) -> Activation
 
 
 def _conv2d(c: Context, name: str, part: nn.Conv2d, x: Activation) -> Activation:
-    if c.products and has_products(part):
-        weight, bias = (c.params.get(f"{name}.{kind}") for kind in ("weight", "bias"))
-        assert weight is not None  # `lower` looked
-        return Activation(convolved(stacked(c, x), weight, bias, part))
     bias = None if part.bias is None else c.params[f"{name}.bias"].flatten()
     out = functional.conv2d(
         _pictures(x),

@@ -23,7 +23,6 @@ from secateur.train.stack.forward import forward_of, set_momentum
 from secateur.train.stack.kernels import Kernels
 from secateur.train.stack.layers import Context
 from secateur.train.stack.optimisers import Optimisers, from_model
-from secateur.train.stack.products import by_products
 from secateur.train.statistics import evaluating, normalisations
 from secateur.types import derive_seed
 
@@ -74,8 +73,6 @@ class Stack:
         assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
         self.network = kernels.apply(forward_of(self.module), data.inputs.device)
-        if kernels.products:
-            by_products(self.module)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
         stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
         self.params = {n: value.requires_grad_(needs[n]) for n, value in stacked.items()}
@@ -92,12 +89,7 @@ class Stack:
             step=0,
             epochs=0,
         )
-        context = Context(
-            models=self.models,
-            params=self.params,
-            buffers=self.buffers,
-            products=kernels.products,
-        )
+        context = Context(models=self.models, params=self.params, buffers=self.buffers)
         self.active = {0: _Active(now=self.now, context=context)}
         self.orders: list[np.random.Generator] = []
         self.drawn: list[np.random.Generator] = []
@@ -129,12 +121,7 @@ class Stack:
             initial = from_model(self.now.initial, first)
             self.active[first] = _Active(
                 now=replace(self.now, params=params, buffers=buffers, initial=initial),
-                context=replace(
-                    self.active[0].context,
-                    models=self.models - first,
-                    params=params,
-                    buffers=buffers,
-                ),
+                context=Context(models=self.models - first, params=params, buffers=buffers),
             )
         held = self.active[first]
         now = replace(held.now, epoch=self.now.epoch, step=self.now.step, epochs=self.now.epochs)
