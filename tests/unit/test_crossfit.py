@@ -196,7 +196,9 @@ def test_a_damaged_lesson_is_refused(tmp_path):
     ("wrong", "why"),
     [
         ({"folds": 1}, "folds must be at least 2, got 1"),
-        ({"alpha": 1.5}, r"in \[0, 1\], got 1.5"),
+        ({"alpha": 1.5}, r"in \[0, 1\), got 1.5"),
+        ({"alpha": 1.0}, "write the pruning method by itself"),
+        ({"teacher_epochs": 0}, "at least 1, or None"),
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"mixup": -1.0}, "mixup must be at least 0"),
         ({"epochs": -1}, "epochs must be at least 0"),

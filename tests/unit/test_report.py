@@ -14,7 +14,8 @@ from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
 from secateur.auditing import default_attacks
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
-from secateur.report.lookup import short, subjects
+from secateur.report.lookup import label, short, subjects
+from secateur.report.notes import not_run_words
 from secateur.report.table import consequence_table
 from secateur.types import Measurement
 
@@ -177,6 +178,19 @@ def test_the_table_gives_counts_and_an_interval_or_says_why_not():
         measured = line["counts"] and line["interval"] and ends
         assert measured or (line["value"] in ("not run", "not resolvable") and line["note"]), line
     assert {line["value"] for line in lines if line["spelling"] == NASR} == {"not run"}
+
+
+def test_the_text_says_which_attacks_did_not_run_on_whom_and_why():
+    report = made_report()
+    why = next(r.why for r in report.rows if r.method == NASR and r.metric == "auc")
+    (line,) = [t for t in render_text(report, width=400).splitlines() if "Did not run" in t]
+    asked = [r.subject for r in report.rows if r.method == NASR and r.metric == "auc"]
+    assert 0 < len(asked) < len(subjects(report))
+    who = ", ".join(label(report, s) for s in asked)
+    assert line == f"Did not run on {who}: {NASR}, since {why}."
+    everyone = replace(report, rows=tuple(r for r in report.rows if r.subject in asked))
+    (line,) = not_run_words(everyone)
+    assert line == f"Did not run: {NASR}, since {why}."
 
 
 def test_the_main_table_reads_the_lowest_rate_that_is_resolvable():

@@ -108,7 +108,11 @@ def trained_by(
 
 
 def check_dials(
-    *, temperature: float, alpha: float = 0.0, epochs: tuple[int | None, ...] = ()
+    *,
+    temperature: float = 1.0,
+    alpha: float = 0.0,
+    epochs: int | None = None,
+    teacher_epochs: int | None = None,
 ) -> None:
     """Refuse a temperature, a share of the hard label or epochs out of range.
 
@@ -117,11 +121,18 @@ def check_dials(
     """
     if not (temperature > 0 and np.isfinite(temperature)):
         raise MethodError(f"temperature must be positive and finite, got {temperature}")
-    if not 0 <= alpha <= 1:
-        raise MethodError(f"alpha, the share of the records' own labels, is in [0, 1], got {alpha}")
-    for value in epochs:
-        if value is not None and value < 0:
-            raise MethodError(f"epochs must be at least 0, or None for the recipe's; got {value}")
+    if not 0 <= alpha < 1:
+        raise MethodError(
+            f"alpha, the share of the records' own labels, is in [0, 1), got {alpha}; at 1 no "
+            "teacher is listened to: write the pruning method by itself"
+        )
+    if epochs is not None and epochs < 0:
+        raise MethodError(f"epochs must be at least 0, or None for the recipe's; got {epochs}")
+    if teacher_epochs is not None and teacher_epochs < 1:
+        raise MethodError(
+            f"teacher_epochs must be at least 1, or None for the recipe's; got {teacher_epochs}: "
+            "an untrained teacher's answers are noise"
+        )
 
 
 def check_inside(field: str, method: Transform | None, epochs: int | None, *, what: str) -> None:

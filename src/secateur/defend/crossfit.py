@@ -96,7 +96,8 @@ class CrossFit:
         check_dials(
             temperature=self.temperature,
             alpha=self.alpha,
-            epochs=(self.epochs, self.teacher_epochs),
+            epochs=self.epochs,
+            teacher_epochs=self.teacher_epochs,
         )
         if not (self.mixup >= 0 and math.isfinite(self.mixup)):
             raise MethodError(f"mixup must be at least 0 and finite, got {self.mixup}")

@@ -69,7 +69,8 @@ class InSampleDistillation:
         check_dials(
             temperature=self.temperature,
             alpha=self.alpha,
-            epochs=(self.epochs, self.teacher_epochs),
+            epochs=self.epochs,
+            teacher_epochs=self.teacher_epochs,
         )
         check_inside("prune", self.prune, self.epochs, what="InSampleDistillation")
 

@@ -82,7 +82,11 @@ class DMP:
         _check_pool(self.pool, "DMP")
         if not 0 < self.share <= 1:
             raise MethodError(f"share of the pool must be in (0, 1], got {self.share}")
-        check_dials(temperature=self.temperature, epochs=(self.epochs, self.teacher_epochs))
+        check_dials(
+            temperature=self.temperature,
+            epochs=self.epochs,
+            teacher_epochs=self.teacher_epochs,
+        )
         check_inside("prune", self.prune, self.epochs, what="DMP")
 
     @property
@@ -145,7 +149,7 @@ class PoolOnly:
 
     def __post_init__(self) -> None:
         _check_pool(self.pool, "PoolOnly")
-        check_dials(temperature=1.0, epochs=(self.epochs,))
+        check_dials(epochs=self.epochs)
         check_inside("prune", self.prune, self.epochs, what="PoolOnly")
 
     @property

@@ -72,7 +72,7 @@ class SELENA:
                 f"left_out must be in 1 .. teachers - 1, got left_out={self.left_out} of "
                 f"teachers={self.teachers}"
             )
-        check_dials(temperature=1.0, epochs=(self.epochs, self.teacher_epochs))
+        check_dials(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
         check_inside("prune", self.prune, self.epochs, what="SELENA")
 
     @property

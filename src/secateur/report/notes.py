@@ -5,7 +5,7 @@ from __future__ import annotations
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
-__all__ = ["accounted_words", "chosen_words", "intervals_words"]
+__all__ = ["accounted_words", "chosen_words", "intervals_words", "not_run_words"]
 
 
 def intervals_words(report: Report) -> str:
@@ -38,6 +38,19 @@ def accounted_words(report: Report) -> list[str]:
             "members is not accounted."
         )
     return found
+
+
+def not_run_words(report: Report) -> list[str]:
+    """Say of every attack that did not run why, and of which models."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in report.rows:
+        if (row.risk, row.metric, row.group, row.status) == ("membership", "auc", "all", "not run"):
+            found.setdefault((row.method, row.why), []).append(label(report, row.subject))
+    everyone = len(subjects(report))
+    whom = {
+        key: "" if len(who) == everyone else f" on {', '.join(who)}" for key, who in found.items()
+    }
+    return [f"Did not run{whom[method, why]}: {method}, since {why}." for method, why in found]
 
 
 CHOSEN = (

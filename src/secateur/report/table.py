@@ -19,7 +19,7 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words, chosen_words, intervals_words
+from secateur.report.notes import accounted_words, chosen_words, intervals_words, not_run_words
 from secateur.types import Measurement, Report
 
 __all__ = [
@@ -219,6 +219,8 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     for sentence in accounted_words(report):
+        console.print(sentence, markup=False, highlight=False)
+    for sentence in not_run_words(report):
         console.print(sentence, markup=False, highlight=False)
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"

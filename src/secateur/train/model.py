@@ -156,7 +156,7 @@ def refuse_taught(parent: Artifact, transform: Transform, recipe: Recipe) -> Non
         raise MethodError(
             f"{type(transform).__name__} would train these models on their members' own labels, "
             "which they were kept from: they learned from teachers' answers, and those are gone; "
-            f"put it inside, such as CrossFit(prune={transform!r})"
+            f"put it inside the method that taught them: prune={transform!r}"
         )
 
 
