@@ -132,7 +132,8 @@ class DPSGD:
             )
         if recipe.streams:
             raise MethodError(
-                f"DPSGD reads members alone, and this recipe the pools {sorted(recipe.streams)}"
+                f"DPSGD reads members alone, and this recipe the pools {sorted(recipe.streams)}: "
+                "a defence such as MinMax trained before it; begin with the dense fleet"
             )
         _refuse_hooks(recipe.hooks)
         with torch.random.fork_rng(devices=[]):
