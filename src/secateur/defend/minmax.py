@@ -77,11 +77,10 @@ class MinMax(Hook):
         nasr2018machine.
 
     Differs from the paper:
-        `lr` is 0.001, where released scripts have 1e-4 or 1e-5 for more records: at those h does
-        not learn within a few epochs of a thousand. Weights start as PyTorch's layers do, not from
-        N(0, 0.01), from which h does not learn on few records either. With augmentation in the
-        recipe h learns from records as they are, and
-        judges the model's batch as augmented.
+        `lr` is 0.001, where released scripts have 1e-4 or 1e-5: fewer records give h fewer steps.
+        Weights start as PyTorch's layers do, not from N(0, 0.01), from which h does not learn on
+        few records. With augmentation in the recipe h learns from records as they are, and judges
+        the model's batch as augmented.
     """
 
     strength: float = 3.0
