@@ -8,16 +8,18 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 
+import numpy as np
 import pytest
 
-from report_fixture import HOSTILE, KINDS, NASR, PRUNED, STOPPED, made_report
+from report_fixture import HOSTILE, KINDS, LIRA, NASR, PRUNED, STOPPED, made_report
 from secateur.auditing import default_attacks
+from secateur.measure import paired_difference
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.charts import charts
-from secateur.report.lookup import label, short, subjects
+from secateur.report.lookup import difference, label, short, subjects
 from secateur.report.notes import not_run_words
 from secateur.report.table import consequence_table
-from secateur.types import Measurement
+from secateur.types import Measurement, Series
 
 
 class Page(HTMLParser):
@@ -341,3 +343,37 @@ def test_the_naive_attacker_is_called_flattering_only_where_his_number_is_lower(
     ]
     told = words.answer(replace(report, rows=tuple(rows)))
     assert not any("a flattering number" in s for s in told)
+
+
+OTHER = "StackedAttack(folds=8)"
+
+
+def by_target(subject, method, auc, tpr=(0.2, 0.2, 0.2)):
+    return Series(
+        id=f"targets/{subject}",
+        kind="targets",
+        subject=subject,
+        method=method,
+        columns={"auc": auc, "tpr": tpr},
+    )
+
+
+def test_a_difference_is_of_each_sides_strongest_attack_target_by_target():
+    report = made_report()
+    assert difference(report, PRUNED, STOPPED).value == 0.0  # one attack on both: its row
+    series = (
+        by_target(PRUNED, LIRA, (0.60, 0.62, 0.64)),
+        by_target(STOPPED, OTHER, (0.70, 0.74, 0.70)),
+    )
+    chosen = {**report.facts["strongest"], STOPPED: OTHER}
+    two = replace(report, series=series, facts={**report.facts, "strongest": chosen})
+    row = difference(two, PRUNED, STOPPED)
+    mean, low, high = paired_difference(np.array(series[0].columns["auc"]), [0.70, 0.74, 0.70])
+    assert (row.value, row.low, row.high) == (mean, low, high)
+    assert (row.method, row.versus, row.counts) == (LIRA, STOPPED, {"targets": 3.0})
+    assert "StackedAttack is the strongest attack on the other one" in row.why
+    assert any(row.why in sentence for sentence in words.answer(two))
+    # unknown target by target: what the subject's own attack says of both
+    assert difference(replace(two, series=()), PRUNED, STOPPED).value == 0.0
+    lacking = (series[0], by_target(STOPPED, OTHER, (0.70, None, 0.70)))
+    assert difference(replace(two, series=lacking), PRUNED, STOPPED).value == 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from secateur.report.lookup import (
     best_rows,
     consequences,
+    difference,
     find,
     label,
     short,
@@ -205,9 +206,9 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
         f"{cell(rows['test'], percent=True, digits=1)} %; its strongest attack reaches an AUC of "
         f"{cell(rows['auc'])}"
     )
-    against = find(report, subject, "auc", method=method, versus=baseline)
+    against = difference(report, subject, baseline)
     if against is not None:
-        said = f"{cell(against)} by {short(method)}" if against.value is not None else against.why
+        said = f"{cell(against)} {_by(against)}" if against.value is not None else against.why
         text += (
             f". Against the {label(report, baseline)} model trained to the end: {compare(against)} "
             f"({said})"
@@ -218,12 +219,12 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
         if match["subject"] == subject:
             by_view.setdefault(match["view"], []).append(match["by"])
     for view, reasons in by_view.items():
-        row = find(report, subject, "auc", method=method, versus=view)
+        row = difference(report, subject, view)
         if row is not None:
             where = " and ".join(_stopped(report, reasons, view, subject))
             found.append(
                 f"Against {label(report, view)}, the dense training stopped {where}: {name} "
-                f"{_verb(row)} ({cell(row)})."
+                f"{_verb(row)} ({cell(row)} {_by(row)})."
             )
     weak = find(report, subject, "auc", method=method, naive=True)
     if _flatters(weak, rows["auc"]):
@@ -237,6 +238,11 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
             "shown only as a warning."
         )
     return found
+
+
+def _by(row: Measurement) -> str:
+    """Say which attack a difference is of; where each side has its own, of both."""
+    return f"by {short(row.method)}{f'; {row.why}' if row.why else ''}"
 
 
 def _flatters(weak: Measurement | None, strong: Measurement | None) -> bool:

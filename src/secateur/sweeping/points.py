@@ -12,7 +12,7 @@ from secateur.auditing.consequences import DELTA
 from secateur.data import CANARY
 from secateur.measure import epsilon_name, paired_difference, t_interval
 from secateur.measure.canaries import ORDINARY
-from secateur.report.lookup import find, strongest, tpr_row
+from secateur.report.lookup import difference, find, strongest, tpr_row
 from secateur.sweeping.reading import DENSE
 from secateur.sweeping.sizes import bytes_of, cpu_seconds_of
 from secateur.types import Measurement, Point, Report, Series, Status
@@ -65,7 +65,7 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
     if accounted is not None:
         rows["accounted epsilon"] = accounted
     if subject != DENSE:
-        rows |= _differences(report, subject, method)
+        rows |= _differences(report, subject)
     units = _units(report, subject)
     if subject != DENSE:
         rows["test accuracy - dense"] = _accuracy_difference(report, subject)
@@ -185,24 +185,19 @@ def _of_canaries(report: Report, subject: str, method: str) -> dict[str, Measure
     }
 
 
-def _differences(report: Report, subject: str, method: str) -> dict[str, Measurement | None]:
-    """Return paired differences to the dense model, and to it stopped at equal accuracy."""
+def _differences(report: Report, subject: str) -> dict[str, Measurement | None]:
+    """Return paired differences to the dense model, and to it stopped at equal accuracy, each by
+    its own strongest attack.
+    """
     against = {"dense": DENSE}
     for matched in report.facts.get("matched", ()):
         if matched["subject"] == subject:
             against[STOPPED[matched["by"]]] = matched["view"]
     rows: dict[str, Measurement | None] = {}
     for label in ("dense", *STOPPED.values()):
-        own = [
-            r
-            for r in report.rows
-            if r.subject == subject
-            and r.method == method
-            and r.group == "all"
-            and r.versus == against.get(label, "no such view")
-        ]
-        rows[f"leak - {label}"] = next((r for r in own if r.metric.startswith("auc")), None)
-        rows[f"tpr - {label}"] = next((r for r in own if r.metric.startswith("tpr")), None)
+        view = against.get(label)
+        rows[f"leak - {label}"] = None if view is None else difference(report, subject, view)
+        rows[f"tpr - {label}"] = None if view is None else difference(report, subject, view, "tpr")
     rows["paper's attack - dense"] = next(
         (
             r
