@@ -15,6 +15,7 @@ from report_fixture import HOSTILE, KINDS, LIRA, NASR, PRUNED, STOPPED, made_rep
 from secateur.auditing import default_attacks
 from secateur.measure import paired_difference
 from secateur.report import attack_table, html, main_table, render_text, words
+from secateur.report.asked import ASKED, asked_table
 from secateur.report.charts import charts
 from secateur.report.lookup import difference, label, short, subjects
 from secateur.report.notes import not_run_words
@@ -377,3 +378,15 @@ def test_a_difference_is_of_each_sides_strongest_attack_target_by_target():
     assert difference(replace(two, series=()), PRUNED, STOPPED).value == 0.0
     lacking = (series[0], by_target(STOPPED, OTHER, (0.70, None, 0.70)))
     assert difference(replace(two, series=lacking), PRUNED, STOPPED).value == 0.0
+
+
+def test_every_part_that_documents_are_answered_by_stands_on_the_page(page):
+    anchors = {a["id"] for tag, a in page.elements if tag == "h2" and "id" in a}
+    links = [a["href"] for tag, a in page.elements if tag == "a"]
+    assert links
+    assert {link.removeprefix("#") for link in links} <= anchors
+    table = asked_table(made_report())
+    assert [line["document"] for line in table] == [document for document, *_ in ASKED]
+    assert all(line["answered here by"] and line["not answered here"] for line in table)
+    no_groups = {anchor for line in table for anchor, _ in line["answered here by"]}
+    assert "groups" not in no_groups  # this report has none

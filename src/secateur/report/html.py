@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from secateur.errors import MissingExtraError
+from secateur.report.asked import ASKED_HEADERS, asked_table
 from secateur.report.charts import Spec, charts
 from secateur.report.footprint import SIZE_HEADERS, SPEED_HEADERS, footprint_table, is_timed
 from secateur.report.lookup import label, subjects
@@ -118,6 +119,8 @@ def render(report: Report) -> str:
         charts=found,
         bundle=bundle,
         glossary=GLOSSARY,
+        asked=asked_table(report),
+        asked_headers=ASKED_HEADERS,
         facts=dict(report.facts),
         digests=_digests(report),
         context=dict(report.provenance.context),
