@@ -12,6 +12,7 @@ from torch import nn
 from secateur import apply
 from secateur.attack.membership import (
     HierarchicalLiRA,
+    LossThreshold,
     StackedAttack,
     WhiteBox,
     pseudo_targets,
@@ -20,6 +21,7 @@ from secateur.attack.membership.features import SIGNALS
 from secateur.auditing import audit
 from secateur.auditing.choices import strongest_on
 from secateur.auditing.signals import score_signals
+from secateur.auditing.statements import threat_model
 from secateur.compress import Magnitude
 from secateur.data import planted_world
 from secateur.errors import DataError, InputError, MissingViewError
@@ -287,3 +289,11 @@ def test_an_audit_goes_on_where_a_network_has_no_such_gradients():
     assert row.status == "not run"
     assert "pads by 'same'" in row.why
     assert [r for r in report.rows if r.method == repr(HierarchicalLiRA()) and r.value is not None]
+
+
+def test_a_report_does_not_deny_that_an_attack_reads_weights():
+    told = threat_model([LossThreshold(), QUICK])
+    assert "But WhiteBox reads the weights of target and references" in told
+    assert "But" not in threat_model([LossThreshold()])
+    beside = threat_model([replace(QUICK, others=("dense",))])
+    assert "But WhiteBox reads further models of the same members beside the target" in beside

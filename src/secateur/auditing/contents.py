@@ -17,7 +17,7 @@ from secateur.auditing.rows import (
     target_series,
 )
 from secateur.auditing.size import file_digests, network_rows
-from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, THREAT_MODEL
+from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, threat_model
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
@@ -154,7 +154,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "chosen_on": state.chosen_on,
         "reference_accuracy": _of_references(shipped),
         "matched": state.matched,
-        "threat_model": THREAT_MODEL,
+        "threat_model": threat_model([i.attack for i in state.scored]),
         "limits": [*LIMITS, *([LIMIT_OF_FILES] if files else [])],
         "seed": seed,
     }

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-__all__ = ["LIMITS", "LIMIT_OF_FILES", "THREAT_MODEL", "THREAT_MODEL_OF_SIGNALS"]
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+
+__all__ = ["LIMITS", "LIMIT_OF_FILES", "THREAT_MODEL_OF_SIGNALS", "threat_model"]
 
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
-    "defence, the pruning method and all "
-    "hyper-parameters, has records of the same distribution, and trains reference models through"
-    " the identical pipeline. "
-    "He does not see the weights, the dense model beside the pruned one, or the training set. "
-    "Rows marked 'insider' know half "
+    "defence, the pruning method and all hyper-parameters, has records of the same distribution, "
+    "and trains reference models through the identical pipeline. He does not see the weights, the "
+    "dense model beside the pruned one, or the training set. {but}Rows marked 'insider' know half "
     "of the membership; rows marked 'naive' use the baseline's references against a pruned or "
     "defended target."
 )
+
+
+def threat_model(attacks: Sequence[MembershipAttack]) -> str:
+    """Say what the attacker knows and sees; attacks that see more than outputs are named.
+
+    Example:
+        >>> "He does not see the weights" in threat_model([])
+        True
+    """
+    inside = [a for a in attacks if getattr(a, "needs_gradients", False)]
+    beside = [a for a in attacks if getattr(a, "needs_more_views", False)]
+    but = [
+        f"But {_names(some)} {'read' if len(some) > 1 else 'reads'} {what}. "
+        for some, what in (
+            (inside, "the weights of target and references, by their gradients"),
+            (beside, "further models of the same members beside the target"),
+        )
+        if some
+    ]
+    return THREAT_MODEL.format(but="".join(but))
+
+
+def _names(attacks: Sequence[MembershipAttack]) -> str:
+    return " and ".join(dict.fromkeys(type(a).__name__ for a in attacks))
+
+
 THREAT_MODEL_OF_SIGNALS = (
     "The attacker sees what was saved of the target's output on each record, and of reference "
     "models' on the same records. How the references were trained, and on what, is what the files "
