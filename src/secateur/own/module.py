@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import random
 import sys
 import traceback
 from collections.abc import Iterator
@@ -84,13 +85,13 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
     Args:
         path: of the recipe file.
         what: is called, such as `build()`.
-        keep_random: put torch's and numpy's random states back afterwards.
+        keep_random: put the random states of torch, numpy and Python back afterwards.
 
     Raises:
         InputError: whatever the code raised.
     """
     folder = str(path.parent)
-    numpys = np.random.get_state()
+    numpys, pythons = np.random.get_state(), random.getstate()
     sys.path.insert(0, folder)
     try:
         with torch.random.fork_rng(devices=[], enabled=keep_random):
@@ -105,6 +106,7 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
     finally:
         if keep_random:
             np.random.set_state(numpys)
+            random.setstate(pythons)
         if folder in sys.path:
             sys.path.remove(folder)
 
