@@ -97,7 +97,6 @@ def _table(checked: Checked, workers: int) -> list[str]:
 
 def _costs(checked: Checked, workers: int) -> list[str]:
     from secateur.auditing import default_attacks, needed_signals
-    from secateur.cli.amounts import duration
     from secateur.cli.runs import log_spaced
     from secateur.own import estimate
     from secateur.probe import SignalProbe
@@ -113,16 +112,22 @@ def _costs(checked: Checked, workers: int) -> list[str]:
         workers=workers,
     )
     how = "a few timed steps" if checked.recipe.train is None else "train() on few records"
-    trained = "not known" if found.training_s is None else f"about {duration(found.training_s)}"
+    trained = "not known" if found.training_s is None else _about(found.training_s)
     return [
         f"  {'models':22} {found.models}",
         f"  {'time, training':22} {trained}, from {how}",
-        f"  {'time, queries':22} about {duration(found.querying_s)}; attacks come on top",
+        f"  {'time, queries':22} {_about(found.querying_s)}; attacks come on top",
         f"  {'memory, records':22} {_size(found.records_bytes)}",
         f"  {'memory, each worker':22} {_size(found.worker_bytes)} of weights and their optimiser; "
         "a batch's layers come on top",
         f"  {'disk':22} {_size(found.disk_bytes)}",
     ]
+
+
+def _about(seconds: float) -> str:
+    from secateur.cli.amounts import duration
+
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
 
 
 def _size(n_bytes: float) -> str:
