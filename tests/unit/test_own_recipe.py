@@ -69,6 +69,15 @@ def test_a_neighbour_that_the_file_imports_counts_as_its_content(tmp_path):
     assert recipe_of(alone).build.digest == recipe_of(written(tmp_path / "b")).build.digest
 
 
+def test_a_neighbour_of_another_folder_is_not_taken_for_the_one_beside_the_file(tmp_path):
+    for place in ("one", "two"):
+        written(tmp_path / place, f"NAME = {place!r}\n", "namesake_of_mine.py")
+        written(tmp_path / place, "import namesake_of_mine\n" + GOOD)
+    recipe_of(tmp_path / "one" / "mine.py")
+    with pytest.raises(InputError, match="of the same name was loaded before it"):
+        recipe_of(tmp_path / "two" / "mine.py")
+
+
 def test_its_spelling_reads_back_as_itself(tmp_path):
     hooks = '\nfrom secateur.train import SGD, RandomFlip\nRECIPE = {"hooks": (RandomFlip(),), '
     file = written(tmp_path, GOOD + TRAIN + hooks + '"optimiser": SGD(lr=0.2)}')

@@ -72,10 +72,32 @@ def _loaded(path: Path, content: bytes) -> ModuleType:
     try:
         with inside(path, "the file itself"):
             exec(code, vars(module))
+        _refuse_namesakes(module, path)
     except BaseException:
         del sys.modules[module.__name__]
         raise
     return module
+
+
+def _refuse_namesakes(module: ModuleType, path: Path) -> None:
+    """Refuse a neighbour in whose place one of another folder was loaded before.
+
+    Raises:
+        InputError: names both files.
+    """
+    values = list(vars(module).values())
+    owners = (
+        v.__name__ if isinstance(v, ModuleType) else getattr(v, "__module__", "") for v in values
+    )
+    for name in {str(owner).partition(".")[0] for owner in owners}:
+        places = (path.parent / f"{name}.py", path.parent / name / "__init__.py")
+        wanted = next((p for p in places if p.is_file()), None)
+        got = getattr(sys.modules.get(name), "__file__", None)
+        if wanted is not None and got is not None and Path(got).resolve() != wanted.resolve():
+            raise InputError(
+                f"{path} imports {name}, which is {wanted} beside it, but {got} of the same name "
+                "was loaded before it; rename one of the two"
+            )
 
 
 @contextmanager
@@ -128,8 +150,9 @@ def _said(path: Path, what: str, error: Exception) -> str:
 
 def code_digest(module: ModuleType) -> str:
     """Return the digest of a recipe file and of its neighbours that it takes anything from."""
-    found = files_of(module.__name__)
-    return hashlib.sha256("".join(sorted(found.values())).encode()).hexdigest()[:32]
+    own = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+    found = sorted({own, *files_of(module.__name__).values()})
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:32]
 
 
 def checked(file: str, digest: str) -> ModuleType:
