@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+
 import numpy as np
 import pandas
 import pytest
@@ -13,6 +16,7 @@ from own_files import GOOD, SMALL, TRAIN, written
 from secateur.cli.spelled import parse_recipe
 from secateur.errors import DataError, InputError
 from secateur.own import as_records, recipe_of, records_of, shares
+from secateur.own.module import _loaded
 from secateur.types import Records
 
 ONE = ("--engine", "serial", "--workers", "1")
@@ -37,6 +41,21 @@ def test_a_recipe_file_is_trained_pruned_and_audited_from_any_folder(tmp_path, m
     assert "magnitude" in done.out
 
 
+def test_what_travels_to_a_worker_loads_the_file_there(tmp_path):
+    recipe = recipe_of(written(tmp_path, GOOD + TRAIN))
+    records = records_of(recipe.build.file)
+    sent = pickle.dumps((recipe, 1))
+    here = recipe.train(records, seed=3).state_dict()
+    for name in [name for name in sys.modules if name.startswith("own_")]:
+        if name != "own_files" and not name.startswith("own_training"):
+            del sys.modules[name]
+    _loaded.cache_clear()
+    there = pickle.loads(sent)[0].train(records, seed=3).state_dict()
+    assert len(sent) < 1000
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+@pytest.mark.slow
 def test_worker_processes_make_the_same_bytes_as_this_one(tmp_path):
     file = written(tmp_path / "work", GOOD + TRAIN)
     for name, engine in (("here", ONE), ("there", ("--engine", "processes", "--workers", "2"))):
@@ -53,6 +72,7 @@ def test_a_file_that_was_changed_is_refused_when_its_fleet_is_opened(tmp_path):
     file.write_text(GOOD.replace("16), nn.ReLU", "16), nn.Tanh"), encoding="utf-8")
     done = secateur("audit", runs, "--attack", "LossThreshold", "--out", tmp_path / "r.json")
     assert done.code == 2
+    assert "querying" not in done.err  # it is said at once
     assert "was changed" in done.err and "put the old text back" in done.err
     assert not (tmp_path / "r.json").exists()
     file.unlink()

@@ -46,5 +46,6 @@ def write(kind: str, file: Path, *, force: bool) -> None:
         )
     if file.exists() and not force:
         raise InputError(f"{file} is there already; choose another name, or write over it: --force")
-    text = (files("secateur.own") / "templates" / f"{kind}.py.txt").read_text(encoding="utf-8")
+    templates = files("secateur") / "own" / "templates"  # the room itself would load torch
+    text = (templates / f"{kind}.py.txt").read_text(encoding="utf-8")
     write_text(file, text)

@@ -65,7 +65,7 @@ def read_spelling(text: str, names: Mapping[str, Callable[..., Any]], *, what: s
 
 def parse_recipe(text: str) -> Recipe:
     """Read a recipe as its repr spells it, or the recipe file that a path ending in .py names."""
-    from secateur.own import OwnBuild, OwnTrain, is_recipe_file, recipe_of
+    from secateur.own import OwnBuild, OwnTrain, is_recipe_file, recipe_of, refuse_changed
     from secateur.train import Recipe
 
     if is_recipe_file(text):
@@ -80,6 +80,7 @@ def parse_recipe(text: str) -> Recipe:
         )
     if not callable(found.build):
         raise InputError(f"build={found.build!r} makes no network; write build=MLP(widths=...)")
+    refuse_changed(found.build, found.train)
     return found
 
 

@@ -1,6 +1,6 @@
 """A user's own network, records and training code, in one file: read it, write one, check it."""
 
-from secateur.own.build import OwnBuild, OwnTrain
+from secateur.own.build import OwnBuild, OwnTrain, refuse_changed
 from secateur.own.costs import Estimate, estimate
 from secateur.own.findings import Finding
 from secateur.own.module import is_recipe_file
@@ -21,5 +21,6 @@ __all__ = [
     "is_recipe_file",
     "recipe_of",
     "records_of",
+    "refuse_changed",
     "shares",
 ]

@@ -12,7 +12,7 @@ from secateur.errors import InputError
 from secateur.own.module import checked, inside
 from secateur.types import Records
 
-__all__ = ["OwnBuild", "OwnTrain"]
+__all__ = ["OwnBuild", "OwnTrain", "refuse_changed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,17 @@ class OwnTrain:
         with inside(Path(self.file), "train()", keep_random=False):
             network = module.train(records, seed=seed)
         return _network(network, self.file, "train()")
+
+
+def refuse_changed(*parts: object) -> None:
+    """Refuse, of what a recipe is made of, whatever stands for a file that was changed.
+
+    Raises:
+        InputError: names the file.
+    """
+    for part in parts:
+        if isinstance(part, OwnBuild | OwnTrain):
+            checked(part.file, part.digest)
 
 
 def _network(found: object, file: str, what: str) -> nn.Module:
