@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from secateur.cli.runs import pools_of
 from secateur.cli.spelled import parse_recipe
-from secateur.cli.train import pools_of
 from secateur.data import draw
 from secateur.defend import DPSGD
 from secateur.errors import DivergedError

@@ -533,7 +533,7 @@ TYPED = (
     Typed(
         kind="unknown name",
         command="adit {}/dense --out {}/new",
-        message=r"unknown verb 'adit'; did you mean 'audit'\? there are demo, train",
+        message=r"unknown verb 'adit'; did you mean 'audit'\? there are demo, init",
     ),
     Typed(
         kind="unknown name",

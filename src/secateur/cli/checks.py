@@ -14,6 +14,7 @@ from secateur import store
 from secateur.errors import (
     InputError,
     NotEnoughReferencesError,
+    SecateurError,
     SecateurWarning,
     StoreError,
 )
@@ -159,6 +160,8 @@ def check_fit(recipe: Recipe, records: Records, queries: Queries) -> None:
 
     try:
         network = recipe.build()
+    except SecateurError:
+        raise
     except (RuntimeError, MemoryError, TypeError, ValueError) as error:
         raise InputError(f"{recipe.build!r} makes no network: {str(error)[:300]}") from error
     for change in queries.changes():

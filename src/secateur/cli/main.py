@@ -19,6 +19,8 @@ __all__ = ["group", "main"]
 
 VERBS = {
     "demo": "The main job on digits that need no download: train, prune, audit, report.",
+    "init": "Write a recipe file for your own network and data.",
+    "check": "Find the usual mistakes of a recipe file, and say what its audit will take.",
     "train": "Train a fleet of dense models, each on its own draw of members.",
     "prune": "Prune every model of a fleet in the same way.",
     "defend": "Train a fleet's models anew under a defence.",
@@ -33,7 +35,18 @@ VERBS = {
     "clean": "Keep of a fleet's references their signals alone.",
     "data": "List data sets, download their files, and look into them.",
 }
-HEAVY = {"demo", "train", "prune", "defend", "audit", "export", "sweep", "reproduce", "clean"}
+HEAVY = {
+    "demo",
+    "train",
+    "prune",
+    "defend",
+    "audit",
+    "export",
+    "sweep",
+    "reproduce",
+    "clean",
+    "check",
+}
 BAD_INPUT, INTERRUPTED = 2, 130
 MARK = "SECATEUR_ENVIRONMENT_SET"
 # libgomp and glibc read these when a process starts: see docs/architecture.md, "Processes"

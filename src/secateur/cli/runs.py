@@ -28,7 +28,10 @@ __all__ = [
     "keep",
     "log_spaced",
     "open_runs",
+    "pools_of",
     "processes",
+    "read_data",
+    "whole_name",
     "world",
 ]
 
@@ -66,6 +69,8 @@ def default_recipe(data: str, records: Records | None = None) -> str:
     Raises:
         InputError: it has none, because classes or shapes depend on the user's own files.
     """
+    if data.endswith(".py"):
+        return data
     found = data_set(data)
     if not found.recipe:
         classes = 10 if records is None else records.n_classes
@@ -74,6 +79,51 @@ def default_recipe(data: str, records: Records | None = None) -> str:
             f'one, such as --recipe "Recipe(build=SmallCNN(channels=3, classes={classes}))"'
         )
     return found.recipe
+
+
+def read_data(data: str, folder: Path | None) -> Records:
+    """Return a data set's records, or those of a recipe file where `data` ends in .py.
+
+    Args:
+        data: its name, or the file.
+        folder: where the data sets' files lie.
+    """
+    if data.endswith(".py"):
+        from secateur.own import records_of
+
+        return records_of(data)
+    return load(data, folder)
+
+
+def whole_name(data: str) -> str:
+    """Return a data set's name, or the whole path of a recipe file, so that any folder finds it.
+
+    Example:
+        >>> whole_name("digits")
+        'digits'
+    """
+    return str(Path(data.strip()).absolute()) if data.strip().endswith(".py") else data
+
+
+def pools_of(
+    data: str, asked: tuple[int | None, int | None, int | None], records: Records | None = None
+) -> dict[str, int]:
+    """Return records per pool; members, population, utility are by default the data set's.
+
+    Args:
+        data: its name, or a recipe file.
+        asked: members, population, utility; None is the default.
+        records: of a recipe file, of which the default takes shares.
+    """
+    if records is not None and data.endswith(".py"):
+        from secateur.own import shares
+
+        usual = shares(len(records))
+    else:
+        usual = data_set(data).sizes
+    sizes = zip(asked, usual, strict=True)
+    members, population, utility = (default if n is None else n for n, default in sizes)
+    return {"audit": 2 * members, "population": population, "utility": utility}
 
 
 def keep(queries: Queries) -> Keep:
@@ -132,6 +182,13 @@ def world(origin: Mapping[str, Any], records: Records) -> tuple[Records, Members
     return replace(records, origin=dict(origin)), membership
 
 
+def _same_data(origin: Mapping[str, Any]) -> str:
+    """Return how to get the records back that a fleet was trained on."""
+    if str(origin["data"]).endswith(".py"):
+        return "its records() must give the same records on every call: put back what it reads"
+    return "point --data-dir to the same files"
+
+
 def open_runs(
     folders: Sequence[Path], data_dir: Path | None, *, partial: bool = False
 ) -> tuple[list[Fleet], Records, int]:
@@ -163,11 +220,11 @@ def open_runs(
         recipe = parse_recipe(plan.pipeline[0])
         fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
     first = plans[0]
-    records, drawn = world(first.data, load(str(first.data["data"]), data_dir))
+    records, drawn = world(first.data, read_data(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:
         raise StoreError(
             f"{folders[0]} was trained on records with the digest {first.records_digest}, but "
-            f"{first.data['data']!r} now gives {records.digest}; point --data-dir to the same files"
+            f"{first.data['data']!r} now gives {records.digest}; {_same_data(first.data)}"
         )
     # a fleet stored before shares were does not say how its coins were thrown; the draw does
     told = [

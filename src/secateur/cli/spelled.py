@@ -64,11 +64,15 @@ def read_spelling(text: str, names: Mapping[str, Callable[..., Any]], *, what: s
 
 
 def parse_recipe(text: str) -> Recipe:
-    """Read a recipe as its repr spells it."""
+    """Read a recipe as its repr spells it, or the recipe file that a path ending in .py names."""
+    from secateur.own import OwnBuild, OwnTrain, is_recipe_file, recipe_of, refuse_changed
     from secateur.train import Recipe
 
+    if is_recipe_file(text):
+        return _read_again(recipe_of(text.strip()))
+    own = {"OwnBuild": OwnBuild, "OwnTrain": OwnTrain}
     found = read_spelling(
-        text, names_of(NETWORK, TRAINING, DEFENCE), what="network or training method"
+        text, {**names_of(NETWORK, TRAINING, DEFENCE), **own}, what="network or training method"
     )
     if not isinstance(found, Recipe):
         raise InputError(
@@ -76,7 +80,21 @@ def parse_recipe(text: str) -> Recipe:
         )
     if not callable(found.build):
         raise InputError(f"build={found.build!r} makes no network; write build=MLP(widths=...)")
+    refuse_changed(found.build, found.train)
     return found
+
+
+def _read_again(recipe: Recipe) -> Recipe:
+    """Return a recipe file's recipe, spelled and read: so every later command finds it."""
+    from secateur.errors import MethodError
+
+    try:
+        return parse_recipe(repr(recipe))
+    except MethodError as error:
+        raise InputError(
+            f"what RECIPE holds cannot be read again by a later command ({error}); name there "
+            "optimisers and hooks of `secateur methods`, and put your own into train()"
+        ) from error
 
 
 def parse_transform(text: str) -> Transform:

@@ -84,7 +84,7 @@ class _Asked:
     def __init__(self, file: Path, *, scale: str | None, data_dir: Path | None) -> None:
         from secateur.cli.amounts import text_of
         from secateur.cli.checks import check_fit
-        from secateur.cli.runs import default_recipe
+        from secateur.cli.runs import default_recipe, read_data
         from secateur.cli.spelled import (
             parse_attack,
             parse_canaries,
@@ -92,12 +92,11 @@ class _Asked:
             parse_recipe,
             parse_step,
         )
-        from secateur.data import load
         from secateur.sweeping import read_plan, rehearse_all, tree_of
 
         self.file = file
         self.plan = read_plan(text_of(file), scale=scale, where=str(file))
-        self.records = load(self.plan.data, data_dir)
+        self.records = read_data(self.plan.data, data_dir)
         spelled = self.plan.recipe or default_recipe(self.plan.data, self.records)
         self.recipe = parse_recipe(spelled)
         self.queries = parse_queries(self.plan.queries)
@@ -111,19 +110,21 @@ class _Asked:
 
     def draw(self, seed: int, targets: int) -> tuple[Any, Any]:
         """Return one seed's records and membership."""
-        from secateur.cli.runs import world
-        from secateur.cli.train import pools_of
+        from secateur.cli.runs import pools_of, whole_name, world
 
         sizes = self.plan.sizes
         asked = (sizes.get("members"), sizes.get("population"), sizes.get("utility"))
         attack = sizes.get("attack_pool", 0)
         origin = {
-            "data": self.plan.data,
+            "data": whole_name(self.plan.data),
             "targets": targets,
             "references": self.plan.references,
             "share": 0.5,
             "seed": seed,
-            "pools": {**pools_of(self.plan.data, asked), **({"attack": attack} if attack else {})},
+            "pools": {
+                **pools_of(self.plan.data, asked, self.records),
+                **({"attack": attack} if attack else {}),
+            },
             **({"queries": repr(self.queries)} if len(self.queries) > 1 else {}),
             **({"canaries": self.canaries} if self.canaries else {}),
         }

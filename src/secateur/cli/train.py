@@ -19,11 +19,15 @@ from secateur.cli.options import (
     workers_option,
 )
 
-__all__ = ["command", "pools_of"]
+__all__ = ["command"]
 
 
 @click.command("train")
-@click.option("--data", default="digits", show_default=True, help="See `secateur data list`.")
+@click.option(
+    "--data",
+    show_default="digits, or the recipe file's",
+    help="See `secateur data list`; or a recipe file, whose records() it is.",
+)
 @data_dir_option
 @click.option("--members", type=click.IntRange(min=1), help="Expected training records per model.")
 @click.option("--population", type=click.IntRange(min=0), help="Records for RMIA; never members.")
@@ -37,7 +41,11 @@ __all__ = ["command", "pools_of"]
 )
 @click.option("--targets", default=8, show_default=True, help="Models under audit.")
 @click.option("--references", default=32, show_default=True, help="The attacker's models.")
-@click.option("--recipe", help='Such as "Recipe(build=LeNet5(), epochs=20)"; default by data set.')
+@click.option(
+    "--recipe",
+    help='Such as "Recipe(build=LeNet5(), epochs=20)", or a file of `secateur init`; default by '
+    "data set.",
+)
 @click.option(
     "--snapshots",
     default="log",
@@ -77,6 +85,7 @@ def command(**options: Any) -> None:
     Examples:
       secateur train --out runs/digits
       secateur train --canaries "Mislabelled(count=100)" --out runs/canaries
+      secateur train --recipe mine.py --out runs/mine
       secateur train --data location30 --data-dir DATA --members 1000 --out runs/location
       secateur train --data image-folder --data-dir SCANS --columns patients.csv --out runs/scans \\
         --recipe "Recipe(build=SmallCNN(classes=2))"
@@ -98,7 +107,7 @@ def command(**options: Any) -> None:
 
 def train(  # noqa: PLR0913 - one argument per option of the verb
     *,
-    data: str,
+    data: str | None,
     data_dir: Path | None,
     members: int | None,
     population: int | None,
@@ -123,20 +132,20 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import default_recipe, world
+    from secateur.cli.runs import default_recipe, pools_of, read_data, world
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
     from secateur.cli.spelled import parse_canaries, parse_queries, parse_recipe
-    from secateur.data import load
     from secateur.probe import SignalProbe
     from secateur.train import Limit, Snapshots, train_fleet
 
     limit = None if budget is None else Limit.of(budget)
     asked = parse_queries(queries)
     planted = [repr(parse_canaries(text)) for text in canaries]
-    everything = load(data, data_dir)
+    data = _data_of(data, recipe)
+    everything = read_data(data, data_dir)
     plan = parse_recipe(default_recipe(data, everything) if recipe is None else recipe)
-    epochs = _epochs(snapshots, plan.epochs)
+    epochs = _epochs("none" if plan.train and snapshots == "log" else snapshots, plan.epochs)
     origin = {
         "data": data,
         "targets": targets,
@@ -144,7 +153,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         "share": 0.5,
         "seed": seed,
         "pools": {
-            **pools_of(data, (members, population, utility)),
+            **pools_of(data, (members, population, utility), everything),
             **({"attack": attack_pool} if attack_pool else {}),
         },
         **({"queries": repr(asked)} if len(asked) > 1 else {}),
@@ -170,13 +179,12 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
         )
 
 
-def pools_of(data: str, asked: tuple[int | None, int | None, int | None]) -> dict[str, int]:
-    """Return records per pool; members, population, utility are by default the data set's."""
-    from secateur.data import data_set
+def _data_of(data: str | None, recipe: str | None) -> str:
+    """Return what gives the records: by default the recipe file, where one is named."""
+    from secateur.cli.runs import whole_name
 
-    sizes = zip(asked, data_set(data).sizes, strict=True)
-    members, population, utility = (default if n is None else n for n, default in sizes)
-    return {"audit": 2 * members, "population": population, "utility": utility}
+    own = recipe is not None and recipe.strip().endswith(".py")
+    return whole_name(data or (str(recipe) if own else "digits"))
 
 
 def _epochs(text: str, epochs: int) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from torch import nn
 
 from secateur.errors import InputError, MethodError
 
-__all__ = ["refuse_addresses", "sources_of"]
+__all__ = ["files_of", "refuse_addresses", "sources_of"]
 
 _HOUSE = "secateur"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -116,7 +116,7 @@ def _digests(kind: type | FunctionType) -> dict[str, str]:
     if name.partition(".")[0] != _HOUSE:
         if module is not None and _installed(module):
             return {}  # by its version
-        files = _files(name)
+        files = files_of(name)
         if files:
             return files
     try:
@@ -134,8 +134,16 @@ def _installed(module: ModuleType) -> bool:
     return str(Path(file).resolve()).startswith(_INSTALLED)
 
 
-def _files(name: str) -> dict[str, str]:
-    """Digest the file of a user's module and of those of its neighbours that it names."""
+def files_of(name: str) -> dict[str, str]:
+    """Return digests of the file of a user's module and of its neighbours that it takes anything
+    from.
+
+    Args:
+        name: of a module that is loaded.
+
+    Raises:
+        InputError: a file that was edited after it was loaded.
+    """
     waiting, found = [name], {}
     seen = set()
     while waiting:

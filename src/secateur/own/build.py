@@ -1,0 +1,80 @@
+"""A network and training code of a user's: they stand for a recipe file, in any process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from torch import nn
+
+from secateur.errors import InputError
+from secateur.own.module import checked, inside
+from secateur.types import Records
+
+__all__ = ["OwnBuild", "OwnTrain", "refuse_changed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnBuild:
+    """Build the network of a recipe file's `build()`.
+
+    `file` is its absolute path, `digest` what `code_digest` says of its content, which is so a part
+    of every model's key. Another process loads the file again; a changed one is refused.
+    """
+
+    file: str
+    digest: str
+
+    def __call__(self) -> nn.Module:
+        """Return a fresh network.
+
+        Raises:
+            InputError: the file was changed, `build()` fails, or returns no network.
+        """
+        module = checked(self.file, self.digest)
+        # as built from torch's random state, which goes on from there
+        with inside(Path(self.file), "build()", keep_random=False):
+            network = module.build()
+        return _network(network, self.file, "build()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTrain:
+    """Train a model by a recipe file's `train(records, *, seed)`."""
+
+    file: str
+    digest: str
+
+    revision: ClassVar[int] = 1
+
+    def __call__(self, records: Records, *, seed: int) -> nn.Module:
+        """Return what the file's code makes of these records.
+
+        Raises:
+            InputError: the file was changed, `train` fails, or returns no network.
+        """
+        module = checked(self.file, self.digest)
+        with inside(Path(self.file), "train()", keep_random=False):
+            network = module.train(records, seed=seed)
+        return _network(network, self.file, "train()")
+
+
+def refuse_changed(*parts: object) -> None:
+    """Refuse, of what a recipe is made of, whatever stands for a file that was changed.
+
+    Raises:
+        InputError: names the file.
+    """
+    for part in parts:
+        if isinstance(part, OwnBuild | OwnTrain):
+            checked(part.file, part.digest)
+
+
+def _network(found: object, file: str, what: str) -> nn.Module:
+    if not isinstance(found, nn.Module):
+        raise InputError(
+            f"{what} of {file} must return a torch module, got {type(found).__name__}; end it with "
+            "`return network`"
+        )
+    return found

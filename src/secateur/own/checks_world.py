@@ -1,0 +1,85 @@
+"""Checks of who is a member, and of what an audit of this size can say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from secateur.data import given
+from secateur.data.twins import content_keys
+from secateur.measure import AuditSize, blind_baseline, resolvable_fpr
+from secateur.own.findings import Finding
+from secateur.types import IntArray, Records
+
+__all__ = ["few_records", "reference_size", "shared_records", "told_by_inputs"]
+
+EXPECTED = 10  # false positives over all targets, below which a TPR is not resolvable
+MOST = 4000
+
+
+def shared_records(records: Records, members: IntArray, others: IntArray) -> Finding | None:
+    """Find members that are non-members too, by index or by content."""
+    both = np.intersect1d(members, others)
+    keys = content_keys(records.gather(np.concatenate([members, others])))
+    equal = int(np.isin(keys[: len(members)], keys[len(members) :]).sum())
+    if not both.size and equal <= 0.01 * len(members):
+        return None
+    return Finding(
+        id="shared-records",
+        what=f"{both.size} records are in MEMBERS and in NON_MEMBERS, and {equal} members have the "
+        "inputs of a non-member",
+        mend="a record is in one of the two: np.setdiff1d(NON_MEMBERS, MEMBERS), and drop doubles",
+        values={"both": both.size, "equal": equal},
+    )
+
+
+def told_by_inputs(
+    records: Records, members: IntArray, others: IntArray, *, seed: int
+) -> Finding | None:
+    """Find members that a classifier tells from non-members without any model."""
+    rng = np.random.default_rng(seed)
+    some, rest = (np.sort(rng.permutation(rows)[:MOST]) for rows in (members, others))
+    control = blind_baseline(records, given(records, members=some, non_members=rest), seed=seed)
+    if control.status != "raised":
+        return None
+    return Finding(
+        id="told-by-inputs",
+        what=f"{control.saw}; {control.why}",
+        mend="take NON_MEMBERS from the same source, time and selection as MEMBERS, at best a "
+        "random part that was kept out of the training",
+        values={"auc": control.value or 0.0},
+    )
+
+
+def few_records(size: AuditSize, fpr: float) -> Finding | None:
+    """Find an audit that cannot resolve the false-positive rate that is asked for."""
+    expected = size.targets * size.non_members * fpr
+    if expected >= EXPECTED:
+        return None
+    lowest = resolvable_fpr(size)
+    need = math.ceil(EXPECTED / fpr / size.targets)
+    return Finding(
+        id="few-records",
+        what=f"at {100 * fpr:g} % FPR {expected:.2g} false positives are expected over "
+        f"{size.targets} targets with {size.non_members} non-members each; below {EXPECTED} "
+        "nothing is resolved"
+        + ("" if lowest is None else f"; {100 * lowest:g} % is the lowest that is"),
+        mend=f"give {need} non-members per target or more, more targets (--targets), or ask for a "
+        "higher rate (--fpr)",
+        values={"expected": expected, "needed": need},
+    )
+
+
+def reference_size(members: int, references: int) -> Finding | None:
+    """Find references that would train on another number of records than the named model did."""
+    if abs(references / members - 1) <= 0.1:
+        return None
+    return Finding(
+        id="reference-size",
+        what=f"MEMBERS names {members} records, but references would train on {references}: they "
+        "are calibrated wrongly",
+        mend=f"train references on as many: --members {members}; where there are too few records, "
+        "audit models that are drawn here, without MEMBERS",
+        values={"members": members, "references": references},
+    )

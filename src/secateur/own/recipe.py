@@ -1,0 +1,97 @@
+"""Read a recipe file: the recipe and the records that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from secateur.errors import InputError
+from secateur.own.build import OwnBuild, OwnTrain
+from secateur.own.module import code_digest, inside, load_file
+from secateur.own.records import as_records
+from secateur.train import Recipe
+from secateur.types import Records
+
+__all__ = ["recipe_of", "records_of", "said_columns", "shares"]
+
+FIELDS = ("optimiser", "epochs", "batch_size", "label_smoothing", "hooks", "streams")
+
+
+def recipe_of(file: str | Path) -> Recipe:
+    """Return the recipe that a file's `build()`, `RECIPE` and `train()` stand for.
+
+    Raises:
+        InputError: the file cannot be read, has no `build()`, or its RECIPE holds what a recipe has
+            not; the message names it.
+    """
+    path = Path(file).absolute()
+    module = load_file(path)
+    if not callable(getattr(module, "build", None)):
+        raise InputError(
+            f"{path} has no function build(), which returns the untrained network; write `def "
+            "build(): return nn.Sequential(...)`"
+        )
+    given = getattr(module, "RECIPE", {})
+    if not isinstance(given, Mapping) or not set(given) <= set(FIELDS):
+        seen = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
+        raise InputError(
+            f"RECIPE in {path} must be a dictionary with keys among {', '.join(FIELDS)}, such as "
+            f'RECIPE = {{"epochs": 30, "optimiser": Adam(lr=0.001)}}; got {seen}'
+        )
+    digest = code_digest(module)
+    train = None
+    if hasattr(module, "train"):
+        if not callable(module.train):
+            raise InputError(f"train in {path} must be a function (records, *, seed) -> module")
+        train = OwnTrain(file=str(path), digest=digest)
+    return Recipe(build=OwnBuild(file=str(path), digest=digest), train=train, **given)
+
+
+def records_of(file: str | Path) -> Records:
+    """Return the records that a file's `records()` gives.
+
+    Beside `records()` the file may say `CLASSES`, and for a DataFrame `LABEL`, `UNIT` and `GROUPS`.
+
+    Raises:
+        InputError: the file cannot be read, has no `records()`, or that gives none.
+    """
+    path = Path(file).absolute()
+    module = load_file(path)
+    if not callable(getattr(module, "records", None)):
+        raise InputError(
+            f"{path} has no function records(), which returns the data; add one, or name a data "
+            "set with --data"
+        )
+    with inside(path, "records()"):
+        found = module.records()
+        return as_records(
+            found,
+            **said_columns(module),
+            n_classes=getattr(module, "CLASSES", None),
+            name=path.stem,
+        )
+
+
+def said_columns(module: ModuleType) -> dict[str, Any]:
+    """Return which columns of a DataFrame a recipe file names."""
+    groups: Sequence[str] | str = getattr(module, "GROUPS", ())
+    return {
+        "label": getattr(module, "LABEL", None),
+        "unit": getattr(module, "UNIT", None),
+        "groups": (groups,) if isinstance(groups, str) else tuple(groups),
+    }
+
+
+def shares(n: int) -> tuple[int, int, int]:
+    """Return how many of a user's records are members, population and utility by default.
+
+    Half of the audit pool are members of each model, so that 60 % of the records are audited, and
+    20 % each are population and utility.
+
+    Example:
+        >>> shares(1000)
+        (300, 200, 200)
+    """
+    return max(1, 3 * n // 10), n // 5, n // 5

@@ -1,0 +1,248 @@
+"""Run every check of a recipe file, in an order in which one mistake does not hide another."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import nn
+
+from secateur.data import draw
+from secateur.errors import DataError, InputError, SecateurError
+from secateur.measure import AuditSize
+from secateur.own import checks_network as network_checks
+from secateur.own import checks_training as training_checks
+from secateur.own import checks_world as world_checks
+from secateur.own.checks_records import RAW_CHECKS, changing_records, duplicates
+from secateur.own.findings import Finding
+from secateur.own.module import inside, load_file
+from secateur.own.recipe import recipe_of, records_of, said_columns, shares
+from secateur.own.records import Parts, as_parts
+from secateur.train import Recipe
+from secateur.train.rehearsal import rehearse
+from secateur.types import AUDIT, POPULATION, UTILITY, IntArray, Membership, Records
+
+__all__ = ["Checked", "Wanted", "check_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The audit that a recipe is checked for; None is the default of `secateur train`."""
+
+    targets: int = 8
+    references: int = 32
+    members: int | None = None
+    population: int | None = None
+    utility: int | None = None
+    fpr: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What was found, and what was read on the way; `left` says what could not be looked at."""
+
+    recipe: Recipe
+    findings: tuple[Finding, ...]
+    left: str = ""
+    records: Records | None = None
+    membership: Membership | None = None
+    size: AuditSize | None = None
+    seconds_per_record: float | None = None  # of the file's own train()
+
+
+def check_recipe(file: str | Path, wanted: Wanted | None = None) -> Checked:
+    """Look for the usual mistakes in a recipe file.
+
+    Args:
+        file: the recipe.
+        wanted: the audit that it is meant for.
+
+    Returns:
+        The findings, none where nothing is wrong.
+
+    Raises:
+        InputError: the file cannot be read, or has no `build()` or `records()`.
+    """
+    path = Path(file).absolute()
+    wanted = wanted or Wanted()
+    recipe, module = recipe_of(path), load_file(path)
+    found = _of_records(path, module)
+    try:
+        records = records_of(path)
+    except InputError as error:
+        if not callable(getattr(module, "records", None)):
+            raise
+        if not found:
+            mend = "give records() what it needs; see docs/own.md"
+            found.append(Finding(id="records", what=str(error), mend=mend))
+        left = "the network, its training and the draw, until records() is right"
+        return Checked(recipe=recipe, findings=tuple(found), left=left)
+    found += _kept(duplicates(records))
+    membership = _drawn(records, wanted, found)
+    size = _size(records, module, wanted, membership, found)
+    fits = _of_network(recipe, records, found)
+    seconds = _of_training(recipe, records, membership, found) if fits else None
+    return Checked(
+        recipe=recipe,
+        findings=tuple(found),
+        left="" if fits else "the training, until the network takes the records",
+        records=records,
+        membership=membership,
+        size=size,
+        seconds_per_record=seconds,
+    )
+
+
+def _kept(*found: Finding | None) -> list[Finding]:
+    return [one for one in found if one is not None]
+
+
+def _of_records(path: Path, module: ModuleType) -> list[Finding]:
+    """Look at what `records()` gives, twice, before anything refuses it."""
+    if not callable(getattr(module, "records", None)):
+        return []
+    given: list[Parts | Records] = []
+    for chance in (1, 2):
+        try:
+            with inside(path, "records()"):
+                torch.manual_seed(chance)
+                np.random.seed(chance)
+                random.seed(chance)
+                raw = module.records()
+                given.append(
+                    raw if isinstance(raw, Records) else as_parts(raw, **said_columns(module))
+                )
+        except InputError:
+            return []  # said when the records are made
+    found = _kept(changing_records(given[0], given[1]))
+    if isinstance(given[0], Parts):
+        classes = getattr(module, "CLASSES", None)
+        found += _kept(*(check(given[0], classes) for check in RAW_CHECKS))
+    return found
+
+
+def _drawn(records: Records, wanted: Wanted, found: list[Finding]) -> Membership | None:
+    asked = (wanted.members, wanted.population, wanted.utility)
+    usual = shares(len(records))
+    sizes = [default if n is None else n for n, default in zip(asked, usual, strict=True)]
+    pools = {AUDIT: 2 * sizes[0], POPULATION: sizes[1], UTILITY: sizes[2]}
+    try:
+        return draw(
+            records,
+            targets=wanted.targets,
+            references=wanted.references,
+            seed=wanted.seed,
+            pools=pools,
+        )
+    except InputError as error:
+        mend = "ask for fewer records (--members, --population, --utility), or give more"
+        found.append(Finding(id="pools", what=str(error), mend=mend))
+        return None
+
+
+def _size(
+    records: Records,
+    module: ModuleType,
+    wanted: Wanted,
+    membership: Membership | None,
+    found: list[Finding],
+) -> AuditSize | None:
+    """Look at members, named or drawn; return what the audit's size is, in units."""
+    try:
+        members, others = (_rows(module, name, len(records)) for name in ("MEMBERS", "NON_MEMBERS"))
+    except DataError as error:
+        mend = "name them by index, such as MEMBERS = np.arange(0, 500)"
+        found.append(Finding(id="members", what=str(error), mend=mend))
+        members = others = None
+    size = None
+    if members is not None and others is not None:
+        shared = world_checks.shared_records(records, members, others)
+        found += _kept(shared)
+        alone = np.setdiff1d(others, members)
+        if alone.size and len(members) > 1:
+            told = world_checks.told_by_inputs(records, members, alone, seed=wanted.seed)
+            found += _kept(told)
+        size = AuditSize(targets=1, members=len(members), non_members=len(others), between_sd=0.0)
+    if membership is not None:
+        audit = membership.pool(AUDIT)
+        units = len(np.unique(membership.units[audit]))
+        if members is None:
+            half = max(1, units // 2)
+            size = AuditSize(targets=wanted.targets, members=half, non_members=half, between_sd=0.0)
+        else:
+            found += _kept(world_checks.reference_size(len(members), len(audit) // 2))
+    if size is not None:
+        found += _kept(world_checks.few_records(size, wanted.fpr))
+    return size
+
+
+def _rows(module: ModuleType, name: str, n: int) -> IntArray | None:
+    """Return the indices that a recipe file names, from indices, a mask, or a function of them."""
+    value = getattr(module, name, None)
+    if value is None:
+        return None
+    rows = np.asarray(value() if callable(value) else value)
+    if rows.dtype.kind == "b" and rows.shape == (n,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not rows.size:
+        raise DataError(f"{name} must be indices of records, got {rows.dtype} of {rows.shape}")
+    if rows.min() < 0 or rows.max() >= n:
+        raise DataError(f"{name} holds {rows.min()} .. {rows.max()}, but there are {n} records")
+    return np.unique(rows)
+
+
+def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
+    """Look at the network; return whether it takes the records."""
+    try:
+        network = network_checks.fresh(recipe.build, 0)
+    except SecateurError as error:
+        mend = "let build() take nothing and return a torch module"
+        found.append(Finding(id="build", what=str(error), mend=mend))
+        return False
+    found += _kept(network_checks.hidden_modules(network), network_checks.mode(network))
+    wrong = network_checks.outputs_fit(network, records)
+    if wrong is not None:
+        found.append(wrong)
+        return False
+    chance = network_checks.random_outputs(network, records)
+    found += _kept(chance, network_checks.softmax(network, records))
+    updated = network_checks.eval_updates(network, records)
+    found += _kept(updated)
+    if chance is None and updated is None:
+        found += _kept(network_checks.batch_statistics(network, records))
+    same = network_checks.same_weights(recipe.build)
+    found += _kept(same, network_checks.trained_build(recipe.build, records))
+    return True
+
+
+def _of_training(
+    recipe: Recipe, records: Records, membership: Membership | None, found: list[Finding]
+) -> float | None:
+    """Look at the training; return the seconds that the file's own takes per record."""
+    if recipe.train is None:
+        if membership is not None:
+            try:
+                rehearse(recipe, None, records, membership)
+            except (SecateurError, RuntimeError, TypeError, ValueError) as error:
+                what = f"the first step of training fails: {type(error).__name__}: {error}"
+                mend = "let the network take batches in training mode too, and RECIPE's hooks fit"
+                found.append(Finding(id="training-step", what=what, mend=mend))
+        return None
+    trial = training_checks.tried(recipe.train, records)
+    if isinstance(trial, Finding):
+        found.append(trial)
+        return None
+    build: Callable[[], nn.Module] = recipe.build
+    found += _kept(
+        training_checks.other_network(trial, build),
+        training_checks.unrepeatable(trial),
+        training_checks.seed_ignored(trial),
+        training_checks.records_ignored(trial),
+    )
+    return trial.seconds / trial.rows

@@ -1,0 +1,260 @@
+"""`secateur check` finds each planted mistake, with its mend, and nothing in a good recipe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import own_files
+from command_line import secateur
+from own_files import SMALL, TRAIN, written
+from secateur.cli.init import KINDS
+from secateur.own import Wanted, check_recipe
+from secateur.own.costs import estimate
+from secateur.probe import SignalProbe
+from secateur.types import Signal
+
+GOOD = own_files.GOOD
+DOCS = Path(__file__).parents[2] / "docs" / "own.md"
+NETWORK = "nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))"
+ASKED = Wanted(targets=8, references=8, fpr=0.02)
+
+
+def network(text: str) -> str:
+    """Return the good recipe with another network."""
+    assert NETWORK in GOOD
+    return GOOD.replace(NETWORK, text)
+
+
+def data(text: str) -> str:
+    """Return the good recipe with a line before its records are returned."""
+    last = "    return x, x[:, :3].argmax(axis=1)\n"
+    assert last in GOOD
+    return GOOD.replace(last, f"    y = x[:, :3].argmax(axis=1)\n    {text}\n    return x, y\n")
+
+
+def trained(old: str, new: str) -> str:
+    """Return the good training code with another line."""
+    assert old in TRAIN
+    return GOOD + TRAIN.replace(old, new)
+
+
+def module(body: str) -> str:
+    """Return the good recipe with a network class of this body."""
+    head = "\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    return network("Net()") + head + body
+
+
+DROPOUT = module("""        self.body = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.body(nn.functional.dropout(x))
+""")
+UPDATES = module("""        self.body = nn.Linear(6, 3)
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, x):
+        mean, var = self.norm.running_mean, self.norm.running_var
+        return self.body(nn.functional.batch_norm(x, mean, var, training=True))
+""")
+STAYS = module("""        self.body = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
+
+    def train(self, mode=True):
+        return super().train(True)
+
+    def forward(self, x):
+        return self.body(x)
+""")
+HIDDEN = module("""        self.layers = [nn.Linear(6, 6)]
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.layers[0](x))
+""")
+KNOWS = (
+    network("known()")
+    + """
+
+def known():
+    network = nn.Linear(6, 3)
+    with torch.no_grad():
+        network.weight.mul_(0.1).add_(torch.eye(3, 6))
+    return network
+"""
+)
+SHIFTED = """x[200:] += 2
+"""
+NAMED = "\n\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
+
+PLANTED = [
+    ("shape", network("nn.Linear(7, 3)")),
+    ("outputs", network("nn.Linear(6, 2)")),
+    ("outputs", GOOD + "\nCLASSES = 5\n"),
+    ("softmax", network("nn.Sequential(nn.Linear(6, 3), nn.Softmax(dim=1))")),
+    ("random-outputs", DROPOUT),
+    ("mode", STAYS),
+    ("hidden-modules", HIDDEN),
+    ("eval-updates", UPDATES),
+    (
+        "batch-statistics",
+        network("nn.Sequential(nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 3))"),
+    ),
+    ("same-weights", GOOD.replace("def build():\n", "def build():\n    torch.manual_seed(0)\n")),
+    ("trained-build", KNOWS),
+    (
+        "nan-outputs",
+        module("""        self.body = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.body(x) / (0 * x[:, :3])
+"""),
+    ),
+    ("build", network("3")),
+    (
+        "training-step",
+        GOOD + '\nfrom secateur.train import RandomCrop\nRECIPE["hooks"] = (RandomCrop(),)\n',
+    ),
+    ("nan-inputs", data("x[5, 2] = np.nan")),
+    ("float-labels", data("y = y.astype(float)")),
+    ("one-hot-labels", data("y = np.eye(3)[y]")),
+    ("one-class", data("y = 0 * y")),
+    ("label-range", data("y = y + 1")),
+    ("label-range", data("y = y - 1")),
+    ("label-range", data("y = y * 100")),
+    ("lengths", data("y = y[:-1]")),
+    ("changing-records", data("x = x + np.random.normal(size=x.shape)")),
+    ("duplicates", data("x[200:] = x[:200]; y[200:] = y[:200]")),
+    ("records", data("raise KeyError('column')")),
+    ("pools", GOOD),
+    ("few-records", data("x, y = x[:60], y[:60]") + "\nCLASSES = 3\n"),
+    ("told-by-inputs", data(SHIFTED.strip()) + NAMED),
+    ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
+    ("members", GOOD + NAMED.replace("400", "900")),
+    ("reference-size", GOOD + NAMED.replace("arange(0, 200", "arange(0, 60")),
+    ("train", trained("steps.step()", "steps.nothing()")),
+    ("other-network", trained("network = build()", "network = nn.Linear(6, 3)")),
+    ("seed-ignored", trained("manual_seed(seed)", "manual_seed(0)")),
+    (
+        "not-repeatable",
+        trained("steps.step()", "inputs += float(np.random.normal()); steps.step()"),
+    ),
+    (
+        "records-ignored",
+        trained("labels = ", "inputs, labels = map(torch.as_tensor, globals()['records']()) #"),
+    ),
+]
+ALSO = {  # what one mistake brings with it
+    "mode": {"random-outputs"},
+    "label-range": {"outputs"},  # where a class 200 is there, and three outputs
+}
+MORE = {"pools": replace(ASKED, members=900)}
+
+
+@pytest.mark.parametrize(
+    ("id_", "text"), PLANTED, ids=[f"{i}-{n[0]}" for i, n in enumerate(PLANTED)]
+)
+def test_a_planted_mistake_is_found_with_its_mend_and_nothing_else(tmp_path, id_, text):
+    checked = check_recipe(written(tmp_path, text), MORE.get(id_, ASKED))
+    found = {finding.id: finding for finding in checked.findings}
+    assert id_ in found, found
+    assert len(found[id_].mend) > 10 and len(found[id_].what) > 10
+    extra = set(found) - {id_} - ALSO.get(id_, set())
+    if "MEMBERS" in text:  # one model of 200 members, where an audit of this size draws 120
+        extra -= {"few-records", "reference-size"}
+    assert not extra, [found[name] for name in extra]
+
+
+@pytest.mark.parametrize("text", [GOOD, GOOD + TRAIN], ids=["our loop", "own training"])
+def test_a_good_recipe_gives_no_finding(tmp_path, text):
+    checked = check_recipe(written(tmp_path, text), replace(ASKED, fpr=0.05))
+    assert checked.findings == () and not checked.left
+    assert (checked.seconds_per_record is None) == ("def train" not in text)
+
+
+def test_members_of_the_same_source_are_not_told_by_their_inputs(tmp_path):
+    checked = check_recipe(written(tmp_path, GOOD + NAMED), replace(ASKED, members=190, fpr=0.06))
+    assert "told-by-inputs" not in {finding.id for finding in checked.findings}
+
+
+def test_every_finding_has_its_place_on_the_page_and_is_planted_here():
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (Path(__file__).parents[2] / "src/secateur/own").glob("*.py")
+    )
+    ids = set(re.findall(r'id="([a-z-]+)"', source))
+    planted = {name for name, _ in PLANTED}
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
+    assert ids == told
+    assert ids == planted
+    assert len(planted) >= 15
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (GOOD, 0, "nothing found"),
+        (data("y = y + 1"), 1, "label-range\n  saw:"),
+        ("def build(:", 2, "line 1 is no Python"),
+        ("x = 1", 2, "no function build()"),
+        ("def build():\n    pass\n", 2, "no function records()"),
+    ],
+)
+def test_the_exit_code_says_whether_something_is_wrong(tmp_path, text, code, words):
+    few = ("--targets", "4", "--references", "2", "--fpr", "0.05", "--workers", "1")
+    done = secateur("check", written(tmp_path, text), *few)
+    assert done.code == code, done.err
+    assert words in done.out + done.err
+    assert ("lowest resolvable FPR" in done.out) == (code == 0)
+
+
+def test_estimates_grow_with_what_is_made(tmp_path):
+    probe = SignalProbe(signals=(Signal(name="loss"),))
+    file = written(tmp_path, GOOD + TRAIN)
+    small, large = (check_recipe(file, Wanted(targets=n, references=0, fpr=0.1)) for n in (2, 8))
+    costs = [
+        estimate(c.recipe, c.records, c.membership, probe=probe, snapshots=0,
+                 seconds_per_record=0.01, workers=1)
+        for c in (small, large)
+    ]  # fmt: skip
+    assert costs[1].models == 4 * costs[0].models
+    assert costs[1].disk_bytes == 4 * costs[0].disk_bytes
+    assert costs[0].disk_bytes == 2 * 4 * (6 * 16 + 16 + 16 * 3 + 3)
+    for cost, checked in zip(costs, (small, large), strict=True):
+        assert np.isclose(cost.training_s, 0.01 * checked.membership.inside.sum())
+        assert cost.records_bytes == 4 * 400 * 6
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "hugging-face"])
+def test_a_written_recipe_is_right_as_written_and_trains(tmp_path, kind):
+    file = tmp_path / "mine.py"
+    assert secateur("init", kind, file).code == 0
+    assert check_recipe(file).findings == ()
+    some = ("--engine", "serial", "--workers", "1", "--snapshots", "none")
+    done = secateur("train", "--recipe", file, *SMALL, *some, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+
+
+def test_a_written_recipe_is_never_written_over_unasked(tmp_path):
+    file = written(tmp_path, "mine = 1\n")
+    done = secateur("init", "images", file)
+    assert done.code == 2 and "--force" in done.err
+    assert file.read_text() == "mine = 1\n"
+    assert secateur("init", "images", file, "--force").code == 0
+    assert "def build()" in file.read_text()
+    assert secateur("init", "tables", tmp_path / "mine.txt").code == 2
+
+
+def test_the_recipe_for_hugging_face_says_what_to_install(tmp_path):
+    file = tmp_path / "text.py"
+    assert secateur("init", "hugging-face", file).code == 0
+    try:
+        import transformers
+    except ImportError:
+        done = secateur("check", file)
+        assert done.code == 2 and "pip install transformers" in done.err
+    else:
+        assert transformers and check_recipe(file).findings == ()
