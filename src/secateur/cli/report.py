@@ -1,49 +1,107 @@
-"""`secateur report`: a report as a table or as one HTML page."""
+"""`secateur report`: a report as a table or as one HTML page; several side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secateur.types import Report
+
 __all__ = ["command"]
+
+Rendered = tuple[Callable[[], str], Callable[[], str]]
+"""How the text and the page are made, each when it is asked for."""
 
 
 @click.command("report")
-@click.argument("report", type=click.Path(path_type=Path))
+@click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
 @click.option("--table", "as_table", is_flag=True, help="Show the table beside --html too.")
-def command(report: Path, html: Path | None, as_table: bool) -> None:
-    """Show REPORT (JSON, of an audit or a sweep) as a table, or write it as one HTML page.
+def command(reports: tuple[Path, ...], html: Path | None, as_table: bool) -> None:
+    """Show one of REPORTS (JSON, of an audit or a sweep), or several of audits side by side.
+
+    Several are compared with the first: where they share a membership, target by target.
 
     \b
     Examples:
       secateur report report.json
       secateur report report.json --html report.html --table
+      secateur report before.json after.json --html both.html
     """
     from secateur import store
     from secateur.cli.checks import refuse_outputs
     from secateur.errors import InputError
+
+    refuse_outputs(html, inputs=reports)
+    for path in reports:
+        inside = [name for name in ("sweep.json", "report.json") if (path / name).is_file()]
+        if inside:
+            raise InputError(f"{path} is a folder; give the file in it: {path / inside[0]}")
+    text, page = _one(reports[0]) if len(reports) == 1 else _several(reports)
+    if as_table or html is None:
+        click.echo(text())
+    if html is None:
+        return
+    store.write_text(html, page())
+    click.echo(f"page: {html}")
+
+
+def _one(path: Path) -> Rendered:
+    from secateur import store
     from secateur.report import sweep_table, table
     from secateur.types import Sweep
 
-    refuse_outputs(html, inputs=(report,))
-    inside = [name for name in ("sweep.json", "report.json") if (report / name).is_file()]
-    if inside:
-        raise InputError(f"{report} is a folder; give the file in it: {report / inside[0]}")
-    found = store.read_result(report)
-    if as_table or html is None:
-        if isinstance(found, Sweep):
-            click.echo(sweep_table.render_sweep(found))
-        else:
-            click.echo(table.render_text(found))
-    if html is None:
-        return
-    from secateur.report import html as page
-    from secateur.report import sweep_page
+    found = store.read_result(path)
+
+    def page() -> str:
+        from secateur.report import html, sweep_page
+
+        return (
+            sweep_page.render_sweep_page(found) if isinstance(found, Sweep) else html.render(found)
+        )
 
     if isinstance(found, Sweep):
-        store.write_text(html, sweep_page.render_sweep_page(found))
-    else:
-        store.write_text(html, page.render(found))
-    click.echo(f"page: {html}")
+        return lambda: sweep_table.render_sweep(found), page
+    return lambda: table.render_text(found), page
+
+
+def _several(paths: Sequence[Path]) -> Rendered:
+    from secateur.report.releases import render_releases
+
+    found = _read(paths)
+
+    def page() -> str:
+        from secateur.report.releases_page import render_releases_page
+
+        return render_releases_page(found)
+
+    return lambda: render_releases(found), page
+
+
+def _read(paths: Sequence[Path]) -> dict[str, Report]:
+    """Return reports by the shortest names that tell their files apart."""
+    from secateur import store
+    from secateur.errors import InputError
+    from secateur.types import Sweep
+
+    places = [path.resolve() for path in paths]
+    if len(set(places)) < len(places):
+        raise InputError("a report is named twice; name each report once, the older one first")
+    stems = [path.stem for path in paths]
+    names = stems if len(set(stems)) == len(stems) else list(map(str, paths))
+    found = {}
+    for name, path in zip(names, paths, strict=True):
+        report = store.read_result(path)
+        if isinstance(report, Sweep):
+            raise InputError(
+                f"{path} is a sweep's result, which already compares its cases; show it alone, or "
+                "give reports of its seeds, such as seed-0/report.json beside it"
+            )
+        found[name] = report
+    return found
