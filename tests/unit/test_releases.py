@@ -154,17 +154,41 @@ def test_tprs_at_other_fprs_are_not_paired():
 def test_two_revisions_of_one_attack_are_not_taken_for_a_change_of_the_model():
     old = release(key={"revisions": {LIRA: 1}})
     row = pair(release(key={"revisions": {LIRA: 2}}), old)
-    assert row.value is None and "revision 2 of the attack here, 1 there" in row.why
+    assert row.value is None and "revision 2 of LiRA online, shrunk here, 1 there" in row.why
     assert pair(release(key={"revisions": {LIRA: 1}}), old).value == 0
     assert pair(release(key={"revisions": {LIRA: 2}}), old, "test accuracy").value == 0
 
 
+def attacked_by_rmia(**key):
+    """A release on which RMIA was the strongest."""
+    report = release(method=RMIA, key=key)
+    strongest = {**report.facts["strongest"], PRUNED: RMIA}
+    return replace(report, facts={**report.facts, "strongest": strongest})
+
+
 def test_other_attacks_are_named_beside_their_difference():
-    strongest = {**release().facts["strongest"], PRUNED: RMIA}
-    new = release(method=RMIA)
-    new = replace(new, facts={**new.facts, "strongest": strongest})
-    row = pair(new, release())
-    assert row.value == 0 and f"{PRUNED} by {RMIA}, {PRUNED} by {LIRA}" in row.why
+    both = {"attacks": [LIRA, RMIA]}
+    row = pair(attacked_by_rmia(**both), release(key=both))
+    assert row.value == 0
+    assert row.why.endswith(f"{PRUNED} by RMIA online, T=4, {PRUNED} by LiRA online, shrunk")
+
+
+def test_an_attack_that_one_report_lacks_is_not_taken_for_a_change_of_the_model():
+    both = {"attacks": [LIRA, RMIA]}
+    for new, old in (
+        (attacked_by_rmia(**both), release()),
+        (attacked_by_rmia(attacks=[RMIA]), release(key=both)),
+    ):
+        row = pair(new, old)
+        assert row.value is None and "only one of the two was attacked by" in row.why
+        assert pair(new, old, "test accuracy").value == 0
+    assert pair(release(key=both), release()).value == 0  # the strongest of both ran on both
+
+
+def test_other_queries_are_not_taken_for_a_change_of_the_model():
+    row = pair(release(key={"queries": "Queries(flip=True, shift=0)"}), release())
+    assert row.value is None and row.why.startswith("asked by Queries(flip=True, shift=0) here")
+    assert pair(release(key={"queries": "Queries(flip=False, shift=0)"}), release()).value == 0
 
 
 def test_where_both_intervals_are_widened_the_difference_is_no_narrower():

@@ -19,10 +19,28 @@ Rendered = tuple[Callable[[], str], Callable[[], str]]
 """How the text and the page are made, each when it is asked for."""
 
 
+def _schema(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    """Print the schema and leave, before an argument is missed."""
+    del option
+    if asked:
+        from secateur.report.schema import report_schema
+
+        click.echo(report_schema(), nl=False)
+        context.exit()
+
+
 @click.command("report")
 @click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
 @click.option("--table", "as_table", is_flag=True, help="Show the table beside --html too.")
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_schema,
+    help="Print the JSON schema of reports and leave.",
+)
 def command(reports: tuple[Path, ...], html: Path | None, as_table: bool) -> None:
     """Show one of REPORTS (JSON, of an audit or a sweep), or several of audits side by side.
 

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from secateur.data import Queries
 from secateur.errors import InputError
 from secateur.measure import paired_difference, t_interval
-from secateur.report.lookup import find, series_of, strongest
+from secateur.report.lookup import find, series_of, short, strongest
 from secateur.types import Interval, Measurement, Report, Series
 
 __all__ = ["Pairable", "paired", "unpaired_because"]
@@ -64,7 +65,7 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
         "metric": metric,
         "better": "higher" if metric == "test accuracy" else "lower",
     }
-    if why := unpaired_because(old[0], new[0]) or _other_code(new, old, methods, metric):
+    if why := unpaired_because(old[0], new[0]) or _unlike(new, old, methods, metric):
         return Measurement(**about, value=None, status="not run", why=why)
     try:
         ours, theirs = _values(new, metric), _values(old, metric)
@@ -79,7 +80,7 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
     low, mean, high, kind = _ends(ours, theirs, rows, stepped=metric == "tpr")
     told = ["paired over the same targets"]
     if metric != "test accuracy" and methods[0] != methods[1]:
-        told.append(f"{new[1]} by {methods[0]}, {old[1]} by {methods[1]}")
+        told.append(f"{new[1]} by {_told(methods, 0)}, {old[1]} by {_told(methods, 1)}")
     return Measurement(
         **{**about, "metric": about["metric"] if rows[0] is None else rows[0].metric},
         value=mean,
@@ -91,14 +92,31 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
     )
 
 
-def _other_code(new: Side, old: Side, methods: list[str], metric: Pairable) -> str:
-    """Return whether one attack stands in two revisions in the reports, so that it differs."""
-    if metric == "test accuracy" or methods[0] != methods[1]:
+def _unlike(new: Side, old: Side, methods: list[str], metric: Pairable) -> str:
+    """Return why a difference would be one of the attackers, not of the models; empty where not."""
+    if metric == "test accuracy":
         return ""
-    found = [side[0].provenance.key.get("revisions", {}).get(methods[0]) for side in (new, old)]
-    if None in found or found[0] == found[1]:
-        return ""
-    return f"revision {found[0]} of the attack here, {found[1]} there; audit both with one version"
+    keys = [side[0].provenance.key for side in (new, old)]
+    asked = [str(key.get("queries", repr(Queries()))) for key in keys]
+    if asked[0] != asked[1]:
+        return f"asked by {asked[0]} here, by {asked[1]} there; audit both in one way"
+    for method in dict.fromkeys(methods):
+        missing = any(method not in key.get("attacks", ()) for key in keys)
+        if missing and methods[0] != methods[1]:
+            return f"only one of the two was attacked by {short(method)}; audit both with it"
+        found = [key.get("revisions", {}).get(method) for key in keys]
+        if None not in found and found[0] != found[1]:
+            return (
+                f"revision {found[0]} of {short(method)} here, {found[1]} there; audit both with "
+                "one version"
+            )
+    return ""
+
+
+def _told(methods: list[str], which: int) -> str:
+    """Return the short name of one of two attacks, or its spelling where both have one name."""
+    names = [short(method) for method in methods]
+    return methods[which] if names[0] == names[1] else names[which]
 
 
 def _series(side: Side) -> Series:

@@ -158,7 +158,7 @@ def difference_table(reports: Mapping[str, Report]) -> list[dict[str, str]]:
             continue
         name = f"{new.shown} - {old.shown}"
         if _same_models(old, new):
-            note = "the same models: what differs is how they were attacked"
+            note = "the same models"
             line = (name, "-", "-", "-", "-", note)
         else:
             rows = {

@@ -23,7 +23,7 @@ __all__ = ["release_points", "render_releases_page"]
 CAPTION = (
     "The AUC of the strongest attack on each release, with 95 % intervals; the dashed line is a "
     "coin. Intervals that overlap say little about a difference: where the reports share a "
-    "membership, the paired differences below do."
+    "membership, the paired differences above do."
 )
 WORDS = {"target", "reference", "member", "AUC", "TPR at an FPR", "pipeline risk"}
 
