@@ -107,7 +107,8 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     )
     if scores is not None:
         ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
-        digest = store.write_score_table(scores, ran)
+        who = seen.membership
+        digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
         report = replace(report, side_files={scores.name: digest})
     report = stamped(report)
     store.write_report(out, report)

@@ -34,6 +34,11 @@ def _schema(context: click.Context, option: click.Parameter, asked: bool) -> Non
 @click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
 @click.option("--table", "as_table", is_flag=True, help="Show the table beside --html too.")
 @click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    help="Write the risk of every record, CSV, and a note on keeping it.",
+)
+@click.option(
     "--schema",
     is_flag=True,
     is_eager=True,
@@ -41,7 +46,9 @@ def _schema(context: click.Context, option: click.Parameter, asked: bool) -> Non
     callback=_schema,
     help="Print the JSON schema of reports and leave.",
 )
-def command(reports: tuple[Path, ...], html: Path | None, as_table: bool) -> None:
+def command(
+    reports: tuple[Path, ...], html: Path | None, as_table: bool, records: Path | None
+) -> None:
     """Show one of REPORTS (JSON, of an audit or a sweep), or several of audits side by side.
 
     Several are compared with the first: where they share a membership, target by target.
@@ -51,23 +58,31 @@ def command(reports: tuple[Path, ...], html: Path | None, as_table: bool) -> Non
       secateur report report.json
       secateur report report.json --html report.html --table
       secateur report before.json after.json --html both.html
+      secateur report report.json --records risk.csv
     """
     from secateur import store
     from secateur.cli.checks import refuse_outputs
     from secateur.errors import InputError
 
-    refuse_outputs(html, inputs=reports)
+    note = None if records is None else records.with_name(f"{records.name}.txt")
+    refuse_outputs(html, records, note, inputs=reports)
     for path in reports:
         inside = [name for name in ("sweep.json", "report.json") if (path / name).is_file()]
         if inside:
             raise InputError(f"{path} is a folder; give the file in it: {path / inside[0]}")
+    if records is not None and len(reports) > 1:
+        raise InputError("--records is of one report; give that one alone")
+    risks = None if records is None or note is None else _risks(reports[0], records, note)
     text, page = _one(reports[0]) if len(reports) == 1 else _several(reports)
-    if as_table or html is None:
+    if as_table or (html is None and records is None):
         click.echo(text())
-    if html is None:
-        return
-    store.write_text(html, page())
-    click.echo(f"page: {html}")
+    if html is not None:
+        store.write_text(html, page())
+        click.echo(f"page: {html}")
+    if risks is not None:
+        for path, content in risks.items():
+            store.write_text(path, content)
+        click.echo(f"records: {records}; keep it no longer than needed, see {note}")
 
 
 def _one(path: Path) -> Rendered:
@@ -123,3 +138,26 @@ def _read(paths: Sequence[Path]) -> dict[str, Report]:
             )
         found[name] = report
     return found
+
+
+def _risks(path: Path, records: Path, note: Path) -> dict[Path, str]:
+    """Return the note and the table of a report's single records, by the files that they become."""
+    from secateur import store
+    from secateur.cli.beside import scores_beside
+    from secateur.cli.checks import refuse_outputs
+    from secateur.errors import StoreError
+    from secateur.report.records import records_csv, retention_note
+    from secateur.types import Sweep
+
+    report = store.read_result(path)
+    files = [] if isinstance(report, Sweep) else scores_beside(path, report)
+    if isinstance(report, Sweep) or not files:
+        raise StoreError(
+            f"{path} has no scores of single records beside it; `secateur attack --scores "
+            "scores.npz` writes them"
+        )
+    refuse_outputs(records, note, inputs=[path, *(file for file, _ in files)])
+    file, digest = files[0]
+    found = store.read_record_scores(file, digest=digest)
+    table = records_csv(report, found.scores, ids=found.ids, inside=found.inside)
+    return {note: retention_note(report, records.name), records: table}
