@@ -313,6 +313,8 @@ def test_a_control_that_only_some_models_have_must_be_there_once():
         ("[[rule]]\nmax = 1", "names no metric"),
         ('[[rule]]\nmetric = "acu"\nmax = 1', "unknown metric 'acu'; did you mean 'auc'?"),
         ('[[rule]]\nmetric = "accuracy"\nmin = 1', "write 'test accuracy' for the model's"),
+        ('[[rule]]\nmetric = "TPR at 1% FPR"\nmax = 1', "write 'tpr', and beside it fpr;"),
+        ('[[rule]]\nmetric = "latency, 1 record"\nmax = 1', "write 'latency', and beside it batch"),
         ('[[rule]]\nmetric = "auc"', "has no limit"),
         ('[[rule]]\nmetric = "auc"\nmaximum = 1', "unknown key 'maximum'; did you mean 'max'?"),
         ('[[rule]]\nmetric = "auc"\nmax = 60', r"lies in \[0, 1\], so that the limit 60"),

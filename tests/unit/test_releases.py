@@ -148,7 +148,13 @@ def test_a_value_that_a_report_lacks_is_no_zero():
 def test_tprs_at_other_fprs_are_not_paired():
     found = {"tpr": (0.2, 0.3, 0.4)}
     row = pair(release(**found, fpr=0.05), release(**found, fpr=0.01), "tpr")
-    assert row.value is None and "at FPRs of ['0.01', '0.05']" in row.why
+    assert row.value is None and "at FPRs of 0.05 here and 0.01 there" in row.why
+
+
+def test_a_tpr_that_was_not_resolved_is_not_paired():
+    found = release(tpr=(0.2, 0.3, 0.4), fpr=0.01)  # its row at 1 % is not resolvable
+    row = pair(found, found, "tpr")
+    assert row.value is None and "tpr at 1% fpr of" in row.why and "not resolvable" in row.why
 
 
 def test_two_revisions_of_one_attack_are_not_taken_for_a_change_of_the_model():

@@ -8,7 +8,7 @@ import numpy as np
 
 from secateur.data import Queries
 from secateur.errors import InputError
-from secateur.measure import paired_difference, t_interval
+from secateur.measure import fpr_name, paired_difference, t_interval
 from secateur.report.lookup import find, series_of, short, strongest
 from secateur.types import Interval, Measurement, Report, Series
 
@@ -17,6 +17,7 @@ __all__ = ["Pairable", "paired", "unpaired_because"]
 Pairable = Literal["test accuracy", "auc", "tpr"]
 COLUMNS = {"test accuracy": "test_accuracy", "auc": "auc", "tpr": "tpr"}
 Side = tuple[Report, str]
+Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def unpaired_because(old: Report, new: Report) -> str:
@@ -65,24 +66,16 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
         "metric": metric,
         "better": "higher" if metric == "test accuracy" else "lower",
     }
-    if why := unpaired_because(old[0], new[0]) or _unlike(new, old, methods, metric):
-        return Measurement(**about, value=None, status="not run", why=why)
     try:
-        ours, theirs = _values(new, metric), _values(old, metric)
-        fpr = {_fpr(side) for side in (new, old)} if metric == "tpr" else {None}
+        ours, theirs, rows = _pair(new, old, methods, metric)
     except InputError as error:
         return Measurement(**about, value=None, status="not run", why=str(error))
-    if len(ours) != len(theirs) or len(ours) < 2 or len(fpr) > 1:
-        why = f"at FPRs of {sorted(map(str, fpr))}" if len(fpr) > 1 else "nothing to pair"
-        why = f"{len(ours)} and {len(theirs)} targets: {why}"
-        return Measurement(**about, value=None, status="not run", why=why)
-    rows = [_row(side, metric, fpr.copy().pop()) for side in (new, old)]
     low, mean, high, kind = _ends(ours, theirs, rows, stepped=metric == "tpr")
     told = ["paired over the same targets"]
     if metric != "test accuracy" and methods[0] != methods[1]:
         told.append(f"{new[1]} by {_told(methods, 0)}, {old[1]} by {_told(methods, 1)}")
     return Measurement(
-        **{**about, "metric": about["metric"] if rows[0] is None else rows[0].metric},
+        **{**about, "metric": rows[0].metric},
         value=mean,
         low=low,
         high=high,
@@ -90,6 +83,25 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
         counts={"targets": float(len(ours))},
         why="; ".join(told),
     )
+
+
+def _pair(
+    new: Side, old: Side, methods: list[str], metric: Pairable
+) -> tuple[Values, Values, list[Measurement]]:
+    """Return each side's number per target, and its row.
+
+    Raises:
+        InputError: why the two cannot be paired.
+    """
+    if why := unpaired_because(old[0], new[0]) or _unlike(new, old, methods, metric):
+        raise InputError(why)
+    ours, theirs = _values(new, metric), _values(old, metric)
+    if len(ours) != len(theirs) or len(ours) < 2:
+        raise InputError(f"{len(ours)} and {len(theirs)} targets: nothing to pair")
+    levels = [_fpr(side) for side in (new, old)] if metric == "tpr" else [0.0]
+    if len(set(levels)) > 1:
+        raise InputError(f"at FPRs of {levels[0]:g} here and {levels[1]:g} there: nothing to pair")
+    return ours, theirs, [_row(side, metric, levels[0]) for side in (new, old)]
 
 
 def _unlike(new: Side, old: Side, methods: list[str], metric: Pairable) -> str:
@@ -132,7 +144,7 @@ def _series(side: Side) -> Series:
     raise InputError(f"the report holds no numbers of {subject} target by target; audit anew")
 
 
-def _values(side: Side, metric: Pairable) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _values(side: Side, metric: Pairable) -> Values:
     """Return one number per target, in the order of the targets."""
     columns = _series(side).columns
     found = columns.get(COLUMNS[metric], ())
@@ -147,21 +159,26 @@ def _fpr(side: Side) -> float:
     return float(_series(side).columns["fpr"][0] or 0.0)
 
 
-def _row(side: Side, metric: Pairable, fpr: float | None) -> Measurement | None:
-    """Return the report's own row of a metric, whose interval says what the targets' spread does
-    not.
+def _row(side: Side, metric: Pairable, fpr: float) -> Measurement:
+    """Return the report's own row, whose interval says what the targets' spread does not.
+
+    Raises:
+        InputError: there is none, or it has no value.
     """
     report, subject = side
-    if metric == "test accuracy":
-        return find(report, subject, metric)
-    name = metric if fpr is None else f"tpr at {100 * fpr:g}% fpr"
-    return find(report, subject, name, method=strongest(report, subject))
+    name = fpr_name(fpr) if metric == "tpr" else metric
+    method = None if metric == "test accuracy" else strongest(report, subject)
+    row = find(report, subject, name, method=method)
+    if row is None or row.value is None:
+        why = "no such row" if row is None else f"{row.status}, {row.why}"
+        raise InputError(f"{name} of {subject}: {why}")
+    return row
 
 
 def _ends(
-    ours: np.ndarray[Any, np.dtype[np.float64]],
-    theirs: np.ndarray[Any, np.dtype[np.float64]],
-    rows: list[Measurement | None],
+    ours: Values,
+    theirs: Values,
+    rows: list[Measurement],
     *,
     stepped: bool,
 ) -> tuple[float, float, float, Interval]:
@@ -170,10 +187,10 @@ def _ends(
     if stepped:
         low -= _step(ours, rows[0])
         high += _step(theirs, rows[1])
-    if not all(row is not None and row.interval.endswith("widened") for row in rows):
+    if not all(row.interval.endswith("widened") for row in rows):
         return low, mean, high, "t over targets"
     (a, b, value), (c, d, other) = (
-        (row.low or 0.0, row.high or 0.0, row.value or 0.0) for row in rows if row is not None
+        (row.low or 0.0, row.high or 0.0, row.value or 0.0) for row in rows
     )
     return (
         min(low, mean - float(np.hypot(value - a, d - other))),
@@ -183,13 +200,13 @@ def _ends(
     )
 
 
-def _step(values: np.ndarray[Any, np.dtype[np.float64]], row: Measurement | None) -> float:
+def _step(values: Values, row: Measurement) -> float:
     """Return how far a TPR's row reaches below the t interval of its targets, at most its value.
 
     That is the height of its ROC's step; where the row was cut at 0, or is no t interval, no more
     is known than that it is at most the value.
     """
     mean, low, _ = t_interval(values)
-    if row is None or row.low is None or row.low <= 0 or not row.interval.startswith("t over"):
+    if row.low is None or row.low <= 0 or not row.interval.startswith("t over"):
         return mean
     return max(0.0, low - row.low)
