@@ -28,7 +28,7 @@ VERBS = {
     "sweep": "Compare methods and their strengths: accuracy, leak and size, from one file.",
     "reproduce": "Run a cell of the paper's grid: five rows and their controls, judged.",
     "power": "Say before anything is trained what an audit of a given size can find.",
-    "report": "Show a report as a table, or write it as one HTML page.",
+    "report": "Show a report, or several side by side, as a table or as one HTML page.",
     "gate": "Hold a report against a policy; exit code 1 where a rule is violated.",
     "methods": "List methods with threat model, parameters and reference.",
     "clean": "Keep of a fleet's references their signals alone.",
