@@ -11,7 +11,7 @@ from command_line import listing, secateur, train
 from secateur import store
 from secateur.cli.progress import Bar
 from secateur.cli.runs import open_runs
-from secateur.store.arrays import _MEMBERSHIP, _read, _write
+from secateur.store.arrays import _MEMBERSHIP, read_npz, write_npz
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def test_train_writes_a_fleet_that_says_how_to_draw_its_records_again(runs):
 def test_a_fleet_stored_before_shares_were_has_its_coins_drawn_again(runs, tmp_path):
     shutil.copytree(runs / "dense", tmp_path / "old")
     file = tmp_path / "old" / "membership.npz"
-    fields, arrays = _read(file, form=_MEMBERSHIP)
+    fields, arrays = read_npz(file, form=_MEMBERSHIP)
     assert fields.pop("share") == 0.5
-    _write(file, form=_MEMBERSHIP, fields=fields, arrays=arrays)
+    write_npz(file, form=_MEMBERSHIP, fields=fields, arrays=arrays)
     assert store.read_membership(file).share is None
     assert store.read_fleet_plan(tmp_path / "old").membership.share is None
     (opened,), _, _ = open_runs((tmp_path / "old",), None)

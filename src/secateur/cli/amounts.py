@@ -14,8 +14,8 @@ BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)B?\s*")
 FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
-def text_of(file: Path) -> str:
-    """Return the text of a sweep's file.
+def text_of(file: Path, *, what: str = "sweep's file", page: str = "docs/sweep.md") -> str:
+    """Return the text of a sweep's file, or of what else a page shows how to write.
 
     Raises:
         InputError: unreadable, too long, or no text.
@@ -24,13 +24,13 @@ def text_of(file: Path) -> str:
         with file.open("rb") as opened:
             data = opened.read(LONGEST_FILE + 1)
         if len(data) > LONGEST_FILE:
-            raise InputError(f"{file} has more than {LONGEST_FILE} bytes; it is no sweep's file")
+            raise InputError(f"{file} has more than {LONGEST_FILE} bytes; it is no {what}")
         return data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is no text in UTF-8: {error}") from error
     except OSError as error:
         raise InputError(
-            f"cannot read {file}: {error.strerror}; give a TOML file as in docs/sweep.md"
+            f"cannot read {file}: {error.strerror}; give a TOML file as in {page}"
         ) from error
 
 

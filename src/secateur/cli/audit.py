@@ -102,6 +102,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, processes
     from secateur.cli.spelled import parse_attack, parse_queries
+    from secateur.cli.stamp import stamped
     from secateur.errors import InputError
     from secateur.models import check_device
     from secateur.report import html as page
@@ -144,6 +145,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             device=device,
             timed=timed,
         )
+    report = stamped(report)
     store.write_report(out, report)
     if html is not None:
         store.write_text(html, page.render(report))

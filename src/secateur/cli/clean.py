@@ -1,7 +1,8 @@
-"""`secateur clean`: keep of a fleet's references their signals alone."""
+"""`secateur clean`: of a fleet's references keep their signals, of a report drop its scores."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,46 @@ def command(**options: Any) -> None:
     """Replace the weights of the references of FLEETS by what audits read of them.
 
     The targets stay whole. Such a fleet can be audited with the default attacks, asked as it was
-    trained, but no longer pruned: prune it first.
+    trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
+    beside it are deleted; the report stays.
 
     \b
     Examples:
       secateur clean runs/dense runs/admm
+      secateur clean report.json
     """
-    for path, freed, left in clean(**options):
+    reports = [path for path in options["fleets"] if path.is_file()]
+    for file, gone in drop_scores(reports):
+        click.echo(f"{file}: {'deleted' if gone else 'not there, nothing to do'}")
+    fleets = tuple(path for path in options["fleets"] if path not in reports)
+    if not fleets:
+        return
+    for path, freed, left in clean(**{**options, "fleets": fleets}):
         size = f"{left / 1e6:,.1f} MB left"
         if freed is None:
             click.echo(f"{path}: already clean, nothing to do, {size}")
         else:
             click.echo(f"{path}: {freed / 1e6:,.1f} MB freed, {size}")
+
+
+def drop_scores(reports: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """Delete the scores of single records beside reports; return each file, and if it was there.
+
+    Raises:
+        StoreError: a file that is no report, or holds other scores than a report names: nothing is
+            deleted then.
+    """
+    from secateur import store
+    from secateur.cli.beside import scores_beside
+
+    found = [side for path in reports for side in scores_beside(path, store.read_report(path))]
+    there = [file for file, _ in found if file.exists()]
+    for file, digest in found:
+        if file in there:
+            store.read_record_scores(file, digest=digest)
+    for file in there:
+        file.unlink()
+    return [(file, file in there) for file, _ in found]
 
 
 def clean(

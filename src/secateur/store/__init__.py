@@ -9,11 +9,9 @@ from __future__ import annotations
 from secateur.store.arrays import (
     read_membership,
     read_observations,
-    read_score_table,
     read_scores,
     write_membership,
     write_observations,
-    write_score_table,
     write_scores,
 )
 from secateur.store.cache import give_model, take_model
@@ -49,6 +47,12 @@ from secateur.store.fleets import (
 from secateur.store.layouts import read_signals
 from secateur.store.lessons import read_lesson, write_lesson
 from secateur.store.locks import only_run_in
+from secateur.store.score_tables import (
+    RecordScores,
+    read_record_scores,
+    read_score_table,
+    write_score_table,
+)
 from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
@@ -56,6 +60,7 @@ __all__ = [
     "Export",
     "FleetFolder",
     "FleetPlan",
+    "RecordScores",
     "SavedSignals",
     "StoredArtifacts",
     "begun_engine",
@@ -78,6 +83,7 @@ __all__ = [
     "read_lesson",
     "read_membership",
     "read_observations",
+    "read_record_scores",
     "read_report",
     "read_result",
     "read_score_table",

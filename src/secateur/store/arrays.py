@@ -20,13 +20,15 @@ from secateur.store.files import altered, damaged, read_bytes, write_bytes
 from secateur.types import Membership, Observations, Scores, canonical_json, digest_arrays
 
 __all__ = [
+    "Arrays",
+    "digest_npz",
     "read_membership",
+    "read_npz",
     "read_observations",
-    "read_score_table",
     "read_scores",
     "write_membership",
+    "write_npz",
     "write_observations",
-    "write_score_table",
     "write_scores",
 ]
 
@@ -34,7 +36,6 @@ _META = "__meta__"
 _MEMBERSHIP = "secateur-membership-1"
 _OBSERVATIONS = "secateur-observations-1"
 _SCORES = "secateur-scores-1"
-_SCORE_TABLE = "secateur-score-table-1"
 # what a damaged archive makes the standard library raise; RuntimeError where it seems encrypted
 _BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
 Arrays = dict[str, NDArray[Any]]
@@ -48,7 +49,7 @@ def write_membership(path: str | Path, membership: Membership) -> None:
         StoreError: the folder cannot be written.
     """
     fields, arrays = _take_membership(membership)
-    _write(path, form=_MEMBERSHIP, fields=fields, arrays=arrays)
+    write_npz(path, form=_MEMBERSHIP, fields=fields, arrays=arrays)
 
 
 def read_membership(path: str | Path) -> Membership:
@@ -57,7 +58,7 @@ def read_membership(path: str | Path) -> Membership:
     Raises:
         StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
     """
-    fields, arrays = _read(path, form=_MEMBERSHIP)
+    fields, arrays = read_npz(path, form=_MEMBERSHIP)
     try:
         return _make_membership(fields, arrays)
     except (KeyError, TypeError, InputError) as error:
@@ -109,7 +110,7 @@ def write_observations(path: str | Path, observations: Observations) -> None:
         "n_classes": o.n_classes,
         "primary": o.primary,
     }
-    _write(path, form=_OBSERVATIONS, fields=fields, arrays=arrays)
+    write_npz(path, form=_OBSERVATIONS, fields=fields, arrays=arrays)
 
 
 def read_observations(path: str | Path) -> Observations:
@@ -118,7 +119,7 @@ def read_observations(path: str | Path) -> Observations:
     Raises:
         StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
     """
-    fields, arrays = _read(path, form=_OBSERVATIONS)
+    fields, arrays = read_npz(path, form=_OBSERVATIONS)
     try:
         return Observations(
             views={
@@ -150,7 +151,7 @@ def write_scores(path: str | Path, scores: Scores) -> None:
     arrays: Arrays = {"values": scores.values, "evaluated": scores.evaluated}
     if scores.threshold is not None:
         arrays["threshold"] = scores.threshold
-    _write(path, form=_SCORES, fields={}, arrays=arrays)
+    write_npz(path, form=_SCORES, fields={}, arrays=arrays)
 
 
 def read_scores(path: str | Path) -> Scores:
@@ -159,7 +160,7 @@ def read_scores(path: str | Path) -> Scores:
     Raises:
         StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
     """
-    _, arrays = _read(path, form=_SCORES)
+    _, arrays = read_npz(path, form=_SCORES)
     try:
         return Scores(
             values=arrays["values"],
@@ -170,59 +171,24 @@ def read_scores(path: str | Path) -> Scores:
         raise damaged(path, what=_SCORES, why=error) from error
 
 
-def write_score_table(path: str | Path, scores: Mapping[str, Scores]) -> str:
-    """Write several attacks' scores of the same targets, by spelling, as an npz file.
-
-    They speak about persons: treat the file so.
-
-    Returns:
-        The SHA-256 of the content.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    arrays: Arrays = {}
-    for i, found in enumerate(scores.values()):
-        arrays |= {f"values/{i}": found.values, f"evaluated/{i}": found.evaluated}
-        if found.threshold is not None:
-            arrays[f"threshold/{i}"] = found.threshold
-    fields = {"attacks": list(scores)}
-    _write(path, form=_SCORE_TABLE, fields=fields, arrays=arrays)
-    return _digest(_SCORE_TABLE, fields, arrays)
-
-
-def read_score_table(path: str | Path) -> dict[str, Scores]:
-    """Read what `write_score_table` wrote and check it against its digest.
-
-    Raises:
-        StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
-    """
-    fields, arrays = _read(path, form=_SCORE_TABLE)
-    try:
-        return {
-            name: Scores(
-                values=arrays[f"values/{i}"],
-                evaluated=arrays[f"evaluated/{i}"],
-                threshold=arrays.get(f"threshold/{i}"),
-            )
-            for i, name in enumerate(fields["attacks"])
-        }
-    except (KeyError, TypeError, InputError) as error:
-        raise damaged(path, what=_SCORE_TABLE, why=error) from error
-
-
-def _digest(form: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+def digest_npz(form: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 of a file's content."""
     return digest_arrays(arrays, extra=canonical_json([form, fields]))
 
 
-def _write(path: str | Path, *, form: str, fields: Fields, arrays: Arrays) -> None:
+def write_npz(path: str | Path, *, form: str, fields: Fields, arrays: Arrays) -> None:
+    """Write named arrays and plain fields, with their digest, as an npz file.
+
+    Raises:
+        StoreError: an array that needs a pickle, or the folder cannot be written.
+    """
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise StoreError(
                 f"cannot write {path}: array {name!r} has the dtype {array.dtype}, which needs "
                 "a pickle; convert it to numbers"
             )
-    meta = {"format": form, "fields": fields, "digest": _digest(form, fields, arrays)}
+    meta = {"format": form, "fields": fields, "digest": digest_npz(form, fields, arrays)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(_member(_META), canonical_json(meta))
@@ -239,7 +205,12 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _read(path: str | Path, *, form: str) -> tuple[Fields, Arrays]:
+def read_npz(path: str | Path, *, form: str) -> tuple[Fields, Arrays]:
+    """Read what `write_npz` wrote and check it against its digest.
+
+    Raises:
+        StoreError: the file is missing, truncated, altered, of another kind, or somebody else's.
+    """
     data = read_bytes(path, expected="npz", what=form)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -260,7 +231,7 @@ def _read(path: str | Path, *, form: str) -> tuple[Fields, Arrays]:
     except _BROKEN as error:
         raise damaged(path, what=form, why=error) from error
     fields = meta.get("fields", {})
-    found = _digest(form, fields, arrays)
+    found = digest_npz(form, fields, arrays)
     if found != meta.get("digest"):
         raise altered(path, stated=meta.get("digest"), found=found)
     return fields, arrays
