@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 
@@ -39,6 +40,10 @@ def test_a_recipe_file_is_trained_pruned_and_audited_from_any_folder(tmp_path, m
     done = secateur("audit", runs, small, *attack, "--out", report)
     assert done.code == 0, done.err
     assert "magnitude" in done.out
+    told = json.loads(report.read_text(encoding="utf-8"))
+    del told["facts"]["command"]  # as it was typed
+    assert "file='mine.py'" in str(told)
+    assert str(tmp_path) not in str(told)
 
 
 def test_what_travels_to_a_worker_loads_the_file_there(tmp_path):

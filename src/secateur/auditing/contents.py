@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,11 @@ def series_of(state: Found, records: Records) -> list[Series]:
     return found
 
 
+def _without_folders(step: str) -> str:
+    """Return a step's spelling with files named alone: a report is passed on, a folder is not."""
+    return re.sub(r"file='[^']*[/\\]([^'/\\]+)'", r"file='\1'", step)
+
+
 def _of_references(subjects: list[Subject]) -> dict[str, float]:
     """Return the mean test accuracy of each family's references, by which settings are matched."""
     references = subjects[0].observations.membership.references
@@ -146,7 +152,11 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "pools": {name: len(indices) for name, indices in membership.pools.items()},
         "models": {"targets": len(membership.targets), "references": len(membership.references)},
         "subjects": {
-            s.name: {"pipeline": list(s.fleet.pipeline), "label": s.name, "kind": s.kind}
+            s.name: {
+                "pipeline": [_without_folders(step) for step in s.fleet.pipeline],
+                "label": s.name,
+                "kind": s.kind,
+            }
             for s in state.subjects
         },
         "baseline": state.subjects[0].name,
