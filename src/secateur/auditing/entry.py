@@ -11,11 +11,10 @@ from secateur.errors import InputError
 from secateur.types import Fleet, Observations
 
 if TYPE_CHECKING:
-    from secateur.auditing.given_model import Given
     from secateur.data import Queries
     from secateur.protocols import Builder, MembershipAttack, Progress
     from secateur.train import Recipe
-    from secateur.types import Membership, Records, Report
+    from secateur.types import Records, Report
 
 __all__ = ["Further", "audit"]
 
