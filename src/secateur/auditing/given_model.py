@@ -18,17 +18,13 @@ from secateur.attack.membership import (
 )
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.run import audit_fleets, default_attacks
-from secateur.auditing.statements import (
-    BEYOND,
-    LIMIT_OF_ONE,
-    LIMITS,
-    PIPELINE_LIMIT,
-    THREAT_MODEL_OF_ONE,
-)
-from secateur.data import MeanSignal
-from secateur.measure import lowest_resolvable_fpr
+from secateur.auditing.single import few_records_control, gap_rows, limits_of_one
+from secateur.auditing.statements import THREAT_MODEL_OF_ONE
+from secateur.data import MeanSignal, restrict
+from secateur.data import given as stated
+from secateur.errors import DataError
 from secateur.train import Recipe
-from secateur.types import AUDIT, Control, Fleet, Measurement, Provenance
+from secateur.types import Control, Fleet, Provenance
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder, MembershipAttack
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Given", "audit_given", "no_reference_attacks"]
 
 NAME = "model"
-FEW = 50
-"""Members, or non-members, below which a report says what so few cannot resolve."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +110,7 @@ def audit_given(
         about={"title": "Membership audit of one model", **(about or {})},
         **further,
     )
-    rows = [*report.rows, *_gap_rows(report)]
+    rows = [*report.rows, *gap_rows(report)]
     for attack in unsuited:
         rows += leak_rows(
             given.unsuited, who, subject=NAME, method=repr(attack), threat=attack.threat
@@ -136,27 +130,6 @@ def provenance_of(kind: str, **key: Any) -> Provenance:
 
 def _perturbs(attack: MembershipAttack) -> bool:
     return any(isinstance(s, MeanSignal) for s in attack.needs)
-
-
-def _gap_rows(report: Report) -> list[Measurement]:
-    """Return how much more often the model is right on members: twice the gap attack's excess."""
-    gap = (r for r in report.rows if r.method == repr(GapAttack()))
-    row = next((r for r in gap if r.metric == "balanced accuracy"), None)
-    if row is None or row.value is None or row.low is None or row.high is None:
-        return []
-    return [
-        replace(
-            row,
-            risk="utility",
-            method="accuracy",
-            metric="accuracy gap",
-            value=2 * row.value - 1,
-            low=2 * row.low - 1,
-            high=2 * row.high - 1,
-            threat="",
-            why="accuracy on members less accuracy on the audit's non-members",
-        )
-    ]
 
 
 def _own_controls(report: Report) -> list[Control]:
@@ -187,36 +160,16 @@ def _further_controls(given: Given, who: Membership) -> list[Control]:
                 mend="hand over the network without its last softmax or sigmoid",
             )
         )
-    units = [len(np.unique(who.units[s])) for s in (who.members(0), who.non_members(0))]
-    lowest = lowest_resolvable_fpr(units[1])
-    resolved = (
-        f"the lowest false-positive rate that can be resolved is {lowest:.3g}"
-        if lowest is not None
-        else "no false-positive rate can be resolved"
-    )
-    found.append(
-        Control(
-            id="few-records",
-            status="raised" if min(units) < FEW else "passed",
-            subject="all",
-            saw=f"{units[0]} members and {units[1]} non-members (persons); {resolved}",
-            why="with few records intervals are wide, and nothing is known of the low false-alarm "
-            "rates at which an attacker accuses nobody falsely",
-            mend="hand over more members and non-members; a thousand of each resolve 1 %",
-            value=float(min(units)),
-        )
-    )
-    return found
+    return [*found, few_records_control(who)]
 
 
 def _facts(given: Given, report: Report) -> dict[str, Any]:
-    limits = [LIMIT_OF_ONE if line == PIPELINE_LIMIT else line for line in LIMITS]
     alone = not given.references
     return {
         "subjects": {
             NAME: {"pipeline": list(given.pipeline), "label": "given", "kind": "given"},
         },
-        "limits": [*([BEYOND] if alone else []), *limits, *given.notes],
+        "limits": [*limits_of_one(references=not alone), *given.notes],
         "threat_model": THREAT_MODEL_OF_ONE if alone else report.facts["threat_model"],
     }
 
@@ -229,22 +182,17 @@ def audited_alone(records: Records, members: Any, non_members: Any) -> tuple[Rec
         members: indices, or a mask of all records.
         non_members: the same; None takes every other record.
     """
-    from secateur.data import given, restrict
-
     inside = _indices("members", members, len(records))
     outside = (
         np.setdiff1d(np.arange(len(records)), inside)
         if non_members is None
         else _indices("non_members", non_members, len(records))
     )
-    who = given(records, members=inside, non_members=outside)
-    assert len(who.pools[AUDIT])
+    who = stated(records, members=inside, non_members=outside)
     return restrict(records, who)
 
 
 def _indices(what: str, value: Any, n: int) -> Any:
-    from secateur.errors import DataError
-
     found = np.asarray(value)
     if found.dtype == np.bool_:
         if found.shape != (n,):

@@ -20,7 +20,9 @@ from secateur.auditing.run import audit_fleets
 from secateur.data import draw
 from secateur.data.handed import Handed, as_records, handed_over
 from secateur.errors import DataError, InputError
+from secateur.models import rebuild
 from secateur.train import train_fleet
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder, MembershipAttack
@@ -93,13 +95,14 @@ def audit_network(
         records, who = _own(handed, as_records(handed, n_classes=network.n_classes, name=NAME))
     more: dict[str, Any] = {}
     if recipe is not None:
+        rebuild(network.given(recipe.build).first, recipe.build)  # refuses before any training
         count = REFERENCES if references is None else references
         who = with_drawn_references(who, count, seed=seed)
         fleet = train_fleet(
             recipe,
             records,
             who.part(who.references.tolist()),
-            seed=seed,
+            seed=derive_seed(seed, "references"),  # else one may begin where the target began
             engine=_engine(further.get("workers", 0)),
             progress=further.get("progress"),
         )
