@@ -66,7 +66,7 @@ def by_hand(net, inside, outside):
     losses = []
     with torch.no_grad():
         for x, y in (inside, outside):
-            z = net(torch.from_numpy(np.array(x)))
+            z = net(torch.from_numpy(np.array(x))).double()
             losses.append(
                 nn.functional.cross_entropy(
                     z, torch.from_numpy(np.array(y)), reduction="none"
