@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -48,13 +49,13 @@ def value(report, attack):
 
 def test_an_estimator_is_scored_by_its_own_probabilities(sides, forest):
     report = secateur.audit(forest, members=sides[0], non_members=sides[1])
-    # a forest's means of equal votes differ in their last bits
+    # float32 breaks a few of the ties that a forest of 15 trees has
     right = [forest.predict_proba(x)[np.arange(len(y)), y].round(6) for x, y in sides]
     members, others = right
     by_hand = (members[:, None] > others) + 0.5 * (members[:, None] == others)
-    assert value(report, LOSS[0]) == pytest.approx(by_hand.mean(), abs=1e-9)
+    assert value(report, LOSS[0]) == pytest.approx(by_hand.mean(), abs=0.004)
     told = next(c for c in report.controls if c.id == "logits")
-    assert told.status == "raised" and "a probability of 0 was read as" in told.saw
+    assert told.status == "raised" and "for the zeros among them" in told.saw
     assert not any(r.risk == "size" for r in report.rows)  # it has no weights to count
 
 
@@ -111,18 +112,21 @@ def test_each_reference_has_a_random_state_of_its_own_and_the_model_is_left_alon
         records.gather(members), records.labels[members]
     )
     p = again.predict_proba(records.gather(np.arange(160)))
-    log_p = np.log(np.maximum(p, fitted.floor)).astype(np.float32)
+    log_p = np.log(p + fitted.added).astype(np.float32)
     expected = SignalProbe(signals=(MARGIN,))(log_p, records.labels)["margin"]
     np.testing.assert_allclose(kept[0], expected, rtol=1e-5)
 
 
-def test_a_probability_of_0_is_half_of_the_smallest_above_it(sides, forest):
+def test_where_there_are_zeros_half_of_the_smallest_above_is_added_to_all(sides, forest):
     records = small_records(160)
     who = secateur.given(records, members=np.arange(80), non_members=np.arange(80, 160))
     given = given_estimator(
         Fitted(estimator=forest, classes=(0, 1, 2)), records, who, attacks=LOSS, seed=0
     )
-    assert given.build.floor == pytest.approx(1 / 30)  # 15 trees, each sure of its leaves
+    assert given.build.added == pytest.approx(1 / 30)  # 15 trees, each sure of its leaves
+    shares = forest.predict_proba(records.gather(np.arange(160)))
+    smooth = given.build()(torch.from_numpy(np.array(records.gather(np.arange(160))))).exp()
+    np.testing.assert_allclose(smooth, (shares + 1 / 30) / 1.1, rtol=1e-5)
 
 
 def test_a_table_with_words_is_asked_as_the_table_that_it_is(sides):

@@ -38,12 +38,12 @@ class Fitted:
     estimator: Any
     classes: tuple[Any, ...]
     columns: tuple[Column, ...] = ()
-    floor: float = SMALLEST
+    added: float = SMALLEST
 
     def __call__(self) -> Estimator:
         """Return the estimator as a network."""
         prepare = partial(decoded, columns=self.columns) if self.columns else None
-        return Estimator(self.estimator, classes=self.classes, floor=self.floor, prepare=prepare)
+        return Estimator(self.estimator, classes=self.classes, added=self.added, prepare=prepare)
 
     def __repr__(self) -> str:
         return " ".join(repr(self.estimator).split())
@@ -86,9 +86,9 @@ def given_estimator(
         progress: called after each fit.
     """
     answers = fitted().probabilities(records.gather(np.arange(len(records))))
-    floor = _floor(answers)
+    added = _added(answers)
     own = Fitted(
-        estimator=fitted.estimator, classes=fitted.classes, columns=fitted.columns, floor=floor
+        estimator=fitted.estimator, classes=fitted.classes, columns=fitted.columns, added=added
     )
     rows = who.references.tolist()
     chosen = attacks or (default_attacks() if rows else no_reference_attacks())
@@ -113,21 +113,22 @@ def given_estimator(
         ),
         references=tuple(r.value for r in made),
         pipeline=(repr(own),),
-        lossy="the estimator answers with probabilities, whose logarithms were read; a probability "
-        f"of 0 was read as {floor:.3g}",
+        lossy="the estimator answers with probabilities, whose logarithms were read"
+        + (f"; for the zeros among them {added:.3g} was added to all" if added > SMALLEST else ""),
         unsuited=CATEGORIES if categories else "",
         notes=_notes(rows),
     )
 
 
-def _floor(answers: np.ndarray[Any, Any]) -> float:
-    """Return what stands for a probability of 0: half of the smallest above it.
+def _added(answers: np.ndarray[Any, Any]) -> float:
+    """Return what is added to probabilities: half of the smallest above 0 where there are zeros.
 
     A forest answers 0 where no tree votes for a class; as a tiny number such answers would lie far
     from all others, and rule every mean and spread.
     """
-    above = answers[answers > 0]
-    return max(SMALLEST, float(above.min()) / 2) if above.size else SMALLEST
+    if answers.all():
+        return SMALLEST
+    return max(SMALLEST, float(answers[answers > 0].min()) / 2)
 
 
 def _notes(rows: Sequence[int]) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ def refit(
             f"{str(error)[:300]}"
         ) from error
     build = Fitted(
-        estimator=fresh, classes=fitted.classes, columns=fitted.columns, floor=fitted.floor
+        estimator=fresh, classes=fitted.classes, columns=fitted.columns, added=fitted.added
     )
     key = provenance_of("reference", estimator=repr(build), seed=seed, members=members.tolist())
     return stand_in(build, records, who, wanted, provenance=key)

@@ -149,7 +149,8 @@ class Estimator(nn.Module):
     Args:
         fitted: has `predict_proba` and `classes_`.
         classes: the columns of the output, in order; a class that it never saw has probability 0.
-        floor: what stands for a probability of 0, in (0, 1).
+        added: to every probability before they are made to add up to 1 again, at least 1e-45, so
+            that 0 has a logarithm; the order of a class's probabilities stays.
         prepare: makes what the estimator takes of inputs `[records, ...]`, such as a table.
     """
 
@@ -158,11 +159,11 @@ class Estimator(nn.Module):
         fitted: Any,
         *,
         classes: Sequence[Any],
-        floor: float = SMALLEST,
+        added: float = SMALLEST,
         prepare: Callable[[NDArray[Any]], Any] | None = None,
     ) -> None:
         super().__init__()
-        self.fitted, self.floor, self.prepare = fitted, floor, prepare
+        self.fitted, self.added, self.prepare = fitted, added, prepare
         place = {str(c): i for i, c in enumerate(classes)}
         self.columns = [place[str(c)] for c in fitted.classes_]
         self.width = len(classes)
@@ -178,4 +179,5 @@ class Estimator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities `[records, classes]`."""
         p = self.probabilities(x.detach().cpu().numpy())
-        return torch.from_numpy(np.log(np.maximum(p, self.floor)).astype(np.float32))
+        smooth = np.log(p + self.added) - np.log1p(self.width * self.added)
+        return torch.from_numpy(smooth.astype(np.float32))
