@@ -310,6 +310,7 @@ def bad(world, name):
         "fleet's records": lambda: secateur.audit(
             secateur.Fleet(artifacts=[], membership=_no_one()), members=[0]
         ),
+        "pair beside records": lambda: secateur.audit(net, small_records(N), members=(x, y)),
         "recipe's build": lambda: secateur.audit(
             net, recipe=small_recipe(build=SmallNet(hidden=3)), **sides
         ),
@@ -354,12 +355,43 @@ def _no_one():
         ("index", r"indices 0 .. 9, but there are 4 records"),
         ("both", "1 records are members and non-members at once"),
         ("fleet's records", "does not read members"),
+        ("pair beside records", "must be indices or a mask of the 160 records"),
         ("recipe's build", "does not fit the network"),
     ],
 )
 def test_a_mistake_ends_with_what_was_seen_and_how_to_mend_it(world, name, words):
     with pytest.raises((InputError, DataError, StoreError), match=words):
         bad(world, name)()
+
+
+def test_records_of_one_set_keep_units_and_groups_and_numbered_apart_are_other_people(world):
+    net = world[0]
+    whole = small_records(N)
+    pairs = np.arange(N) // 2  # everyone owns two records
+    kinds = np.where(pairs % 2 == 0, "a", "b")
+    owned = replace(whole, units=pairs, groups={"kind": kinds})
+    first, last = np.arange(80), np.arange(80, N)
+    call = {"members": owned.take(first), "non_members": owned.take(last), "attacks": LOSS}
+    report = secateur.audit(net, **call, groups=["kind"])
+    assert row_of(report, "auc").counts["member_units"] == 40
+    assert {r.group for r in report.rows} >= {"kind=a", "kind=b"}
+    with pytest.raises(DataError, match="partly in and partly out"):
+        secateur.audit(
+            net, members=owned.take(first[:-1]), non_members=owned.take(last - 1), attacks=LOSS
+        )
+    anew = replace(owned.take(last), ids=first, units=np.arange(80) // 4)
+    apart = secateur.audit(net, **{**call, "non_members": anew})
+    assert row_of(apart, "auc").counts["non_member_units"] == 20
+
+
+def test_a_single_logit_between_0_and_1_is_no_probability(world):
+    _, (x, y), (x2, y2) = world
+    net = nn.Linear(FEATURES, 1)
+    with torch.no_grad():
+        net.weight.mul_(0.1 / net.weight.abs().sum())
+        net.bias.fill_(0.5)
+    report = secateur.audit(net, members=(x, y % 2), non_members=(x2, y2 % 2), attacks=LOSS)
+    assert not [c for c in report.controls if c.id == "logits"]
 
 
 def test_data_that_repeats_itself_is_no_overlap():

@@ -178,6 +178,11 @@ def test_estimators_that_cannot_be_audited_say_so(sides):
     with pytest.raises(InputError, match="predict but no predict_proba"):
         secateur.audit(LinearSVC().fit(*sides[0]), **call)
     fitted = LogisticRegression().fit(*sides[0])
+    x, y = sides[0]
+    with pytest.raises(DataError, match=r"does not take inputs of shape \(2, 4\)"):
+        secateur.audit(
+            fitted, members=(x.reshape(80, 2, 4), y), non_members=(x.reshape(80, 2, 4) + 1, y)
+        )
     with pytest.raises(InputError, match="references must be 0 or at least 2, got 1"):
         secateur.audit(fitted, references=1, **call)
     with pytest.raises(InputError, match="does not read build"):

@@ -80,10 +80,11 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         DataError: members among the non-members, shapes or labels that do not fit.
 
     Example:
+        >>> import numpy as np
         >>> import secateur
         >>> from secateur.data import digits
         >>> from sklearn.naive_bayes import GaussianNB
-        >>> x, y = digits().gather(np.arange(200)), digits().labels[:200]
+        >>> x, y = digits().gather(np.arange(200)).reshape(200, -1), digits().labels[:200]
         >>> model = GaussianNB().fit(x[:100], y[:100])
         >>> attacks = [secateur.LossThreshold(class_wise=False)]
         >>> report = audit(model, members=(x[:100], y[:100]), non_members=(x[100:], y[100:]),
@@ -99,41 +100,36 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "recipe": recipe,
         "references": references,
     }
-    given = {name for name, value in asked.items() if value is not None}
-    common: dict[str, Any] = {"attacks": attacks, "seed": seed}
     kind = _kind(target)
-    _refuse_unread(kind, given, further)
-    if kind == "fleet":
-        from secateur.auditing.run import audit_fleets
-
-        if records is None:
-            raise InputError("a fleet is audited with its records: audit(fleet, records)")
-        return audit_fleets(target, records, **common, **further)
-    if kind == "observations":
-        from secateur.auditing.signals import audit_signals
-
-        return audit_signals(target, attacks, seed=seed, about=further.get("about"))
+    _refuse_unread(kind, {k for k, v in asked.items() if v is not None}, further)
+    common: dict[str, Any] = {"attacks": attacks, "seed": seed, **further}
+    if kind in ("fleet", "observations"):
+        return _of_fleet_or_seen(target, records, **common)
+    common["references"] = references
     if kind == "saved":
         from secateur.auditing.saved import audit_saved
 
-        return audit_saved(
-            target,
-            references=references,
-            members=members,
-            non_members=non_members,
-            about=further.get("about"),
-            **common,
-        )
+        return audit_saved(target, members=members, non_members=non_members, **common)
     from secateur.auditing import own
 
     if kind == "recipe":
-        return own.audit_recipe(target, records, references=references, **common, **further)
+        return own.audit_recipe(target, records, **common)
     sides = own.Sides(records=records, members=members, non_members=non_members, label=label)
     if kind == "estimator":
-        return own.audit_estimator(target, sides, references=references, **common, **further)
-    return own.audit_network(
-        target, sides, build=build, recipe=recipe, references=references, **common, **further
-    )
+        return own.audit_estimator(target, sides, **common)
+    return own.audit_network(target, sides, build=build, recipe=recipe, **common)
+
+
+def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
+    if isinstance(target, Observations):
+        from secateur.auditing.signals import audit_signals
+
+        return audit_signals(target, common.pop("attacks"), **common)
+    if records is None:
+        raise InputError("a fleet is audited with its records: audit(fleet, records)")
+    from secateur.auditing.run import audit_fleets
+
+    return audit_fleets(target, records, **common)
 
 
 READ = {

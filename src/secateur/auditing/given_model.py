@@ -193,7 +193,13 @@ def audited_alone(records: Records, members: Any, non_members: Any) -> tuple[Rec
 
 
 def _indices(what: str, value: Any, n: int) -> Any:
-    found = np.asarray(value)
+    try:
+        found = np.asarray(value)
+    except ValueError as error:  # of a pair (inputs, labels)
+        raise DataError(
+            f"{what} must be indices or a mask of the {n} records, got {type(value).__name__}; "
+            "leave the records out to hand members and non-members over themselves"
+        ) from error
     if found.dtype == np.bool_:
         if found.shape != (n,):
             raise DataError(f"{what} is a mask of {found.shape}, but there are {n} records")

@@ -14,7 +14,7 @@ from safetensors.torch import load
 from torch import nn
 
 from secateur.auditing.given_model import Given, provenance_of
-from secateur.errors import InputError, StoreError
+from secateur.errors import InputError, SecateurError, StoreError
 from secateur.models import OnnxNetwork, tensors_of
 from secateur.models.answers import Heard, copies, form_of, raw_outputs
 from secateur.types import Artifact, digest_arrays
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Network", "network_of"]
 
 LOOKED_AT = 256
+FAR = 100
 LOSSY = {
     "probabilities": "the network answers with probabilities, whose logarithms were read",
     "one probability": "the network answers with one probability, read as the positive class's",
@@ -100,7 +101,7 @@ def network_of(
     """
     module = _module_of(target, build)
     seen = raw_outputs(module, inputs[:LOOKED_AT])
-    answers = form_of(seen)
+    answers = _answers_of(module, inputs[:LOOKED_AT], seen)
     again = raw_outputs(module, inputs[:LOOKED_AT])
     return Network(
         module=module,
@@ -108,6 +109,20 @@ def network_of(
         n_classes=max(2, seen.shape[1]),
         random=not np.array_equal(seen, again),
     )
+
+
+def _answers_of(
+    module: nn.Module, inputs: np.ndarray[Any, Any], seen: np.ndarray[Any, Any]
+) -> Answers:
+    """Tell how a network answers; few logits may lie in [0, 1] by chance, far inputs' do not."""
+    near = form_of(seen)
+    if near in ("logits", "one logit"):
+        return near
+    try:
+        far = raw_outputs(module, FAR * inputs)
+    except SecateurError:  # tokens, which cannot be far
+        return near
+    return form_of(far) if np.isfinite(far).all() else near
 
 
 def _module_of(target: object, build: Builder | None) -> nn.Module:

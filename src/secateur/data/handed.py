@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from secateur.data.handed_tables import Column, encoded, is_table
 from secateur.data.twins import content_keys
 from secateur.errors import DataError, InputError
-from secateur.types import ByteSource, Records
+from secateur.types import ArraySource, ByteSource, Records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class Handed:
     """Records of both kinds, one after the other, with labels as the caller wrote them.
 
     `columns` says how a table's columns became numbers; empty where the inputs were arrays.
-    `source` is set where both sides were Records: their ids, units and groups are kept.
+    `ids`, `units` and `groups` are those of Records, where both sides were such.
     """
 
     inputs: NDArray[Any]
@@ -36,9 +36,7 @@ class Handed:
     columns: tuple[Column, ...] = ()
     ids: NDArray[np.int64] | None = None
     units: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
+    groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,10 +72,13 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
     else:
         inputs = _stacked([np.asarray(s.inputs) for s in sides])
     labels = np.concatenate([_plain_labels(s.labels) for s in sides])
-    ids, units = _owners([s.records for s in sides])
     _refuse_both(inputs, labels, inside)
     return Handed(
-        inputs=inputs, labels=labels, inside=inside, columns=columns, ids=ids, units=units
+        inputs=inputs,
+        labels=labels,
+        inside=inside,
+        columns=columns,
+        **_of_records([s.records for s in sides]),
     )
 
 
@@ -97,17 +98,21 @@ def as_records(
     """
     labels = _numbered(handed.labels) if classes is None else _looked_up(handed.labels, classes)
     inputs = handed.inputs
-    if inputs.dtype == np.uint8:  # the numbers as they are, in a quarter of the memory
-        source: Any = ByteSource(values=inputs, scale=1.0)
-        return Records(
-            source=source,
-            labels=labels,
-            n_classes=n_classes,
-            name=name,
-            ids=handed.ids,
-            units=handed.units,
-        )
-    return Records.from_arrays(inputs, labels, n_classes=n_classes, name=name, units=handed.units)
+    # bytes stay the numbers that they are, in a quarter of the memory
+    source: Any = (
+        ByteSource(values=inputs, scale=1.0)
+        if inputs.dtype == np.uint8 and inputs.ndim > 1
+        else ArraySource(values=inputs)
+    )
+    return Records(
+        source=source,
+        labels=labels,
+        n_classes=n_classes,
+        name=name,
+        ids=handed.ids,
+        units=handed.units,
+        groups=handed.groups,
+    )
 
 
 def _side(what: str, value: object, label: str | None) -> _Side:
@@ -226,22 +231,29 @@ def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def _owners(
-    sides: Sequence[Records | None],
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    """Return ids and units; units of separate sets of records are taken for different people."""
+def _of_records(sides: Sequence[Records | None]) -> dict[str, Any]:
+    """Return ids, units and groups; units of separate sets are taken for different people."""
     first, second = sides
+    if first is None and second is None:
+        return {}
     if first is None or second is None:
-        known = [s for s in sides if s is not None and s.units is not None]
-        if not known:
-            return None, None
         raise InputError("give members and non-members both as Records, or neither")
+    if set(first.groups) != set(second.groups):
+        raise DataError(
+            f"members have the groups {sorted(first.groups)}, non-members "
+            f"{sorted(second.groups)}; give both the same columns"
+        )
     assert first.ids is not None and second.ids is not None  # set by Records
     assert first.units is not None and second.units is not None
-    if not np.intersect1d(first.ids, second.ids).size:  # parts of one set of records
-        return np.concatenate([first.ids, second.ids]), np.concatenate([first.units, second.units])
-    apart = second.units - second.units.min() + first.units.max() + 1
-    return None, np.concatenate([first.units, apart])
+    groups = {k: np.concatenate([v, second.groups[k]]) for k, v in first.groups.items()}
+    if np.intersect1d(first.ids, second.ids).size:  # numbered apart from each other
+        apart = second.units - second.units.min() + first.units.max() + 1
+        return {"units": np.concatenate([first.units, apart]), "groups": groups}
+    return {
+        "ids": np.concatenate([first.ids, second.ids]),
+        "units": np.concatenate([first.units, second.units]),
+        "groups": groups,
+    }
 
 
 def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> None:

@@ -171,7 +171,13 @@ class Estimator(nn.Module):
     def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return probabilities `[records, classes]` as the estimator gives them."""
         given = inputs if self.prepare is None else self.prepare(inputs)
-        answer = np.asarray(self.fitted.predict_proba(given), dtype=np.float64)
+        try:
+            answer = np.asarray(self.fitted.predict_proba(given), dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{type(self.fitted).__name__} does not take inputs of shape {inputs.shape[1:]}: "
+                f"{str(error)[:300]}; give records as it was fitted on them"
+            ) from error
         found = np.zeros((len(inputs), self.width))
         found[:, self.columns] = answer
         return found
