@@ -15,6 +15,7 @@ from torch import nn
 import secateur
 from secateur.attack.membership import GapAttack, LabelOnly, LiRA, LossThreshold
 from secateur.errors import DataError, InputError, StoreError
+from secateur.report.words import answer
 from small_world import CLASSES, FEATURES, SmallNet, small_recipe, small_records
 
 LOSS = (LossThreshold(class_wise=False),)
@@ -93,6 +94,8 @@ def test_it_says_what_an_attacker_with_references_could_find_and_runs_the_blind_
     assert control(plain, "blind-baseline").status == "passed"
     assert control(plain, "early-stopping-curve").status == "not run"
     assert "no references" in secateur.render_text(plain)
+    assert plain.facts["limits"][0] in answer(plain)  # on the page's first screen
+    assert "LiRA, RMIA" in plain._repr_html_()
 
 
 def test_the_accuracy_gap_is_that_of_members_and_others(world, plain):

@@ -33,7 +33,7 @@ __all__ = ["Sides", "audit_estimator", "audit_network", "audit_recipe"]
 
 REFERENCES = 16
 TARGETS = 8
-NAME = "records"
+NAME = "these records"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ __all__ = ["as_html", "as_line"]
 
 HEADERS = ("model", "attack", "AUC", "TPR at FPR", "accuracy gap")
 LOWER_BOUND = "A lower bound on the leak, never a guarantee: a stronger attack may find more."
+ALONE = "No reference models: "  # so begins what an audit without references does not cover
 CAUTIONS = 6
 
 
@@ -42,7 +43,7 @@ def as_html(report: Report) -> str:
     hidden = sum(c.status == "raised" for c in report.controls) - len(cautions)
     if hidden > 0:
         cautions.append(f"<li>and {hidden} further controls are raised</li>")
-    beyond = [str(line) for line in report.facts.get("limits", []) if str(line).startswith("No ")]
+    beyond = [str(line) for line in report.facts.get("limits", []) if str(line).startswith(ALONE)]
     closing = [*beyond, LOWER_BOUND]
     cautions += [f"<li>{escape(line)}</li>" for line in closing]
     return (
