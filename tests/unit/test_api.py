@@ -313,6 +313,11 @@ def bad(world, name):
         "fleet's records": lambda: secateur.audit(
             secateur.Fleet(artifacts=[], membership=_no_one()), members=[0]
         ),
+        "a text": lambda: secateur.audit(net, attacks="LiRA", **sides),
+        "loader": lambda: secateur.audit(
+            net, members=torch.utils.data.DataLoader(Random()), non_members=(x2, y2)
+        ),
+        "float64": lambda: secateur.audit(nn.Linear(FEATURES, 3).double(), **sides),
         "pair beside records": lambda: secateur.audit(net, small_records(N), members=(x, y)),
         "recipe's build": lambda: secateur.audit(
             net, recipe=small_recipe(build=SmallNet(hidden=3)), **sides
@@ -358,6 +363,9 @@ def _no_one():
         ("index", r"indices 0 .. 9, but there are 4 records"),
         ("both", "1 records are members and non-members at once"),
         ("fleet's records", "does not read members"),
+        ("a text", r"such as \[LiRA\(\)\], got 'LiRA'"),
+        ("loader", "of a DataLoader give its dataset"),
+        ("float64", r"computes in torch.float64.*deepcopy\(network\).float\(\)"),
         ("pair beside records", "must be indices or a mask of the 160 records"),
         ("recipe's build", "does not fit the network"),
     ],
@@ -395,6 +403,12 @@ def test_a_single_logit_between_0_and_1_is_no_probability(world):
         net.bias.fill_(0.5)
     report = secateur.audit(net, members=(x, y % 2), non_members=(x2, y2 % 2), attacks=LOSS)
     assert not [c for c in report.controls if c.id == "logits"]
+
+
+def test_an_argument_that_does_not_exist_is_a_type_error_before_any_work(world):
+    net, inside, outside = world
+    with pytest.raises(TypeError, match=r"audit\(\) got an unexpected keyword argument 'refs'"):
+        secateur.audit(net, members=inside, non_members=outside, refs=4)
 
 
 def test_data_that_repeats_itself_is_no_overlap():

@@ -188,6 +188,8 @@ def test_estimators_that_cannot_be_audited_say_so(sides):
     with pytest.raises(InputError, match="does not read build"):
         secateur.audit(fitted, build=LogisticRegression, **call)
 
+    with pytest.raises(MethodError, match=r"SAMIA.*reads whole outputs of references"):
+        secateur.audit(fitted, references=2, attacks=[secateur.SAMIA()], **call)
     with pytest.raises(MethodError, match="OnlyOnce could not be refitted on"):
         secateur.audit(OnlyOnce(once=True).start(*sides[0]), references=2, attacks=LIRA, **call)
 

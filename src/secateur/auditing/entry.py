@@ -100,6 +100,11 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "recipe": recipe,
         "references": references,
     }
+    unknown = sorted(set(further) - set(Further.__annotations__))
+    if unknown:
+        raise TypeError(f"audit() got an unexpected keyword argument {unknown[0]!r}")
+    if isinstance(attacks, str):
+        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
     kind = _kind(target)
     _refuse_unread(kind, {k for k, v in asked.items() if v is not None}, further)
     common: dict[str, Any] = {"attacks": attacks, "seed": seed, **further}

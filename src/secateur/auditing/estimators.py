@@ -92,6 +92,12 @@ def given_estimator(
     )
     rows = who.references.tolist()
     chosen = attacks or (default_attacks() if rows else no_reference_attacks())
+    whole = [a for a in chosen if rows and getattr(a, "shadows", 0)]
+    if whole:
+        raise MethodError(
+            f"{whole[0]!r} reads whole outputs of references, and of refitted estimators signals "
+            "alone are kept; leave it out"
+        )
     wanted = needed_signals([*chosen, *no_reference_attacks()])
     tasks = [(who.members(row), derive_seed(seed, "model", row) % 2**32) for row in rows]
     made = run_tasks(

@@ -131,6 +131,7 @@ def _side(what: str, value: object, label: str | None) -> _Side:
     raise InputError(
         f"{what} must be Records, a pair (inputs, labels), a torch Dataset of such pairs or a "
         f"pandas table with label='its column', got {_kind(value)}"
+        + ("; of a DataLoader give its dataset" if hasattr(value, "dataset") else "")
     )
 
 

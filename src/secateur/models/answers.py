@@ -127,6 +127,12 @@ def raw_outputs(module: nn.Module, inputs: NDArray[Any]) -> NDArray[np.float32]:
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, InputError):
             raise
+        kinds = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
+        if kinds:
+            raise InputError(
+                f"the network computes in {', '.join(sorted(map(str, kinds)))}, and is asked in "
+                "float32; hand over a copy of it: copy.deepcopy(network).float()"
+            ) from error
         raise DataError(
             f"the network does not accept float32 inputs of shape {inputs.shape[1:]}: "
             f"{str(error)[:300]}; give records as it takes them, or a module that wraps it"
