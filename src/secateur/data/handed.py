@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.handed_labels import looked_up, numbered, plain_labels
 from secateur.data.handed_tables import Column, encoded, is_table
 from secateur.data.twins import content_keys
 from secateur.errors import DataError, InputError
@@ -71,7 +72,7 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
         inputs, columns = encoded([s.inputs for s in sides])
     else:
         inputs = _stacked([np.asarray(s.inputs) for s in sides])
-    labels = np.concatenate([_plain_labels(s.labels) for s in sides])
+    labels = np.concatenate([plain_labels(s.labels) for s in sides])
     _refuse_both(inputs, labels, inside)
     return Handed(
         inputs=inputs,
@@ -96,7 +97,7 @@ def as_records(
     Raises:
         DataError: a label that the model does not know, labels that are no whole numbers.
     """
-    labels = _numbered(handed.labels) if classes is None else _looked_up(handed.labels, classes)
+    labels = numbered(handed.labels) if classes is None else looked_up(handed.labels, classes)
     inputs = handed.inputs
     # bytes stay the numbers that they are, in a quarter of the memory
     source: Any = (
@@ -272,37 +273,3 @@ def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.
             "non-members, input and label alike; a record is either in the training set or not: "
             "remove them from one of the two"
         )
-
-
-def _plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
-    if labels.dtype.kind == "b":
-        return labels.astype(np.int64)
-    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels % 1 == 0).all():
-        return labels.astype(np.int64)
-    return labels.astype(str) if labels.dtype.kind in "OUST" else labels
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[np.int64]:
-    if labels.dtype.kind not in "iu":
-        shown = ", ".join(map(repr, np.unique(labels)[:SHOWN].tolist()))
-        raise DataError(
-            f"labels must be whole numbers, the places of the true classes in the model's output, "
-            f"got {shown}; number them as for the training"
-        )
-    return labels.astype(np.int64)
-
-
-def _looked_up(labels: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.int64]:
-    own = _plain_labels(np.asarray(classes))
-    if (own.dtype.kind in "iu") != (labels.dtype.kind in "iu"):
-        own, labels = own.astype(str), labels.astype(str)
-    order = np.argsort(own)
-    place = np.searchsorted(own[order], labels).clip(max=len(own) - 1)
-    found: NDArray[np.int64] = order[place]
-    unknown = np.unique(labels[own[found] != labels])
-    if unknown.size:
-        raise DataError(
-            f"the model knows the classes {own[:12].tolist()}, but there are records of "
-            f"{unknown[:SHOWN].tolist()}; leave them out"
-        )
-    return found
