@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import Records, Series
 
-__all__ = ["audit", "audit_key", "default_attacks"]
+__all__ = ["audit_fleets", "audit_key", "default_attacks"]
 
 REVISION = 4
 """Of what an audit chooses and measures: a report of another one is made anew. 2: the first
@@ -48,7 +48,7 @@ def default_attacks() -> tuple[MembershipAttack, ...]:
     return (*signal_attacks(), NasrAttack())
 
 
-def audit(  # noqa: PLR0913 - one argument per decision of an audit
+def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     target: Fleet | Sequence[Fleet],
     records: Records,
     *,
@@ -98,7 +98,7 @@ def audit(  # noqa: PLR0913 - one argument per decision of an audit
         >>> recipe = Recipe(build=MLP(widths=(64, 10)), epochs=1)
         >>> fleet = train_fleet(recipe, records, who, seed=0, engine="serial")
         >>> from secateur.attack.membership import LossThreshold
-        >>> report = audit(fleet, records, attacks=[LossThreshold()])
+        >>> report = audit_fleets(fleet, records, attacks=[LossThreshold()])
         >>> sorted({row.risk for row in report.rows})
         ['cost', 'membership', 'size', 'utility']
     """
@@ -170,10 +170,10 @@ def audit_key(
     """Return what decides an audit's report, and is known before it: its provenance key.
 
     Args:
-        fleets: as `audit` takes them.
+        fleets: as `audit_fleets` takes them.
         records: the fleets' records.
-        attacks: as `audit` takes them.
-        queries: as `audit` takes them.
+        attacks: as `audit_fleets` takes them.
+        queries: as `audit_fleets` takes them.
         seed: of learned attacks and controls.
     """
     chosen = (

@@ -60,8 +60,9 @@ def _counts(subject: Subject) -> dict[str, int]:
 
 def size_and_cost(subject: Subject, records: Records) -> list[Measurement]:
     """Return weights kept, bytes, multiply-adds and CPU seconds of a subject's models."""
-    rows = size_rows(subject.name, **_counts(subject))
-    if subject.kind == "stopped":
+    counts = _counts(subject)
+    rows = size_rows(subject.name, **counts) if counts["prunable"] else []
+    if subject.kind == "stopped" or not counts["parameters"]:  # an estimator has no weights
         return rows
     rows += _footprint_rows(subject, records)
     cost = cpu_seconds(subject)

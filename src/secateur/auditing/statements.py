@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
 
-__all__ = ["LIMITS", "LIMIT_OF_FILES", "THREAT_MODEL_OF_SIGNALS", "threat_model"]
+__all__ = [
+    "BEYOND",
+    "LIMITS",
+    "LIMIT_OF_FILES",
+    "LIMIT_OF_ONE",
+    "PIPELINE_LIMIT",
+    "THREAT_MODEL_OF_ONE",
+    "THREAT_MODEL_OF_SIGNALS",
+    "threat_model",
+]
 
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
@@ -49,11 +58,28 @@ THREAT_MODEL_OF_SIGNALS = (
     "models' on the same records. How the references were trained, and on what, is what the files "
     "say; nothing of it was verified."
 )
+THREAT_MODEL_OF_ONE = (
+    "The attacker queries the model's full output (the label-only attack its labels alone) and has "
+    "no model of his own to compare with. He does not see the weights or the training set."
+)
+BEYOND = (
+    "No reference models: an attacker who trains models of his own on similar records (LiRA, RMIA) "
+    "sees how hard each record is, and usually finds more, above all at low false-alarm rates. "
+    "These numbers do not cover him; audit with recipe=, or with references= for an estimator, to "
+    "measure it."
+)
+PIPELINE_LIMIT = (
+    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
+    "this pool of records, not a statement about one person."
+)
+LIMIT_OF_ONE = (
+    "This-model risk: the intervals are over other persons asked about this one model; they do not "
+    "speak of other models that the same training would make, nor of one person."
+)
 LIMITS = (
     "An audit is an empirical lower bound on leakage, never a guarantee: a stronger attack may "
     "find more.",
-    "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "
-    "this pool of records, not a statement about one person.",
+    PIPELINE_LIMIT,
     "Averages hide individuals: some records may be fully exposed where the mean is low.",
     "The TPR's threshold is chosen on the evaluated data; balanced accuracy and precision use "
     "thresholds from references.",

@@ -84,6 +84,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
 
     from secateur import store
     from secateur.auditing.choices import with_recommended
+    from secateur.auditing.saved import observed, read_arrays
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
     from secateur.cli.checks import refuse_outputs
     from secateur.cli.stamp import stamped
@@ -94,7 +95,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     inputs = [p for p in (target, references) if p is not None]
     refuse_outputs(out, html, scores, inputs=inputs)
     parts = _parts(target, references, rows, kind)
-    seen = _observed(parts, chosen)
+    seen = observed(parts, chosen)
     chosen = chosen if attacks else with_recommended(chosen, seen.membership)
     found = score_signals(seen, chosen, seed=seed)
     about = {
@@ -103,7 +104,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
         "files": [p.name for p in inputs],
     }
     report = audit_signals(
-        seen, chosen, scores=found, kept=_read_arrays(parts, chosen), seed=seed, about=about
+        seen, chosen, scores=found, kept=read_arrays(parts, chosen), seed=seed, about=about
     )
     if scores is not None:
         ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
@@ -117,20 +118,6 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
 
         store.write_text(html, page.render(report))
     return report
-
-
-def _read_arrays(
-    parts: Sequence[tuple[SavedSignals, Sequence[int], Role]], attacks: Sequence[MembershipAttack]
-) -> dict[str, list[str]]:
-    """Return by file the arrays from which the signals that attacks need are computed."""
-    from secateur.probe.saved import source_of
-
-    wanted = {s for a in attacks for s in a.needs}
-    read: dict[str, set[str]] = {}
-    for part, _, _ in parts:
-        sources = {source_of(list(part.arrays), s) for s in wanted}
-        read.setdefault(part.path.name, set()).update(s for s in sources if s is not None)
-    return {name: sorted(sources) for name, sources in read.items() if sources}
 
 
 def _parsed(text: str) -> MembershipAttack:
@@ -195,18 +182,3 @@ def _numbers(text: str, models: int) -> list[int]:
             f"--rows {text!r}: give numbers of models from 0 to {models - 1}, such as 0,3"
         )
     return sorted({int(p) for p in pieces})
-
-
-def _observed(
-    parts: list[tuple[SavedSignals, Sequence[int], Role]], attacks: Sequence[MembershipAttack]
-) -> Any:
-    """Compute the signals that attacks and controls read, as far as every file gives them."""
-    from secateur.probe.saved import obtainable
-    from secateur.probe.saved_models import observations_of
-    from secateur.types import Signal
-
-    log_p = Signal(name="log_confidence")
-    wanted = dict.fromkeys([log_p, *(s for a in attacks for s in a.needs)])
-    held = [list(part.arrays) for part, _, _ in parts]
-    possible = [s for s in wanted if all(obtainable(names, s) for names in held)]
-    return observations_of(parts, possible, view="given")

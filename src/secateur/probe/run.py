@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder, Progress
     from secateur.types import IntArray, Records
 
-__all__ = ["join_views", "observe", "observe_model", "sensitivity", "snapshot_view"]
+__all__ = ["join_views", "observe", "observe_model", "sensitivity", "snapshot_view", "task_of"]
 
 NOISE = 1e-3  # standard deviation of the noise in inputs
 NOISY_QUERIES = 10
@@ -47,6 +47,11 @@ class _Seen(NamedTuple):
     sensitivity: np.ndarray[Any, Any] | None = None
     gradients: np.ndarray[Any, Any] | None = None
     no_gradients: str = ""
+
+
+def task_of(artifact: Artifact) -> _Task:
+    """Return the task to keep a model's signals alone."""
+    return _Task(artifact, False, False, None)
 
 
 def observe_model(

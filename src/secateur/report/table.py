@@ -209,11 +209,9 @@ def render_text(report: Report, width: int = 150) -> str:
     console.print(table)
     for further in _further_tables(report, width):
         console.print(further)
-    models = dict(report.facts.get("models", {}))
     console.print(
         f"[ ] = {intervals_words(report)}; "
-        f"{models.get('references', '?')} references "
-        f"{'as they were given' if 'kept' in report.facts else 'through the identical pipeline'}; "
+        f"{_references_words(report)}; "
         f"{chosen_words(report)}. AUC 0.5 = a coin.",
         markup=False,
         highlight=False,
@@ -236,6 +234,14 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
+
+
+def _references_words(report: Report) -> str:
+    count = dict(report.facts.get("models", {})).get("references", "?")
+    if count == 0:
+        return "no references"
+    given = "as they were given" if "kept" in report.facts else "through the identical pipeline"
+    return f"{count} references {given}"
 
 
 def _further_tables(report: Report, width: int) -> list[Table]:

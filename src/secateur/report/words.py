@@ -18,6 +18,9 @@ from secateur.types import Measurement, Report
 
 __all__ = ["amounts", "answer", "compare"]
 
+ALONE = "No reference models: "
+"""How the sentence begins that an audit without references puts first among its limits."""
+
 NO_LESS = "no less "
 """How the choice of an epoch begins that is the first with an accuracy, not the nearest."""
 
@@ -57,6 +60,7 @@ def answer(report: Report) -> list[str]:
         found.append(
             f"Read with care: the controls {', '.join(raised)} are raised; each is explained below."
         )
+    found += [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
     found.append(
         "What is not known: whether a stronger attack finds more, and how much a single person is "
         "exposed. An audit is a lower bound on leakage, not a guarantee."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from secateur.errors import InputError
 from secateur.types.base import canonical_json
 from secateur.types.models import Provenance
+from secateur.types.shown import as_html, as_line
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -163,6 +164,14 @@ class Report:
     )  # data set, pools, fleets, pipelines, threat model, choices made on references
     side_files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256
     schema: str = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        """Return one line; `to_dict` has everything."""
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show."""
+        return as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -1,0 +1,221 @@
+"""One call for a model, an estimator, a file, saved signals, a fleet, or a recipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from secateur.errors import InputError
+from secateur.types import Fleet, Observations
+
+if TYPE_CHECKING:
+    from secateur.data import Queries
+    from secateur.protocols import Builder, MembershipAttack, Progress
+    from secateur.train import Recipe
+    from secateur.types import Records, Report
+
+__all__ = ["Further", "audit"]
+
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt")
+
+
+class Further(TypedDict, total=False):
+    """What every audit takes beside its subject."""
+
+    queries: Queries | None
+    groups: Sequence[str]
+    workers: int
+    about: Mapping[str, Any] | None
+    progress: Progress | None
+    device: str
+    timed: bool
+
+
+def audit(  # noqa: PLR0913 - one signature for every subject
+    target: Any,
+    records: Records | None = None,
+    *,
+    members: Any = None,
+    non_members: Any = None,
+    label: str | None = None,
+    build: Builder | None = None,
+    recipe: Recipe | None = None,
+    references: Any = None,
+    attacks: Sequence[MembershipAttack] | None = None,
+    seed: int = 0,
+    **further: Unpack[Further],
+) -> Report:
+    """Audit what is at hand: a trained model, an estimator, a file, saved outputs, fleets.
+
+    Args:
+        target: a torch module; a state dict or safetensors file, with `build`; an ONNX file; a
+            fitted estimator with `predict_proba`; saved outputs (a file, or arrays by name, as
+            docs/signals.md lists them, or `Observations`); a fleet, or a dense fleet and what was
+            made of it, with its `records`; a `Recipe`, of which targets are trained too.
+        records: all records, where members are indices or a mask, and for fleets and recipes.
+        members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
+            of such pairs, a pandas table; or indices or a mask into `records`.
+        non_members: records of the same people and time that the model never saw, in the same form;
+            with `records` by default all others.
+        label: the column of a table that holds the true classes.
+        build: makes the empty network of a state dict.
+        recipe: how the network was trained. References are then trained in the same way, on draws
+            from members and non-members; the state dict must fit `recipe.build`.
+        references: how many, with a `recipe` (default 16) or for an estimator (default none), which
+            is refitted by `sklearn.base.clone`; of saved outputs, those of the attacker's models.
+        attacks: by default those that these references allow.
+        seed: of draws, references, learned attacks and controls.
+        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`, as
+            `secateur.auditing.run.audit_fleets` takes them.
+
+    Returns:
+        A report. Of a single model: this-model risk, with intervals over persons; the blind
+        baseline says whether members can be told from non-members without any model. Without
+        references its numbers do not cover an attacker who trains models of his own.
+
+    Raises:
+        InputError: a target of no known kind, or arguments that do not fit it.
+        DataError: members among the non-members, shapes or labels that do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import secateur
+        >>> from secateur.data import digits
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> x, y = digits().gather(np.arange(200)).reshape(200, -1), digits().labels[:200]
+        >>> model = GaussianNB().fit(x[:100], y[:100])
+        >>> attacks = [secateur.LossThreshold(class_wise=False)]
+        >>> report = audit(model, members=(x[:100], y[:100]), non_members=(x[100:], y[100:]),
+        ...     attacks=attacks)
+        >>> report.rows[0].estimand
+        'this model'
+    """
+    asked = {
+        "members": members,
+        "non_members": non_members,
+        "label": label,
+        "build": build,
+        "recipe": recipe,
+        "references": references,
+    }
+    unknown = sorted(set(further) - set(Further.__annotations__))
+    if unknown:
+        raise TypeError(f"audit() got an unexpected keyword argument {unknown[0]!r}")
+    if isinstance(attacks, str):
+        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
+    kind = _kind(target)
+    _refuse_unread(kind, {k for k, v in asked.items() if v is not None}, further)
+    common: dict[str, Any] = {"attacks": attacks, "seed": seed, **further}
+    if kind in ("fleet", "observations"):
+        return _of_fleet_or_seen(target, records, **common)
+    common["references"] = references
+    if kind == "saved":
+        from secateur.auditing.saved import audit_saved
+
+        return audit_saved(target, members=members, non_members=non_members, **common)
+    from secateur.auditing import own
+
+    if kind == "recipe":
+        return own.audit_recipe(target, records, **common)
+    sides = own.Sides(records=records, members=members, non_members=non_members, label=label)
+    if kind == "estimator":
+        return own.audit_estimator(target, sides, **common)
+    return own.audit_network(target, sides, build=build, recipe=recipe, **common)
+
+
+def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
+    if isinstance(target, Observations):
+        from secateur.auditing.signals import audit_signals
+
+        return audit_signals(target, common.pop("attacks"), **common)
+    if records is None:
+        raise InputError("a fleet is audited with its records: audit(fleet, records)")
+    from secateur.auditing.run import audit_fleets
+
+    return audit_fleets(target, records, **common)
+
+
+READ = {
+    "fleet": (set(), None),
+    "observations": (set(), {"about"}),
+    "saved": ({"members", "non_members", "references"}, {"about"}),
+    "recipe": ({"references"}, None),
+    "estimator": ({"members", "non_members", "label", "references"}, None),
+    "network": (
+        {"members", "non_members", "label", "build", "recipe", "references"},
+        None,
+    ),
+}
+"""Which arguments each kind of target reads; None: all further ones."""
+
+
+def _refuse_unread(kind: str, given: set[str], further: Mapping[str, Any]) -> None:
+    own, others = READ[kind]
+    unread = sorted(given - own) + sorted(
+        set(further) - (set(further) if others is None else others)
+    )
+    if unread:
+        raise InputError(
+            f"an audit of {WHAT[kind]} does not read {', '.join(unread)}; leave "
+            f"{'it' if len(unread) == 1 else 'them'} out"
+        )
+
+
+WHAT = {
+    "fleet": "fleets",
+    "observations": "observations",
+    "saved": "saved outputs",
+    "recipe": "a recipe",
+    "estimator": "an estimator",
+    "network": "a network",
+}
+
+
+def _kind(target: Any) -> str:
+    """Tell what is to be audited, without loading torch for what needs none."""
+    if isinstance(target, Fleet):
+        return "fleet"
+    if isinstance(target, Observations):
+        return "observations"
+    if isinstance(target, type):
+        raise InputError(f"give a trained model, not its class {target.__name__}")
+    if _is(target, "torch.nn", "Module"):
+        return "network"
+    if _is(target, "secateur.train", "Recipe"):
+        return "recipe"
+    if hasattr(target, "predict_proba"):
+        return "estimator"
+    if isinstance(target, Mapping):
+        from secateur.auditing.saved import holds_signals
+
+        return "saved" if holds_signals(target) else "network"
+    if isinstance(target, str | Path):
+        return _kind_of_file(Path(target))
+    if isinstance(target, Sequence) and target and all(isinstance(f, Fleet) for f in target):
+        return "fleet"
+    more = ""
+    if hasattr(target, "predict"):
+        more = "; this one has predict but no predict_proba: choose one that gives probabilities"
+    raise InputError(
+        f"cannot audit {type(target).__name__}: give a torch module, a state dict with build=, a "
+        f"file, a fitted estimator with predict_proba, saved outputs, fleets or a recipe{more}"
+    )
+
+
+def _kind_of_file(path: Path) -> str:
+    if path.suffix in PICKLES:
+        raise InputError(
+            f"{path.name} is a pickle, which may run code when it is read, and is never read here; "
+            "load it yourself (torch.load(path, weights_only=True)) and give the state dict with "
+            "build=, or the module"
+        )
+    return "network" if path.suffix in (".safetensors", ".onnx") else "saved"
+
+
+def _is(value: object, module: str, name: str) -> bool:
+    """Tell whether a value is of a class, whose module is loaded if there is such a value."""
+    found = sys.modules.get(module)
+    kind = None if found is None else getattr(found, name, None)
+    return kind is not None and isinstance(value, kind)

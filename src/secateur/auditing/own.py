@@ -1,0 +1,191 @@
+"""Audits of what people bring: a network, an estimator, or a recipe of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.auditing.estimators import (
+    Fitted,
+    check_fitted,
+    given_estimator,
+    with_drawn_references,
+)
+from secateur.auditing.given_model import audit_given, audited_alone
+from secateur.auditing.networks import LOOKED_AT, network_of
+from secateur.auditing.run import audit_fleets
+from secateur.data import draw
+from secateur.data.handed import Handed, as_records, handed_over
+from secateur.errors import DataError, InputError
+from secateur.models import rebuild
+from secateur.train import train_fleet
+from secateur.types import derive_seed
+
+if TYPE_CHECKING:
+    from secateur.protocols import Builder, MembershipAttack
+    from secateur.train import Recipe
+    from secateur.types import Membership, Records, Report
+
+__all__ = ["Sides", "audit_estimator", "audit_network", "audit_recipe"]
+
+REFERENCES = 16
+TARGETS = 8
+NAME = "these records"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sides:
+    """Members and non-members as they were handed over."""
+
+    records: Records | None
+    members: Any
+    non_members: Any
+    label: str | None
+
+    def handed(self) -> Handed | None:
+        """Return what was handed over as records of its own; None for indices into records."""
+        if self.members is None:
+            raise InputError(
+                "say what the model was trained on: members=, and non_members= of the same "
+                "people and time that it never saw"
+            )
+        if self.records is not None:
+            return None
+        if self.non_members is None:
+            raise InputError("give non_members= too: an audit needs records that it never saw")
+        return handed_over(self.members, self.non_members, label=self.label)
+
+    def indexed(self) -> tuple[Records, Membership]:
+        """Return the records that indices speak of, and the membership of the one model."""
+        assert self.records is not None  # `handed` said so
+        if self.label is not None:
+            raise InputError(f"label={self.label!r} names a table's column; these are Records")
+        return audited_alone(self.records, self.members, self.non_members)
+
+
+def audit_network(
+    target: Any,
+    sides: Sides,
+    *,
+    build: Builder | None,
+    recipe: Recipe | None,
+    references: Any,
+    attacks: Sequence[MembershipAttack] | None,
+    seed: int,
+    **further: Any,
+) -> Report:
+    """Audit a trained torch network, with references where a recipe makes them."""
+    if references is not None and recipe is None:
+        raise InputError(
+            f"references={references!r} of a network need recipe=, which says how they are trained"
+        )
+    handed = sides.handed()
+    if handed is None:
+        records, who = sides.indexed()
+        inputs = records.gather(np.arange(min(LOOKED_AT, len(records))))
+    else:
+        _refuse_categories(handed)
+        inputs = handed.inputs[:LOOKED_AT].astype(np.float32)
+    made = build or (None if recipe is None else recipe.build)
+    network = network_of(target, inputs, build=made)
+    if handed is not None:
+        records, who = _own(handed, as_records(handed, n_classes=network.n_classes, name=NAME))
+    more: dict[str, Any] = {}
+    if recipe is not None:
+        rebuild(network.given(recipe.build).first, recipe.build)  # refuses before any training
+        count = REFERENCES if references is None else references
+        who = with_drawn_references(who, count, seed=seed)
+        fleet = train_fleet(
+            recipe,
+            records,
+            who.part(who.references.tolist()),
+            seed=derive_seed(seed, "references"),  # else one may begin where the target began
+            engine=_engine(further.get("workers", 0)),
+            progress=further.get("progress"),
+        )
+        more = {"references": tuple(fleet.artifacts), "pipeline": (repr(recipe),)}
+    given = network.given(None if recipe is None else recipe.build, **more)
+    further.setdefault("device", network.device)
+    return audit_given(given, records, who, attacks=attacks, seed=seed, **further)
+
+
+def audit_estimator(
+    target: Any,
+    sides: Sides,
+    *,
+    references: Any,
+    attacks: Sequence[MembershipAttack] | None,
+    seed: int,
+    **further: Any,
+) -> Report:
+    """Audit a fitted estimator, with references refitted where they are asked for."""
+    classes = check_fitted(target)
+    handed = sides.handed()
+    if handed is None:
+        records, who = sides.indexed()
+        fitted = Fitted(estimator=target, classes=classes)
+    else:
+        made = as_records(handed, n_classes=max(2, len(classes)), classes=classes, name=NAME)
+        records, who = _own(handed, made)
+        fitted = Fitted(estimator=target, classes=classes, columns=handed.columns)
+    who = with_drawn_references(who, references or 0, seed=seed)
+    given = given_estimator(
+        fitted,
+        records,
+        who,
+        attacks=attacks,
+        seed=seed,
+        workers=further.get("workers", 0),
+        progress=further.get("progress"),
+    )
+    return audit_given(given, records, who, attacks=attacks, seed=seed, **further)
+
+
+def audit_recipe(
+    recipe: Recipe,
+    records: Records | None,
+    *,
+    references: Any,
+    attacks: Sequence[MembershipAttack] | None,
+    seed: int,
+    **further: Any,
+) -> Report:
+    """Train targets and references by a recipe and audit them: pipeline risk."""
+    if records is None:
+        raise InputError("a recipe is audited on records: audit(recipe, records)")
+    count = REFERENCES if references is None else references
+    who = draw(records, targets=TARGETS, references=count, seed=seed)
+    fleet = train_fleet(
+        recipe,
+        records,
+        who,
+        seed=seed,
+        engine=_engine(further.get("workers", 0)),
+        progress=further.get("progress"),
+    )
+    return audit_fleets(fleet, records, attacks=attacks, seed=seed, **further)
+
+
+def _engine(workers: int) -> Any:
+    if not workers:
+        return "serial"
+    from secateur.train import Processes
+
+    return Processes(workers=workers)
+
+
+def _own(handed: Handed, records: Records) -> tuple[Records, Membership]:
+    inside = np.flatnonzero(handed.inside)
+    return audited_alone(records, inside, np.flatnonzero(~handed.inside))
+
+
+def _refuse_categories(handed: Handed) -> None:
+    texts = [str(c.name) for c in handed.columns if c.values]
+    if texts:
+        raise DataError(
+            f"the columns {', '.join(texts[:8])} hold no numbers, and a network takes numbers "
+            "alone; encode them as for the training"
+        )

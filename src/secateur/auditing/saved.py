@@ -1,0 +1,201 @@
+"""Audit saved outputs: files and arrays of models that somebody else trained; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur import store
+from secateur.auditing.choices import with_recommended
+from secateur.auditing.signals import audit_signals, signal_attacks
+from secateur.auditing.single import few_records_control, gap_rows, limits_of_one
+from secateur.errors import DataError, InputError
+from secateur.probe.saved import obtainable, source_of
+from secateur.probe.saved_models import observations_of
+from secateur.store.signals import OUTPUTS, SIGNAL, made_of
+from secateur.types import Signal
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.store import SavedSignals
+    from secateur.types import Observations, Report, Role
+
+    Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
+
+__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays"]
+
+
+def holds_signals(target: Mapping[Any, Any]) -> bool:
+    """Tell whether a mapping holds saved outputs, rather than a network's weights."""
+    return any(isinstance(k, str) and (k in OUTPUTS or SIGNAL.fullmatch(k)) for k in target)
+
+
+def audit_saved(
+    target: str | Path | Mapping[str, Any],
+    *,
+    references: str | Path | Mapping[str, Any] | None = None,
+    members: Any = None,
+    non_members: Any = None,
+    attacks: Sequence[MembershipAttack] | None = None,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
+) -> Report:
+    """Audit saved logits, probabilities or signals.
+
+    Args:
+        target: a file or folder (docs/signals.md), or arrays by the same names.
+        references: the same, of the attacker's own models.
+        members: which records the target was trained on, a mask or indices, where the arrays do not
+            say it themselves (`inside`).
+        non_members: which it was not, by default all others; what is neither is left out.
+        attacks: by default those that these references allow.
+        seed: of the controls.
+        about: further facts.
+    """
+    own = _read("the target", target, members, non_members)
+    parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, range(own.shape[0]), "target")]
+    if references is not None:
+        others = _read("the references", references, None, None)
+        parts.append((others, range(others.shape[0]), "reference"))
+    chosen = _plain_attacks() if references is None else signal_attacks()
+    chosen = chosen if attacks is None else tuple(attacks)
+    seen = observed(parts, chosen)
+    if attacks is None:
+        chosen = with_recommended(chosen, seen.membership)
+    title = "Membership audit of saved outputs"
+    report = audit_signals(
+        seen,
+        chosen,
+        kept=read_arrays(parts, chosen),
+        seed=seed,
+        about={"title": title, **_limits(seen), **(about or {})},
+    )
+    if len(seen.membership.targets) > 1:
+        return report
+    few = few_records_control(seen.membership)
+    return replace(report, rows=(*report.rows, *gap_rows(report)), controls=(*report.controls, few))
+
+
+def _limits(seen: Observations) -> dict[str, list[str]]:
+    who = seen.membership
+    if len(who.targets) > 1:
+        return {}
+    return {"limits": limits_of_one(references=len(who.references) > 0)}
+
+
+def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
+    """Compute the signals that attacks and controls read, as far as every file gives them."""
+    log_p = Signal(name="log_confidence")
+    wanted = dict.fromkeys([log_p, *(s for a in attacks for s in a.needs)])
+    held = [list(part.arrays) for part, _, _ in parts]
+    possible = [s for s in wanted if all(obtainable(names, s) for names in held)]
+    return observations_of(parts, possible, view="given")
+
+
+def read_arrays(parts: Parts, attacks: Sequence[MembershipAttack]) -> dict[str, list[str]]:
+    """Return by file the arrays from which the signals that attacks need are computed."""
+    wanted = {s for a in attacks for s in a.needs}
+    read: dict[str, set[str]] = {}
+    for part, _, _ in parts:
+        sources = {source_of(list(part.arrays), s) for s in wanted}
+        read.setdefault(part.path.name, set()).update(s for s in sources if s is not None)
+    return {name: sorted(sources) for name, sources in read.items() if sources}
+
+
+def _plain_attacks() -> tuple[MembershipAttack, ...]:
+    """Return the attacks that read what was saved of the target alone."""
+    from secateur.attack.membership import (
+        ConfidenceThreshold,
+        EntropyThreshold,
+        GapAttack,
+        LossThreshold,
+        ModifiedEntropyThreshold,
+    )
+
+    kinds = (LossThreshold, ConfidenceThreshold, EntropyThreshold, ModifiedEntropyThreshold)
+    return (*(kind(class_wise=False) for kind in kinds), GapAttack())
+
+
+def _read(
+    what: str, source: str | Path | Mapping[str, Any], members: Any, non_members: Any
+) -> SavedSignals:
+    if not isinstance(source, Mapping):
+        return _of_file(source, members, non_members)
+    arrays = {str(k): np.asarray(v) for k, v in source.items()}
+    if members is not None:
+        arrays = _with_members(arrays, members, non_members)
+    found = made_of(Path(what), _probable(arrays))
+    if found.inside is None and what == "the target":
+        raise DataError(
+            "the target's arrays do not say who is a member; give members=, a mask or indices of "
+            "the records that it was trained on"
+        )
+    return found
+
+
+def _of_file(source: str | Path, members: Any, non_members: Any) -> SavedSignals:
+    found = store.read_signals(source)
+    if members is None:
+        return found
+    if found.inside is not None or non_members is not None:
+        raise InputError(
+            f"{source}: members says who is in where the file does not (an array `inside`), and "
+            "all others are non-members; to leave records out, give the arrays, as numpy.load "
+            "gives them"
+        )
+    models, n = found.shape
+    return replace(found, inside=np.tile(_mask("members", members, n), (models, 1)))
+
+
+def _probable(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return arrays, those called logits that are probabilities under their name."""
+    z = arrays.get("logits")
+    if z is None or z.dtype.kind != "f" or not z.size or z.shape[-1] < 2:
+        return arrays
+    if (z >= 0).all() and (np.abs(z.sum(axis=-1, dtype=np.float64) - 1) < 2e-3).all():
+        rest = {k: v for k, v in arrays.items() if k != "logits"}
+        return {**rest, "probabilities": z}
+    return arrays
+
+
+def _with_members(arrays: dict[str, Any], members: Any, non_members: Any) -> dict[str, Any]:
+    """Return arrays of the records that are spoken of, with `inside`."""
+    if "labels" in arrays:
+        n = len(arrays["labels"])
+    else:
+        n = max((a.shape[-1] for k, a in arrays.items() if k not in OUTPUTS), default=0)
+    inside = _mask("members", members, n)
+    outside = ~inside if non_members is None else _mask("non_members", non_members, n)
+    both = int((inside & outside).sum())
+    if both:
+        raise DataError(
+            f"{both} records are members and non-members at once; remove them from one of the two"
+        )
+    kept = np.flatnonzero(inside | outside)
+    found = {
+        name: np.take(a, kept, axis=a.ndim - 2 if name in OUTPUTS else a.ndim - 1)
+        for name, a in arrays.items()
+    }
+    return {**found, "inside": inside[kept]}
+
+
+def _mask(what: str, value: Any, n: int) -> Any:
+    found = np.asarray(value)
+    if found.dtype == np.bool_ and found.shape == (n,):
+        return found
+    if found.dtype.kind not in "iu" or found.ndim != 1 or not found.size:
+        raise DataError(
+            f"{what} must be a mask of the {n} records or a list of their indices, got "
+            f"{found.dtype} of shape {found.shape}"
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise DataError(
+            f"{what} holds indices {found.min()} .. {found.max()}, but there are {n} records"
+        )
+    mask = np.zeros(n, dtype=np.bool_)
+    mask[found] = True
+    return mask

@@ -1,0 +1,70 @@
+"""What every audit of one model says, whether the model itself is at hand or its outputs alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.attack.membership import GapAttack
+from secateur.auditing.statements import BEYOND, LIMIT_OF_ONE, LIMITS, PIPELINE_LIMIT
+from secateur.measure import lowest_resolvable_fpr
+from secateur.types import Control
+
+if TYPE_CHECKING:
+    from secateur.types import Measurement, Membership, Report
+
+__all__ = ["few_records_control", "gap_rows", "limits_of_one"]
+
+FEW = 50
+"""Members, or non-members, below which a report says what so few cannot resolve."""
+
+
+def limits_of_one(*, references: bool) -> list[str]:
+    """Return what the numbers of one model are not."""
+    limits = [LIMIT_OF_ONE if line == PIPELINE_LIMIT else line for line in LIMITS]
+    return limits if references else [BEYOND, *limits]
+
+
+def gap_rows(report: Report) -> list[Measurement]:
+    """Return how much more often the model is right on members: twice the gap attack's excess."""
+    gap = (r for r in report.rows if r.method == repr(GapAttack()))
+    row = next((r for r in gap if r.metric == "balanced accuracy"), None)
+    if row is None or row.value is None or row.low is None or row.high is None:
+        return []
+    return [
+        replace(
+            row,
+            risk="utility",
+            method="accuracy",
+            metric="accuracy gap",
+            value=2 * row.value - 1,
+            low=2 * row.low - 1,
+            high=2 * row.high - 1,
+            threat="",
+            why="accuracy on members less accuracy on the audit's non-members",
+        )
+    ]
+
+
+def few_records_control(who: Membership) -> Control:
+    """Return whether there are few members or non-members, and what so many resolve."""
+    first = int(who.targets[0])
+    units = [len(np.unique(who.units[s])) for s in (who.members(first), who.non_members(first))]
+    lowest = lowest_resolvable_fpr(units[1])
+    resolved = (
+        f"the lowest false-positive rate that can be resolved is {lowest:.3g}"
+        if lowest is not None
+        else "no false-positive rate can be resolved"
+    )
+    return Control(
+        id="few-records",
+        status="raised" if min(units) < FEW else "passed",
+        subject="all",
+        saw=f"{units[0]} members and {units[1]} non-members (persons); {resolved}",
+        why="with few records intervals are wide, and nothing is known of the low false-alarm "
+        "rates at which an attacker accuses nobody falsely",
+        mend="hand over more members and non-members; a thousand of each resolve 1 %",
+        value=float(min(units)),
+    )

@@ -1,0 +1,456 @@
+"""`secateur.audit` on what people hold: a network, a file, a table, saved outputs, a recipe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import secateur
+from secateur.attack.membership import GapAttack, LabelOnly, LiRA, LossThreshold
+from secateur.errors import DataError, InputError, StoreError
+from secateur.report.words import answer
+from small_world import CLASSES, FEATURES, SmallNet, small_recipe, small_records
+
+LOSS = (LossThreshold(class_wise=False),)
+PAIR = (*LOSS, GapAttack())
+N = 160
+
+
+def build():
+    return SmallNet(hidden=64)()
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A network that learned 80 records by heart, and 80 others."""
+    records = small_records(N)
+    x, y = records.gather(np.arange(N)), records.labels
+    torch.manual_seed(0)
+    net = build()
+    steps = torch.optim.Adam(net.parameters(), lr=1e-2)
+    inputs, labels = torch.from_numpy(x[:80].copy()), torch.from_numpy(y[:80].copy())
+    for _ in range(120):
+        steps.zero_grad()
+        nn.functional.cross_entropy(net(inputs), labels).backward()
+        steps.step()
+    return net, (x[:80], y[:80]), (x[80:], y[80:])
+
+
+@pytest.fixture(scope="module")
+def plain(world):
+    net, inside, outside = world
+    return secateur.audit(net, members=inside, non_members=outside)
+
+
+def row_of(report, metric, method=None):
+    fits = (r for r in report.rows if r.metric == metric and method in (None, r.method))
+    return next(fits)
+
+
+def value(report, metric="auc", attack=LOSS[0]):
+    return row_of(report, metric, repr(attack)).value
+
+
+def control(report, name):
+    return next(c for c in report.controls if c.id == name)
+
+
+def by_hand(net, inside, outside):
+    """The share of (member, non-member) pairs in which the member's loss is the smaller one."""
+    losses = []
+    with torch.no_grad():
+        for x, y in (inside, outside):
+            z = net(torch.from_numpy(np.array(x))).double()
+            losses.append(
+                nn.functional.cross_entropy(
+                    z, torch.from_numpy(np.array(y)), reduction="none"
+                ).numpy()
+            )
+    members, others = losses
+    return float((members[:, None] < others[None]).mean())
+
+
+def test_one_network_is_audited_without_references_and_as_this_model(world, plain):
+    net, inside, outside = world
+    auc = row_of(plain, "auc", repr(LOSS[0]))
+    assert auc.value == pytest.approx(by_hand(net, inside, outside), abs=1e-3)
+    assert (auc.estimand, auc.interval) == ("this model", "unit bootstrap")
+    assert auc.low < auc.value < auc.high and auc.value > 0.6
+    attacked = {r.method for r in plain.rows if r.metric == "auc"}
+    assert {repr(GapAttack()), repr(LabelOnly(score="count"))} < attacked and len(attacked) == 6
+    assert plain.facts["strongest"] == {"model": repr(LOSS[0])}  # named beforehand, no maximum
+
+
+def test_it_says_what_an_attacker_with_references_could_find_and_runs_the_blind_baseline(plain):
+    assert "LiRA, RMIA" in plain.facts["limits"][0]
+    assert plain.facts["models"]["references"] == 0
+    assert control(plain, "blind-baseline").status == "passed"
+    assert control(plain, "early-stopping-curve").status == "not run"
+    assert "no references" in secateur.render_text(plain)
+    assert plain.facts["limits"][0] in answer(plain)  # on the page's first screen
+    assert "LiRA, RMIA" in plain._repr_html_()
+
+
+def test_the_accuracy_gap_is_that_of_members_and_others(world, plain):
+    net, *sides = world
+    rates = []
+    with torch.no_grad():
+        for x, y in sides:
+            rates.append((net(torch.from_numpy(np.array(x))).argmax(1).numpy() == y).mean())
+    gap = row_of(plain, "accuracy gap")
+    assert gap.value == pytest.approx(rates[0] - rates[1])
+    assert gap.low < gap.value < gap.high
+
+
+def test_a_network_in_training_mode_is_asked_in_evaluation_mode_and_left_as_it_was(world):
+    _, inside, outside = world
+    torch.manual_seed(0)
+    net = SmallNet(dropout=0.5, batch_norm=True)().train()
+    net[0].eval()  # a part that its owner froze
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    told = secateur.audit(net, members=inside, non_members=outside, attacks=LOSS)
+    assert [m.training for m in net] == [False, True, True, True, True] and net.training
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert any("training mode" in line for line in told.facts["limits"])
+    still = secateur.audit(net.eval(), members=inside, non_members=outside, attacks=LOSS)
+    assert value(told) == value(still)
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.Softmax(1), nn.LogSoftmax(1)], ids=["probabilities", "log-probabilities"]
+)
+def test_probabilities_are_noticed_and_give_the_same_attacks(world, plain, wrap):
+    net, inside, outside = world
+    report = secateur.audit(
+        nn.Sequential(net, wrap), members=inside, non_members=outside, attacks=LOSS
+    )
+    assert value(report) == pytest.approx(value(plain), abs=0.002)
+    told = [c for c in report.controls if c.id == "logits"]
+    assert [c.status for c in told] == (["raised"] if isinstance(wrap, nn.Softmax) else [])
+
+
+def test_one_output_is_the_positive_class_as_logit_or_as_probability(world):
+    _, (x, y), (x2, y2) = world
+    sides = {"members": (x, y % 2), "non_members": (x2, y2 % 2)}
+    torch.manual_seed(0)
+    one = nn.Linear(FEATURES, 1)
+    two = nn.Linear(FEATURES, 2)
+    with torch.no_grad():
+        two.weight.zero_()
+        two.bias.zero_()
+        two.weight[1], two.bias[1] = one.weight[0], one.bias[0]
+    nets = [two, one, nn.Sequential(one, nn.Flatten(0)), nn.Sequential(one, nn.Sigmoid())]
+    found = [value(secateur.audit(net, **sides, attacks=LOSS)) for net in nets]
+    assert found == pytest.approx([found[0]] * 4, abs=1e-3)
+
+
+def test_state_dicts_files_datasets_tables_and_indices_say_the_same(world, plain, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    net, (x, y), (x2, y2) = world
+    sides = {"members": (x, y), "non_members": (x2, y2), "attacks": LOSS}
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    every = torch.utils.data.TensorDataset(
+        torch.from_numpy(np.concatenate([x, x2])), torch.from_numpy(np.concatenate([y, y2]))
+    )
+    table = pandas.DataFrame(np.concatenate([x, x2])).rename(columns=str)
+    table["class"] = np.concatenate([y, y2])
+    records = small_records(N)
+    first, last = np.arange(80), np.arange(80, N)
+    found = [
+        secateur.audit(net.state_dict(), build=build, **sides),
+        secateur.audit(tmp_path / "net.safetensors", build=build, **sides),
+        secateur.audit(
+            net,
+            members=torch.utils.data.Subset(every, first.tolist()),
+            non_members=torch.utils.data.Subset(every, last.tolist()),
+            attacks=LOSS,
+        ),
+        secateur.audit(
+            net, members=table[:80], non_members=table[80:], label="class", attacks=LOSS
+        ),
+        secateur.audit(net, records, members=first, attacks=LOSS),
+        secateur.audit(net, records, members=np.arange(N) < 80, attacks=LOSS),
+        secateur.audit(
+            net, members=records.take(first), non_members=records.take(last), attacks=LOSS
+        ),
+    ]
+    assert [value(r) for r in found] == pytest.approx([value(plain)] * len(found), abs=1e-9)
+
+
+def test_saved_logits_say_the_same_whoever_is_named_a_member_and_load_no_torch(world, plain):
+    net, inside, outside = world
+    x = np.concatenate([inside[0], outside[0]])
+    y = np.concatenate([inside[1], outside[1]])
+    with torch.no_grad():
+        z = net(torch.from_numpy(x)).numpy()
+    report = secateur.audit({"logits": z, "labels": y}, members=np.arange(80))
+    assert value(report) == pytest.approx(value(plain), abs=1e-9)
+    assert row_of(report, "accuracy gap").value == pytest.approx(
+        row_of(plain, "accuracy gap").value
+    )
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    with pytest.warns(secateur.SecateurWarning, match="rounded to 1"):
+        lossy = secateur.audit({"logits": p, "labels": y}, members=np.arange(80))
+    assert value(lossy) == pytest.approx(value(plain), abs=0.002)
+    assert control(lossy, "logits").status == "raised"
+    code = (
+        "import sys, numpy as np, secateur\n"
+        "z = np.random.default_rng(0).normal(size=(40, 2))\n"
+        "secateur.audit({'logits': z, 'labels': np.arange(40) % 2}, members=np.arange(20))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_saved_outputs_of_some_records_alone_are_cut_to_these():
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(90, 3)), np.arange(90) % 3
+    cut = secateur.audit(
+        {"logits": z, "labels": y}, members=np.arange(30), non_members=np.arange(50, 90)
+    )
+    kept = np.r_[0:30, 50:90]
+    whole = secateur.audit({"logits": z[kept], "labels": y[kept]}, members=np.arange(30))
+    assert value(cut) == value(whole)
+    assert control(cut, "few-records").status == "raised"
+
+
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_few_records_give_wide_intervals_and_a_word_on_what_they_resolve(world, n):
+    net, (x, y), (x2, y2) = world
+    some = np.argsort(y, kind="stable")[:: max(1, 80 // n)][:n]
+    y2 = y2.copy()
+    y2[0] = (y[some[0]] + 1) % CLASSES
+    report = secateur.audit(
+        net, members=(x[some], y[some]), non_members=(x2[:n], y2[:n]), attacks=LOSS
+    )
+    row = row_of(report, "auc")
+    assert row.high - row.low > 0.25
+    raised = control(report, "few-records")
+    assert raised.status == "raised" and f"{n} members and {n} non-members" in raised.saw
+    assert "no false-positive rate can be resolved" in raised.saw
+
+
+def test_members_of_another_kind_raise_the_blind_baseline(world):
+    net, (x, y), (x2, y2) = world
+    report = secateur.audit(net, members=(x, y), non_members=(x2 + 2, y2), attacks=LOSS)
+    assert control(report, "blind-baseline").status == "raised"
+    shown = report._repr_html_()
+    assert shown.index("blind-baseline") < shown.index("<b>references</b>")
+
+
+def test_an_embedding_is_not_asked_about_tokens_with_noise():
+    torch.manual_seed(0)
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.last = nn.Embedding(9, 4), nn.Linear(4, 2)
+
+        def forward(self, ids):
+            return {"logits": self.last(self.embed(ids.long()).mean(1))}
+
+    ids, y = np.random.default_rng(0).integers(0, 9, (60, 5)), np.arange(60) % 2
+    report = secateur.audit(Tokens(), members=(ids[:30], y[:30]), non_members=(ids[30:], y[30:]))
+    row = row_of(report, "auc", repr(LabelOnly(score="count")))
+    assert row.status == "not run" and "Embedding" in row.why
+
+
+def bad(world, name):
+    """One call with one mistake."""
+    net, (x, y), (x2, y2) = world
+    sides = {"members": (x, y), "non_members": (x2, y2)}
+    both = np.concatenate([x[:7], x2]), np.concatenate([y[:7], y2])
+    signals = {"logits": np.zeros((4, 2)), "labels": np.array([0, 1, 0, 1])}
+
+    class Random(torch.utils.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return torch.randn(FEATURES), index % 2
+
+    return {
+        "overlap": lambda: secateur.audit(net, **{**sides, "non_members": both}),
+        "shapes": lambda: secateur.audit(net, members=(x, y), non_members=(x2[:, :3], y2)),
+        "network's shape": lambda: secateur.audit(
+            net, members=(x[:, :3], y), non_members=(x2[:, :3], y2)
+        ),
+        "label range": lambda: secateur.audit(net, members=(x, y + 1), non_members=(x2, y2)),
+        "texts as labels": lambda: secateur.audit(
+            net, members=(x, y.astype(str)), non_members=(x2, y2.astype(str))
+        ),
+        "one class": lambda: secateur.audit(net, members=(x, 0 * y), non_members=(x2, 0 * y2)),
+        "not finite": lambda: secateur.audit(net, members=(x * np.nan, y), non_members=(x2, y2)),
+        "lengths": lambda: secateur.audit(net, members=(x, y[:-1]), non_members=(x2, y2)),
+        "empty": lambda: secateur.audit(net, members=(x[:0], y[:0]), non_members=(x2, y2)),
+        "one-hot": lambda: secateur.audit(
+            net, members=(x, np.eye(CLASSES)[y]), non_members=(x2, y2)
+        ),
+        "no members": lambda: secateur.audit(net),
+        "no non-members": lambda: secateur.audit(net, members=(x, y)),
+        "augmented": lambda: secateur.audit(net, members=Random(), non_members=Random()),
+        "class": lambda: secateur.audit(nn.Linear, **sides),
+        "number": lambda: secateur.audit(3, **sides),
+        "pickle": lambda: secateur.audit("model.pt", **sides),
+        "no build": lambda: secateur.audit(net.state_dict(), **sides),
+        "other build": lambda: secateur.audit(
+            net.state_dict(), build=lambda: nn.Linear(2, 2), **sides
+        ),
+        "references": lambda: secateur.audit(net, references=4, **sides),
+        "label of arrays": lambda: secateur.audit(net, label="y", **sides),
+        "unread": lambda: secateur.audit(signals, members=[0, 1], build=build),
+        "nobody inside": lambda: secateur.audit(signals),
+        "index": lambda: secateur.audit(signals, members=[0, 9]),
+        "both": lambda: secateur.audit(signals, members=[0, 1], non_members=[1, 2]),
+        "fleet's records": lambda: secateur.audit(
+            secateur.Fleet(artifacts=[], membership=_no_one()), members=[0]
+        ),
+        "a text": lambda: secateur.audit(net, attacks="LiRA", **sides),
+        "loader": lambda: secateur.audit(
+            net, members=torch.utils.data.DataLoader(Random()), non_members=(x2, y2)
+        ),
+        "float64": lambda: secateur.audit(nn.Linear(FEATURES, 3).double(), **sides),
+        "pair beside records": lambda: secateur.audit(net, small_records(N), members=(x, y)),
+        "recipe's build": lambda: secateur.audit(
+            net, recipe=small_recipe(build=SmallNet(hidden=3)), **sides
+        ),
+    }[name]
+
+
+def _no_one():
+    return secateur.Membership(
+        inside=np.zeros((0, 2), dtype=bool),
+        roles=(),
+        pools={"audit": np.arange(2)},
+        units=np.arange(2),
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("overlap", "7 of 80 members are also among the 87 non-members"),
+        ("shapes", r"shape \(8,\), non-members of \(3,\)"),
+        ("network's shape", r"does not accept float32 inputs of shape \(3,\)"),
+        ("label range", r"n_classes=3\), got the range 0 .. 3"),
+        ("texts as labels", "must be whole numbers"),
+        ("one class", "one class only"),
+        ("not finite", "80 of 160 records have inputs that are NaN"),
+        ("lengths", "80 inputs, but 79 labels"),
+        ("empty", "members is empty"),
+        ("one-hot", r"labels.argmax\(1\)"),
+        ("no members", "say what the model was trained on"),
+        ("no non-members", "give non_members= too"),
+        ("augmented", "its transform is random"),
+        ("class", "not its class Linear"),
+        ("number", "cannot audit int"),
+        ("pickle", "model.pt is a pickle"),
+        ("no build", "give build="),
+        ("other build", "does not fit the network that build makes"),
+        ("references", "need recipe="),
+        ("label of arrays", "members is tuple, no table"),
+        ("unread", "does not read build"),
+        ("nobody inside", "give members="),
+        ("index", r"indices 0 .. 9, but there are 4 records"),
+        ("both", "1 records are members and non-members at once"),
+        ("fleet's records", "does not read members"),
+        ("a text", r"such as \[LiRA\(\)\], got 'LiRA'"),
+        ("loader", "of a DataLoader give its dataset"),
+        ("float64", r"computes in torch.float64.*deepcopy\(network\).float\(\)"),
+        ("pair beside records", "must be indices or a mask of the 160 records"),
+        ("recipe's build", "does not fit the network"),
+    ],
+)
+def test_a_mistake_ends_with_what_was_seen_and_how_to_mend_it(world, name, words):
+    with pytest.raises((InputError, DataError, StoreError), match=words):
+        bad(world, name)()
+
+
+def test_records_of_one_set_keep_units_and_groups_and_numbered_apart_are_other_people(world):
+    net = world[0]
+    whole = small_records(N)
+    pairs = np.arange(N) // 2  # everyone owns two records
+    kinds = np.where(pairs % 2 == 0, "a", "b")
+    owned = replace(whole, units=pairs, groups={"kind": kinds})
+    first, last = np.arange(80), np.arange(80, N)
+    call = {"members": owned.take(first), "non_members": owned.take(last), "attacks": LOSS}
+    report = secateur.audit(net, **call, groups=["kind"])
+    assert row_of(report, "auc").counts["member_units"] == 40
+    assert {r.group for r in report.rows} >= {"kind=a", "kind=b"}
+    with pytest.raises(DataError, match="partly in and partly out"):
+        secateur.audit(
+            net, members=owned.take(first[:-1]), non_members=owned.take(last - 1), attacks=LOSS
+        )
+    anew = replace(owned.take(last), ids=first, units=np.arange(80) // 4)
+    apart = secateur.audit(net, **{**call, "non_members": anew})
+    assert row_of(apart, "auc").counts["non_member_units"] == 20
+
+
+def test_a_single_logit_between_0_and_1_is_no_probability(world):
+    _, (x, y), (x2, y2) = world
+    net = nn.Linear(FEATURES, 1)
+    with torch.no_grad():
+        net.weight.mul_(0.1 / net.weight.abs().sum())
+        net.bias.fill_(0.5)
+    report = secateur.audit(net, members=(x, y % 2), non_members=(x2, y2 % 2), attacks=LOSS)
+    assert not [c for c in report.controls if c.id == "logits"]
+
+
+def test_an_argument_that_does_not_exist_is_a_type_error_before_any_work(world):
+    net, inside, outside = world
+    with pytest.raises(TypeError, match=r"audit\(\) got an unexpected keyword argument 'refs'"):
+        secateur.audit(net, members=inside, non_members=outside, refs=4)
+
+
+def test_data_that_repeats_itself_is_no_overlap():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, (120, 4)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+    report = secateur.audit(
+        nn.Linear(4, 2), members=(x[:60], y[:60]), non_members=(x[60:], y[60:]), attacks=LOSS
+    )
+    assert control(report, "near-duplicates").status == "raised"
+
+
+def test_with_a_recipe_references_are_trained_and_the_given_network_is_the_target(world):
+    net, inside, outside = world
+    recipe = small_recipe(build=SmallNet(hidden=64), epochs=8)
+    report = secateur.audit(
+        net, members=inside, non_members=outside, recipe=recipe, references=4, attacks=[LiRA()]
+    )
+    assert report.facts["models"] == {"targets": 1, "references": 4}
+    row = row_of(report, "auc", repr(LiRA()))
+    assert row.estimand == "this model" and row.counts["members"] == 80
+    assert not any("No reference" in line for line in report.facts["limits"])
+    assert control(report, "training-size").value == pytest.approx(1, abs=0.2)
+
+
+def test_a_recipe_alone_trains_targets_too_and_speaks_of_the_pipeline():
+    records = small_records(120)
+    report = secateur.audit(small_recipe(epochs=2), records, references=4, attacks=LOSS)
+    assert report.facts["models"] == {"targets": 8, "references": 4}
+    assert row_of(report, "auc").interval.startswith("t over targets")
+    with pytest.raises(InputError, match=r"audit\(recipe, records\)"):
+        secateur.audit(small_recipe())
+
+
+def test_in_a_notebook_a_report_is_a_small_escaped_table(plain):
+    bold = [line for line in plain._repr_html_().split("<tr>") if "<td><b>" in line]
+    assert len(bold) == 1 and "LossThreshold" in bold[0]
+    auc = row_of(plain, "auc", repr(LOSS[0]))
+    assert f"{auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" in bold[0]
+    evil = replace(plain, title="<script>alert(1)</script>")
+    shown = evil._repr_html_()
+    assert "<script" not in shown and "&lt;script&gt;" in shown and "http" not in shown
+    assert len(repr(plain)) < 150 and f"{auc.value:.3f}" in repr(plain)
+    empty = secateur.Report(title="nothing", rows=())
+    assert "nothing" in empty._repr_html_() and "nothing" in repr(empty)
