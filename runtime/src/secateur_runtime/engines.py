@@ -11,6 +11,7 @@ from secateur_runtime.choices import Options, Ways
 from secateur_runtime.errors import EngineError, SlowEngineWarning
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.reference import ReferenceEngine
+from secateur_runtime.room import LIMIT
 
 __all__ = ["ENGINES", "MAX_THREADS", "Engine", "built"]
 
@@ -48,13 +49,14 @@ class Engine(Protocol):
         """The ways that were given or measured."""
 
 
-def built(plan: Plan, engine: str, threads: int) -> Engine:
+def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
     """Return the engine of this name for a plan.
 
     Where `auto` finds no compiled engine, a `SlowEngineWarning` says so.
 
     Raises:
         EngineError: the name is none, or the compiled engine is not there.
+        LimitError: it would take too much memory.
     """
     if engine not in ENGINES or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
         raise EngineError(
@@ -64,7 +66,8 @@ def built(plan: Plan, engine: str, threads: int) -> Engine:
     if engine == "numpy":
         return ReferenceEngine(plan)
     try:
-        made: Engine = import_module("secateur_runtime.native").NativeEngine(plan, threads=threads)
+        native = import_module("secateur_runtime.native")
+        made: Engine = native.NativeEngine(plan, threads=threads, limit=limit)
         return made
     except (ImportError, EngineError) as error:
         why = f"there is no compiled engine here ({error})"
