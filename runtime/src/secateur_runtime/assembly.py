@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from secateur_runtime.allot import starts
 from secateur_runtime.drafts import Operator, bias_of
-from secateur_runtime.layout import Place, method_of, needs_of, place_all, starts
+from secateur_runtime.layout import Place, method_of, needs_of, place_all
 from secateur_runtime.plan import Plan, Step
 from secateur_runtime.weighted import coded, convolution, linear
 
