@@ -17,7 +17,24 @@ from secateur_runtime.plan import Plan, Step, Weight
 from secateur_runtime.room import HELD, LIMIT, PLANNING, within
 from secateur_runtime.shapes import Shape, output_shape
 
-__all__ = ["lowered"]
+__all__ = ["lowered", "shape_of"]
+
+
+def shape_of(packed: Packed) -> Shape:
+    """Return the shape of one record as the file was exported.
+
+    Raises:
+        FileError: it has no graph, or none that is read here.
+    """
+    if packed.graph is None:
+        raise FileError(
+            "this packed file has weights alone and no description of its network; write it with "
+            "`secateur export --format packed`, whose note names what cannot be described"
+        )
+    try:
+        return described(packed.graph).shape
+    except PlanError as error:
+        raise FileError(f"the network in this file cannot be run: {error}") from error
 
 
 def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -> Plan:
@@ -37,14 +54,10 @@ def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -
         LimitError: it would take more; nothing was decoded that does not fit.
         FileError: there is no graph, or it has a part that cannot run here, which is named.
     """
-    if packed.graph is None:
-        raise FileError(
-            "this packed file has weights alone and no description of its network; write it with "
-            "`secateur export --format packed`, whose note names what cannot be described"
-        )
+    own = shape_of(packed)
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused, not warned of
-            return _plan(described(packed.graph), packed, shape, limit)
+            return _plan(described(packed.graph), packed, own if shape is None else shape, limit)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
 
@@ -125,9 +138,9 @@ def _alive(description: Description) -> list[Operator]:
     return kept[::-1]
 
 
-def _plan(description: Description, packed: Packed, shape: Shape | None, limit: int) -> Plan:
+def _plan(description: Description, packed: Packed, shape: Shape, limit: int) -> Plan:
     building = _Building(packed, limit)
-    building.shapes.append(description.shape if shape is None else shape)
+    building.shapes.append(shape)
     building.hold(4 * prod(building.shapes[0]))
     building.names[description.input] = 0
     for op in _alive(description):

@@ -14,11 +14,11 @@ from secateur_runtime.choices import circumstances, recall, record
 from secateur_runtime.engines import Engine, built
 from secateur_runtime.errors import FileError, InputError, LimitError
 from secateur_runtime.lower import lowered
-from secateur_runtime.packed import read
+from secateur_runtime.packed import Packed, read
 from secateur_runtime.plan import Floats, Plan, Step
-from secateur_runtime.room import LIMIT
+from secateur_runtime.room import LIMIT, checked
 
-__all__ = ["Network", "load"]
+__all__ = ["Network", "load", "network_of"]
 
 _TITLES = ("layer", "step", "output", "weights", "zeros %", "multiply-adds", "runs")
 
@@ -49,7 +49,7 @@ class Network:
     ) -> None:
         self.plan = plan
         self.threads = threads
-        self._engine = built(plan, engine, threads, limit)
+        self._engine = built(plan, engine, threads, checked(limit))
         self._note = "nothing was measured"
 
     @property
@@ -205,7 +205,21 @@ def load(
             one that does not run here.
         EngineError: the engine is not there.
     """
-    packed = read(path, limit=limit)
+    how: dict[str, Any] = {"threads": threads, "engine": engine, "limit": limit}
+    return network_of(read(path, limit=limit), path, shape=shape, measure=measure, **how)
+
+
+def network_of(
+    packed: Packed,
+    path: str | Path,
+    *,
+    threads: int,
+    engine: str,
+    shape: tuple[int, ...] | None,
+    limit: int,
+    measure: bool,
+) -> Network:
+    """Return the network of a file that was read, as `load` does."""
     try:
         plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
         network = Network(plan, threads=threads, engine=engine, limit=limit)
