@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from secateur_runtime.assembly import Assembly, assembled
 from secateur_runtime.choices import Ways
 from secateur_runtime.errors import EngineError, InputError, LimitError
+from secateur_runtime.locks import Lock
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.room import ENGINE, LIMIT, within
 from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_side, usual_way
@@ -86,7 +86,7 @@ class NativeEngine:
                 "a system that lets memory become executable"
             )
         self.generate = possible if self.generate is None else self.generate
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._programs: dict[int, Any] = {}
         self._wide: bool | None = None
         self._check_room(1)
