@@ -56,7 +56,8 @@ def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
     Where `auto` finds no compiled engine, a `SlowEngineWarning` says so.
 
     Raises:
-        EngineError: the name is none, or the compiled engine is not there.
+        EngineError: the name is none, the compiled engine is not there, or the environment names
+            instructions that it has not.
         LimitError: it would take too much memory.
     """
     if engine not in ENGINES:
@@ -73,9 +74,7 @@ def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
         return ReferenceEngine(plan)
     try:
         native = import_module("secateur_runtime.native")
-        made: Engine = native.NativeEngine(plan, threads=threads, limit=limit)
-        return made
-    except (ImportError, EngineError) as error:
+    except ImportError as error:
         if engine == "native":
             raise EngineError(
                 f"there is no compiled engine here ({error}); engine='numpy' runs without, slowly"
@@ -86,6 +85,8 @@ def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
             stacklevel=_outside(),
         )
         return ReferenceEngine(plan)
+    made: Engine = native.NativeEngine(plan, threads=threads, limit=limit)
+    return made
 
 
 def _outside() -> int:
