@@ -27,9 +27,7 @@ def runtime_block(found: dict[str, Any], two: dict[str, Any] | None = None) -> s
     parts = [
         f"By {rows[0]['engine']}, beside {found['runtime']} running the dense network, in turn in "
         f"{found['rounds']} rounds: speed-up of the same round, median (smallest to largest). "
-        "Fresh weights, the smallest set to zero, but for those by ADMM, which were trained for a "
-        "moment; shuffled, they have as many zeros in each layer at random. Accuracy is not spoken "
-        "of here.",
+        f"Fresh weights, the smallest set to zero{_trained(rows)}: accuracy is not spoken of here.",
         "",
         *_speeds(rows),
         "",
@@ -44,6 +42,15 @@ def runtime_block(found: dict[str, Any], two: dict[str, Any] | None = None) -> s
     if two is not None:
         parts += ["", *_threads(rows, two)]
     return "\n".join([*parts, "", made_by(found)])
+
+
+def _trained(rows: list[dict[str, Any]]) -> str:
+    if not any("by ADMM" in row["network"] for row in rows):
+        return ""
+    return (
+        ", but for those by ADMM, trained for a moment, which shuffled have as many zeros in each "
+        "layer at random"
+    )
 
 
 def _shown(ratio: dict[str, float]) -> str:

@@ -63,4 +63,6 @@ def test_threads_that_were_timed_in_turn_have_a_table_of_their_own():
     }
     text = runtime_block({**report([row()]), "gains": [gain]})
     assert "| VGG16 by ADMM, shuffled | 32 | 3 | 1.5 | 2.00x (1.90 to 2.10) |" in text
+    assert "trained for a moment" in runtime_block(report([row(network="LeNet-5 by ADMM")]))
+    assert "trained for" not in text
     assert "Two threads" not in runtime_block({**report([row()]), "gains": []})
