@@ -1,24 +1,27 @@
 """Unstructured zeros as time: the sparse runtime beside dense ONNX Runtime, as ratios.
 
-    python -m benchmarks.runtime [--quick] [--only NAME] [--threads N] [--out FILE]
+    python -m benchmarks.runtime [--quick] [--only NAME] [--threads N] [--isa NAME] [--out FILE]
     python -m benchmarks.runtime --packed FILE --onnx FILE [--out FILE]
 
 Each network is taken with fresh weights, of which the smallest are set to zero: places at random,
-as the weights are. It is packed and run by `secateur_runtime`; beside it stands the dense network
-in ONNX Runtime with the same threads. Times do not depend on the weights' values, and accuracy is
-not spoken of here. Each round times both in turn; a ratio is of one round. Outputs are compared
-with the numpy engine's first. With `--packed` and `--onnx` a trained model's two files are timed.
+as the weights are. Those "by ADMM" are trained for a moment and pruned by ADMM, whose zeros are not
+spread evenly; "shuffled" has as many in each layer at random. A network is packed and run by
+`secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times
+do not depend on the weights' values, and accuracy is not spoken of here. Each round times both in
+turn; a ratio is of one round. Outputs are compared with the numpy engine's first. At 90 % zeros two
+threads of the runtime are timed beside one, in turn. `--isa avx2` runs our side without AVX-512.
+With `--packed` and `--onnx` a trained model's two files are timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,42 +30,15 @@ import torch
 from numpy.typing import NDArray
 
 import secateur_runtime
+from benchmarks.runtime_networks import BATCHES, CASES, Files, networks_of, pictures
 from benchmarks.timing import spread
 from secateur import store
-from secateur.compress import Magnitude
 from secateur.context import hardware, version_of
-from secateur.deploy import Onnx, Pack, Run, latency, peak_memory
-from secateur.models import VGG16, LeNet5, MobileNetV2, OnnxNetwork, ResNet18, tensors_of
-from secateur.protocols import Builder
-from secateur.train import apply
-from secateur.types import Artifact, Provenance, Records
+from secateur.deploy import Run, latency, peak_memory
+from secateur.models import OnnxNetwork
+from secateur_runtime.native import instruction_sets
 
-ZEROS = (0.8, 0.9, 0.95, 0.98)
-BATCHES = (1, 32)
 CLOSE = 1e-4
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network at one size of its records."""
-
-    name: str
-    build: Builder
-    shape: tuple[int, ...]
-    zeros: tuple[float, ...] = ZEROS
-    batches: tuple[int, ...] = BATCHES
-
-
-CASES = (
-    Case("VGG16", VGG16(), (3, 32, 32)),
-    Case("ResNet18", ResNet18(), (3, 32, 32)),
-    Case("MobileNetV2", MobileNetV2(), (3, 32, 32)),
-    Case("LeNet-5", LeNet5(), (1, 28, 28)),
-    Case("VGG16, width 0.7", VGG16(width=0.7), (3, 32, 32), (0.9,)),
-    Case("ResNet18, 28x28", ResNet18(), (3, 28, 28), (0.9,)),
-    Case("ResNet18, 56x56", ResNet18(), (3, 56, 56), (0.9,)),
-    Case("ResNet18, 224x224", ResNet18(), (3, 224, 224), (0.9,), (1,)),
-)
 _CHILD = """
 import sys
 from pathlib import Path
@@ -77,7 +53,7 @@ def of(name):
 
 Path("/proc/self/clear_refs").write_text("5")
 before = of("VmRSS")
-network = secateur_runtime.load(sys.argv[1])
+network = secateur_runtime.load(sys.argv[1], threads=int(sys.argv[3]))
 values = np.ones([int(n) for n in sys.argv[2].split(",")], np.float32)
 for _ in range(3):
     network(values)
@@ -85,42 +61,14 @@ print(of("VmHWM") - before)
 """
 
 
-@dataclass(frozen=True)
-class Files:
-    """The two files of one model."""
+def peak(file: Path, shape: tuple[int, ...], batch: int, threads: int) -> int:
+    """Return how many bytes loading and running a packed file adds at its highest.
 
-    packed: bytes
-    onnx: bytes
-    shape: tuple[int, ...]
-
-
-def files_of(case: Case, zeros: float, records: Records) -> Files:
-    """Return a network with so many zeros as a packed file, and dense as an ONNX file."""
-    torch.manual_seed(0)
-    module = case.build().eval()
-    whole = Artifact(
-        tensors=tensors_of(module), builder=repr(case.build), provenance=Provenance(key={})
-    )
-    pruned = apply(Magnitude(sparsity=zeros, retrain_epochs=0), module, records, seed=0)
-    assert isinstance(pruned, Artifact)  # of one module
-    packed = Pack(shape=case.shape).converted(pruned, case.build, {}, seed=0).shipped
-    onnx = Onnx(shape=case.shape).converted(whole, case.build, {}, seed=0).shipped
-    assert packed is not None
-    assert onnx is not None
-    return Files(packed=packed.data, onnx=onnx.data, shape=case.shape)
-
-
-def pictures(shape: tuple[int, ...], n: int) -> Records:
-    """Return random records of a shape, with ten classes."""
-    values = np.random.default_rng(0).random((n, *shape), dtype=np.float32)
-    return Records.from_arrays(values, np.arange(n) % 10, name="random pictures")
-
-
-def peak(file: Path, shape: tuple[int, ...], batch: int) -> int:
-    """Return how many bytes loading and running a packed file adds at its highest."""
+    Each thread has memory of its own for values, so they are as many as in what is timed.
+    """
     sizes = ",".join(map(str, (batch, *shape)))
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(file), sizes],
+        [sys.executable, "-c", _CHILD, str(file), sizes, str(threads)],
         capture_output=True,
         text=True,
         check=True,
@@ -146,6 +94,12 @@ def apart_of(packed: Path, network: Any, inputs: NDArray[Any], batches: tuple[in
     return worst
 
 
+def inputs_of(shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return records to run, fewer where they are large."""
+    records = pictures(shape, 128 if np.prod(shape) < 10_000 else 8)
+    return records.gather(np.arange(len(records)))
+
+
 def rows_of(
     name: str,
     files: Files,
@@ -157,13 +111,12 @@ def rows_of(
 ) -> Iterator[dict[str, Any]]:
     """Yield one row for each size of batch."""
     rounds, seconds = how
-    records = pictures(files.shape, 128 if np.prod(files.shape) < 10_000 else 8)
-    inputs = records.gather(np.arange(len(records)))
+    inputs = inputs_of(files.shape)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.packed"
         file.write_bytes(files.packed)
         network = secateur_runtime.load(file, threads=threads)
-        apart = apart_of(file, network, inputs[: 4 if records.labels.size < 16 else 16], batches)
+        apart = apart_of(file, network, inputs[: 4 if len(inputs) < 16 else 16], batches)
         if not apart <= CLOSE:
             sys.exit(f"runtime: {name} is {apart:.2g} from the reference, more than {CLOSE}")
         for batch in batches:
@@ -184,7 +137,7 @@ def rows_of(
                 "apart": apart,
                 "bytes": {"packed": len(files.packed), "onnx": len(files.onnx)},
                 "peak_memory": {
-                    "sparse": peak(file, files.shape, batch),
+                    "sparse": peak(file, files.shape, batch, threads),
                     "ONNX Runtime": peak_memory(files.onnx, files.shape, batch=batch),
                 },
                 "median_ms": {k: v.median for k, v in timed.items()},
@@ -192,12 +145,43 @@ def rows_of(
             }
 
 
+def gains_of(
+    name: str, files: Files, batches: tuple[int, ...], how: tuple[int, float]
+) -> Iterator[dict[str, Any]]:
+    """Yield for each size of batch how much faster two threads are than one, timed in turn."""
+    inputs = inputs_of(files.shape)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.packed"
+        file.write_bytes(files.packed)
+        runs: dict[str, Run] = {
+            f"{n} thread(s)": secateur_runtime.load(file, threads=n) for n in (1, 2)
+        }
+        for batch in batches:
+            timed = latency(runs, inputs, batch=batch, rounds=how[0], seconds=how[1])
+            yield {
+                "network": name,
+                "batch": batch,
+                "median_ms": {k: v.median for k, v in timed.items()},
+                "ratio": spread(list(timed["2 thread(s)"].speed_up)),
+            }
+
+
+def gain_line(row: dict[str, Any]) -> str:
+    """Return what is printed of a row that compares threads."""
+    one, two = row["median_ms"].values()
+    return (
+        f"{row['network']:26s} batch {row['batch']:2d}: {one:8.3f} ms by one thread, {two:8.3f} ms "
+        f"by two, {row['ratio']['median']:5.2f}x ({row['ratio']['min']:.2f} to "
+        f"{row['ratio']['max']:.2f})"
+    )
+
+
 def line(row: dict[str, Any]) -> str:
     """Return what is printed of a row."""
     zeros = "trained" if row["zeros"] is None else f"{row['zeros']:.0%}"
     times, ratio = row["median_ms"], row["ratio"]
     return (
-        f"{row['network']:18s} {zeros:>7s} zeros, batch {row['batch']:2d}, "
+        f"{row['network']:26s} {zeros:>7s} zeros, batch {row['batch']:2d}, "
         f"{row['threads']} thread(s): "
         f"{times['sparse']:8.3f} ms, dense {times['ONNX Runtime']:8.3f} ms, "
         f"{ratio['median']:5.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})"
@@ -214,11 +198,11 @@ def wanted(arguments: argparse.Namespace) -> Iterator[tuple[str, Files, tuple[in
     for case in CASES:
         if arguments.only and not case.name.startswith(arguments.only):
             continue
-        if arguments.quick and case.name != "LeNet-5":
+        if arguments.quick and not case.name.startswith("LeNet-5"):
             continue
-        records = pictures(case.shape, 16)
         for zeros in case.zeros:
-            yield case.name, files_of(case, zeros, records), case.batches, zeros
+            for name, files in networks_of(case, zeros):
+                yield name, files, case.batches, zeros
 
 
 def main() -> None:
@@ -229,12 +213,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds, LeNet-5 alone")
     parser.add_argument("--only", help="networks whose name begins so")
     parser.add_argument("--threads", type=int, default=1, help="of one inference")
+    parser.add_argument("--isa", help="instructions of our side, such as avx2; by default the best")
     parser.add_argument("--packed", type=Path, help="a trained model's packed file")
     parser.add_argument("--onnx", type=Path, help="the dense model's ONNX file")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.only and not any(case.name.startswith(arguments.only) for case in CASES):
         parser.error(f"--only {arguments.only}: there are {', '.join(c.name for c in CASES)}")
+    if arguments.isa:
+        os.environ["SECATEUR_RUNTIME_ISA"] = arguments.isa  # of this process and those it starts
+        if arguments.isa not in instruction_sets():
+            parser.error(f"--isa {arguments.isa}: here are {', '.join(instruction_sets())}")
     if bool(arguments.packed) != bool(arguments.onnx):
         parser.error("give --packed and --onnx together")
     torch.set_num_threads(1)
@@ -244,6 +233,7 @@ def main() -> None:
         "benchmark": "runtime",
         "command": "python -m benchmarks.runtime"
         + (f" --threads {arguments.threads}" if arguments.threads > 1 else "")
+        + (f" --isa {arguments.isa}" if arguments.isa else "")
         + (f" --only '{arguments.only}'" if arguments.only else "")
         + (" --quick" if arguments.quick else "")
         + (" --packed FILE --onnx FILE" if arguments.packed else ""),
@@ -251,6 +241,7 @@ def main() -> None:
         "machine": hardware(),
         "runtime": f"ONNX Runtime {version_of('onnxruntime')}, {arguments.threads} thread(s)",
         "rows": [],
+        "gains": [],
     }
     for name, files, batches, zeros in wanted(arguments):
         for row in rows_of(name, files, batches, zeros=zeros, threads=arguments.threads, how=how):
@@ -258,6 +249,12 @@ def main() -> None:
             print(line(row), flush=True)
             if arguments.out:  # what is there so far
                 store.write_document(arguments.out, report)
+        if zeros in (None, 0.9) and arguments.threads == 1 and (os.cpu_count() or 1) > 1:
+            for row in gains_of(name, files, batches, how):
+                report["gains"].append(row)
+                print(gain_line(row), flush=True)
+    if arguments.out:
+        store.write_document(arguments.out, report)
     print(json.dumps(report))
 
 

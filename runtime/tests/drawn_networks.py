@@ -16,23 +16,24 @@ from secateur_runtime.packed import unpack
 from secateur_runtime.plan import Plan
 
 
-class Block(nn.Module):
-    """Parts one after another, their output beside the input's: alone, added, or joined."""
+class Joined(nn.Module):
+    """Branches that read one value, which may itself be one of them: summed, or side by side."""
 
-    def __init__(self, parts: list[nn.Module], join: str) -> None:
+    def __init__(self, stem: list[nn.Module], branches: list[list[nn.Module]], join: str) -> None:
         super().__init__()
-        self.parts = nn.Sequential(*parts)
+        self.stem = nn.Sequential(*stem)
+        self.branches = nn.ModuleList(nn.Sequential(*parts) for parts in branches)
         self.join = join
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.parts(x)
-        if self.join == "sum" and out.shape == x.shape:
-            return out + x
-        if self.join == "sum before" and out.shape == x.shape:
-            return x + out
-        if self.join == "concatenate" and out.shape[2:] == x.shape[2:]:
-            return torch.cat([x, out, x], dim=1)
-        return out
+        x = self.stem(x)
+        found = [branch(x) for branch in self.branches]
+        if self.join == "concatenate":
+            return torch.cat(found, dim=1)
+        total = found[0]
+        for one in found[1:]:
+            total = total + one
+        return total
 
 
 def _activation(draw) -> list[nn.Module]:
@@ -69,6 +70,43 @@ def _convolution(draw, channels: int, size: tuple[int, int]) -> list[nn.Module]:
         bias=draw(st.booleans()),
     )
     return [layer, *([nn.BatchNorm2d(out)] if draw(st.booleans()) else [])]
+
+
+def _same(draw, channels: int, out: int, stride: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the size of the map, but for its stride."""
+    kernel, dilation = draw(st.sampled_from([1, 3, 3, 5])), draw(st.integers(1, 2))
+    groups = draw(st.sampled_from([g for g in (1, 2, channels) if channels % g == out % g == 0]))
+    padding = dilation * (kernel // 2)
+    more = {"dilation": dilation, "groups": groups, "bias": draw(st.booleans())}
+    layer = nn.Conv2d(channels, out, kernel, stride, padding, **more)
+    return [layer, *([nn.BatchNorm2d(out)] if draw(st.booleans()) else [])]
+
+
+def _joined(draw, channels: int) -> nn.Module:
+    """Two or three branches: layers, the value itself, or a pool, whose ends can be joined."""
+    join = draw(st.sampled_from(["sum", "concatenate"]))
+    stem: list[nn.Module] = []
+    if draw(st.booleans()):  # the value that forks is made here, and read by each branch
+        out = draw(st.integers(1, 6))
+        stem = [*_same(draw, channels, out), *_activation(draw)]
+        channels = out
+    stride = draw(st.sampled_from([1, 1, 1, 2]))
+    keeps = stride == 1 and draw(st.booleans())
+    wide = channels if keeps else draw(st.integers(1, 6))
+    branches = []
+    for k in range(draw(st.integers(2, 3))):
+        own = wide if join == "sum" else draw(st.integers(1, 6))
+        if k and stride == 1 and own == channels and draw(st.booleans()):
+            pool = [nn.MaxPool2d(3, 1, 1)] if draw(st.booleans()) else []
+            branches.append(pool)
+            continue
+        parts = _same(draw, channels, own, stride)
+        if draw(st.booleans()):
+            parts += [*_activation(draw), *_same(draw, own, own)]
+        branches.append(parts)
+    if draw(st.booleans()):
+        branches.reverse()  # a sum's layers come before or after what they are added to
+    return Joined(stem, branches, join)
 
 
 def _pool(draw, size: tuple[int, int]) -> list[nn.Module]:
@@ -110,22 +148,18 @@ def networks(draw) -> tuple[nn.Module, tuple[int, ...]]:
     shape = (draw(st.integers(1, 4)), draw(st.integers(1, 9)), draw(st.integers(1, 9)))
     x = torch.rand(2, *shape)
     parts: list[nn.Module] = []
-    for _ in range(draw(st.integers(1, 4))):
-        inside: list[nn.Module] = []
-        y = x
-        for _ in range(draw(st.integers(1, 2))):
-            size = (int(y.shape[2]), int(y.shape[3]))
-            kind = draw(st.sampled_from(["convolution", "convolution", "pool", "norm"]))
-            if kind == "convolution":
-                inside += [*_convolution(draw, int(y.shape[1]), size), *_activation(draw)]
-            elif kind == "pool":
-                inside += _pool(draw, size)
-            else:
-                inside += [nn.BatchNorm2d(int(y.shape[1])), *_activation(draw)]
-            with torch.no_grad():
-                y = nn.Sequential(*inside).eval()(torch.rand(2, *x.shape[1:]))
-        joins = ["", "sum", "sum before", "concatenate"]
-        parts += [Block(inside, draw(st.sampled_from(joins))), *_activation(draw)]
+    for _ in range(draw(st.integers(2, 4))):
+        channels, *size = map(int, x.shape[1:])
+        kind = draw(st.sampled_from(["joined"] * 4 + ["convolution", "pool", "norm"]))
+        if kind == "joined":
+            parts.append(_joined(draw, channels))
+        elif kind == "convolution":
+            parts += _convolution(draw, channels, (size[0], size[1]))
+        elif kind == "pool":
+            parts += _pool(draw, (size[0], size[1]))
+        else:
+            parts.append(nn.BatchNorm2d(channels))
+        parts += _activation(draw)
         with torch.no_grad():
             x = nn.Sequential(*parts).eval()(torch.rand(2, *shape))
     net = nn.Sequential(*parts, *_head(draw, x))

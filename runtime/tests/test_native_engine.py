@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from secateur_runtime import reference
 from secateur_runtime.errors import EngineError, InputError, PlanError
+from secateur_runtime.network import Network
 from secateur_runtime.plan import Plan, Step, Weight
 from secateur_runtime.shapes import output_shape
 
@@ -238,6 +239,27 @@ def test_what_cannot_run_is_refused_in_words() -> None:
         native.NativeEngine(plan).run(np.zeros((1, 3, 12, 10)), threads=0)
     with pytest.raises(EngineError, match="sse9"):
         native.NativeEngine(plan, isa="sse9")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_environment_chooses_the_instructions(isa: str, monkeypatch: Any) -> None:
+    plan = every_kind()
+    x = np.ones((17, *plan.shapes[0]), np.float32)
+    wanted = native.NativeEngine(plan, isa=isa)
+    monkeypatch.setenv("SECATEUR_RUNTIME_ISA", isa)
+    found = Network(plan)
+    assert found.engine == wanted.name and found.engine.startswith(f"compiled, {isa}")
+    assert native.NativeEngine(plan, isa=ISAS[-1]).isa == ISAS[-1]  # what is said goes before it
+    np.testing.assert_array_equal(found(x), wanted.run(x))
+
+
+def test_instructions_in_the_environment_that_are_not_here_are_refused(monkeypatch: Any) -> None:
+    monkeypatch.setenv("SECATEUR_RUNTIME_ISA", "sse9")
+    for engine in ("auto", "native"):
+        with pytest.raises(
+            EngineError, match=r"'sse9' are not here, only .* out of the environment"
+        ):
+            Network(every_kind(), engine=engine)
 
 
 def test_a_program_that_would_leave_its_memory_is_refused_or_stays_inside() -> None:

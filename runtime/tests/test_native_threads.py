@@ -168,3 +168,47 @@ def test_the_child_of_a_fork_runs_with_threads_of_its_own() -> None:
         check=False,
     )
     assert done.stdout.strip() == "right", done.stderr
+
+
+_HELD = """
+import os, signal, sys, threading
+import numpy as np
+from test_native_threads import native, records, skewed
+plan = skewed()
+engine = native.NativeEngine(plan)
+x = records(plan, 1)
+wanted = native.NativeEngine(plan).run(x)
+building, go_on, own = threading.Event(), threading.Event(), native.NativeEngine.assembly
+def slowly(self, lanes):
+    if threading.current_thread() is not threading.main_thread():
+        building.set()
+        go_on.wait()
+    return own(self, lanes)
+native.NativeEngine.assembly = slowly
+other = threading.Thread(target=engine.run, args=(x,))
+other.start()
+building.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(0 if np.array_equal(engine.run(x), wanted) else 3)
+status = os.waitpid(child, 0)[1]
+go_on.set()
+other.join()
+print("right" if status == 0 and np.array_equal(engine.run(x), wanted) else status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_while_a_program_is_built_leaves_the_child_no_lock_that_is_held() -> None:
+    here = Path(__file__).parent
+    paths = [str(here), str(Path(native.__file__).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _HELD],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.strip() == "right", done.stdout + done.stderr

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from drawn_networks import engines_here, file_of, networks, plan_of, settled, torch_values
-from hypothesis import HealthCheck, given, settings
+from drawn_networks import (
+    Joined,
+    engines_here,
+    file_of,
+    networks,
+    plan_of,
+    settled,
+    torch_values,
+)
+from hypothesis import HealthCheck, Phase, given, settings
 
 from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, Normalised, ResNet18, SmallCNN
 from secateur.packed import VALUES
@@ -30,7 +39,8 @@ HOUSE = {
     ),
     "normalised mlp": (Normalised(build=MLP(widths=(8, 4, 3)), mean=(2.0,), std=(0.5,)), (8,)),
 }
-WITHIN = 1e-4
+WITHIN = 2e-4
+WAYS = ("", "sparse", "dense", "code")
 
 
 def inputs(shape, n, seed=0):
@@ -48,8 +58,12 @@ def assert_close(found, expected, what=""):
     assert np.abs(found - expected).max(initial=0) <= WITHIN * scale, what
 
 
-def check_every_value(net, shape, n=3):
-    """Compare each step with torch, through the names of the graph's values."""
+def check_every_value(net, shape, *, sizes=(3, 17), ways=("",)):
+    """Compare each step with torch, through the names of the graph's values, by every engine.
+
+    Of seventeen records the compiled engine runs sixteen side by side, and the last one alone.
+    """
+    n = max(sizes)
     plan = plan_of(net, shape)
     x = inputs(shape, n)
     found = run(plan, x, keep=True)
@@ -64,17 +78,23 @@ def check_every_value(net, shape, n=3):
             assert_close(found[step.output], want, f"{step.kind} in {step.place}")
     assert named
     assert_close(found[plan.output], torch_output(net, x))
-    for engine in set(engines_here()) - {"numpy"}:
-        check_every_start(plan, x, found, engine)
+    if "native" in engines_here():
+        for way in ways:
+            check_every_start(plan, x, found, sizes, way)
     return plan
 
 
-def check_every_start(plan, x, expected, engine):
-    """Compare an engine that shows its output alone, on the plan up to each of its steps."""
+def check_every_start(plan, x, expected, sizes, way):
+    """Compare the compiled engine, which shows its output alone, on the plan up to each step."""
     for i, step in enumerate(plan.steps):
         start = replace(plan, steps=plan.steps[: i + 1], output=step.output)
-        found = Network(start, engine=engine)(x)
-        assert_close(found, expected[step.output], f"{engine}: {step.kind} in {step.place}")
+        engine = Network(start, engine="native")._engine
+        if way:
+            options = engine.options().items()
+            engine = engine.choosing({at: way for at, words in options if way in words})
+        for n in sizes:
+            what = f"{way or 'rule of thumb'}, {n} records: {step.kind} in {step.place}"
+            assert_close(engine.run(x[:n]), expected[step.output][:n], what)
 
 
 @pytest.mark.parametrize("name", HOUSE)
@@ -91,8 +111,9 @@ def test_every_step_of_a_network_of_the_house_equals_torch(name):
             assert step.weight.is_sparse and 0.6 < step.weight.share_zero < 0.95
 
 
+@pytest.mark.parametrize("engine", engines_here())
 @pytest.mark.parametrize("values", VALUES)
-def test_lossy_values_are_those_that_the_file_decodes_to(values):
+def test_lossy_values_are_those_that_the_file_decodes_to(values, engine):
     from secateur.packed import unpack as unpack_all
 
     torch.manual_seed(0)
@@ -101,11 +122,12 @@ def test_lossy_values_are_those_that_the_file_decodes_to(values):
     decoded = unpack_all(file).tensors
     net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in decoded.items()})
     x = inputs((3, 32, 32), 2)
-    assert_close(Network(lowered(unpack(file)), engine="numpy")(x), torch_output(net, x))
+    assert_close(Network(lowered(unpack(file)), engine=engine)(x), torch_output(net, x))
 
 
+@pytest.mark.parametrize("engine", engines_here())
 @pytest.mark.parametrize("name", ["resnet", "cnn"])
-def test_records_of_another_size_run_where_the_network_takes_them(name):
+def test_records_of_another_size_run_where_the_network_takes_them(name, engine):
     build, shape = HOUSE[name]
     torch.manual_seed(0)
     net = settled(build(), zeros=0.9, shape=shape)
@@ -115,15 +137,16 @@ def test_records_of_another_size_run_where_the_network_takes_them(name):
         expected = torch_output(net, inputs(other, 2))
     except RuntimeError:
         pytest.fail(f"torch does not run {name} on {other}, so this test has no truth")
-    network = Network(lowered(packed, shape=other), engine="numpy")
+    network = Network(lowered(packed, shape=other), engine=engine)
     assert network.input_shape == other
     assert_close(network(inputs(other, 2)), expected)
 
 
-def test_any_batch_gives_each_record_what_it_gives_alone():
+@pytest.mark.parametrize("engine", engines_here())
+def test_any_batch_gives_each_record_what_it_gives_alone(engine):
     torch.manual_seed(0)
     net = settled(LeNet5()(), zeros=0.5)
-    network = Network(plan_of(net, (1, 28, 28)), engine="numpy")
+    network = Network(plan_of(net, (1, 28, 28)), engine=engine)
     x = inputs((1, 28, 28), 70)
     whole = network(x)
     for n in (0, 1, 2, 33):
@@ -132,17 +155,41 @@ def test_any_batch_gives_each_record_what_it_gives_alone():
 
 
 class TestDrawnNetworks:
-    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_sums_concatenations_and_forks_are_drawn_often(self):
+        seen = Counter()
+
+        @settings(
+            max_examples=60,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(networks())
+        def look(drawn):
+            joins = [part for part in drawn[0].modules() if isinstance(part, Joined)]
+            seen.update({join.join for join in joins})
+            seen["fork"] += any(len(join.stem) for join in joins)
+            seen["value itself"] += any(not len(b) for join in joins for b in join.branches)
+            seen["any"] += 1
+
+        look()
+        for word in ("sum", "concatenate", "fork"):
+            assert seen[word] > seen["any"] / 4, seen
+        assert seen["value itself"] > seen["any"] / 10, seen
+
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     @given(networks())
     def test_every_step_of_a_drawn_network_equals_torch(self, drawn):
-        check_every_value(*drawn, n=2)
+        check_every_value(*drawn, sizes=(17,), ways=WAYS)
 
     @pytest.mark.slow
     @pytest.mark.timeout(3600)
     @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
     @given(networks())
     def test_every_step_of_many_drawn_networks_equals_torch(self, drawn):
-        check_every_value(*drawn, n=3)
+        check_every_value(*drawn, sizes=(1, 2, 17, 22), ways=WAYS)
 
 
 @pytest.mark.slow
@@ -150,4 +197,5 @@ class TestDrawnNetworks:
 @pytest.mark.parametrize("build", [VGG16(), ResNet18(), MobileNetV2()], ids=["vgg", "res", "mob"])
 def test_networks_of_full_width_equal_torch_step_by_step(build):
     torch.manual_seed(0)
-    check_every_value(settled(build(), zeros=0.9, shape=(3, 32, 32)), (3, 32, 32), n=2)
+    net = settled(build(), zeros=0.9, shape=(3, 32, 32))
+    check_every_value(net, (3, 32, 32), sizes=(2, 17), ways=WAYS)

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,10 +14,19 @@ import numpy as np
 import pytest
 import torch
 from drawn_networks import file_of, settled
+from torch import nn
 
 import secateur_runtime
 from secateur.models import VGG16, LeNet5, SmallCNN
-from secateur_runtime import EngineError, FileError, InputError, SlowEngineWarning, load
+from secateur_runtime import (
+    EngineError,
+    FileError,
+    InputError,
+    Network,
+    SlowEngineWarning,
+    load,
+)
+from secateur_runtime import cli as command_line
 from secateur_runtime.cli import main
 
 SOURCE = Path(secateur_runtime.__file__).parent
@@ -106,8 +116,11 @@ def test_an_array_that_does_not_fit_is_refused_in_words(lenet, array, words):
 def test_an_engine_or_a_size_that_is_not_there_is_refused_in_words(lenet):
     with pytest.raises(EngineError, match="one of auto, native, numpy"):
         load(lenet[1], engine="torch")
-    with pytest.raises(EngineError, match="threads=0"):
-        load(lenet[1], threads=0)
+    for threads in (0, -1, 257, 1.5):
+        words = rf"threads={threads}: .* from 1 to 256; leave it out for one, or give as many as"
+        with pytest.raises(EngineError, match=words) as caught:
+            load(lenet[1], threads=threads)
+        assert "engine" not in str(caught.value)
     with pytest.raises(FileError, match=r"m.packed: the network .*'linear' in layer '7'"):
         load(lenet[1], shape=(1, 40, 40))
 
@@ -162,6 +175,45 @@ class TestCommandLine:
         np.save(tmp_path / "x.npy", spoil(records(2)), allow_pickle=True)
         assert main([str(lenet[1]), str(tmp_path / "x.npy")]) == 2
         assert words in capsys.readouterr().err
+
+    def test_records_of_another_size_load_the_file_once(self, tmp_path, capsys, monkeypatch):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        (tmp_path / "m").write_bytes(file_of(settled(net, zeros=0.5), (1, 8, 8)))
+        np.save(tmp_path / "x.npy", records(3, (1, 11, 9)))
+        counted = Counter()
+        for name in ("read", "network_of"):
+            real = getattr(command_line, name)
+            monkeypatch.setattr(
+                command_line,
+                name,
+                lambda *a, name=name, real=real, **k: counted.update([name]) or real(*a, **k),
+            )
+        assert main([str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
+        assert counted == {"read": 1, "network_of": 1}
+        found = [int(line) for line in capsys.readouterr().out.split()]
+        assert found == truth(net, records(3, (1, 11, 9))).argmax(axis=1).tolist()
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--threads", "0"], "threads=0: a call takes a whole number of them, from 1 to 256"),
+            (["--limit", "-1"], "limit=-1: it is a whole number of bytes, at least 1"),
+            (["--limit", "1000"], "give a higher `limit`"),
+        ],
+    )
+    def test_a_number_that_is_none_ends_with_status_2_and_the_mend(
+        self, lenet, tmp_path, capsys, arguments, words
+    ):
+        np.save(tmp_path / "x.npy", records(2))
+        assert main([str(lenet[1]), str(tmp_path / "x.npy"), *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+    def test_a_model_of_another_format_is_named(self, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", records(2))
+        torch.save({"w": torch.ones(2)}, tmp_path / "m.pt")
+        assert main([str(tmp_path / "m.pt"), str(tmp_path / "x.npy")]) == 2
+        assert "m.pt: this is no packed file, it is a file of PyTorch" in capsys.readouterr().err
 
     def test_an_answer_replaces_neither_the_model_nor_the_records(self, lenet, tmp_path, capsys):
         np.save(tmp_path / "x.npy", records(2))
@@ -230,8 +282,13 @@ def test_the_runtime_imports_numpy_and_the_standard_library_alone(path):
 
 def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
     monkeypatch.setitem(sys.modules, "secateur_runtime.native", None)
-    with pytest.warns(SlowEngineWarning, match=r"no compiled engine here .*Install a wheel"):
+    with pytest.warns(SlowEngineWarning) as told:
         network = load(lenet[1])
+        Network(network.plan)
+    for one in told:
+        assert one.filename == __file__  # where it was asked for
+        assert len(str(one.message)) < 100 and "C compiler" in str(one.message)
+    assert len(told) == 2
     assert network.engine == "numpy"
     assert np.array_equal(network(records(2)), load(lenet[1], engine="numpy")(records(2)))
     with pytest.raises(EngineError, match="no compiled engine here"):

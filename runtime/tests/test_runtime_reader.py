@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import gzip
+import io
+import zipfile
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from drawn_networks import engines_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mutants import check_mutants
+from safetensors.numpy import save
 from small_networks import network_files
 
 from mutated_packed import files
 from secateur.packed import VALUES, pack
 from secateur.packed import unpack as unpack_all
-from secateur_runtime.errors import FileError
+from secateur_runtime.errors import FileError, InputError
 from secateur_runtime.packed import read, unpack
 
 TYPES = ("bool", "uint8", "int16", "int64", "float16", "float32", "float64")
@@ -82,21 +87,89 @@ def test_a_missing_file_and_one_that_is_too_large_are_refused_in_words(tmp_path)
     with pytest.raises(FileError, match=r"would take 4,000,000 bytes.*give a higher `limit`"):
         read(tmp_path / "m", limit=10**6)
     assert read(tmp_path / "m", limit=4 * 10**6).tensors["w"].entry.shape == (1000, 1000)
-    (tmp_path / "m").write_bytes(bytes(5 * 2**20))
+    (tmp_path / "m").write_bytes(b"\x02" + bytes(5 * 2**20 - 1))
     with pytest.raises(FileError, match=r"has 5,242,880 bytes, and tensors of at most 10 are"):
         read(tmp_path / "m", limit=10)
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x02" + bytes(9), b"\xff" * 4000])
-def test_other_files_are_refused_in_words(data):
+@pytest.mark.parametrize("data", [b"\x02" + bytes(9), b"\xff" * 4000])
+def test_what_is_of_no_format_is_refused_as_damaged(data):
     with pytest.raises(FileError, match="no whole packed file"):
         unpack(data)
 
 
-def test_another_safetensors_file_is_no_packed_file():
-    text = json.dumps({"__metadata__": {"format": "pt"}}).encode()
-    with pytest.raises(FileError, match="its format is 'pt', not 'secateur-packed-1'"):
-        unpack(len(text).to_bytes(8, "little") + text)
+def onnx_model(**how):
+    values = [onnx.helper.make_tensor_value_info(name, 1, [1, 3]) for name in ("x", "y")]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    return onnx.helper.make_model(graph, **how).SerializeToString()
+
+
+def saved(write, name):
+    def make(folder):
+        write(folder / name)
+        return (folder / name).read_bytes()
+
+    return make
+
+
+TENSOR = {"w": np.ones((2, 2), np.float32)}
+OTHERS = [
+    (lambda _: b"", "it is empty"),
+    (lambda _: onnx_model(), "it is an ONNX model"),
+    (lambda _: onnx_model(producer_name="pytorch"), "it is an ONNX model"),
+    (saved(lambda p: torch.save({"w": torch.ones(2)}, p), "m.pt"), r"of PyTorch \(torch.save\)"),
+    (
+        saved(
+            lambda p: torch.save({}, p, _use_new_zipfile_serialization=False),
+            "old.pt",
+        ),
+        "a Python pickle, such as torch.save writes",
+    ),
+    (saved(lambda p: np.savez(p, **TENSOR), "m.npz"), "a zip archive of numpy"),
+    (saved(lambda p: np.save(p, TENSOR["w"]), "m.npy"), "an array of numpy"),
+    (lambda _: zipped(), "a zip archive;"),
+    (lambda _: save(TENSOR), "a safetensors file of another kind;"),
+    (lambda _: save(TENSOR, {"format": "pt"}), "its format is 'pt', not 'secateur-packed-1'"),
+    (lambda _: save({str(i): TENSOR["w"] for i in range(2000)}), "a safetensors file of another"),
+    (lambda _: b' {"layers": []}', "text in JSON"),
+    (lambda _: b"[1, 2, 3, 4, 5, 6]", "text in JSON"),
+    (lambda _: gzip.compress(b"x" * 100), "compressed by gzip"),
+    (lambda _: b"<!DOCTYPE html><html>", "an error page of a download"),
+]
+
+
+def zipped():
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr("readme.txt", "x")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(("make", "words"), OTHERS)
+def test_a_file_of_another_format_is_named_and_how_to_make_a_packed_one(make, words, tmp_path):
+    data = make(tmp_path)
+    (tmp_path / "m").write_bytes(data)
+    for use in (lambda: unpack(data), lambda: read(tmp_path / "m", limit=1)):
+        with pytest.raises(FileError, match=words) as caught:
+            use()
+        assert "this is no packed file, it is " in str(caught.value)
+        assert "`secateur export FLEET --format packed --out" in str(caught.value)
+        assert "truncated" not in str(caught.value)
+
+
+def test_a_packed_file_that_was_cut_is_no_file_of_another_format():
+    file = pack({"w": np.ones((5, 5), np.float32)})
+    for length in (4, 60, 200, len(file) - 1):
+        with pytest.raises(FileError, match="no whole packed file, it was truncated or altered"):
+            unpack(file[:length])
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1.5, True])
+def test_a_limit_that_is_none_is_refused_with_the_mend(limit, tmp_path):
+    (tmp_path / "m").write_bytes(pack(TENSOR))
+    with pytest.raises(InputError, match=r"limit=.* a whole number of bytes, at least 1; leave it"):
+        read(tmp_path / "m", limit=limit)
 
 
 @pytest.mark.parametrize("engine", engines_here())

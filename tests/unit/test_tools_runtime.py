@@ -52,3 +52,17 @@ def test_two_threads_are_set_beside_one():
     text = runtime_block(report([row()]), two)
     assert "With 2 threads, both sides:" in text
     assert "| VGG16 | 90 | 1 | 0.6 | 1.67x |" in text
+
+
+def test_threads_that_were_timed_in_turn_have_a_table_of_their_own():
+    gain = {
+        "network": "VGG16 by ADMM, shuffled",
+        "batch": 32,
+        "median_ms": {"1 thread(s)": 3.0, "2 thread(s)": 1.5},
+        "ratio": {"min": 1.9, "median": 2.0, "max": 2.1},
+    }
+    text = runtime_block({**report([row()]), "gains": [gain]})
+    assert "| VGG16 by ADMM, shuffled | 32 | 3 | 1.5 | 2.00x (1.90 to 2.10) |" in text
+    assert "trained for a moment" in runtime_block(report([row(network="LeNet-5 by ADMM")]))
+    assert "trained for" not in text
+    assert "Two threads" not in runtime_block({**report([row()]), "gains": []})

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from secateur_runtime.allot import starts
 from secateur_runtime.drafts import Operator, bias_of
-from secateur_runtime.layout import Place, method_of, needs_of, place_all, starts
+from secateur_runtime.layout import Place, method_of, needs_of, place_all
 from secateur_runtime.plan import Plan, Step
 from secateur_runtime.weighted import coded, convolution, linear
 
@@ -28,6 +29,20 @@ class Assembly:
     lanes: int
     operators: list[Operator]
     floats: int = 0
+
+    def n_bytes(self, arenas: int) -> int:
+        """Return the bytes that making and running it takes at its highest, at most.
+
+        Args:
+            arenas: how many memories for values there are at once.
+        """
+        held = sum(2048 + one.held + 12 * sum(map(len, one.floats)) for one in self.operators)
+        return 4 * self.floats * arenas + held + max(one.passing for one in self.operators)
+
+    def largest(self) -> int:
+        """Return the floats of the largest value."""
+        places = (p for op in self.operators for p in (*op.reads, op.writes) if p is not None)
+        return max(place.size for place in places)
 
     def drafts(self) -> list[tuple[Any, ...]]:
         """Return what the engine is given."""

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur_runtime.engines import ENGINES
-from secateur_runtime.errors import FileError, InputError, SecateurRuntimeError
-from secateur_runtime.network import Network, load
+from secateur_runtime.errors import FileError, InputError, LimitError, SecateurRuntimeError
+from secateur_runtime.lower import lowered, shape_of
+from secateur_runtime.network import Network, network_of
+from secateur_runtime.packed import Packed, read
+from secateur_runtime.room import LIMIT
 
 __all__ = ["main"]
 
@@ -54,18 +57,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:
     """Return the network for records of this size, where it takes them."""
-    how: dict[str, Any] = {"threads": given.threads, "engine": given.engine}
-    network = load(given.file, **how, measure=given.measure)
-    own, asked = network.input_shape, array.shape[1:]
+    how: dict[str, Any] = {
+        "threads": given.threads,
+        "engine": given.engine,
+        "limit": given.limit,
+        "measure": given.measure,
+    }
+    packed = read(given.file, limit=given.limit)
+    own, asked = _shape_of(packed, given.file), array.shape[1:]
     if own == asked or len(own) != 3 or len(asked) != 3 or own[0] != asked[0]:
-        return network  # which says what is wrong with the records
+        # what is wrong with the records is said when they are given to it
+        return network_of(packed, given.file, shape=None, **how)
     try:
-        return load(given.file, **how, shape=asked, measure=given.measure)
+        return network_of(packed, given.file, shape=asked, **how)
+    except LimitError:
+        raise
     except FileError as error:
+        _refuse_at_any_size(packed, given)
         raise InputError(
             f"{given.input} holds records of {asked}, and {given.file} was exported for {own} and "
             f"takes no such size: {error}"
         ) from error
+
+
+def _refuse_at_any_size(packed: Packed, given: argparse.Namespace) -> None:
+    try:
+        lowered(packed, limit=given.limit)
+    except FileError as error:
+        raise FileError(f"{given.file}: {error}") from error
+
+
+def _shape_of(packed: Packed, file: Path) -> tuple[int, ...]:
+    try:
+        return shape_of(packed)
+    except FileError as error:
+        raise FileError(f"{file}: {error}") from error
 
 
 def _refuse_overwriting(out: Path | None, *inputs: Path) -> None:
@@ -88,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input", type=Path, help="float32 array (n, ...) as .npy")
     parser.add_argument("--out", type=Path, help="write the outputs (n, ...) there, as .npy")
     parser.add_argument("--threads", type=int, default=1, help="threads of one run (default 1)")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=LIMIT,
+        help=f"bytes that the file's tensors may take, of which all else is a multiple "
+        f"(default {LIMIT:,})",
+    )
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="default auto")
     parser.add_argument(
         "--measure",

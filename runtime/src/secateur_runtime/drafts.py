@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from secateur_runtime.layout import Place
 from secateur_runtime.plan import Step
 
-__all__ = ["CODES", "LIMITS", "Operator", "bias_of"]
+__all__ = ["CODES", "LIMITS", "Content", "Operator", "bias_of", "nothing"]
 
 CODES = (
     *("input", "output", "sparse", "dense", "sparse_row", "dense_row", "phases", "taps"),
@@ -25,6 +25,13 @@ LIMITS = {"none": None, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
 _NOWHERE = Place(shape=(0, 0, 0), pitch=0, plane=0)
+Content = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]
+"""Values, indices and pointers of an operator."""
+
+
+def nothing() -> Content:
+    """Return what an operator without weights and tables has."""
+    return np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64)
 
 
 @dataclass(kw_only=True)
@@ -38,6 +45,9 @@ class Operator:
         writes: the value that it makes.
         sizes: what the engine takes in this order: length, blocks, depth, groups.
         limits: to which results are clipped, if at all.
+        content: makes its weights and tables, when all that they take was found to fit.
+        held: bytes that the content takes here and in the engine, at most.
+        passing: bytes more while it is made.
     """
 
     code: str
@@ -49,9 +59,9 @@ class Operator:
     limits: tuple[float, float] | None = None
     tile: int = 0
     floats: Sequence[NDArray[np.float32]] = ()
-    values: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    indices: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    pointers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    content: Callable[[], Content] = nothing
+    held: int = 0
+    passing: int = 0
 
     def draft(self) -> tuple[Any, ...]:
         """Return what the engine is given."""
@@ -59,15 +69,16 @@ class Operator:
         out = self.writes or _NOWHERE
         ints = [*views[0], *views[1], *out.ints(), *self.window, *self.sizes]
         low, high = self.limits or (0.0, 0.0)
+        values, indices, pointers = self.content()
         with np.errstate(over="ignore"):  # a bound beyond float32 is none
             head = np.array([low, high], np.float32)
         return (
             CODES.index(self.code),
             np.array([*ints, self.limits is not None, out.bordered, self.tile], np.int64),
             np.ascontiguousarray(np.concatenate([head, *self.floats]), np.float32),
-            np.ascontiguousarray(self.values, np.float32),
-            np.ascontiguousarray(self.indices, np.int32),
-            np.ascontiguousarray(self.pointers, np.int64),
+            np.ascontiguousarray(values, np.float32),
+            np.ascontiguousarray(indices, np.int32),
+            np.ascontiguousarray(pointers, np.int64),
         )
 
 

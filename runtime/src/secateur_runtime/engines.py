@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -11,6 +12,7 @@ from secateur_runtime.choices import Options, Ways
 from secateur_runtime.errors import EngineError, SlowEngineWarning
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.reference import ReferenceEngine
+from secateur_runtime.room import LIMIT
 
 __all__ = ["ENGINES", "MAX_THREADS", "Engine", "built"]
 
@@ -48,32 +50,48 @@ class Engine(Protocol):
         """The ways that were given or measured."""
 
 
-def built(plan: Plan, engine: str, threads: int) -> Engine:
+def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
     """Return the engine of this name for a plan.
 
     Where `auto` finds no compiled engine, a `SlowEngineWarning` says so.
 
     Raises:
-        EngineError: the name is none, or the compiled engine is not there.
+        EngineError: the name is none, the compiled engine is not there, or the environment names
+            instructions that it has not.
+        LimitError: it would take too much memory.
     """
-    if engine not in ENGINES or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+    if engine not in ENGINES:
         raise EngineError(
-            f"engine={engine!r}, threads={threads!r}: an engine is one of {', '.join(ENGINES)}, "
-            f"threads are a whole number from 1 to {MAX_THREADS}"
+            f"engine={engine!r}: an engine is one of {', '.join(ENGINES)}; leave it out for the "
+            "fastest that is here"
+        )
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise EngineError(
+            f"threads={threads!r}: a call takes a whole number of them, from 1 to {MAX_THREADS}; "
+            "leave it out for one, or give as many as the processor has free cores"
         )
     if engine == "numpy":
         return ReferenceEngine(plan)
     try:
-        made: Engine = import_module("secateur_runtime.native").NativeEngine(plan, threads=threads)
-        return made
-    except (ImportError, EngineError) as error:
-        why = f"there is no compiled engine here ({error})"
+        native = import_module("secateur_runtime.native")
+    except ImportError as error:
         if engine == "native":
-            raise EngineError(f"{why}; engine='numpy' runs without, slowly") from error
+            raise EngineError(
+                f"there is no compiled engine here ({error}); engine='numpy' runs without, slowly"
+            ) from error
         warnings.warn(
-            f"{why}: networks run by numpy alone, many times more slowly. Install a wheel, or "
-            "install where there is a C compiler; engine='numpy' asks for this one",
+            "numpy runs this network, slowly; install secateur-runtime where there is a C compiler",
             SlowEngineWarning,
-            stacklevel=4,
+            stacklevel=_outside(),
         )
         return ReferenceEngine(plan)
+    made: Engine = native.NativeEngine(plan, threads=threads, limit=limit)
+    return made
+
+
+def _outside() -> int:
+    """Return how many frames above the caller this package was entered."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("secateur_runtime"):
+        level, frame = level + 1, frame.f_back
+    return level

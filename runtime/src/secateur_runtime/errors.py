@@ -6,6 +6,7 @@ __all__ = [
     "EngineError",
     "FileError",
     "InputError",
+    "LimitError",
     "PlanError",
     "SecateurRuntimeError",
     "SlowEngineWarning",
@@ -18,6 +19,10 @@ class SecateurRuntimeError(ValueError):
 
 class FileError(SecateurRuntimeError):
     """A file is missing, damaged, hostile, too large, or describes no network that runs here."""
+
+
+class LimitError(FileError):
+    """What a file asks for would take more memory than `limit` allows."""
 
 
 class PlanError(SecateurRuntimeError):

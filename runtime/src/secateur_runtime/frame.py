@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from secateur_runtime.errors import FileError
+from secateur_runtime.formats import START, other_format
 
-__all__ = ["MAX_HEAD", "PARTS", "decoded", "opened", "refuse"]
+__all__ = ["MAX_HEAD", "PARTS", "START", "decoded", "opened", "refuse", "refuse_other"]
 
 FORMAT = "secateur-packed-1"
 PARTS = ("head", "positions", "values")
@@ -31,12 +32,27 @@ def refuse(why: str) -> FileError:
     )
 
 
+def refuse_other(start: bytes) -> None:
+    """Refuse a file of another format by its first bytes.
+
+    Raises:
+        FileError: it is one.
+    """
+    what = other_format(start, FORMAT)
+    if what:
+        raise FileError(
+            f"this is no packed file, it is {what}; `secateur export FLEET --format packed --out "
+            "model.packed` writes a packed one of a model in a fleet"
+        )
+
+
 def opened(data: bytes) -> tuple[dict[str, Any], dict[str, memoryview], str]:
     """Return the head of a packed file, the bytes of its parts, and its digest, which is right.
 
     Raises:
         FileError: a byte is another than was written, or this is another kind of file.
     """
+    refuse_other(data[:START])
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= min(_MAX_FRAME, len(data) - 8):
         raise refuse(f"{len(data)} bytes, whose header is said to have {length}")

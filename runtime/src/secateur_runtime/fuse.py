@@ -20,31 +20,44 @@ _LAYERS = ("convolution", "linear")
 def fused(steps: Sequence[Step], output: int) -> list[Step]:
     """Return fewer steps that make the same output.
 
-    A step is joined with the one that made its input where nothing else reads that. An affine step
-    scales the weights of a layer, a zero stays a zero; a sum becomes the second input of a
+    A step is joined with the one that made its input where nothing else reads that. Affine steps
+    are joined with one another first, so that the weights of a layer are scaled once, however many
+    follow it. A zero stays a zero; a sum becomes the second input of a
     convolution; an activation becomes its last act.
 
     Args:
         steps: in an order in which they can run, with the activation `none` everywhere.
         output: id of the value that is returned.
     """
-    joining = _Joining(Counter([output, *(i for step in steps for i in step.inputs)]))
-    for step in steps:
-        joining.take(step)
-    return [step for step in joining.kept if step is not None]
+    reads = Counter([output, *(i for step in steps for i in step.inputs)])
+    for joining in (_Joining(reads, only="affine"), _Joining(reads)):
+        for step in steps:
+            joining.take(step)
+        steps = [step for step in joining.kept if step is not None]
+    return list(steps)
 
 
 @dataclass
 class _Joining:
-    """The steps so far, a moved one replaced by None; `maker` says which of them makes a value."""
+    """The steps so far, a moved one replaced by None; `maker` says which of them makes a value.
+
+    Args:
+        reads: how often each value is read.
+        only: the kind of steps that are joined, all of them where it is empty.
+    """
 
     reads: Counter[int]
+    only: str = ""
     kept: list[Step | None] = field(default_factory=list)
     maker: dict[int, int] = field(default_factory=dict)
+    scaled: set[int] = field(default_factory=set)
 
     def take(self, step: Step) -> None:
         """Join a step with an earlier one, or put it at the end."""
-        if step.kind == "add":
+        if self.only:
+            same = step.kind == self.only and self._kind_before(step) == self.only
+            at, joined = self._joined(step) if same else (-1, None)
+        elif step.kind == "add":
             at, joined = self._joined_sum(step)
         else:
             at, joined = self._joined(step)
@@ -61,15 +74,17 @@ class _Joining:
         if before is None:
             return -1, None
         joined: Step | None = None
-        if step.kind == "affine":
+        at = self.maker[step.inputs[0]]
+        if step.kind == "affine" and (before.kind == "affine" or at not in self.scaled):
             joined = _scaled(before, step)
+            self.scaled.add(at)
         elif step.kind in ("relu", "clip") and before.kind in _LAYERS:
             activation = _activation(step)
             if activation and before.attributes["activation"] == "none":
                 joined = replace(before, attributes={**before.attributes, "activation": activation})
         if joined is None:
             return -1, None
-        return self.maker[step.inputs[0]], replace(joined, output=step.output)
+        return at, replace(joined, output=step.output)
 
     def _joined_sum(self, step: Step) -> tuple[int, Step | None]:
         """Join a sum with a convolution, which moves here if the other value comes later."""
@@ -85,6 +100,10 @@ class _Joining:
                 at = len(self.kept)
             return at, joined
         return -1, None
+
+    def _kind_before(self, step: Step) -> str:
+        before = self._before(step.inputs[0])
+        return "" if before is None else before.kind
 
     def _before(self, value: int) -> Step | None:
         """Return the step that made a value that is read once."""

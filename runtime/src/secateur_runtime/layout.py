@@ -6,9 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secateur_runtime.plan import Plan, Step
 from secateur_runtime.shapes import Shape
 
@@ -243,29 +240,3 @@ def place_of(shape: tuple[int, int, int], need: Need, lanes: int) -> Place:
         size=up(end * lanes),
         bordered=need.bordered,
     )
-
-
-def starts(lives: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Return where each value begins so that none overlaps another that lives at the same time.
-
-    Args:
-        lives: of each value its size, and the first and the last operator that touch it.
-
-    Returns:
-        The starts, and the floats that all need together.
-    """
-    found = np.zeros(len(lives), np.int64)
-    done: list[int] = []
-    whole = 0
-    for i in np.argsort(-lives[:, 0], kind="stable"):  # the largest first
-        size, first, last = lives[i]
-        at = 0
-        others = [j for j in done if lives[j, 1] <= last and first <= lives[j, 2]]
-        for j in sorted(others, key=lambda j: int(found[j])):
-            if at + size <= found[j]:
-                break
-            at = max(at, int(found[j] + lives[j, 0]))
-        found[i] = at
-        done.append(int(i))
-        whole = max(whole, at + int(size))
-    return found, whole

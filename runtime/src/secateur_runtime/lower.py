@@ -12,13 +12,29 @@ from secateur_runtime.description import Description, NamedError, Operator, desc
 from secateur_runtime.errors import FileError, PlanError
 from secateur_runtime.fuse import fused
 from secateur_runtime.operators import TRANSLATIONS, Made
-from secateur_runtime.packed import LIMIT, Packed
+from secateur_runtime.packed import Packed
 from secateur_runtime.plan import Plan, Step, Weight
+from secateur_runtime.room import HELD, LIMIT, PLANNING, within
 from secateur_runtime.shapes import Shape, output_shape
 
-__all__ = ["lowered"]
+__all__ = ["lowered", "shape_of"]
 
-_WINDOW = ("kernel", "stride", "padding")
+
+def shape_of(packed: Packed) -> Shape:
+    """Return the shape of one record as the file was exported.
+
+    Raises:
+        FileError: it has no graph, or none that is read here.
+    """
+    if packed.graph is None:
+        raise FileError(
+            "this packed file has weights alone and no description of its network; write it with "
+            "`secateur export --format packed`, whose note names what cannot be described"
+        )
+    try:
+        return described(packed.graph).shape
+    except PlanError as error:
+        raise FileError(f"the network in this file cannot be run: {error}") from error
 
 
 def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -> Plan:
@@ -31,19 +47,17 @@ def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -
     Args:
         packed: with a graph.
         shape: of one record; by default that of the export.
-        limit: half of the bytes that weights and all values of one record may take together.
+        limit: half of the bytes that weights and all values of one record may take together; while
+            the plan is made, decoding and all else included, it takes at most eight times as many.
 
     Raises:
+        LimitError: it would take more; nothing was decoded that does not fit.
         FileError: there is no graph, or it has a part that cannot run here, which is named.
     """
-    if packed.graph is None:
-        raise FileError(
-            "this packed file has weights alone and no description of its network; write it with "
-            "`secateur export --format packed`, whose note names what cannot be described"
-        )
+    own = shape_of(packed)
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused, not warned of
-            return _plan(described(packed.graph), packed, shape, limit)
+            return _plan(described(packed.graph), packed, own if shape is None else shape, limit)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
 
@@ -66,6 +80,7 @@ class _Building:
         if translate is None:
             raise op.refused(f"no such operator runs here, only {', '.join(TRANSLATIONS)}")
         inputs = tuple(self.names[name] for name in op.inputs)
+        self._fits(self._passing(op, inputs), f"{op.kind[:40]!r} in {op.place}")
         made = translate(op, [self.shapes[i] for i in inputs], self.packed.tensors, self.weights)
         for step in made:
             inputs = (self.add(step, inputs),)
@@ -86,15 +101,31 @@ class _Building:
             bias=made.bias,
             layer=made.layer,
         )
-        self.taken += 4 * prod(shape) + 4 * _n_numbers(step)
-        if self.taken > 2 * self.limit:
-            raise PlanError(
-                f"values and weights of its steps take more than {2 * self.limit:,} bytes; where "
-                "that is right, give a higher `limit`"
-            )
+        self.hold(4 * prod(shape) + 4 * _n_numbers(step))
+        self._fits(_working(step, self.shapes), f"{step.kind} in {step.place}"[:200])
         self.steps.append(step)
         self.shapes.append(shape)
         return step.output
+
+    def hold(self, n_bytes: int) -> None:
+        """Count what lasts: weights of steps, and values of one record."""
+        self.taken += n_bytes
+        within(self.taken, HELD, self.limit, "values and weights of its steps")
+
+    def _fits(self, n_bytes: int, what: str) -> None:
+        """Refuse what lasts a moment and does not fit beside all that lasts."""
+        within(self.taken + n_bytes, PLANNING, self.limit, what)
+
+    def _passing(self, op: Operator, inputs: Sequence[int]) -> int:
+        """Return the bytes that translating an operator takes for a moment."""
+        total = 0
+        if op.kind in ("batch_norm", "arithmetic"):
+            total += 64 * max((self.shapes[i][0] for i in inputs), default=0)
+        for role, name in op.tensors.items():
+            if name in self.packed.tensors and name not in self.weights:
+                entry = self.packed.tensors[name].entry
+                total += entry.weight_bytes if role == "weight" else 2 * entry.n_bytes
+        return total
 
 
 def _alive(description: Description) -> list[Operator]:
@@ -107,9 +138,10 @@ def _alive(description: Description) -> list[Operator]:
     return kept[::-1]
 
 
-def _plan(description: Description, packed: Packed, shape: Shape | None, limit: int) -> Plan:
+def _plan(description: Description, packed: Packed, shape: Shape, limit: int) -> Plan:
     building = _Building(packed, limit)
-    building.shapes.append(description.shape if shape is None else shape)
+    building.shapes.append(shape)
+    building.hold(4 * prod(building.shapes[0]))
     building.names[description.input] = 0
     for op in _alive(description):
         try:
@@ -140,6 +172,19 @@ def _numbered(
         output=new[output],
         names=tuple(names.get(old, "") for old in new),
     )
+
+
+def _working(step: Step, shapes: Sequence[Shape]) -> int:
+    """Return the bytes that scaling its weights, or a run by numpy, takes for a moment."""
+    total = 0
+    if step.weight is not None and len(step.weight.shape) > 1:
+        stored = len(step.weight.values) if step.weight.is_sparse else step.weight.size
+        total += max(24 * stored, 5 * step.weight.size + 8 * stored)
+    if "padding" in step.attributes:
+        top, left, bottom, right = step.attributes["padding"]
+        channels, height, width = shapes[step.inputs[0]]
+        total += 4 * channels * (height + top + bottom) * (width + left + right)
+    return total
 
 
 def _n_numbers(step: Step) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from secateur_runtime.assembly import Assembly, assembled
 from secateur_runtime.choices import Ways
-from secateur_runtime.errors import EngineError, InputError
-from secateur_runtime.plan import Floats, Plan, Step
+from secateur_runtime.errors import EngineError, InputError, LimitError
+from secateur_runtime.locks import Lock
+from secateur_runtime.plan import Floats, Plan
+from secateur_runtime.room import ENGINE, LIMIT, within
+from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_side, usual_way
 
 try:
     from secateur_runtime import _native
@@ -27,15 +30,12 @@ except ImportError as error:
 
 __all__ = ["LANES", "NativeEngine", "instruction_sets"]
 
-LANES = 16
-"""Pictures that lie side by side where there are many."""
-FEW = 6
-"""Pictures left over that are still run side by side, the other lanes empty."""
-NARROW = 4
-"""Output channels of a group for which no input is worth sharing."""
-WEIGHTED = ("convolution", "linear")
-BREAK_EVEN = 0.5
-"""Share of zeros from which on a layer is run sparse, where nothing was measured."""
+VARIABLE = "SECATEUR_RUNTIME_ISA"
+MOST_FLOATS = 2**31
+MOST_OF_VALUE = 2**29
+"""What the engine can address in all, and in one value with its gaps."""
+ABREAST = 4
+"""Groups of pictures side by side that one thread takes at once, at most."""
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -55,15 +55,19 @@ class NativeEngine:
     Args:
         plan: what to run.
         threads: how many a run uses, where it is not told.
-        isa: the instruction set; the best that there is by default.
+        isa: the instruction set; by default the one that the environment names in
+            `SECATEUR_RUNTIME_ISA`, or the best that there is.
         generate: make machine code for sparse layers of many pictures; by default where the
             instructions are AVX-512 and the system lets memory become executable.
         ways: how steps with weights run, by lanes (1 or 16) and the step's number: `sparse` or
             `dense` by kernels, or `code`, made for the layer. Those that are left out go by a
             rule of thumb; `measure` finds the fastest.
+        limit: bytes, of which records one by one take at most eight times as many, threads and
+            all; records side by side too, or they are run one by one.
 
     Raises:
         EngineError: the compiled engine has no such instructions here.
+        LimitError: it would take more memory.
     """
 
     plan: Plan
@@ -71,12 +75,16 @@ class NativeEngine:
     isa: str = ""
     generate: bool | None = None
     ways: Ways = field(default_factory=dict)
+    limit: int = LIMIT
 
     def __post_init__(self) -> None:
         known = instruction_sets()
-        self.isa = self.isa or known[0]
+        self.isa = self.isa or os.environ.get(VARIABLE, "") or known[0]
         if self.isa not in known:
-            raise EngineError(f"instructions {self.isa!r} are not here; there are {known}")
+            raise EngineError(
+                f"instructions {self.isa!r} are not here, only {', '.join(known)}; name one of "
+                f"these, or take {VARIABLE} out of the environment"
+            )
         possible = self.isa == "avx512" and _native.generates()
         if self.generate and not possible:
             raise EngineError(
@@ -84,8 +92,10 @@ class NativeEngine:
                 "a system that lets memory become executable"
             )
         self.generate = possible if self.generate is None else self.generate
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._programs: dict[int, Any] = {}
+        self._wide: bool | None = None
+        self._check_room(1)
 
     @property
     def name(self) -> str:
@@ -105,7 +115,8 @@ class NativeEngine:
         """Return for each step how it runs, alone and with many: empty where it has no choice."""
         found = []
         for i in range(len(self.plan.steps)):
-            one, many = self.way(i, 1), self.way(i, LANES)
+            one = self.way(i, 1)
+            many = self.way(i, LANES) if self.wide else one
             why = "measured" if (1, i) in self.ways else "by rule of thumb"
             both = one if one == many else f"{one}, {many} from {FEW} records on"
             found.append(f"{both} ({why})" if one else "")
@@ -115,7 +126,7 @@ class NativeEngine:
         """Return the ways in which each step with weights can run, by lanes and its number."""
         return {
             (lanes, i): ("sparse", "dense", *(("code",) if codes and can_be_code(step) else ()))
-            for lanes in ((1, LANES) if self._wide_enough() else (1,))
+            for lanes in ((1, LANES) if self.wide else (1,))
             for codes in (self.generate and lanes > 1,)
             for i, step in enumerate(self.plan.steps)
             if step.kind in WEIGHTED
@@ -150,25 +161,70 @@ class NativeEngine:
             )
             own = [i for at, i in options if at == lanes]
             best = dict.fromkeys(own, np.inf)
+            usual = {(lanes, i): self.choosing({}).way(i, lanes) for i in own}
+            fastest = dict(usual)
             for way in ("sparse", "dense", "code"):
                 can = [i for i in own if way in options[lanes, i]]
-                trial = self.choosing({(lanes, i): way for i in can})
-                times = trial.seconds_of_steps(records, rounds) if can else {}
-                for i in can:
+                trial = self._trial({(lanes, i): way for i in can}, lanes)
+                times = trial.seconds_of_steps(records, rounds) if can and trial else {}
+                for i in times.keys() & set(can):
                     if times[i] < best[i]:
-                        best[i], found[lanes, i] = times[i], way
-            usual = {(lanes, i): self.choosing({}).way(i, lanes) for i in own}
-            both = [self.choosing(ways) for ways in (usual, {at: found[at] for at in usual})]
+                        best[i], fastest[lanes, i] = times[i], way
+            both = [self._trial(ways, lanes) for ways in (usual, fastest)]
             took = seconds_of_runs(
-                both, np.concatenate([records] * (lanes > 1) + [records]), rounds
+                [one for one in both if one],
+                np.concatenate([records] * (lanes > 1) + [records]),
+                rounds,
             )
-            if took[0] <= took[1]:
-                found.update(usual)
+            found.update(fastest if len(took) == len(both) and took[1] < took[0] else usual)
         return self.choosing(found)
 
-    def _wide_enough(self) -> bool:
-        """Return whether many records at once stay far below what the engine can address."""
-        return max(math.prod(shape) for shape in self.plan.shapes) * LANES < 2**27
+    def _trial(self, ways: Ways, lanes: int) -> NativeEngine | None:
+        """Return an engine whose layers run in these ways, or None where that has no room."""
+        try:
+            made = self.choosing(ways)
+        except LimitError:
+            return None
+        return made if lanes == 1 or made.wide else None
+
+    @property
+    def wide(self) -> bool:
+        """Whether there is room for many records side by side."""
+        if self._wide is None:
+            try:
+                most = max(math.prod(shape) for shape in self.plan.shapes) * LANES
+                self._wide = most < 2**27
+                if self._wide:
+                    self._check_room(LANES)
+            except LimitError:
+                self._wide = False
+        return self._wide
+
+    def _runs_wide(self) -> bool:
+        """Return whether records run side by side; what the engine cannot address is not tried."""
+        if self.wide:
+            try:
+                self.program(LANES)
+            except EngineError:
+                self._wide = False
+        return self.wide
+
+    def _check_room(self, lanes: int) -> None:
+        """Refuse a program that would take too much; its weights and tables are not made."""
+        made = self.assembly(lanes)
+        if made.floats >= MOST_FLOATS or made.largest() > MOST_OF_VALUE:
+            raise LimitError(
+                f"values of one record take {4 * made.floats:,} bytes with the gaps between their "
+                f"rows, the largest {4 * made.largest():,}; the compiled engine addresses "
+                f"{4 * MOST_FLOATS:,} and {4 * MOST_OF_VALUE:,}: engine='numpy' runs it, slowly"
+            )
+        arenas = self.threads if lanes == 1 else max(ABREAST, self.threads)
+        within(
+            made.n_bytes(arenas),
+            ENGINE,
+            self.limit,
+            f"the engine's weights, tables and values, of {self.threads} thread(s),",
+        )
 
     def assembly(self, lanes: int) -> Assembly:
         """Return the operators for so many pictures side by side."""
@@ -202,7 +258,9 @@ class NativeEngine:
             raise InputError(f"threads are between 1 and 256, got {threads}")
         given = np.ascontiguousarray(inputs, np.float32)
         made = np.empty((len(given), *self.plan.shapes[self.plan.output]), np.float32)
-        many = side_by_side(len(given)) if self._wide_enough() else 0
+        many = side_by_side(len(given))
+        if many and not self._runs_wide():
+            many = 0
         for lanes, first, last in ((LANES, 0, many), (1, many, len(given))):
             if first < last:
                 program = self.program(lanes)
@@ -212,7 +270,7 @@ class NativeEngine:
     def seconds(self, inputs: NDArray[Any], rounds: int = 5) -> list[tuple[str, int, float]]:
         """Return the least seconds of each operator: its kind, its step's number, the time."""
         given = np.ascontiguousarray(inputs, np.float32)
-        lanes = LANES if side_by_side(len(given)) and self._wide_enough() else 1
+        lanes = LANES if side_by_side(len(given)) and self.wide else 1
         given = given[:lanes]
         made = np.empty((len(given), *self.plan.shapes[self.plan.output]), np.float32)
         times = self.program(lanes).time(given, made, len(given), rounds)
@@ -236,34 +294,3 @@ def seconds_of_runs(engines: Sequence[NativeEngine], inputs: Floats, rounds: int
             engine.run(inputs, 1)
             least[k] = min(least[k], time.thread_time() - begin)
     return least
-
-
-def side_by_side(n: int) -> int:
-    """Return how many of n pictures are run side by side; the rest follow one by one."""
-    return n if n % LANES >= FEW else n - n % LANES
-
-
-def can_be_code(step: Step) -> bool:
-    """Return whether code can be made for a step; the engine's limit is 64 taps."""
-    assert step.weight is not None
-    return bool(np.prod(step.weight.shape[2:]) <= 64)
-
-
-def usual_way(plan: Plan, step: Step, lanes: int, *, generate: bool) -> str:
-    """Return how a step with weights runs where nothing was measured.
-
-    Code is read once for each piece of it, which few places do not repay. Layers with little to
-    share are sparse at any share of zeros; code for them spares the copies that strides take.
-    """
-    assert step.weight is not None
-    each = step.weight.shape[0] // step.attributes.get("groups", 1)
-    zeros = step.weight.share_zero
-    places = int(np.prod(plan.shapes[step.output][1:]))
-    code = generate and lanes > 1 and can_be_code(step)
-    if each < NARROW:
-        strided = max(step.attributes.get("stride", (1, 1))) > 1
-        return "code" if code and (strided or places >= 256) else "sparse"
-    if zeros < BREAK_EVEN:
-        return "dense"
-    repaid = places >= 32 or zeros >= (0.85 if places >= 12 else 0.97)
-    return "code" if code and repaid else "sparse"

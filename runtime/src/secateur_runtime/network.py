@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from secateur_runtime.choices import circumstances, recall, record
 from secateur_runtime.engines import Engine, built
-from secateur_runtime.errors import FileError, InputError
+from secateur_runtime.errors import FileError, InputError, LimitError
 from secateur_runtime.lower import lowered
-from secateur_runtime.packed import LIMIT, read
+from secateur_runtime.packed import Packed, read
 from secateur_runtime.plan import Floats, Plan, Step
+from secateur_runtime.room import LIMIT, checked
 
-__all__ = ["Network", "load"]
+__all__ = ["Network", "load", "network_of"]
 
 _TITLES = ("layer", "step", "output", "weights", "zeros %", "multiply-adds", "runs")
 
@@ -29,9 +30,12 @@ class Network:
         plan: what it runs.
         threads: of one call.
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
+        limit: bytes, of which the compiled engine takes at most eight times as many for records
+            one by one, and as many for records side by side.
 
     Raises:
         EngineError: the engine is not there.
+        LimitError: it would take more memory.
 
     Example:
         >>> step = Step(kind="relu", inputs=(0,), output=1, layer="act")
@@ -40,10 +44,12 @@ class Network:
         ([[0.0, 2.0]], (2,))
     """
 
-    def __init__(self, plan: Plan, *, threads: int = 1, engine: str = "auto") -> None:
+    def __init__(
+        self, plan: Plan, *, threads: int = 1, engine: str = "auto", limit: int = LIMIT
+    ) -> None:
         self.plan = plan
         self.threads = threads
-        self._engine = built(plan, engine, threads)
+        self._engine = built(plan, engine, threads, checked(limit))
         self._note = "nothing was measured"
 
     @property
@@ -116,7 +122,10 @@ class Network:
         now = circumstances(digest, self.input_shape, self._engine.traits())
         ways, note = recall(path, now, self._engine.options())
         if ways or not measure:
-            return self._with(self._engine.choosing(ways), note)
+            try:
+                return self._with(self._engine.choosing(ways), note)
+            except LimitError:
+                return self._with(self._engine, f"{note}, whose ways have no room within `limit`")
         made = self.measured()
         made._note = f"measured in this process, {record(path, now, made._engine.ways)}"
         return made
@@ -185,19 +194,35 @@ def load(
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
         shape: of one record, `(channels, height, width)` or `(features,)`; by default that of the
             export. A network of convolutions with a global pool takes pictures of any size.
-        limit: bytes that its tensors may take; a file that states more is refused.
+        limit: bytes that its tensors may take. What loading takes in all, and what running takes
+            for one record, are bounded by multiples of it; a file that asks for more is refused.
         measure: where nothing is recorded that fits, measure and record it. To measure anew, remove
             the record.
 
     Raises:
-        FileError: the file is missing, damaged, too large, has no description of its network, or
+        LimitError: the file asks for too much memory.
+        FileError: the file is missing, damaged, has no description of its network, or
             one that does not run here.
         EngineError: the engine is not there.
     """
-    packed = read(path, limit=limit)
+    how: dict[str, Any] = {"threads": threads, "engine": engine, "limit": limit}
+    return network_of(read(path, limit=limit), path, shape=shape, measure=measure, **how)
+
+
+def network_of(
+    packed: Packed,
+    path: str | Path,
+    *,
+    threads: int,
+    engine: str,
+    shape: tuple[int, ...] | None,
+    limit: int,
+    measure: bool,
+) -> Network:
+    """Return the network of a file that was read, as `load` does."""
     try:
         plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
+        network = Network(plan, threads=threads, engine=engine, limit=limit)
     except FileError as error:
-        raise FileError(f"{path}: {error}") from error
-    network = Network(plan, threads=threads, engine=engine)
+        raise type(error)(f"{path}: {error}") from error
     return network._recorded(path, packed.digest, measure)

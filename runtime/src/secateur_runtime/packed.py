@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur_runtime.errors import FileError
-from secateur_runtime.frame import MAX_HEAD, decoded, opened, refuse
+from secateur_runtime.errors import FileError, LimitError
+from secateur_runtime.frame import MAX_HEAD, START, decoded, opened, refuse, refuse_other
+from secateur_runtime.room import LIMIT, checked
 from secateur_runtime.tensors import TABLE, Entry, Tensor, rotated_back
 
 __all__ = ["LIMIT", "Packed", "read", "unpack"]
 
-LIMIT = 4 * 2**30  # bytes of all decoded tensors together
 _LARGE = 4096  # numbers: what has fewer lies in one block with others of its kind
 Array = NDArray[Any]
 
@@ -40,22 +41,25 @@ def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
     Raises:
         FileError: the file is missing, damaged, of another kind, or too large.
     """
+    checked(limit)
     try:
-        size = Path(path).stat().st_size
-        if size > 2 * limit + MAX_HEAD:  # positions and values take no more than twice the tensors
-            raise FileError(
-                f"{path} has {size:,} bytes, and tensors of at most {limit:,} are read; where that "
-                "is right, give a higher `limit`"
-            )
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            refuse_other(file.read(START))
+            size = os.fstat(file.fileno()).st_size
+            if size > 2 * limit + MAX_HEAD:  # no part takes more than the tensors do
+                raise LimitError(
+                    f"it has {size:,} bytes, and tensors of at most {limit:,} are read; where that "
+                    "is right, give a higher `limit`"
+                )
+            file.seek(0)
+            data = file.read()
+        return unpack(data, limit=limit)
     except OSError as error:
         raise FileError(
             f"cannot read the packed file {path}: {error.strerror or error}; check the path"
         ) from error
-    try:
-        return unpack(data, limit=limit)
     except FileError as error:
-        raise FileError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
 
 
 def unpack(data: bytes, *, limit: int = LIMIT) -> Packed:
@@ -101,7 +105,7 @@ def _entries(head: Mapping[str, Any], limit: int) -> tuple[list[Entry], int]:
     entries = [*tensors, *surgery]
     size = sum(entry.n_bytes for entry in entries)
     if size > limit:
-        raise FileError(
+        raise LimitError(
             f"its tensors would take {size:,} bytes, more than the limit of {limit:,}; where that "
             "is right, give a higher `limit`"
         )

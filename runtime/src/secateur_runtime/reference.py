@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +19,7 @@ __all__ = ["ReferenceEngine", "compute", "run"]
 
 Array = NDArray[Any]
 _DENSE = ("convolution", "linear")
-_PIECE = 2**24  # numbers of a window matrix at a time
+_PIECE = 2**22  # numbers of a window matrix at a time
 
 
 class ReferenceEngine:
@@ -112,13 +113,18 @@ def _convolution(step: Step, inputs: Sequence[Floats]) -> Array:
     groups, taken = a["groups"], weight.size // len(weight)
     rows = weight.reshape(groups, -1, taken)
     out = np.empty((len(x), len(weight), down, across), np.float32)
-    each = max(1, _PIECE // (groups * taken * down * across))
+    places = max(1, _PIECE // (groups * taken))  # whose windows are copied at a time
+    wide = min(across, places)
+    high = min(down, places // wide)
+    each = max(1, places // (high * wide))
     for start in range(0, len(x), each):
-        part = x[start : start + each]
-        windows = _windows(part, a, weight.shape[2:], (down, across), 0.0)
-        columns = windows.transpose(0, 1, 4, 5, 2, 3)
-        columns = columns.reshape(len(part), groups, taken, down * across)
-        out[start : start + each] = (rows @ columns).reshape(len(part), *out.shape[1:])
+        part = out[start : start + each]
+        windows = _windows(x[start : start + each], a, weight.shape[2:], (down, across), 0.0)
+        for top, left in product(range(0, down, high), range(0, across, wide)):
+            tile = windows[:, :, top : top + high, left : left + wide].transpose(0, 1, 4, 5, 2, 3)
+            columns = tile.reshape(len(part), groups, taken, -1)
+            made = (rows @ columns).reshape(*part.shape[:2], *tile.shape[4:])
+            part[:, :, top : top + high, left : left + wide] = made
     if step.bias is not None:
         out += step.bias[:, None, None]
     if len(inputs) == 2:

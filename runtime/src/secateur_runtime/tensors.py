@@ -25,7 +25,7 @@ _LAYOUTS = ("bitmask", "gaps", "dense")
 _LOSSY = {"float16": "<u2", "int8": "<u1", "codebook": "<u1"}
 _MAX_AXES = 32
 _MAX_SIZE = 2**48  # along one axis; what is more is no network
-_CHUNK = 2**18  # bytes of positions at a time
+_CHUNK = 2**18  # places at a time
 _ESCAPE = 255
 
 
@@ -97,6 +97,13 @@ class Entry:
     def n_bytes(self) -> int:
         """Bytes of the decoded tensor; an axis of 0 counts as 1, since numpy refuses the others."""
         return math.prod(max(1, n) for n in self.shape) * DTYPES[self.dtype].itemsize
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that decoding it as weights takes at its highest."""
+        if self.layout == "dense" or len(self.shape) < 2:
+            return self.size * (DTYPES[self.dtype].itemsize + 5)
+        return 16 * self.stored + 40 * self.shape[0]
 
     @property
     def symbol(self) -> np.dtype[Any]:
@@ -173,7 +180,8 @@ class Tensor:
             columns[n : n + len(own)] = own % row
             counts += np.bincount(own // row, minlength=shape[0])
             n += len(own)
-        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        indptr = np.zeros(shape[0] + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
         return Weight(shape=shape, values=values[:n], indptr=indptr, columns=columns[:n])
 
     def _values(self, start: int, at: Array) -> Array:
@@ -201,8 +209,9 @@ class Tensor:
             for start in range(0, entry.size, _CHUNK):
                 yield np.arange(start, min(start + _CHUNK, entry.size))
             return
-        for start in range(0, len(self.code), _CHUNK):
-            piece = self.code[start : start + _CHUNK]
+        step = _CHUNK // 8 if entry.layout == "bitmask" else _CHUNK
+        for start in range(0, len(self.code), step):
+            piece = self.code[start : start + step]
             if entry.layout == "bitmask":
                 at = np.flatnonzero(np.unpackbits(piece, bitorder="little")) + 8 * start
             else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur_runtime.drafts import LIMITS, Operator, bias_of
+from secateur_runtime.drafts import LIMITS, Content, Operator, bias_of
 from secateur_runtime.layout import (
     VECTOR,
     Need,
@@ -17,22 +20,34 @@ from secateur_runtime.layout import (
     up,
 )
 from secateur_runtime.plan import Step, Weight
+from secateur_runtime.tables import (
+    depthwise,
+    last_read,
+    lengthened,
+    rows_bytes,
+    stored,
+    table_bytes,
+    table_of,
+    weight_of,
+)
 
 __all__ = ["coded", "convolution", "linear"]
 
 CACHE = 24 * 1024  # bytes of input that one block of a reduction may read
 LEAST = {"flat": 40, "phases": 40, "taps": 120}
 """Non-zeros of a channel in one block, on average."""
+MOST_BLOCKS = 4096
+Offsets = Callable[[], NDArray[np.int32]]
 
 
 def convolution(
     step: Step, reads: list[Place], out: Place, lanes: int, dense: bool
 ) -> list[Operator]:
     """Return the operators of a convolution by kernels; `dense` disregards its zeros."""
-    assert step.weight is not None
+    weight = weight_of(step)
     method = method_of(step, out.shape, lanes, dense=dense)
     if method == "taps" and is_depthwise(step, lanes, dense=dense):
-        return [_depthwise(step, reads, out)]
+        return [depthwise(step, reads, out)]
     before: list[Operator] = []
     source = reads[0]
     if method == "phases":
@@ -41,8 +56,7 @@ def convolution(
         before = [_taps(step, source, out, lanes, narrow=not dense)]
     if before and before[0].writes:
         source = before[0].writes
-    offsets = _offsets(step, source, method) * lanes
-    group = source.shape[0] // step.attributes["groups"] * source.plane * lanes
+    groups = step.attributes["groups"]
     one = Operator(
         code="dense" if dense else "sparse",
         reads=(source, *reads[1:]),
@@ -50,27 +64,28 @@ def convolution(
         limits=LIMITS[step.attributes["activation"]],
         floats=[bias_of(step)],
     )
-    tile = min(touched(out.length() * lanes) * 4, 14 * 64)
+
+    def offsets() -> NDArray[np.int32]:
+        return (_offsets(step, source, method) * lanes).astype(np.int32)
+
     if dense:
-        weight = step.weight.dense()
-        depth = step.weight.row
-        one.values, one.indices = weight.values.reshape(-1), offsets.astype(np.int32)
-        one.sizes = (out.length(), max(1, depth // 192), depth, step.attributes["groups"])
-        reach = int(offsets.max()) + group * (step.attributes["groups"] - 1)
+        _take_dense(one, weight, offsets, groups)
+        one.sizes = (out.length(), max(1, weight.row // 192), weight.row, groups)
     else:
-        weight = step.weight.sparse()
-        spread = len(offsets) * tile if method == "taps" else source.shape[0] * tile * 1.5
+        tile = min(touched(out.length() * lanes) * 4, 14 * 64)
+        spread = weight.row * tile if method == "taps" else source.shape[0] * tile * 1.5
         blocks = _blocks(weight, spread, method)
-        _pack(one, weight, offsets, group, step.attributes["groups"], blocks)
+        group = source.shape[0] // groups * source.plane * lanes
+        _take_sparse(one, weight, offsets, blocks, (group, groups))
         one.sizes = (out.length(), blocks, 0, 1)
-        reach = int(one.indices.max(initial=0))
-    source.size = max(source.size, up(reach + up(out.length() * lanes)))
+    last = last_read(step, source, method) * lanes
+    source.size = max(source.size, up(last + up(out.length() * lanes)))
     return [*before, one]
 
 
 def linear(step: Step, reads: list[Place], out: Place, lanes: int, dense: bool) -> list[Operator]:
     """Return the operator of a linear layer by kernels; `dense` disregards its zeros."""
-    assert step.weight is not None
+    weight = weight_of(step)
     source = reads[0]
     one = Operator(
         code=("dense" if dense else "sparse") + ("_row" if lanes == 1 else ""),
@@ -79,27 +94,39 @@ def linear(step: Step, reads: list[Place], out: Place, lanes: int, dense: bool) 
         limits=LIMITS[step.attributes["activation"]],
         floats=[bias_of(step)],
     )
-    columns = np.arange(step.weight.shape[1], dtype=np.int64)
-    offsets = columns if lanes == 1 else (source.origin + columns * source.plane) * lanes
+    depth = weight.shape[1]
+
+    def offsets() -> NDArray[np.int32]:
+        columns = np.arange(depth, dtype=np.int64)
+        if lanes > 1:
+            columns = (source.origin + columns * source.plane) * lanes
+        return columns.astype(np.int32)
+
     if dense:
-        depth = step.weight.shape[1]
-        one.values, one.indices = step.weight.dense().values.reshape(-1), offsets.astype(np.int32)
+        _take_dense(one, weight, offsets, 1)
         one.sizes = (1, 1 if lanes == 1 else max(1, depth // 512), depth, 1)
     else:
-        weight = step.weight.sparse()
         blocks = 1 if lanes == 1 else _blocks(weight, source.shape[0] * 64, "flat")
-        _pack(one, weight, offsets, 0, 1, blocks)
+        _take_sparse(one, weight, offsets, blocks, (0, 1))
         one.sizes = (1, blocks, 0, 1)
     return [one]
 
 
 def coded(step: Step, reads: list[Place], out: Place) -> Operator:
     """Return the operator of a layer for which code is made."""
-    assert step.weight is not None
-    a, weight = step.attributes, step.weight.sparse()
+    weight, a = weight_of(step), step.attributes
     kernel = (*weight.shape[2:], 1, 1)[:2]
     window = (*kernel, *a.get("stride", (1, 1)), *a.get("dilation", (1, 1)))
-    assert weight.indptr is not None and weight.columns is not None
+
+    def content() -> Content:
+        rows = weight.sparse()
+        assert rows.indptr is not None and rows.columns is not None
+        return rows.values, rows.columns, rows.indptr
+
+    n = stored(weight)
+    pieces = n * 17 // 20_000 + 2 + weight.shape[0] // 16
+    forms = [min(places, 2 * k + 1) for places, k in zip(out.shape[1:], kernel, strict=True)]
+    lists = 8 * math.prod(forms) * (math.prod(kernel) + 2)
     return Operator(
         code="code",
         reads=tuple(reads),
@@ -108,37 +135,79 @@ def coded(step: Step, reads: list[Place], out: Place) -> Operator:
         sizes=(1, 1, 0, a.get("groups", 1)),
         limits=LIMITS[a["activation"]],
         floats=[bias_of(step)],
-        values=weight.values,
-        indices=weight.columns,
-        pointers=weight.indptr,
+        content=content,
+        held=46 * n + pieces * (10_000 + lists) + 4 * sum(out.shape[1:]),
+        passing=16 * n + rows_bytes(weight),
     )
 
 
 def _blocks(weight: Weight, spread: float, method: str) -> int:
-    mean = len(weight.values) / weight.shape[0]
-    return max(1, min(round(spread / CACHE), int(mean / LEAST[method]), weight.row))
+    mean = stored(weight) / weight.shape[0]
+    return max(1, min(round(spread / CACHE), int(mean / LEAST[method]), weight.row, MOST_BLOCKS))
 
 
-def _pack(
-    one: Operator, weight: Weight, offsets: NDArray[np.int64], group: int, groups: int, blocks: int
+def _take_dense(one: Operator, weight: Weight, offsets: Offsets, groups: int) -> None:
+    """Let an operator have all of a weight, zeros too, eight output channels side by side."""
+    one.content = lambda: (
+        weight.dense().values.reshape(-1),
+        offsets(),
+        np.zeros(0, np.int64),
+    )
+    lots = groups * up(weight.shape[0] // groups, 8)
+    own = 4 * weight.size if weight.is_sparse else 0
+    one.held = own + 4 * lots * weight.row + 12 * weight.row
+    one.passing = 72 * weight.row + (weight.size + 12 * stored(weight)) * weight.is_sparse
+
+
+def _take_sparse(
+    one: Operator,
+    weight: Weight,
+    offsets: Offsets,
+    blocks: int,
+    group: tuple[int, int],
 ) -> None:
-    """Order non-zeros by block of the reduction, then by output channel."""
+    """Let an operator have the non-zeros of a weight, by block of the sum, then by channel.
+
+    Args:
+        one: the operator.
+        weight: what it has.
+        offsets: makes where each place of a row reads.
+        blocks: parts in which a sum is done.
+        group: floats from one group of input channels to the next, and how many groups.
+    """
+    one.content = lambda: _packed(weight.sparse(), offsets(), blocks, group)
+    n, rows = stored(weight), blocks * weight.shape[0]
+    one.held = 20 * n + 24 * rows
+    one.passing = 72 * weight.row + 40 * n + 32 * rows + rows_bytes(weight)
+
+
+def _packed(
+    weight: Weight, offsets: NDArray[np.int32], blocks: int, group: tuple[int, int]
+) -> Content:
     assert weight.indptr is not None and weight.columns is not None
-    out = weight.shape[0]
-    rows = np.repeat(np.arange(out), np.diff(weight.indptr))
-    at = offsets[weight.columns] + rows // (out // groups) * group
-    keys = weight.columns.astype(np.int64) * blocks // weight.row * out + rows
-    order = np.argsort(keys, kind="stable")
-    one.values, one.indices = weight.values[order], at[order].astype(np.int32)
-    counts = np.bincount(keys, minlength=blocks * out)
-    one.pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    out, (far, groups) = weight.shape[0], group
+    counts = np.diff(weight.indptr)
+    at = offsets[weight.columns]
+    if groups > 1:
+        at += np.repeat((np.arange(out) // (out // groups) * far).astype(np.int32), counts)
+    if blocks == 1:
+        return weight.values, at, weight.indptr
+    block = (np.arange(weight.row) * blocks // weight.row).astype(np.uint16)[weight.columns]
+    order = np.argsort(block, kind="stable")
+    values, at = weight.values[order], at[order]
+    del order
+    keys = block.astype(np.int64)
+    keys *= out
+    keys += np.repeat(np.arange(out, dtype=np.int32), counts)
+    pointers = np.zeros(blocks * out + 1, np.int64)
+    np.cumsum(np.bincount(keys, minlength=blocks * out), out=pointers[1:])
+    return values, at, pointers
 
 
 def _offsets(step: Step, source: Place, method: str) -> NDArray[np.int64]:
     """Return where each place of a row of weights reads, for the first output, in elements."""
-    assert step.weight is not None
     a = step.attributes
-    _, own, kh, kw = step.weight.shape
+    _, own, kh, kw = weight_of(step).shape
     c, i, j = (n.reshape(-1) for n in np.indices((own, kh, kw)))
     rows, columns = i * a["dilation"][0], j * a["dilation"][1]
     if method == "taps":
@@ -196,52 +265,19 @@ def _taps(step: Step, source: Place, out: Place, lanes: int, *, narrow: bool) ->
     place = place_of(shape, Need(pitch=length, whole=not narrow), lanes)
     place.plane = touched(length * lanes) // lanes if narrow else place.plane
     place.size = up((place.origin + shape[0] * place.plane) * lanes + 2 * VECTOR)
-    table, shifted = _table(step, source, out, lanes)
+    shifted = lengthened(step, source, out, lanes)
+    held, passing = table_bytes(step, out)
     return Operator(
         code="taps",
         reads=(source,),
         writes=place,
         window=(kh, kw, sh, sw, dh, dw, top, left, 0, 0, 0),
         sizes=(length, 1, int(shifted), 1),
-        indices=table,
+        content=lambda: (
+            np.zeros(0, np.float32),
+            table_of(step, source, out),
+            np.zeros(0, np.int64),
+        ),
+        held=held,
+        passing=passing,
     )
-
-
-def _depthwise(step: Step, reads: list[Place], out: Place) -> Operator:
-    assert step.weight is not None
-    a, weight = step.attributes, step.weight.sparse()
-    assert weight.indptr is not None and weight.columns is not None
-    table, shifted = _table(step, reads[0], out, 1)
-    return Operator(
-        code="depthwise",
-        reads=tuple(reads),
-        writes=out,
-        window=(*weight.shape[2:], *a["stride"], *a["dilation"], *a["padding"][:2], 0, 0, 0),
-        sizes=(out.length(), 1, int(shifted), 1),
-        limits=LIMITS[a["activation"]],
-        floats=[bias_of(step)],
-        values=weight.values,
-        indices=np.concatenate([table, weight.columns]),
-        pointers=weight.indptr,
-    )
-
-
-def _table(step: Step, source: Place, out: Place, lanes: int) -> tuple[NDArray[np.int32], bool]:
-    """Return where in a channel each tap reads for each place, or -1; and whether it is a shift."""
-    assert step.weight is not None
-    a = step.attributes
-    kh, kw = step.weight.shape[2:]
-    (sh, sw), (dh, dw), (top, left, *_) = a["stride"], a["dilation"], a["padding"]
-    length = out.length()
-    y, x = np.divmod(np.arange(up(length)), out.pitch)
-    i, j = (n.reshape(-1, 1) for n in np.indices((kh, kw)))
-    row, column = y * sh + i * dh - top, x * sw + j * dw - left
-    real = (y < out.shape[1]) & (x < out.shape[2]) & (np.arange(up(length)) < length)
-    real = real & (row >= 0) & (row < source.shape[1]) & (column >= 0) & (column < source.shape[2])
-    table = np.where(real, row * source.pitch + column, -1).astype(np.int32)
-    shifted = (sh, sw) == (1, 1) and source.pitch == out.pitch and lanes == 1
-    if shifted:
-        last = ((kh - 1) * dh - top) * source.pitch + (kw - 1) * dw - left
-        end = source.origin + (source.shape[0] - 1) * source.plane + last + up(length)
-        source.size = max(source.size, up(end))
-    return table.reshape(-1), shifted
