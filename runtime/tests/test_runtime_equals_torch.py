@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import replace
 
@@ -39,7 +40,8 @@ HOUSE = {
     ),
     "normalised mlp": (Normalised(build=MLP(widths=(8, 4, 3)), mean=(2.0,), std=(0.5,)), (8,)),
 }
-WITHIN = 2e-4
+WITHIN = 1e-4
+CLIPPED = 2e-4  # of a value cut off at 6, whose rounding is that of the larger number before
 WAYS = ("", "sparse", "dense", "code")
 
 
@@ -48,14 +50,20 @@ def inputs(shape, n, seed=0):
 
 
 def torch_output(net, x):
+    # in double precision: torch's own rounding is not the runtime's
     with torch.no_grad():
-        return net(torch.from_numpy(x)).numpy()
+        return copy.deepcopy(net).double()(torch.from_numpy(x).double()).float().numpy()
 
 
-def assert_close(found, expected, what=""):
+def assert_close(found, expected, what="", within=WITHIN):
     assert found.dtype == np.float32 and found.shape == expected.shape
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
-    assert np.abs(found - expected).max(initial=0) <= WITHIN * scale, what
+    assert np.abs(found - expected).max(initial=0) <= within * scale, what
+
+
+def allowed(values):
+    """Return the tolerance for values inside of a network."""
+    return CLIPPED if float(np.abs(values).max(initial=0)) == 6.0 else WITHIN
 
 
 def check_every_value(net, shape, *, sizes=(3, 17), ways=("",)):
@@ -75,7 +83,8 @@ def check_every_value(net, shape, *, sizes=(3, 17), ways=("",)):
         if name:
             named += 1
             want = expected[name].reshape(n, *plan.shapes[step.output])
-            assert_close(found[step.output], want, f"{step.kind} in {step.place}")
+            what = f"{step.kind} in {step.place}"
+            assert_close(found[step.output], want, what, within=allowed(want))
     assert named
     assert_close(found[plan.output], torch_output(net, x))
     if "native" in engines_here():
@@ -94,7 +103,8 @@ def check_every_start(plan, x, expected, sizes, way):
             engine = engine.choosing({at: way for at, words in options if way in words})
         for n in sizes:
             what = f"{way or 'rule of thumb'}, {n} records: {step.kind} in {step.place}"
-            assert_close(engine.run(x[:n]), expected[step.output][:n], what)
+            want = expected[step.output][:n]
+            assert_close(engine.run(x[:n]), want, what, within=allowed(want))
 
 
 @pytest.mark.parametrize("name", HOUSE)
