@@ -20,6 +20,7 @@ CONTROLS = (
     "blind-baseline",
     "near-duplicates",
     "references",
+    "few-records",
     "training-size",
     "leave-one-out",
     "gap",
