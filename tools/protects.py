@@ -35,7 +35,7 @@ def best_dense(found: dict[str, Any]) -> float | None:
 def excess_share(point: Point) -> float | None:
     """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
 
-    Both by the attack that is the strongest on the case. None where either was not measured, or
+    Each by the attack that is the strongest on it. None where either was not measured, or
     where the dense model's leak is nothing.
     """
     leak, stopped = (point["rows"].get(name) for name in ("leak", STOPPED))

@@ -11,14 +11,15 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from report_fixture import HOSTILE, KINDS, LIRA, NASR, PRUNED, STOPPED, made_report
+from report_fixture import HOSTILE, KINDS, LIRA, NASR, PRUNED, STOPPED, attack_row, made_report
 from secateur.auditing import default_attacks
 from secateur.measure import paired_difference
 from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.asked import ASKED, asked_table
 from secateur.report.charts import charts
-from secateur.report.lookup import difference, label, short, subjects
+from secateur.report.lookup import label, short, subjects
 from secateur.report.notes import not_run_words
+from secateur.report.paired import difference
 from secateur.report.table import consequence_table
 from secateur.types import Measurement, Series
 
@@ -355,7 +356,7 @@ def by_target(subject, method, auc, tpr=(0.2, 0.2, 0.2)):
         kind="targets",
         subject=subject,
         method=method,
-        columns={"auc": auc, "tpr": tpr},
+        columns={"target": (0.0, 1.0, 2.0), "auc": auc, "tpr": tpr},
     )
 
 
@@ -367,13 +368,22 @@ def test_a_difference_is_of_each_sides_strongest_attack_target_by_target():
         by_target(STOPPED, OTHER, (0.70, 0.74, 0.70)),
     )
     chosen = {**report.facts["strongest"], STOPPED: OTHER}
-    two = replace(report, series=series, facts={**report.facts, "strongest": chosen})
+    facts = {"strongest": chosen, "models": {"targets": 3, "references": 32}}
+    two = replace(
+        report,
+        rows=(*report.rows, attack_row(STOPPED, "auc", 0.71, method=OTHER)),
+        series=series,
+        facts={**report.facts, **facts},
+        provenance=replace(
+            report.provenance, key={**report.provenance.key, "attacks": [LIRA, OTHER]}
+        ),
+    )
     row = difference(two, PRUNED, STOPPED)
     mean, low, high = paired_difference(np.array(series[0].columns["auc"]), [0.70, 0.74, 0.70])
     assert (row.value, row.low, row.high) == (mean, low, high)
     assert (row.method, row.versus, row.counts) == (LIRA, STOPPED, {"targets": 3.0})
-    assert "StackedAttack is the strongest attack on the other one" in row.why
-    assert any(row.why in sentence for sentence in words.answer(two))
+    assert f"{PRUNED} by LiRA" in row.why and f"{STOPPED} by StackedAttack" in row.why
+    assert any("StackedAttack on the other one)" in sentence for sentence in words.answer(two))
     # unknown target by target: what the subject's own attack says of both
     assert difference(replace(two, series=()), PRUNED, STOPPED).value == 0.0
     lacking = (series[0], by_target(STOPPED, OTHER, (0.70, None, 0.70)))

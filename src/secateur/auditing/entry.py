@@ -115,14 +115,14 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         from secateur.auditing.saved import audit_saved
 
         return audit_saved(target, members=members, non_members=non_members, **common)
-    from secateur.auditing import own
+    from secateur.auditing import brought
 
     if kind == "recipe":
-        return own.audit_recipe(target, records, **common)
-    sides = own.Sides(records=records, members=members, non_members=non_members, label=label)
+        return brought.audit_recipe(target, records, **common)
+    sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
     if kind == "estimator":
-        return own.audit_estimator(target, sides, **common)
-    return own.audit_network(target, sides, build=build, recipe=recipe, **common)
+        return brought.audit_estimator(target, sides, **common)
+    return brought.audit_network(target, sides, build=build, recipe=recipe, **common)
 
 
 def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:

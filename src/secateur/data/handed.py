@@ -17,7 +17,7 @@ from secateur.types import ArraySource, ByteSource, Records
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Handed", "as_records", "handed_over"]
+__all__ = ["Handed", "array_of", "as_records", "handed_over"]
 
 LOOKED_AT_TWICE = 4
 SHOWN = 5
@@ -125,7 +125,7 @@ def _side(what: str, value: object, label: str | None) -> _Side:
     if label is not None:
         raise InputError(f"label={label!r} names a column, but {what} is {_kind(value)}, no table")
     if isinstance(value, tuple | list) and len(value) == 2:
-        inputs, labels = (v if is_table(v) else _array(v) for v in value)
+        inputs, labels = (v if is_table(v) else array_of(v) for v in value)
         return _checked(what, inputs, np.asarray(labels))
     if hasattr(value, "__getitem__") and hasattr(value, "__len__") and not _is_array(value):
         return _dataset_side(what, value)
@@ -145,7 +145,7 @@ def _is_array(value: object) -> bool:
     return isinstance(value, str | bytes | dict | np.ndarray) or hasattr(value, "detach")
 
 
-def _array(value: Any) -> NDArray[Any]:
+def array_of(value: Any) -> NDArray[Any]:
     """Return a tensor, list or array as an array."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -201,7 +201,7 @@ def _item(what: str, item: Any, index: int) -> tuple[NDArray[Any], Any]:
         raise InputError(
             f"{what}: a Dataset must give pairs (input, label), item {index} is {_kind(item)}"
         )
-    inputs, label = _array(item[0]), _array(item[1])
+    inputs, label = array_of(item[0]), array_of(item[1])
     if inputs.dtype.kind not in "fiub" or not hasattr(item[0], "shape"):
         raise InputError(
             f"{what}: the input of item {index} is {_kind(item[0])}; give the Dataset a transform "

@@ -9,6 +9,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.data.handed import array_of
+from secateur.data.handed_tables import is_table
 from secateur.errors import DataError
 from secateur.types import Records
 
@@ -88,7 +90,7 @@ def as_parts(
     Raises:
         DataError: another form, or items that cannot stand in one array.
     """
-    if hasattr(found, "columns") and hasattr(found, "iloc"):
+    if is_table(found):
         return _of_table(found, label=label, unit=unit, groups=groups)
     if isinstance(found, tuple | list) and len(found) == 2:
         return Parts(inputs=_array(found[0], "inputs"), labels=_array(found[1], "labels"))
@@ -108,10 +110,8 @@ def _kind(found: object) -> str:
 
 
 def _array(found: Any, what: str) -> NDArray[Any]:
-    if hasattr(found, "detach"):
-        found = found.detach().cpu()
     try:
-        array = np.asarray(found)
+        array = array_of(found)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{what} cannot stand in one array ({error}); give all records one shape, by padding "

@@ -17,7 +17,7 @@ SECTIONS = {
     "limits": "Limits and threat model",
     "made": "How it was made",
 }
-"""Parts of the page, by the name of their anchor."""
+"""Headings of the page, by the names of their anchors."""
 
 ASKED_HEADERS = ("document", "asks for", "answered here by", "not answered here")
 ASKED = (

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from secateur.errors import MissingExtraError
-from secateur.report.asked import ASKED_HEADERS, asked_table
+from secateur.report.asked import ASKED_HEADERS, SECTIONS, asked_table
 from secateur.report.charts import Spec, charts
 from secateur.report.footprint import SIZE_HEADERS, SPEED_HEADERS, footprint_table, is_timed
 from secateur.report.lookup import label, subjects
@@ -120,6 +120,7 @@ def render(report: Report) -> str:
         bundle=bundle,
         glossary=GLOSSARY,
         asked=asked_table(report),
+        sections=SECTIONS,
         asked_headers=ASKED_HEADERS,
         facts=dict(report.facts),
         digests=_digests(report),

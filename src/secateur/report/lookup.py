@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from secateur.measure import paired_difference
 from secateur.types import Measurement, Report, Series
 
 __all__ = [
     "best_rows",
     "chosen_on",
     "consequences",
-    "difference",
     "find",
     "label",
     "series_of",
@@ -103,54 +99,6 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
         "balanced": find(report, subject, "balanced accuracy", method=method),
         "tpr": tpr_row(report, subject, method),
     }
-
-
-def difference(
-    report: Report, subject: str, versus: str, metric: Literal["auc", "tpr"] = "auc"
-) -> Measurement | None:
-    """Return the paired difference of two subjects' leak, each by its own strongest attack.
-
-    Where that is one attack, its row. Else of what the two attacks reached target by target; where
-    a report does not hold that, or the rates differ, what the subject's attack says of both.
-    """
-    method, other = strongest(report, subject), strongest(report, versus)
-    if metric == "auc":
-        row = find(report, subject, metric, method=method, versus=versus)
-    else:
-        row = tpr_row(report, subject, method, versus=versus)
-    if method == other:
-        return row
-    own, theirs = (_by_target(report, name, metric) for name in (subject, versus))
-    rows = [tpr_row(report, name, m) for name, m in ((subject, method), (versus, other))]
-    names = {r.metric for r in rows if r is not None}
-    if len(own) < 2 or len(own) != len(theirs) or (metric == "tpr" and len(names) != 1):
-        return row
-    mean, low, high = paired_difference(np.array(own), np.array(theirs))
-    return Measurement(
-        subject=subject,
-        risk="membership",
-        method=method,
-        metric=metric if metric == "auc" else names.pop(),
-        value=mean,
-        low=low,
-        high=high,
-        interval="t over targets",
-        estimand="pipeline",
-        versus=versus,
-        better="lower",
-        why=f"{short(other)} is the strongest attack on the other one",
-        counts={"targets": float(len(own))},
-    )
-
-
-def _by_target(report: Report, subject: str, metric: str) -> tuple[float, ...]:
-    """Return what a subject's strongest attack reached, target by target; empty where unknown."""
-    for series in report.series:
-        if series.kind == "targets" and series.subject == subject:
-            values = series.columns.get(metric, ())
-            known = [float(v) for v in values if v is not None]
-            return tuple(known) if len(known) == len(values) else ()
-    return ()
 
 
 def chosen_on(report: Report, subject: str) -> str:

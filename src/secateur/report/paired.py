@@ -9,10 +9,10 @@ import numpy as np
 from secateur.data import Queries
 from secateur.errors import InputError
 from secateur.measure import fpr_name, paired_difference, t_interval
-from secateur.report.lookup import find, series_of, short, strongest
+from secateur.report.lookup import find, series_of, short, strongest, tpr_row
 from secateur.types import Interval, Measurement, Report, Series
 
-__all__ = ["Pairable", "paired", "unpaired_because"]
+__all__ = ["Pairable", "difference", "paired", "unpaired_because"]
 
 Pairable = Literal["test accuracy", "auc", "tpr"]
 COLUMNS = {"test accuracy": "test_accuracy", "auc": "auc", "tpr": "tpr"}
@@ -83,6 +83,24 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
         counts={"targets": float(len(ours))},
         why="; ".join(told),
     )
+
+
+def difference(
+    report: Report, subject: str, versus: str, metric: Literal["auc", "tpr"] = "auc"
+) -> Measurement | None:
+    """Return subject - versus within one report, each by its own strongest attack.
+
+    Where that is one attack, its row. Where a report does not hold what two attacks reached target
+    by target, as older ones, what the subject's attack says of both; None where it says nothing.
+    """
+    method = strongest(report, subject)
+    if method != strongest(report, versus):
+        found = paired((report, subject), (report, versus), metric)
+        if found.value is not None:
+            return found
+    if metric == "auc":
+        return find(report, subject, metric, method=method, versus=versus)
+    return tpr_row(report, subject, method, versus=versus)
 
 
 def _pair(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from secateur.report.lookup import (
     best_rows,
     consequences,
-    difference,
     find,
     label,
     short,
@@ -13,6 +12,7 @@ from secateur.report.lookup import (
     subjects,
 )
 from secateur.report.notes import accounted_words
+from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
@@ -212,7 +212,9 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
     )
     against = difference(report, subject, baseline)
     if against is not None:
-        said = f"{cell(against)} {_by(against)}" if against.value is not None else against.why
+        said = (
+            f"{cell(against)} {_by(report, against)}" if against.value is not None else against.why
+        )
         text += (
             f". Against the {label(report, baseline)} model trained to the end: {compare(against)} "
             f"({said})"
@@ -228,7 +230,7 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
             where = " and ".join(_stopped(report, reasons, view, subject))
             found.append(
                 f"Against {label(report, view)}, the dense training stopped {where}: {name} "
-                f"{_verb(row)} ({cell(row)} {_by(row)})."
+                f"{_verb(row)} ({cell(row)} {_by(report, row)})."
             )
     weak = find(report, subject, "auc", method=method, naive=True)
     if _flatters(weak, rows["auc"]):
@@ -244,9 +246,12 @@ def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> li
     return found
 
 
-def _by(row: Measurement) -> str:
+def _by(report: Report, row: Measurement) -> str:
     """Say which attack a difference is of; where each side has its own, of both."""
-    return f"by {short(row.method)}{f'; {row.why}' if row.why else ''}"
+    both = row not in report.rows  # made of two attacks' numbers
+    return f"by {short(row.method)}" + (
+        f", {short(strongest(report, row.versus))} on the other one" if both else ""
+    )
 
 
 def _flatters(weak: Measurement | None, strong: Measurement | None) -> bool:

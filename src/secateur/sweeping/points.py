@@ -12,7 +12,8 @@ from secateur.auditing.consequences import DELTA
 from secateur.data import CANARY
 from secateur.measure import epsilon_name, paired_difference, t_interval
 from secateur.measure.canaries import ORDINARY
-from secateur.report.lookup import difference, find, strongest, tpr_row
+from secateur.report.lookup import find, strongest, tpr_row
+from secateur.report.paired import difference
 from secateur.sweeping.reading import DENSE
 from secateur.sweeping.sizes import bytes_of, cpu_seconds_of
 from secateur.types import Measurement, Point, Report, Series, Status

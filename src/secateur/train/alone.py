@@ -13,6 +13,7 @@ from secateur.errors import MethodError
 from secateur.models import prunable, rebuild
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.hooks import MEMBERS, Left
+from secateur.train.lesson import data_of, with_history
 from secateur.train.loop import Trained, run_phases
 from secateur.train.model import (
     Job,
@@ -27,7 +28,7 @@ from secateur.train.model import (
 )
 from secateur.train.recipe import spelled
 from secateur.train.steps import Conversion, Taught
-from secateur.train.teaching import data_of, lesson_of, with_history
+from secateur.train.teaching import lesson_of
 from secateur.types import Artifact, Membership, Provenance, Records, derive_seed
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Taught
-from secateur.train.teaching import Lesson, lessons_of, stack_data_of, with_history
+from secateur.train.teaching import lessons_of
 from secateur.types import Artifact, Membership, Records
 
 if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
 
+from secateur.train.lesson import Lesson, stack_data_of, with_history
 from secateur.train.model import Job, ended, phases_of, start_of
 
 __all__ = ["Shard", "make_shard"]

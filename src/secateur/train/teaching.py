@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from secateur.train.engines.cut import cut
 from secateur.train.engines.serial import ONE_BY_ONE
 from secateur.train.engines.stacked import Stacked
 from secateur.train.hooks import MEMBERS
-from secateur.train.loop import Trained, run_phases
+from secateur.train.lesson import Lesson
+from secateur.train.loop import run_phases
 from secateur.train.model import Job, initial_module
 from secateur.train.sources import sources_of
 from secateur.train.stack import StackData, run_stack
@@ -33,24 +34,7 @@ if TYPE_CHECKING:
     from secateur.train.hooks import Tensors
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["Lesson", "data_of", "lesson_of", "lessons_of", "stack_data_of", "with_history"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What one model is to learn: records, soft labels for them, and what is left of the teachers.
-
-    Args:
-        rows: indices of the records `[n]`.
-        answers: `[n, classes]`.
-        history: what the artifact keeps, see `Taught.keeps_answers`.
-        seconds_before: CPU time of teachers that an earlier method of the run had trained.
-    """
-
-    rows: IntArray
-    answers: Tensor
-    history: Tensors
-    seconds_before: float
+__all__ = ["lesson_of", "lessons_of"]
 
 
 def _taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
@@ -273,39 +257,3 @@ def _teachers(
 
 def _initial(module: nn.Module) -> Tensors:
     return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def data_of(
-    records: Records, membership: Membership, job: Job, lesson: Lesson | None, device: torch.device
-) -> TrainData:
-    """Return what one model reads: its members, or the records of its lesson with the answers."""
-    if lesson is None:
-        return TrainData.of(records, membership.members(job.model), device)
-    data = TrainData.of(records, lesson.rows, device)
-    return replace(data, labels=lesson.answers.to(device))
-
-
-def stack_data_of(
-    records: Records,
-    membership: Membership,
-    jobs: Sequence[Job],
-    lessons: Sequence[Lesson],
-    device: torch.device,
-) -> StackData:
-    """Return what the models of a stack read; `lessons` is empty where none is taught."""
-    if not lessons:
-        return StackData.of(records, [membership.members(job.model) for job in jobs], device)
-    return StackData.of(
-        records,
-        [lesson.rows for lesson in lessons],
-        device,
-        answers=[lesson.answers for lesson in lessons],
-    )
-
-
-def with_history(trained: Trained, lesson: Lesson | None) -> Trained:
-    """Return a finished training with what is left of its lesson."""
-    if lesson is None:
-        return trained
-    left = replace(trained.left, history={**trained.left.history, **lesson.history})
-    return replace(trained, left=left)
