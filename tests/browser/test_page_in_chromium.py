@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 from test_page import made
 
+from chromium import CHROMIUM, dom_of
 from secateur.report import html
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.browser
@@ -19,21 +16,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def test_every_chart_is_drawn(tmp_path):
     page = tmp_path / "page.html"
     page.write_text(html.render(made()), encoding="utf-8")
-    dom = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--virtual-time-budget=8000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    ).stdout
+    dom = dom_of(page)
     assert "could not be drawn" not in re.sub(r"<script.*?</script>", "", dom, flags=re.S)
     for name in ("leak", "roc", "histograms", "convergence"):
         drawn = re.search(rf'id="chart-{name}"[^>]*>(.*?)<noscript', dom, re.S)

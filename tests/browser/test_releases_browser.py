@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
 
+from chromium import CHROMIUM, dom_of
 from report_fixture import HOSTILE, PRUNED, made_report
 from secateur.report.releases_page import render_releases_page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.browser
@@ -22,18 +19,7 @@ def test_the_chart_is_drawn_fits_and_shows_every_release(tmp_path, width):
     page = tmp_path / "page.html"
     reports = {HOSTILE: made_report(), "after": replace(made_report(), title="after")}
     page.write_text(render_releases_page(reports), encoding="utf-8")
-    dom = subprocess.run(
-        [
-            str(CHROMIUM),
-            *("--headless", "--no-sandbox", "--disable-gpu"),
-            *(f"--window-size={width},2000", "--virtual-time-budget=8000", "--dump-dom"),
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    ).stdout
+    dom = dom_of(page, width=width)
     assert HOSTILE not in dom
     body = re.sub(r"<script.*?</script>", "", dom, flags=re.S)
     assert "could not be drawn" not in body

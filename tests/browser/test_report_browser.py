@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
+from chromium import CHROMIUM, dom_of
 from report_fixture import HOSTILE, PRUNED, made_report
 from secateur.report import html
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.browser
@@ -20,22 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def test_every_chart_is_drawn_and_fits(tmp_path, width):
     page = tmp_path / "page.html"
     page.write_text(html.render(made_report()), encoding="utf-8")
-    dom = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--window-size={width},2000",
-            "--virtual-time-budget=8000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    ).stdout
+    dom = dom_of(page, width=width)
     assert HOSTILE not in dom
     body = re.sub(r"<script.*?</script>", "", dom, flags=re.S)
     assert "could not be drawn" not in body
