@@ -487,7 +487,7 @@ def test_an_interrupted_audit_with_a_folder_goes_on_to_the_same_report(world, tm
         return secateur.audit(net, recipe=recipe, references=4, attacks=LOSS, **sides, **more)
 
     folder = tmp_path / "references"
-    with pytest.raises(InterruptedRunError, match="stopped with 2 of .* the same call"):
+    with pytest.raises(InterruptedRunError, match=r"stopped with 2 of .* the same call"):
         run(folder=folder, progress=Stopped(2))
     finished = {p.name: p.stat().st_mtime_ns for p in (folder / "models").glob("*.safetensors")}
     assert len(finished) == 2

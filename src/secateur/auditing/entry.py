@@ -126,9 +126,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
-    return brought.audit_network(
-        target, sides, build=build, recipe=recipe, folder=folder, **common
-    )
+    return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
 
 
 def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
