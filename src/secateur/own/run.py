@@ -19,6 +19,7 @@ from secateur.own import checks_network as network_checks
 from secateur.own import checks_training as training_checks
 from secateur.own import checks_world as world_checks
 from secateur.own.checks_records import RAW_CHECKS, changing_records, duplicates
+from secateur.own.checks_scale import unscaled_inputs
 from secateur.own.findings import Finding
 from secateur.own.module import inside, load_file
 from secateur.own.recipe import named_rows, recipe_of, records_of, said_columns, shares
@@ -203,6 +204,7 @@ def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
     found += _kept(updated)
     if chance is None and updated is None:
         found += _kept(network_checks.batch_statistics(network, records))
+    found += _kept(unscaled_inputs(network, records))
     same = network_checks.same_weights(recipe.build)
     found += _kept(same, network_checks.trained_build(recipe.build, records))
     return True
