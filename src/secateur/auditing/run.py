@@ -20,7 +20,7 @@ from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
-from secateur.context import hardware
+from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
 from secateur.measure import auc, column_of
@@ -148,7 +148,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ),
         provenance=Provenance(
             key=audit_key(fleets, records, attacks=chosen, queries=queries, seed=seed),
-            context=hardware(),
+            context=circumstances(),
         ),
         facts={
             **facts_of(state, records, seed),

@@ -144,7 +144,6 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, processes
     from secateur.cli.spelled import parse_attack, parse_queries
-    from secateur.cli.stamp import stamped
     from secateur.errors import InputError
     from secateur.models import check_device
 
@@ -186,6 +185,5 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             device=device,
             timed=timed,
         )
-    report = stamped(report)
     _write(report, out, html)
     return report

@@ -80,7 +80,6 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import processes
     from secateur.cli.spelled import parse_attack, parse_queries
-    from secateur.cli.stamp import stamped
     from secateur.models import check_device
 
     check_device(further["device"])
@@ -117,7 +116,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
             **further,
         )
-    return stamped(report)
+    return report
 
 
 def _network_of(files: Sequence[Path]) -> Path | None:
