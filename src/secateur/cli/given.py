@@ -11,6 +11,7 @@ import click
 from secateur.errors import InputError
 
 if TYPE_CHECKING:
+    from secateur.cli.progress import Bar
     from secateur.types import Report
 
 __all__ = ["audit_own", "refuse_without_recipe"]
@@ -77,7 +78,6 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     from secateur import own
     from secateur.auditing import audit
     from secateur.cli.checks import refuse_outputs
-    from secateur.cli.progress import Bar
     from secateur.cli.runs import processes
     from secateur.cli.spelled import parse_attack, parse_queries
     from secateur.models import check_device
@@ -86,37 +86,46 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     if partial:
         raise InputError("--partial is for fleets; an audit with --recipe goes on by itself")
     network = _network_of(fleets)
-    if not own.is_recipe_file(recipe):
-        raise InputError(
-            f"--recipe {recipe}: an audit takes a recipe file of `secateur init`, whose records() "
-            "are audited; its name ends in .py"
-        )
-    chosen = [parse_attack(a) for a in attacks] or None
-    asked = None if queries is None else parse_queries(queries)
+    _refuse_no_file(recipe)
+    further["attacks"] = [parse_attack(a) for a in attacks] or None
+    further["queries"] = None if queries is None else parse_queries(queries)
     folder = folder or out.with_name(f"{out.stem}-models")
     refuse_outputs(out, html, inputs=(folder, Path(recipe), *fleets))
     plan, records = own.recipe_of(recipe), own.records_of(recipe)
     if network is not None:
         members, others = own.sides_of(recipe, len(records))
         further |= {"members": members, "non_members": others, "recipe": plan}
-    what = "references" if network else "targets and references"
-    label = f"training {what} into {folder}"
-    click.echo(f"{label}; an interrupted run goes on from there", err=True)
-    stages = {"references": label, "dense": label, "observe_model": "querying models"}
-    with Bar("querying models", **stages) as bar:
-        report = audit(
+    with _told("references" if network else "targets and references", folder) as bar:
+        return audit(
             network or plan,
             records,
             references=references,
             folder=folder,
-            attacks=chosen,
-            queries=asked,
             workers=processes(workers),
             about={"command": command},
             progress=bar,
             **further,
         )
-    return report
+
+
+def _told(what: str, folder: Path) -> Bar:
+    """Say where models are kept, and return the bar that shows how many there are."""
+    from secateur.cli.progress import Bar
+
+    label = f"training {what} into {folder}"
+    click.echo(f"{label}; an interrupted run goes on from there", err=True)
+    stages = {"references": label, "dense": label, "observe_model": "querying models"}
+    return Bar("querying models", **stages)
+
+
+def _refuse_no_file(recipe: str) -> None:
+    from secateur.own import is_recipe_file
+
+    if not is_recipe_file(recipe):
+        raise InputError(
+            f"--recipe {recipe}: an audit takes a recipe file of `secateur init`, whose records() "
+            "are audited; its name ends in .py"
+        )
 
 
 def _network_of(files: Sequence[Path]) -> Path | None:
