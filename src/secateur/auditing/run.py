@@ -20,7 +20,7 @@ from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
-from secateur.context import hardware
+from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
 from secateur.measure import auc, column_of
@@ -29,7 +29,7 @@ from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
-    from secateur.types import Records, Series
+    from secateur.types import Measurement, Records, Series
 
 __all__ = ["audit_fleets", "audit_key", "default_attacks"]
 
@@ -125,9 +125,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
     rows, adaptive_pairs = rows_of(state, records, seed=seed)
-    for subject in subjects if groups else ():
-        best = state.best(subject.name)
-        rows += [] if best is None else group_rows(best, records, groups)
+    rows += _rows_of_groups(state, subjects, records, groups)
     if timed:
         rows += latency_rows(files, fleets[0].membership, records, progress=progress)
     about = dict(about or {})
@@ -148,7 +146,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ),
         provenance=Provenance(
             key=audit_key(fleets, records, attacks=chosen, queries=queries, seed=seed),
-            context=hardware(),
+            context=circumstances(),
         ),
         facts={
             **facts_of(state, records, seed),
@@ -157,6 +155,14 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
             **about,
         },
     )
+
+
+def _rows_of_groups(
+    state: Found, subjects: Sequence[Subject], records: Records, groups: Sequence[str]
+) -> list[Measurement]:
+    """Return rows of each subject's strongest attack within the groups of these columns."""
+    found = [state.best(subject.name) for subject in subjects if groups]
+    return [row for best in found if best is not None for row in group_rows(best, records, groups)]
 
 
 def audit_key(

@@ -24,7 +24,7 @@ from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.signal_checks import signal_controls
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
-from secateur.context import hardware
+from secateur.context import circumstances
 from secateur.data import MeanSignal
 from secateur.errors import CANNOT_RUN, InputError
 from secateur.measure import histogram_series, roc_series
@@ -167,7 +167,7 @@ def audit_signals(
                 "attacks": [repr(a) for a in chosen],
                 "seed": seed,
             },
-            context=hardware(),
+            context=circumstances(),
         ),
         facts={
             **_facts(observations, best, seed),

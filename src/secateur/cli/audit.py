@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("audit")
-@click.argument("fleets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("fleets", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--attack",
     "attacks",
@@ -37,6 +37,22 @@ __all__ = ["command"]
     "groups",
     multiple=True,
     help="Measure within each group of this column too, or of `class`; may be repeated.",
+)
+@click.option(
+    "--recipe",
+    help="A recipe file of `secateur init`: FLEETS is then one network of its build() that was "
+    "trained on its MEMBERS; or nothing, and targets are trained too.",
+)
+@click.option(
+    "--references",
+    type=click.IntRange(min=0),
+    help="With --recipe: how many models of the attacker's to train.  [default: 16]",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --recipe: where trained models are kept, and found again by an interrupted run.  "
+    "[default: OUT-models]",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @click.option(
@@ -57,20 +73,46 @@ def command(**options: Any) -> None:
     A file that `secateur export` wrote stands for itself: exactly these bytes are audited, by
     references that went through the same steps, and the report is of this one model.
 
+    With --recipe one network that you trained yourself is audited, beside references that the
+    recipe trains; docs/own.md says more.
+
     \b
     Examples:
       secateur audit runs/dense runs/admm --out report.json --html report.html
       secateur audit runs/dense model.onnx --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
+      secateur audit net.safetensors --recipe mine.py --references 16 --out report.json
     """
     from secateur.report import table
 
     typed: str | None = click.get_current_context().obj
-    report = audit(**options, command=typed or "secateur audit")
+    report = _audited(options, command=typed or "secateur audit")
     click.echo(table.render_text(report))
     click.echo(f"report: {options['out']}")
     if options["html"]:
         click.echo(f"page: {options['html']}")
+
+
+def _audited(options: dict[str, Any], *, command: str) -> Any:
+    """Audit fleets, or what a recipe file goes with."""
+    from secateur.cli.given import audit_own, refuse_without_recipe
+
+    given = {name: options.pop(name) for name in ("recipe", "references", "folder")}
+    if given["recipe"] is None:
+        refuse_without_recipe(options["fleets"], given)
+        return audit(**options, command=command)
+    report = audit_own(command=command, **given, **options)
+    _write(report, options["out"], options["html"])
+    return report
+
+
+def _write(report: Any, out: Path, html: Path | None) -> None:
+    from secateur import store
+    from secateur.report import html as page
+
+    store.write_report(out, report)
+    if html is not None:
+        store.write_text(html, page.render(report))
 
 
 def audit(  # noqa: PLR0913 - one argument per option of the verb
@@ -102,10 +144,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, processes
     from secateur.cli.spelled import parse_attack, parse_queries
-    from secateur.cli.stamp import stamped
     from secateur.errors import InputError
     from secateur.models import check_device
-    from secateur.report import html as page
 
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
@@ -145,8 +185,5 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             device=device,
             timed=timed,
         )
-    report = stamped(report)
-    store.write_report(out, report)
-    if html is not None:
-        store.write_text(html, page.render(report))
+    _write(report, out, html)
     return report
