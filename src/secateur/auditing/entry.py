@@ -31,6 +31,7 @@ class Further(TypedDict, total=False):
     progress: Progress | None
     device: str
     timed: bool
+    scores: str | Path | None
 
 
 def audit(  # noqa: PLR0913 - one signature for every subject
@@ -67,8 +68,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             is refitted by `sklearn.base.clone`; of saved outputs, those of the attacker's models.
         attacks: by default those that these references allow.
         seed: of draws, references, learned attacks and controls.
-        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`, as
-            `secateur.auditing.run.audit_fleets` takes them.
+        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
+            `scores`, as `secateur.auditing.run.audit_fleets` takes them.
 
     Returns:
         A report. Of a single model: this-model risk, with intervals over persons; the blind

@@ -45,6 +45,11 @@ __all__ = ["command"]
     is_flag=True,
     help="Time models too, in turn, on one thread and all; measure memory.",
 )
+@click.option(
+    "--scores",
+    type=click.Path(path_type=Path),
+    help="Write the risk of every record too, CSV, and a note on keeping it.",
+)
 @partial_option
 @data_dir_option
 @seed_option
@@ -61,6 +66,7 @@ def command(**options: Any) -> None:
     Examples:
       secateur audit runs/dense runs/admm --out report.json --html report.html
       secateur audit runs/dense model.onnx --out report.json
+      secateur audit runs/dense --group class --scores risk.csv --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
     """
     from secateur.report import table
@@ -71,6 +77,9 @@ def command(**options: Any) -> None:
     click.echo(f"report: {options['out']}")
     if options["html"]:
         click.echo(f"page: {options['html']}")
+    if options["scores"]:
+        note = f"{options['scores']}.txt"
+        click.echo(f"records: {options['scores']}; keep it no longer than needed, see {note}")
 
 
 def audit(  # noqa: PLR0913 - one argument per option of the verb
@@ -88,6 +97,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     partial: bool = False,
     device: str = "cpu",
     timed: bool = False,
+    scores: Path | None = None,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
@@ -118,7 +128,10 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
                 f"{path} is neither the folder of a fleet nor a file that `secateur export` "
                 "wrote: there is nothing of this name; check the path"
             )
-    refuse_outputs(out, html, inputs=(*fleets, *(n for f in files for n in store.beside(f))))
+    note = None if scores is None else store.note_beside(scores)
+    refuse_outputs(
+        out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))
+    )
     if files:
         opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
@@ -144,6 +157,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
             device=device,
             timed=timed,
+            scores=scores,
         )
     report = stamped(report)
     store.write_report(out, report)
