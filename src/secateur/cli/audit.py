@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from secateur.cli.options import (
     seed_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from secateur.types import Membership, Records
 
 __all__ = ["command"]
 
@@ -49,6 +52,11 @@ __all__ = ["command"]
     "--scores",
     type=click.Path(path_type=Path),
     help="Write the risk of every record too, CSV, and a note on keeping it.",
+)
+@click.option(
+    "--pictures",
+    is_flag=True,
+    help="Show the ten most exposed records as pictures in the page: training data.",
 )
 @partial_option
 @data_dir_option
@@ -98,10 +106,12 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     device: str = "cpu",
     timed: bool = False,
     scores: Path | None = None,
+    pictures: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
+    from secateur.auditing.pictures import pictures_of
     from secateur.cli.checks import (
         common_part,
         refuse_outputs,
@@ -116,6 +126,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.errors import InputError
     from secateur.models import check_device
     from secateur.report import html as page
+    from secateur.report.exposed import exposed_ids
 
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
@@ -139,6 +150,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     if partial:
         opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
+    if pictures:
+        _refuse_no_pictures(html, opened[0].membership, records)
     with Bar(
         "querying models",
         observe_model="querying models",
@@ -162,5 +175,23 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     report = stamped(report)
     store.write_report(out, report)
     if html is not None:
-        store.write_text(html, page.render(report))
+        shown = pictures_of(records, exposed_ids(report)) if pictures else None
+        store.write_text(html, page.render(report, pictures=shown))
     return report
+
+
+def _refuse_no_pictures(html: Path | None, membership: Membership, records: Records) -> None:
+    """Say before long work why no picture could be shown."""
+    from secateur.auditing.pictures import check_pictured
+    from secateur.errors import InputError
+    from secateur.measure import FEWEST_MODELS
+
+    if html is None:
+        raise InputError("--pictures is for the page; give --html too")
+    targets = len(membership.targets)
+    if targets < FEWEST_MODELS:
+        raise InputError(
+            f"--pictures shows the most exposed records, which are named from {FEWEST_MODELS} "
+            f"models under audit on; there are {targets}; leave it out, or train more targets"
+        )
+    check_pictured(records)

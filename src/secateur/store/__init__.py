@@ -47,6 +47,7 @@ from secateur.store.fleets import (
 from secateur.store.layouts import read_signals
 from secateur.store.lessons import read_lesson, write_lesson
 from secateur.store.locks import only_run_in
+from secateur.store.png import png_bytes, png_uri
 from secateur.store.record_tables import (
     check_record_table,
     note_beside,
@@ -86,6 +87,8 @@ __all__ = [
     "note_cost",
     "only_run_in",
     "open_fleet",
+    "png_bytes",
+    "png_uri",
     "read_artifact",
     "read_document",
     "read_export",
