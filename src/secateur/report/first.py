@@ -87,7 +87,7 @@ def _percent(row: Measurement | None) -> str:
 def _said(row: Measurement | None) -> str:
     if row is None or row.value is None:
         return "not measured"
-    return f"{compare(row)}: difference in AUC {cell(row)}"
+    return f"{compare(row)} (AUC {cell(row)})"
 
 
 def _size(report: Report, subject: str) -> str:
