@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from command_line import secateur as run
+from command_line import train
 from secateur import store
 from secateur.attack.membership import LiRA, LossThreshold
 from secateur.auditing import audit
@@ -210,3 +211,42 @@ def test_from_64_models_the_ten_most_exposed_stand_in_the_report_by_the_other_ha
 
 def test_below_64_models_no_record_is_named():
     assert exposed(63)[2] == []
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    here = tmp_path_factory.mktemp("trained")
+    assert train(here / "dense").code == 0
+    return here
+
+
+def command(here, *more):
+    return run(
+        "audit", here / "dense", "--attack", "LossThreshold", "--out", here / "r.json", *more
+    )
+
+
+def test_the_command_writes_the_table_that_the_report_names(trained):
+    done = command(trained, "--group", "class", "--scores", trained / "risk.csv")
+    assert done.code == 0 and "keep it no longer than needed" in done.out, done.err
+    (name,) = store.read_report(trained / "r.json").side_files
+    assert name == "risk.csv"
+    assert {line["model"] for line in lines((trained / name).read_text())} == {"dense"}
+    assert run("clean", trained / "r.json").code == 0
+    assert sorted(p.name for p in trained.iterdir()) == ["dense", "r.json"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--scores", "risk.npz"), "give a name that ends in .csv"),
+        (("--scores", "dense/risk.csv"), "which would be overwritten"),
+        (("--pictures",), "give --html too"),
+        (("--pictures", "--html", "p.html"), "named from 64 models under audit on; there are 2"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_the_audit(trained, more, message):
+    before = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
+    done = command(trained, *(a if a.startswith("--") else trained / a for a in more))
+    assert done.code == 2 and message in done.err and "Traceback" not in done.err
+    assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
