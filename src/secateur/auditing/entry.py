@@ -31,6 +31,7 @@ class Further(TypedDict, total=False):
     progress: Progress | None
     device: str
     timed: bool
+    scores: str | Path | None
 
 
 def audit(  # noqa: PLR0913 - one signature for every subject
@@ -70,8 +71,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             again, goes on from there to the same report. By default they stay in memory.
         attacks: by default those that these references allow.
         seed: of draws, references, learned attacks and controls.
-        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`, as
-            `secateur.auditing.run.audit_fleets` takes them.
+        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
+            `scores`, as `secateur.auditing.run.audit_fleets` takes them.
 
     Returns:
         A report. Of a single model: this-model risk, with intervals over persons; the blind

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from secateur.attack.membership import (
     RMIA,
     EntropyThreshold,
@@ -21,6 +23,7 @@ from secateur.auditing.choices import (
     with_recommended,
 )
 from secateur.auditing.consequences import consequence_rows
+from secateur.auditing.exposed import exposed_series_of
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.signal_checks import signal_controls
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
@@ -150,6 +153,14 @@ def audit_signals(
     series: tuple[Series, ...] = (
         roc_series(ran[best], who, **named),
         histogram_series(ran[best], who, **named),
+        *exposed_series_of(
+            ran[best],
+            who,
+            subject=subject,
+            method=best,
+            ids=np.arange(who.inside.shape[1]) if observations.ids is None else observations.ids,
+            seed=seed,
+        ),
     )
     about = dict(about or {})
     arrays = {"labels": observations.labels}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,11 @@ from secateur.cli.options import (
     seed_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secateur.types import Membership, Records
 
 __all__ = ["command"]
 
@@ -61,6 +66,16 @@ __all__ = ["command"]
     is_flag=True,
     help="Time models too, in turn, on one thread and all; measure memory.",
 )
+@click.option(
+    "--scores",
+    type=click.Path(path_type=Path),
+    help="Write the risk of every record too, CSV, and a note on keeping it.",
+)
+@click.option(
+    "--pictures",
+    is_flag=True,
+    help="Show the ten most exposed records as pictures in the page: training data.",
+)
 @partial_option
 @data_dir_option
 @seed_option
@@ -80,6 +95,7 @@ def command(**options: Any) -> None:
     Examples:
       secateur audit runs/dense runs/admm --out report.json --html report.html
       secateur audit runs/dense model.onnx --out report.json
+      secateur audit runs/dense --group class --scores risk.csv --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
       secateur audit net.safetensors --recipe mine.py --references 16 --out report.json
     """
@@ -91,6 +107,9 @@ def command(**options: Any) -> None:
     click.echo(f"report: {options['out']}")
     if options["html"]:
         click.echo(f"page: {options['html']}")
+    if options["scores"]:
+        note = f"{options['scores']}.txt"
+        click.echo(f"records: {options['scores']}; keep it no longer than needed, see {note}")
 
 
 def _audited(options: dict[str, Any], *, command: str) -> Any:
@@ -106,13 +125,15 @@ def _audited(options: dict[str, Any], *, command: str) -> Any:
     return report
 
 
-def _write(report: Any, out: Path, html: Path | None) -> None:
+def _write(
+    report: Any, out: Path, html: Path | None, *, pictures: Mapping[int, str] | None = None
+) -> None:
     from secateur import store
     from secateur.report import html as page
 
     store.write_report(out, report)
     if html is not None:
-        store.write_text(html, page.render(report))
+        store.write_text(html, page.render(report, pictures=pictures))
 
 
 def audit(  # noqa: PLR0913 - one argument per option of the verb
@@ -130,10 +151,13 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     partial: bool = False,
     device: str = "cpu",
     timed: bool = False,
+    scores: Path | None = None,
+    pictures: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
+    from secateur.auditing.pictures import pictures_of
     from secateur.cli.checks import (
         common_part,
         refuse_outputs,
@@ -146,6 +170,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.spelled import parse_attack, parse_queries
     from secateur.errors import InputError
     from secateur.models import check_device
+    from secateur.report.exposed import exposed_ids
 
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
@@ -158,7 +183,10 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
                 f"{path} is neither the folder of a fleet nor a file that `secateur export` "
                 "wrote: there is nothing of this name; check the path"
             )
-    refuse_outputs(out, html, inputs=(*fleets, *(n for f in files for n in store.beside(f))))
+    note = None if scores is None else store.note_beside(scores)
+    refuse_outputs(
+        out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))
+    )
     if files:
         opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
@@ -166,6 +194,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     if partial:
         opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
+    if pictures:
+        _refuse_no_pictures(html, opened[0].membership, records)
     with Bar(
         "querying models",
         observe_model="querying models",
@@ -184,6 +214,25 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
             device=device,
             timed=timed,
+            scores=scores,
         )
-    _write(report, out, html)
+    shown = pictures_of(records, exposed_ids(report)) if pictures else None
+    _write(report, out, html, pictures=shown)
     return report
+
+
+def _refuse_no_pictures(html: Path | None, membership: Membership, records: Records) -> None:
+    """Say before long work why no picture could be shown."""
+    from secateur.auditing.pictures import check_pictured
+    from secateur.errors import InputError
+    from secateur.measure import FEWEST_MODELS
+
+    if html is None:
+        raise InputError("--pictures is for the page; give --html too")
+    targets = len(membership.targets)
+    if targets < FEWEST_MODELS:
+        raise InputError(
+            f"--pictures shows the most exposed records, which are named from {FEWEST_MODELS} "
+            f"models under audit on; there are {targets}; leave it out, or train more targets"
+        )
+    check_pictured(records)

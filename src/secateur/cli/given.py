@@ -75,7 +75,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
         InputError: no recipe file, several networks, no MEMBERS, or another kind of file.
     """
     del data_dir  # its environment variable may be set for other verbs
-    from secateur import own
+    from secateur import own, store
     from secateur.auditing import audit
     from secateur.cli.checks import refuse_outputs
     from secateur.cli.runs import processes
@@ -85,12 +85,16 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     check_device(further["device"])
     if partial:
         raise InputError("--partial is for fleets; an audit with --recipe goes on by itself")
+    if further.pop("pictures"):
+        raise InputError("--pictures is for fleets of at least 64 targets; leave it out")
     network = _network_of(fleets)
     _refuse_no_file(recipe)
     further["attacks"] = [parse_attack(a) for a in attacks] or None
     further["queries"] = None if queries is None else parse_queries(queries)
     folder = folder or out.with_name(f"{out.stem}-models")
-    refuse_outputs(out, html, inputs=(folder, Path(recipe), *fleets))
+    scores = further["scores"]
+    note = None if scores is None else store.note_beside(scores)
+    refuse_outputs(out, html, scores, note, inputs=(folder, Path(recipe), *fleets))
     plan, records = own.recipe_of(recipe), own.records_of(recipe)
     if network is not None:
         members, others = own.sides_of(recipe, len(records))
