@@ -1,16 +1,18 @@
 """Check the runtime on a processor that has no torch: files are written here and checked there.
 
     python runtime/tests/elsewhere.py write FOLDER [--drawn N]     where torch is
-    python runtime/tests/elsewhere.py check FOLDER                 where numpy and the runtime are
+    python runtime/tests/elsewhere.py check FOLDER [--out FILE]    where numpy and the runtime are
 
 `write` stores packed files of the networks of the house and of drawn ones, records, and what torch
 makes of them. `check` compares every engine and every way of the compiled one with torch's output,
-and every step of the compiled one with numpy's. It says what it saw and exits 1 on a difference.
+and every step of the compiled one with numpy's. It says what it saw, writes it as JSON where asked,
+and exits 1 on a difference. `runtime/tests/on_arm.sh` does both, by an emulated ARM processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +62,7 @@ def write(folder: Path, n_drawn: int) -> int:
     return len(HOUSE) + count[0]
 
 
-def check(folder: Path) -> int:
+def check(folder: Path, out: Path | None = None) -> int:
     """Compare on this machine; print what was seen; return the number of differences."""
     import platform
 
@@ -68,7 +70,12 @@ def check(folder: Path) -> int:
     from secateur_runtime.native import instruction_sets
     from secateur_runtime.packed import unpack
 
-    print(f"{platform.machine()}: instruction sets {', '.join(instruction_sets()) or 'none'}")
+    machine = {
+        "machine": platform.machine(),
+        "instruction_sets": list(instruction_sets()),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+    print(f"{machine['machine']}: instruction sets {', '.join(instruction_sets()) or 'none'}")
     files = sorted(folder.glob("*.packed"))
     seen = {"networks": 0, "steps": 0, "comparisons": 0}
     wrong: list[str] = []
@@ -85,6 +92,9 @@ def check(folder: Path) -> int:
     print(", ".join(f"{n} {name}" for name, n in seen.items()), f"{len(wrong)} differences")
     for line in wrong[:20]:
         print(line)
+    if out is not None:
+        found = {**machine, **seen, "differences": len(wrong), "first": wrong[:20]}
+        out.write_text(json.dumps(found, indent=1) + "\n")
     return len(wrong) + (not files)
 
 
@@ -118,11 +128,12 @@ def main() -> int:
     parser.add_argument("verb", choices=["write", "check"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--drawn", type=int, default=200, help="drawn networks (200)")
+    parser.add_argument("--out", type=Path, help="what `check` saw, as JSON")
     asked = parser.parse_args()
     if asked.verb == "write":
         print(f"{write(asked.folder, asked.drawn)} networks in {asked.folder}")
         return 0
-    return 1 if check(asked.folder) else 0
+    return 1 if check(asked.folder, asked.out) else 0
 
 
 if __name__ == "__main__":
