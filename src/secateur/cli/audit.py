@@ -15,6 +15,7 @@ from secateur.cli.options import (
     seed_option,
     workers_option,
 )
+from secateur.cli.tracking import track_option
 
 __all__ = ["command"]
 
@@ -45,6 +46,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Time models too, in turn, on one thread and all; measure memory.",
 )
+@track_option
 @partial_option
 @data_dir_option
 @seed_option
@@ -63,14 +65,17 @@ def command(**options: Any) -> None:
       secateur audit runs/dense model.onnx --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
     """
+    from secateur.cli.tracking import parse_trackers, send
     from secateur.report import table
 
     typed: str | None = click.get_current_context().obj
+    trackers = parse_trackers(options.pop("trackers"))
     report = audit(**options, command=typed or "secateur audit")
     click.echo(table.render_text(report))
     click.echo(f"report: {options['out']}")
     if options["html"]:
         click.echo(f"page: {options['html']}")
+    send(report, trackers)
 
 
 def audit(  # noqa: PLR0913 - one argument per option of the verb

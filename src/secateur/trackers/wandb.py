@@ -1,0 +1,98 @@
+"""Weights & Biases: the only file that knows it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from secateur.errors import MethodError
+from secateur.trackers.sending import needed, refused, sent
+from secateur.types import Report
+
+__all__ = ["WandB"]
+
+MODES = ("offline", "online")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandB:
+    """Write a report as one run of Weights & Biases: summary, settings, and its files.
+
+    Your code, the machine's name and its load are not recorded.
+
+    Args:
+        project: of the run.
+        name: of the run; empty for the report's title.
+        mode: 'offline' writes a folder that `wandb sync` sends when you call it; 'online' sends.
+        folder: where the run's folder is made.
+        page: send the HTML page too; it needs the extra `report`.
+        every_row: send the rows of all attacks and groups.
+
+    Raises:
+        MethodError: another mode.
+        MissingExtraError: the extra `wandb` is not installed.
+        StoreError: it did not take the report.
+
+    Example:
+        >>> WandB(project="audits").mode
+        'offline'
+    """
+
+    project: str = "secateur"
+    name: str = ""
+    mode: Literal["offline", "online"] = "offline"
+    folder: str = "."
+    page: bool = True
+    every_row: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise MethodError(f"mode={self.mode!r} is none of {', '.join(map(repr, MODES))}")
+
+    def ready(self) -> None:
+        """Refuse to go on where wandb is not installed."""
+        needed("wandb", "wandb")
+
+    def __call__(self, report: Report) -> str:
+        """Send the report and return the folder of its run."""
+        self.ready()
+        what = sent(report, page=self.page, every_row=self.every_row)
+        # it reports its own errors over the network, offline too, unless this is set before
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        import wandb
+
+        try:
+            with wandb.init(
+                project=self.project,
+                name=self.name or what.title or None,
+                config=dict(what.settings),
+                dir=self.folder,
+                reinit="create_new",
+                settings=_settings(self.mode),
+            ) as run:
+                run.summary.update(dict(what.metrics))
+                files = wandb.Artifact(f"report-{what.digest[:12]}", type="report")
+                for file, text in what.files.items():
+                    with files.new_file(file, encoding="utf-8") as out:
+                        out.write(text)
+                run.log_artifact(files)
+                return str(run.settings.sync_dir)
+        except (wandb.Error, OSError) as error:
+            raise refused(self, error) from error
+
+
+def _settings(mode: Literal["offline", "online"]) -> object:
+    """Return what keeps the run to what is sent: no code, no machine, no console."""
+    import wandb
+
+    return wandb.Settings(
+        mode=mode,
+        console="off",
+        silent=True,
+        save_code=False,
+        disable_git=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+    )
