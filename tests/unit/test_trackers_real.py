@@ -6,13 +6,16 @@ import json
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
 import secateur
 from command_line import secateur as run
+from pages import HOUSE, blocks_of, commands
 from report_fixture import made_report
+from saved_signals import save_npz, world
 from secateur import store
 from secateur.errors import StoreError
 from secateur.trackers import MLflow, TensorBoard, WandB
@@ -100,7 +103,7 @@ def test_tensorboard_holds_scalars_texts_and_files(tmp_path):
 def test_weights_and_biases_keeps_an_offline_run(tmp_path):
     place = Path(secateur.track(made_report(), WandB(folder=str(tmp_path), page=False)))
     (kept,) = place.glob("run-*.wandb")
-    records = list(read(kept))
+    records = ended(kept)
     summary = {
         "/".join(u.nested_key) or u.key: json.loads(u.value_json)
         for r in records
@@ -112,9 +115,23 @@ def test_weights_and_biases_keeps_an_offline_run(tmp_path):
         u.key: u.value_json for r in records if r.HasField("run") for u in r.run.config.update
     }
     assert {k: json.loads(config[k]) for k in WHAT.settings} == dict(WHAT.settings)
-    assert [r for r in records if r.HasField("request") or r.HasField("artifact")]
-    raw = kept.read_bytes()
-    assert socket.gethostname().encode() not in raw
+    saved = {f.path for r in records if r.HasField("files") for f in r.files.files}
+    assert saved == {"report.json"}
+    assert store.read_report(place / "files" / "report.json") == made_report()
+    assert not [
+        r for r in records if r.HasField("run") and (r.run.host != "-" or r.run.git.remote_url)
+    ]
+    assert not {r.WhichOneof("record_type") for r in records} & {"stats", "output", "environment"}
+
+
+def ended(path):
+    """Return a run's records once its last one is there: its service writes on after `finish`."""
+    for _ in range(300):
+        records = list(read(path))
+        if records and records[-1].HasField("exit"):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end")
 
 
 def read(path):
@@ -136,11 +153,19 @@ def read(path):
             yield record
 
 
-@pytest.mark.parametrize(
-    "tracker", ["MLflow(page=False)", "TensorBoard(page=False)", "WandB(page=False)"]
-)
-def test_a_report_from_a_file_is_sent_by_the_command_line(tracker, tmp_path):
+def test_the_commands_of_the_page_send_a_report_from_a_file(tmp_path):
     store.write_report(tmp_path / "report.json", made_report())
-    done = run("report", "report.json", "--track", tracker)
-    assert done.code == 0, done.err
-    assert "tracked: " in done.out
+    page = (HOUSE / "docs" / "trackers.md").read_text(encoding="utf-8")
+    (block,) = (b for b in blocks_of(page) if b.said("not run"))
+    ran = [run(*words[1:]) for words in commands(block.text, block.language)]
+    assert [done.code for done in ran] == [0, 0, 0], [done.err for done in ran]
+    assert all("tracked: " in done.out for done in ran)
+    assert {"mlflow.db", "logs", "wandb"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_an_audit_is_sent_when_it_is_written(tmp_path):
+    where = save_npz(tmp_path, world())
+    done = run("attack", *where, "--attack", "LiRA", "--out", "r.json", "--track", "TensorBoard")
+    assert done.code == 0 and "tracked: tensorboard" in done.out, done.err
+    (kept,) = (tmp_path / "tensorboard").glob("*/report.json")
+    assert kept.read_bytes() == (tmp_path / "r.json").read_bytes()

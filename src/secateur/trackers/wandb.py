@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from secateur import store
 from secateur.errors import MethodError
 from secateur.trackers.sending import needed, refused, sent
 from secateur.types import Report
@@ -19,7 +21,7 @@ MODES = ("offline", "online")
 class WandB:
     """Write a report as one run of Weights & Biases: summary, settings, and its files.
 
-    Your code, the machine's name and its load are not recorded.
+    Your code, what is installed, the machine's name and its load are not recorded.
 
     Args:
         project: of the run.
@@ -72,13 +74,12 @@ class WandB:
                 settings=_settings(self.mode),
             ) as run:
                 run.summary.update(dict(what.metrics))
-                files = wandb.Artifact(f"report-{what.digest[:12]}", type="report")
                 for file, text in what.files.items():
-                    with files.new_file(file, encoding="utf-8") as out:
-                        out.write(text)
-                run.log_artifact(files)
+                    place = Path(run.dir) / file
+                    store.write_text(place, text)
+                    run.save(place, base_path=run.dir, policy="now")
                 return str(run.settings.sync_dir)
-        except (wandb.Error, OSError) as error:
+        except (wandb.Error, ValueError, OSError) as error:
             raise refused(self, error) from error
 
 
@@ -92,7 +93,9 @@ def _settings(mode: Literal["offline", "online"]) -> object:
         silent=True,
         save_code=False,
         disable_git=True,
+        host="-",  # an empty one is filled in
         x_disable_meta=True,
+        x_save_requirements=False,
         x_disable_stats=True,
         x_disable_machine_info=True,
     )
