@@ -83,6 +83,15 @@ def test_mlflow_refuses_a_store_that_is_none():
         MLflow(uri="nothing://here", page=False)(made_report())
 
 
+def test_an_absent_server_is_said_and_the_environment_is_left_as_it_was():
+    before = dict(os.environ)
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1"):
+        MLflow(uri="http://127.0.0.1:9", page=False)(made_report())
+    assert {n: v for n, v in os.environ.items() if n.startswith("MLFLOW")} == {
+        n: v for n, v in before.items() if n.startswith("MLFLOW")
+    }
+
+
 def test_tensorboard_holds_scalars_texts_and_files(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

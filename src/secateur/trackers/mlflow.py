@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
-from secateur.trackers.sending import Sent, needed, refused, sent
+from secateur.trackers.sending import Sent, needed, refused, sent, unless_set
 from secateur.types import Report
 
 __all__ = ["MLflow"]
 
 PER_CALL = 100  # settings, and metrics, that the tracking API takes at once
+QUIET = {  # it counts its users over the network, and asks an absent server for minutes
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +53,15 @@ class MLflow:
         """Send the report and return the run's address in the store."""
         self.ready()
         what = sent(report, page=self.page, every_row=self.every_row)
-        # MLflow counts its users over the network unless this is set before it is imported
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
+        with unless_set(**QUIET):
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
 
-        try:
-            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            return f"{self.uri} experiment {self.experiment!r} run {self._sent(client, what)}"
-        except (MlflowException, OSError) as error:
-            raise refused(self, error) from error
+            try:
+                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                return f"{self.uri} experiment {self.experiment!r} run {self._sent(client, what)}"
+            except (MlflowException, OSError) as error:
+                raise refused(self, error) from error
 
     def _sent(self, client: Any, what: Sent) -> str:
         found = client.get_experiment_by_name(self.experiment)

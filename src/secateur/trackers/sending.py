@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
@@ -15,7 +17,7 @@ from secateur.report import html
 from secateur.report.lookup import short, strongest, subjects
 from secateur.types import Measurement, Report
 
-__all__ = ["Sent", "Tracker", "needed", "refused", "sent", "track"]
+__all__ = ["Sent", "Tracker", "needed", "refused", "sent", "track", "unless_set"]
 
 LONGEST = 250
 UNKNOWN = re.compile(r"[^A-Za-z0-9_\-./ ]+")
@@ -121,6 +123,28 @@ def needed(package: str, extra: str) -> None:
             f"this tracker needs the package {package}, which is not installed; "
             f"pip install 'secateur[{extra}]'"
         )
+
+
+@contextmanager
+def unless_set(**names: str) -> Iterator[None]:
+    """Set names of the environment that the user did not set, and forget them afterwards.
+
+    The libraries read these only there, when they are imported or when they send.
+
+    Example:
+        >>> with unless_set(SECATEUR_EXAMPLE="1"):
+        ...     os.environ["SECATEUR_EXAMPLE"]
+        '1'
+        >>> "SECATEUR_EXAMPLE" in os.environ
+        False
+    """
+    own = {name: value for name, value in names.items() if name not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            os.environ.pop(name, None)
 
 
 def refused(tracker: Callable[[Report], str], error: Exception) -> StoreError:

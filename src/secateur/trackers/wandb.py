@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from secateur import store
 from secateur.errors import MethodError
-from secateur.trackers.sending import needed, refused, sent
+from secateur.trackers.sending import Sent, needed, refused, sent, unless_set
 from secateur.types import Report
 
 __all__ = ["WandB"]
@@ -60,27 +59,31 @@ class WandB:
         """Send the report and return the folder of its run."""
         self.ready()
         what = sent(report, page=self.page, every_row=self.every_row)
-        # it reports its own errors over the network, offline too, unless this is set before
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        with unless_set(WANDB_ERROR_REPORTING="false"):  # over the network, offline too
+            import wandb
+
+            try:
+                return self._sent(what)
+            except (wandb.Error, ValueError, OSError) as error:
+                raise refused(self, error) from error
+
+    def _sent(self, what: Sent) -> str:
         import wandb
 
-        try:
-            with wandb.init(
-                project=self.project,
-                name=self.name or what.title or None,
-                config=dict(what.settings),
-                dir=self.folder,
-                reinit="create_new",
-                settings=_settings(self.mode),
-            ) as run:
-                run.summary.update(dict(what.metrics))
-                for file, text in what.files.items():
-                    place = Path(run.dir) / file
-                    store.write_text(place, text)
-                    run.save(place, base_path=run.dir, policy="now")
-                return str(run.settings.sync_dir)
-        except (wandb.Error, ValueError, OSError) as error:
-            raise refused(self, error) from error
+        with wandb.init(
+            project=self.project,
+            name=self.name or what.title or None,
+            config=dict(what.settings),
+            dir=self.folder,
+            reinit="create_new",
+            settings=_settings(self.mode),
+        ) as run:
+            run.summary.update(dict(what.metrics))
+            for file, text in what.files.items():
+                place = Path(run.dir) / file
+                store.write_text(place, text)
+                run.save(place, base_path=run.dir, policy="now")
+            return str(run.settings.sync_dir)
 
 
 def _settings(mode: Literal["offline", "online"]) -> object:
