@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from safetensors.torch import save_file
 
 from command_line import SMALL, secateur, train
+from own_files import GOOD, written
 from saved_signals import OTHERS, OWN, part, world
+from secateur import own
 
 HOUSE = Path(__file__).resolve().parents[1]
 POOL = ("--attack-pool", "60")
@@ -86,6 +89,16 @@ def _records(things: Things, path: Path) -> None:
     np.save(path, np.random.default_rng(0).random((5, 1, 8, 8)).astype(np.float32))
 
 
+def _mine(things: Things, path: Path) -> None:
+    del things
+    named = "\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
+    written(path.parent, GOOD + named, path.name)
+
+
+def _net(things: Things, path: Path) -> None:
+    save_file(own.recipe_of(things.make("mine.py")).build().state_dict(), path)
+
+
 def _pictures(things: Things, path: Path) -> None:
     """Write a folder of 400 small pictures of ten classes."""
     del things
@@ -118,6 +131,8 @@ MAKERS: dict[str, Callable[[Things, Path], None]] = {
     "runs/admm": _admm,
     "pictures": _pictures,
     "runs/photos": _photos,
+    "mine.py": _mine,
+    "net.safetensors": _net,
     "model.packed": _packed,
     "records.npy": _records,
     "t.npz": _signals(OWN),
