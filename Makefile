@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow gpu paper cluster peers bench demo docs
+.PHONY: help setup check test slow gpu paper cluster peers bench demo docs browser
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -53,6 +53,10 @@ paper: $(STAMP) ## reproductions of published figures
 cluster: $(STAMP) ## fleets on Ray, with a killed worker and with two nodes (installs ray)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ray
 	$(BIN)/python -m pytest -q -m cluster tests
+
+browser: $(STAMP) ## pages in the system's Chromium: charts, axe, keyboard, print (installs playwright)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[browser]'
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 peers: ## an environment with others' packages for benchmarks.peers and benchmarks.agreement
 	$(PYTHON) -m venv .venv-peers
