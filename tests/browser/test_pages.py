@@ -167,10 +167,10 @@ def test_without_scripts_every_chart_is_a_picture_and_every_table_a_table(path, 
     pictures = page.locator("noscript svg.marks")
     assert pictures.count() == drawn
     for i in range(drawn):
-        box = pictures.nth(i).bounding_box()
-        assert box["height"] > 50 and box["x"] + box["width"] <= 390
+        assert pictures.nth(i).bounding_box()["height"] > 50
         assert pictures.nth(i).locator(MARKS).count() > 0
     assert page.locator("tbody tr").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("path", ["hostile", "releases"], indirect=True)
