@@ -191,8 +191,9 @@ def script_json(value: Any) -> str:
 
 
 def _fixed(spec: dict[str, Any]) -> dict[str, Any]:
-    """Give a chart that fills its container the width of a picture."""
-    return {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+    """Give a chart that fills its container the width of a picture, and room for a wider font."""
+    room = {"padding": {"left": 30, "top": 5, "right": 30, "bottom": 5}}
+    return {**spec, **room, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
 
 
 def _digests(report: Report) -> dict[str, str]:

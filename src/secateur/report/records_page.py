@@ -34,6 +34,7 @@ MEANINGS = {
     "models_without_it": "how many of the models asked were not trained on it",
     "falsely_called": "how many of the models not trained on it call it a member",
     "mean_score_without_it": "over the models not trained on it",
+    "balanced_accuracy": "(found / models with it + 1 - falsely called / models without it) / 2",
 }
 
 
@@ -106,7 +107,9 @@ def _read(text: str, name: str) -> tuple[list[str], list[list[str]]]:
                 f"{name}: record {number} has {len(line)} cells, the header has {len(headers)}; "
                 "write the table anew"
             )
-    scores = [i for i, header in enumerate(headers) if header.startswith("mean_score")]
+    scores = [
+        i for i, header in enumerate(headers) if header.startswith(("mean_score", "balanced"))
+    ]
     for line in lines:
         for i in scores:
             line[i] = _rounded(line[i])
