@@ -1,9 +1,13 @@
-"""Write docs/results/ and the README's table anew from results/: `python -m tools.docs`."""
+"""Write docs/results/ and the README's table anew from results/: `python -m tools.docs`.
+
+With `--check` nothing is written: what would be is listed, and the exit code is 1.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,6 @@ from tools.attacks_words import picture
 from tools.benchmark_blocks import (
     device_block,
     fleet_block,
-    made_by,
     peers_block,
     references_block,
     scoring_block,
@@ -28,6 +31,7 @@ from tools.coverage_page import page as coverage_page
 from tools.deploy_block import deploy_block
 from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
+from tools.experiment_pages import agreement_page, lenet_page
 from tools.runtime_block import runtime_block
 from tools.verdicts import sweeps
 
@@ -107,93 +111,15 @@ def page(name: str, report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def lenet_page(found: dict[str, Any]) -> str:
-    """Return the Markdown page of one LeNet experiment."""
-    machine = found["machine"]
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    steps = list(dict.fromkeys(row["step"] for row in found["rows"]))
-    lines = [
-        "| step | test acc. % | train loss | kept weights | rate | CPU s per model |",
-        "|" + " --- |" * 6,
-    ]
-    for step in steps:
-        rows = [r for r in found["rows"] if r["step"] == step]
-        seconds = found["cpu_seconds_per_model"][step]
-        accuracies = ", ".join("{:.2f}".format(100 * r["test_accuracy"]) for r in rows)
-        losses = ", ".join("{:.4f}".format(r["train_loss"]) for r in rows)
-        lines.append(
-            f"| {step} | {accuracies} | {losses} "
-            f"| {rows[0]['kept']:,} of {rows[0]['prunable']:,} "
-            f"| {rows[0]['prunable'] / rows[0]['kept']:.2f} | {sum(seconds) / len(seconds):.0f} |"
-        )
-    after = {step: [r for r in found["rows"] if r["step"] == step] for step in steps}
-    drops = [
-        100 * (dense["test_accuracy"] - pruned["test_accuracy"])
-        for dense, pruned in zip(after["dense"], after["admm, retrained"], strict=True)
-    ]
-    worst = max(max(r["residual"].values()) for r in after["admm, hard pruned"])
-    layers = ", ".join(
-        f"{name} {kept} of {size}"
-        for name, (kept, size) in after["admm, retrained"][0]["kept_per_layer"].items()
-    )
-    parts = [
-        f"# ADMM on MNIST, {found['network'].partition('(')[0]}",
-        "Generated from `results/experiments/` by `make docs`; do not edit.",
-        f"All 60,000 training pictures, {found['seeds']} seed(s), one number each; test accuracy "
-        "on the 10,000 test pictures. Both routes start from the same dense network and take as "
-        "many epochs.",
-        "\n".join(lines),
-        f"Dense minus ADMM, in points of test accuracy: {', '.join(f'{d:.2f}' for d in drops)}. "
-        f"Largest last residual of ADMM over layers and seeds: {worst:.3f}. Kept by layer (first "
-        f"seed): {layers}.",
-        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores, "
-        f"{', '.join(machine['flags'])}; {versions}.",
-        "## Pipelines",
-        "\n".join(f"- {n}: `{' -> '.join(p)}`" for n, p in found["pipelines"].items()),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def agreement_page(found: dict[str, Any]) -> str:
-    """Return the Markdown page of `benchmarks.agreement`."""
-    lines = [
-        "| attack | package | references in and out | rank correlation | AUC, ours | AUC, theirs |",
-        "|" + " --- |" * 6,
-    ]
-    notes = []
-    for row in found["rows"]:
-        name = f"{row['package']} {found['packages'][row['package']]}"
-        within = " within classes" if row["within_classes"] else ""
-        lines.append(
-            f"| `{row['attack']}` | {name} | {row['references']} | {row['spearman']:.6f}{within} | "
-            f"{row['auc']:.3f} | {row['auc_theirs']:.3f} |"
-        )
-        if "defect" in row:
-            notes.append(f"- {name}, `{row['attack']}`: {row['defect']}. Shown: {row['shown']}.")
-    parts = [
-        "# Agreement with published packages",
-        "Generated from `results/experiments/` by `make docs`; do not edit.",
-        f"One target, {found['references']} references, {found['records']:,} records and "
-        f"{found['population']:,} of the population; made signals, the same for both sides. "
-        "Spearman's correlation of the scores; balanced: every record is in exactly half of the "
-        "references.",
-        "\n".join(lines),
-        "## Where the order is another",
-        "\n".join(dict.fromkeys(notes)),
-        made_by(found),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def put_between(path: Path, mark: str, block: str) -> None:
+def put_between(pages: dict[Path, str], path: Path, mark: str, block: str) -> None:
     """Replace what stands between `<!-- mark -->` and `<!-- /mark -->` in a page."""
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    text = path.read_text(encoding="utf-8")
+    text = pages[path] if path in pages else path.read_text(encoding="utf-8")
     if begin not in text or end not in text:
         sys.exit(f"{path.name} needs the marks {begin} and {end}")
     head, rest = text.split(begin, 1)
     tail = rest.split(end, 1)[1]
-    store.write_text(path, f"{head}{begin}\n{block}\n{end}{tail}")
+    pages[path] = f"{head}{begin}\n{block}\n{end}{tail}"
 
 
 EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
@@ -208,14 +134,13 @@ PICTURES: Mapping[str, Callable[[dict[str, Any]], str]] = {"attacks": picture}
 EXPERIMENT_FORMAT = "secateur-experiment-1"
 
 
-def write_experiment(path: Path) -> None:
-    """Write the page of one experiment, and its picture where it has one."""
+def put_experiment(pages: dict[Path, str], root: Path, path: Path) -> None:
+    """Make the page of one experiment, and its picture where it has one."""
     found = store.read_document(path, what="secateur experiment")
-    target = ROOT / "docs" / "results" / f"{path.stem}.md"
-    store.write_text(target, EXPERIMENTS[found["experiment"]](found))
+    target = root / "docs" / "results" / f"{path.stem}.md"
+    pages[target] = EXPERIMENTS[found["experiment"]](found)
     if found["experiment"] in PICTURES:
-        store.write_text(target.with_suffix(".svg"), PICTURES[found["experiment"]](found))
-    print(target.relative_to(ROOT))
+        pages[target.with_suffix(".svg")] = PICTURES[found["experiment"]](found)
 
 
 def is_experiment(path: Path) -> bool:
@@ -223,8 +148,8 @@ def is_experiment(path: Path) -> bool:
     return store.read_document(path, what="secateur result").get("format") == EXPERIMENT_FORMAT
 
 
-def main() -> None:
-    """Write every page, and the tables between marks."""
+def put_benchmarks(pages: dict[Path, str], root: Path) -> None:
+    """Make the blocks of benchmarks."""
     blocks = {
         "fleet": fleet_block,
         "device": device_block,
@@ -232,52 +157,93 @@ def main() -> None:
         "peers": peers_block,
         "scoring": scoring_block,
     }
+    results = root / "results" / "benchmarks"
+
+    def read(name: str) -> dict[str, Any] | None:
+        path = results / f"{name}.json"
+        return store.read_document(path, what="secateur benchmark") if path.exists() else None
+
     for name, block in blocks.items():
-        path = ROOT / "results" / "benchmarks" / f"{name}.json"
-        if path.exists():
-            found = store.read_document(path, what="secateur benchmark")
-            put_between(ROOT / "docs" / "scaling.md", name, block(found))
-    path = ROOT / "results" / "benchmarks" / "deploy.json"
-    if path.exists():
-        found = store.read_document(path, what="secateur benchmark")
-        other = path.with_name("deploy-any-channels.json")
-        loose = store.read_document(other, what="secateur benchmark")
-        put_between(ROOT / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
-    path = ROOT / "results" / "benchmarks" / "runtime.json"
-    if path.exists():
-        found = store.read_document(path, what="secateur benchmark")
-        other = path.with_name("runtime-two-threads.json")
-        two = store.read_document(other, what="secateur benchmark") if other.exists() else None
-        put_between(ROOT / "docs" / "runtime.md", "benchmark", runtime_block(found, two))
-    for path in sorted((ROOT / "results" / "experiments").glob("*.json")):
-        write_experiment(path)
-    for path in sorted((ROOT / "results").glob("*.json")):
+        if (found := read(name)) is not None:
+            put_between(pages, root / "docs" / "scaling.md", name, block(found))
+    found, loose = read("deploy"), read("deploy-any-channels")
+    if found is not None and loose is not None:
+        put_between(pages, root / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
+    found = read("runtime")
+    if found is not None:
+        block_of_two = runtime_block(found, read("runtime-two-threads"))
+        put_between(pages, root / "docs" / "runtime.md", "benchmark", block_of_two)
+
+
+def put_results(pages: dict[Path, str], root: Path) -> None:
+    """Make the pages of reports and experiments."""
+    for path in sorted((root / "results" / "experiments").glob("*.json")):
+        put_experiment(pages, root, path)
+    for path in sorted((root / "results").glob("*.json")):
         if is_experiment(path):
-            write_experiment(path)
-            continue
-        if path.stem.startswith(("paper-", "protects-")):
+            put_experiment(pages, root, path)
+        elif path.stem.startswith(("paper-", "protects-")):
             continue  # all of them are one page, docs/evidence.md or docs/protects.md
-        if path.stem == "dp-curve":
+        elif path.stem == "dp-curve":
             found = store.read_document(path, what="secateur sweep")
-            put_between(ROOT / "docs" / "dp.md", "utility over epsilon", curve_block(found))
-            continue
-        report = store.read_report(path)
-        target = ROOT / "docs" / "results" / f"{path.stem}.md"
-        store.write_text(target, page(path.stem, report))
-        print(target.relative_to(ROOT))
-    store.write_text(ROOT / "docs" / "evidence.md", evidence_page(sweeps(ROOT / "results")))
-    print("docs/evidence.md")
-    found = sweeps(ROOT / "results", "protects")
-    put_between(ROOT / "docs" / "protects.md", "aims", protects.aims_block(found))
-    put_between(ROOT / "docs" / "protects.md", "measured", protects.protects_block(found))
-    demo = ROOT / "results" / "demo.json"
+            mark = "utility over epsilon"
+            put_between(pages, root / "docs" / "dp.md", mark, curve_block(found))
+        else:
+            report = store.read_report(path)
+            pages[root / "docs" / "results" / f"{path.stem}.md"] = page(path.stem, report)
+
+
+def pages_of(root: Path = ROOT) -> dict[Path, str]:
+    """Return what every generated page holds by the files in `results/`; nothing is written."""
+    pages: dict[Path, str] = {}
+    put_benchmarks(pages, root)
+    put_results(pages, root)
+    pages[root / "docs" / "evidence.md"] = evidence_page(sweeps(root / "results"))
+    found = sweeps(root / "results", "protects")
+    put_between(pages, root / "docs" / "protects.md", "aims", protects.aims_block(found))
+    put_between(pages, root / "docs" / "protects.md", "measured", protects.protects_block(found))
+    demo = root / "results" / "demo.json"
     if demo.exists():
         report = store.read_report(demo)
         said = "\n".join(
             f"- {sentence}" for sentence in answer(report) if " admm" in f" {sentence}"
         )
         block = f"{markdown_table(report)}\n\nWhat it says of ADMM, in its own words:\n\n{said}"
-        put_between(ROOT / "README.md", "demo table", block)
+        put_between(pages, root / "README.md", "demo table", block)
+    return pages
+
+
+def stale(pages: Mapping[Path, str]) -> list[Path]:
+    """Return the files that hold something else, or are not there."""
+    return [
+        path
+        for path, text in pages.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> None:
+    """Write every page and the blocks between marks, or check that they are written.
+
+    Args:
+        arguments: of the command line.
+        root: of the repository.
+
+    Raises:
+        SystemExit: 1 where `--check` finds stale files; 2 for an unknown option.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="list stale files, write nothing")
+    check = parser.parse_args(arguments).check
+    pages = pages_of(root)
+    found = stale(pages)
+    for path in found:
+        print(f"{'stale: ' if check else ''}{path.relative_to(root)}")
+        if not check:
+            store.write_text(path, pages[path])
+    if check and found:
+        sys.exit(f"{len(found)} of {len(pages)} generated files are stale; `make docs` writes them")
+    print(f"{len(pages)} generated files are up to date")
 
 
 if __name__ == "__main__":

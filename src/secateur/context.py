@@ -1,17 +1,34 @@
-"""The circumstances of a run: hardware and versions; nothing that names a person or machine."""
+"""The circumstances of a run: hardware, versions, time; nothing that names a person or machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["hardware", "version_of"]
+__all__ = ["MADE", "circumstances", "hardware", "version_of"]
+
+MADE = "made"
+"""The key of a report's context that says when it was made: UTC, ISO 8601."""
 
 _LIBRARIES = ("numpy", "scipy", "torch")
 _FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
+
+
+def circumstances() -> dict[str, Any]:
+    """Describe what a report was made with, and when: a report's context, and no part of its key.
+
+    Returns:
+        What `hardware` says, and `made`, the time in UTC to the second.
+
+    Example:
+        >>> circumstances()[MADE].endswith("+00:00")
+        True
+    """
+    return {**hardware(), MADE: datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def hardware() -> dict[str, Any]:

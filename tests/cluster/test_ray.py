@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from own_files import GOOD, TRAIN, written
 from secateur import store
 from secateur.compress import ADMM
 from secateur.errors import MethodError
+from secateur.own import recipe_of
 from secateur.train import Ray, Stacked, apply, train_fleet
-from small_world import small_membership, small_recipe, small_records
+from small_world import FEATURES, small_membership, small_recipe, small_records
 
 pytest.importorskip("ray", reason="needs the extra ray")
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -52,6 +56,17 @@ def test_an_error_of_ours_keeps_its_type(world, tmp_path):
     with pytest.raises(MethodError, match="training diverged"):
         train_fleet(recipe, *world, seed=0, engine=Ray(workers=1), folder=tmp_path / "f")
     assert not (tmp_path / "f").exists()
+
+
+def test_workers_without_a_users_recipe_file_run_the_text_that_goes_along(world, tmp_path):
+    text = GOOD.replace("Linear(6, 16)", f"Linear({FEATURES}, 16)") + TRAIN
+    written(tmp_path / "work", text)
+    recipe = recipe_of(tmp_path / "work" / "mine.py")
+    here = train_fleet(recipe, *world, seed=0, engine="serial")
+    sent = pickle.loads(pickle.dumps(recipe))
+    shutil.rmtree(tmp_path / "work")
+    there = train_fleet(sent, *world, seed=0, engine=Ray(workers=2))
+    assert [a.digest for a in there.artifacts] == [a.digest for a in here.artifacts]
 
 
 def workers_of_ray() -> list[int]:

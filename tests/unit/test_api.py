@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import secateur
+from secateur import store
 from secateur.attack.membership import GapAttack, LabelOnly, LiRA, LossThreshold
-from secateur.errors import DataError, InputError, StoreError
+from secateur.errors import DataError, InputError, InterruptedRunError, StoreError
 from secateur.report.words import answer
 from small_world import CLASSES, FEATURES, SmallNet, small_recipe, small_records
 
@@ -305,6 +306,7 @@ def bad(world, name):
             net.state_dict(), build=lambda: nn.Linear(2, 2), **sides
         ),
         "references": lambda: secateur.audit(net, references=4, **sides),
+        "folder": lambda: secateur.audit(net, folder="runs", **sides),
         "label of arrays": lambda: secateur.audit(net, label="y", **sides),
         "unread": lambda: secateur.audit(signals, members=[0, 1], build=build),
         "nobody inside": lambda: secateur.audit(signals),
@@ -356,7 +358,8 @@ def _no_one():
         ("pickle", "model.pt is a pickle"),
         ("no build", "give build="),
         ("other build", "does not fit the network that build makes"),
-        ("references", "need recipe="),
+        ("references", "needs recipe="),
+        ("folder", r"folder=.runs. of a network needs recipe="),
         ("label of arrays", "members is tuple, no table"),
         ("unread", "does not read build"),
         ("nobody inside", "give members="),
@@ -454,3 +457,47 @@ def test_in_a_notebook_a_report_is_a_small_escaped_table(plain):
     assert len(repr(plain)) < 150 and f"{auc.value:.3f}" in repr(plain)
     empty = secateur.Report(title="nothing", rows=())
     assert "nothing" in empty._repr_html_() and "nothing" in repr(empty)
+
+
+class Stopped:
+    """Raises what Ctrl-C raises after so many models, and counts those of each run."""
+
+    def __init__(self, after):
+        self.after = after
+        self.begun = self.done = None
+
+    def __call__(self, done, total, what):
+        if what not in ("references", "dense"):
+            return
+        self.begun = done if self.begun is None else self.begun
+        self.done = done
+        if done == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["network", "recipe"])
+def test_an_interrupted_audit_with_a_folder_goes_on_to_the_same_report(world, tmp_path, kind):
+    net, inside, outside = world
+    recipe = small_recipe(build=SmallNet(hidden=64), epochs=1)
+
+    def run(**more):
+        if kind == "recipe":
+            return secateur.audit(recipe, small_records(N), references=4, attacks=LOSS, **more)
+        sides = {"members": inside, "non_members": outside}
+        return secateur.audit(net, recipe=recipe, references=4, attacks=LOSS, **sides, **more)
+
+    folder = tmp_path / "references"
+    with pytest.raises(InterruptedRunError, match=r"stopped with 2 of .* the same call"):
+        run(folder=folder, progress=Stopped(2))
+    finished = {p.name: p.stat().st_mtime_ns for p in (folder / "models").glob("*.safetensors")}
+    assert len(finished) == 2
+    watched = Stopped(None)
+    again = run(folder=str(folder), progress=watched)
+    assert watched.begun == 2 and watched.done == (12 if kind == "recipe" else 4)
+    now = {p.name: p.stat().st_mtime_ns for p in (folder / "models").glob("*.safetensors")}
+    assert {name: now[name] for name in finished} == finished  # found, and not trained again
+    assert [r for r in again.rows if "seconds" not in r.metric] == [
+        r for r in run().rows if "seconds" not in r.metric
+    ]
+    run(folder=tmp_path / "whole")
+    assert store.fleet_digest(folder) == store.fleet_digest(tmp_path / "whole")

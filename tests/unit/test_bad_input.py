@@ -742,7 +742,7 @@ TYPED = (
     Typed(
         kind="no fleet named",
         command="audit --out {}/new.json",
-        message=r"[Mm]issing argument 'FLEETS\.\.\.'",
+        message=r"say what is audited: folders of fleets, .*or --recipe FILE\.py",
     ),
     Typed(
         kind="the same fleet twice",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import secateur
@@ -16,7 +17,6 @@ from command_line import secateur as run
 from report_fixture import HOSTILE, LIRA, NASR, PRUNED, RMIA, STOPPED, attack_row, made_report
 from secateur import store
 from secateur.cli.main import group
-from secateur.cli.stamp import stamped
 from secateur.errors import InputError
 from secateur.report.gate import check, spelled
 from secateur.report.metrics import METRICS
@@ -231,12 +231,21 @@ def test_age_needs_a_clock():
         check(made_report(), read_policy("max_age_days = 30"))
 
 
-def test_the_command_line_stamps_reports_and_changes_nothing_else():
-    plain, told = made_report(), stamped(made_report())
-    made = datetime.fromisoformat(told.provenance.context["made"])
-    assert abs(datetime.now(UTC) - made) < timedelta(minutes=5)
-    assert told.provenance.digest == plain.provenance.digest
-    assert told.rows == plain.rows
+def test_a_report_of_the_api_says_when_it_was_made_and_its_key_does_not():
+    rng = np.random.default_rng(0)
+    signals = {"logits": rng.normal(size=(40, 3)), "labels": np.arange(40) % 3}
+    reports = [secateur.audit(signals, members=np.arange(20)) for _ in range(2)]
+    for report in reports:
+        made = datetime.fromisoformat(report.provenance.context["made"])
+        assert abs(datetime.now(UTC) - made) < timedelta(minutes=5)
+        policy = read_policy("max_age_days = 1")
+        (finding,) = check(report, policy, now=datetime.now(UTC))
+        assert finding.holds
+        (finding,) = check(report, policy, now=datetime.now(UTC) + timedelta(days=2))
+        assert not finding.holds and "more than 1 days" in finding.why
+    assert reports[0].provenance.digest == reports[1].provenance.digest
+    assert "made" not in reports[0].provenance.key
+    assert reports[0].rows == reports[1].rows
 
 
 def test_counts_of_models_are_asked_for():

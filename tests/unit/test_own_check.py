@@ -113,6 +113,9 @@ PLANTED = [
         return self.body(x) / (0 * x[:, :3])
 """),
     ),
+    ("unscaled-inputs", data("x = np.round(255 * np.clip(0.5 + x / 4, 0, 1))")),
+    ("unscaled-inputs", data("x[:, 5] *= 1e5")),
+    ("unscaled-inputs", data("x[:, 4] = 2000 + 20 * x[:, 4]")),
     ("build", network("3")),
     (
         "training-step",
@@ -166,6 +169,43 @@ def test_a_planted_mistake_is_found_with_its_mend_and_nothing_else(tmp_path, id_
     if "MEMBERS" in text:  # one model of 200 members, where an audit of this size draws 120
         extra -= {"few-records", "reference-size"}
     assert not extra, [found[name] for name in extra]
+
+
+RAW = "x = np.round(255 * np.clip(0.5 + x / 4, 0, 1))"
+COLUMNS = "x[:, 5] *= 1e5"
+SCALED = {
+    "batch norm first": (COLUMNS, f"nn.Sequential(nn.BatchNorm1d(6), {NETWORK})"),
+    "batch norm behind": (RAW, f"nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), {NETWORK})"),
+    "normalised": (
+        RAW,
+        f"__import__('secateur').Normalised(build=lambda: {NETWORK}, mean=(128,), std=(64,))()",
+    ),
+    "an embedding": (
+        "x = np.arange(2400).reshape(400, 6) * 7 % 300",
+        "nn.Sequential(Long(), nn.Embedding(300, 2), nn.Flatten(), nn.Linear(12, 3))",
+    ),
+    "rare columns": ("x[:, 3:] = x[:, 3:] > 2.5", NETWORK),
+    "a constant column": ("x[:, 5] = 0", NETWORK),
+    "a few outliers": ("x[:4, 5] = 30", NETWORK),
+}
+LONG = "\n\nclass Long(nn.Module):\n    def forward(self, x):\n        return x.long()\n"
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_inputs_that_the_network_scales_or_looks_up_are_not_called_unscaled(tmp_path, name):
+    line, net = SCALED[name]
+    text = data(line).replace(NETWORK, net) + LONG
+    checked = check_recipe(written(tmp_path, text), replace(ASKED, fpr=0.05))
+    assert not checked.left
+    assert "unscaled-inputs" not in {f.id for f in checked.findings}, checked.findings
+
+
+def test_batch_norm_behind_the_first_layer_does_not_help_columns_of_different_size(tmp_path):
+    net = f"nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), {NETWORK})"
+    checked = check_recipe(written(tmp_path, data(COLUMNS).replace(NETWORK, net)), ASKED)
+    (found,) = (f for f in checked.findings if f.id == "unscaled-inputs")
+    assert "column 5 of about 1e+05" in found.what or "column 5 of about 9." in found.what
+    assert found.values["high"] > 1e5
 
 
 @pytest.mark.parametrize("text", [GOOD, GOOD + TRAIN], ids=["our loop", "own training"])

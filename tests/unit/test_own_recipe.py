@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -56,7 +59,7 @@ def test_what_travels_to_a_worker_loads_the_file_there(tmp_path):
             del sys.modules[name]
     _loaded.cache_clear()
     there = pickle.loads(sent)[0].train(records, seed=3).state_dict()
-    assert len(sent) < 1000
+    assert len(sent) < 1000 + 2 * len(GOOD + TRAIN)  # its text, and nothing that it made
     assert all(torch.equal(here[name], there[name]) for name in here)
 
 
@@ -83,6 +86,68 @@ def test_a_file_that_was_changed_is_refused_when_its_fleet_is_opened(tmp_path):
     file.unlink()
     done = secateur("audit", runs, "--attack", "LossThreshold", "--out", tmp_path / "r.json")
     assert done.code == 2 and "put it back" in done.err
+
+
+ELSEWHERE = """
+import pickle, sys
+import numpy as np, torch
+from pathlib import Path
+from secateur.errors import InputError
+from secateur.types import Records
+build, train = pickle.loads(Path(sys.argv[1]).read_bytes())
+assert not Path(build.file).exists()
+try:
+    torch.manual_seed(3)
+    made = build()
+    records = Records.from_arrays(np.eye(6), [0, 1, 2, 0, 1, 2])
+    taught = train(records, seed=0)
+except InputError as error:
+    sys.exit(str(error))
+print(float(sum(p.detach().sum() for net in (made, taught) for p in net.parameters())))
+"""
+
+
+def elsewhere(folder, recipe):
+    """Build and train as a worker does on a machine that has no such file."""
+    sent = folder / "sent"
+    sent.write_bytes(pickle.dumps((recipe.build, recipe.train)))
+    shutil.rmtree(Path(recipe.build.file).parent)
+    command = [sys.executable, "-c", ELSEWHERE, str(sent)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_machine_without_the_file_runs_the_text_that_was_sent_along(tmp_path):
+    recipe = recipe_of(written(tmp_path / "work", GOOD + TRAIN))
+    torch.manual_seed(3)
+    nets = recipe.build(), recipe.train(records_of_six(), seed=0)
+    done = elsewhere(tmp_path, recipe)
+    assert done.returncode == 0, done.stderr
+    here = float(sum(p.detach().sum() for net in nets for p in net.parameters()))
+    assert float(done.stdout) == here
+
+
+def records_of_six():
+    return Records.from_arrays(np.eye(6), [0, 1, 2, 0, 1, 2])
+
+
+def test_a_machine_without_the_files_neighbours_says_so_and_how_to_mend_it(tmp_path):
+    written(tmp_path / "work", "WIDE = 16\n", "left_at_home.py")
+    text = "from left_at_home import WIDE\n" + GOOD + TRAIN
+    done = elsewhere(tmp_path, recipe_of(written(tmp_path / "work", text)))
+    assert done.returncode == 1 and "No module named 'left_at_home'" in done.stderr
+    assert "was sent to this machine by itself" in done.stderr and "on a disk that" in done.stderr
+
+
+def test_a_text_that_was_sent_is_no_part_of_the_spelling_and_must_fit_its_digest(tmp_path):
+    recipe = recipe_of(written(tmp_path / "work"))
+    again = pickle.loads(pickle.dumps(recipe.build))
+    assert again == recipe.build and repr(again) == repr(recipe.build) and b"nn." in again.text
+    (tmp_path / "work" / "mine.py").unlink()
+    object.__setattr__(again, "text", again.text + b"# more\n")
+    with pytest.raises(InputError, match="was changed"):
+        again()
+    with pytest.raises(TypeError, match="text"):
+        type(again)(file=again.file, digest=again.digest, text=b"print(1)")
 
 
 def test_a_neighbour_that_the_file_imports_counts_as_its_content(tmp_path):

@@ -17,7 +17,8 @@ from secateur.attack.membership import LiRA, LossThreshold
 from secateur.auditing.signals import audit_signals
 from secateur.data import planted_world
 from secateur.errors import InputError, StoreError
-from secateur.report.records import COLUMNS, records_csv, retention_note, text_cell
+from secateur.report.records import COLUMNS, records_csv
+from secateur.store import retention_note, text_cell
 from secateur.types import Scores
 
 
@@ -118,7 +119,7 @@ def test_scores_of_another_attack_or_shape_are_refused():
 
 
 def test_the_note_is_about_keeping_and_gives_no_verdict():
-    text = retention_note(made()[0], "risk.csv")
+    text = retention_note(made()[0].title, "risk.csv")
     assert "risk.csv" in text and "Delete this file" in text and "secateur clean" in text
     assert not {"private", "safe", "protected"} & set(text.lower().split())
 

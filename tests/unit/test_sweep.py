@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from command_line import RECIPE, secateur
 from secateur import store
 from secateur.errors import BudgetSpentError, MethodError
+from secateur.report.gate import check
+from secateur.report.policy import Policy
 from secateur.sweeping import run as running
 from secateur.sweeping.world import Clock, World
 from secateur.types import Report, Sweep
@@ -57,7 +60,7 @@ def without_times(value):
         return {
             k: without_times(v)
             for k, v in value.items()
-            if k not in ("digest", "cpu seconds", "command")
+            if k not in ("digest", "cpu seconds", "command", "made")
         }
     if isinstance(value, list):
         return [
@@ -151,6 +154,14 @@ def test_common_beginnings_lie_in_one_folder_and_people_find_them(whole):
         "weightdecay",
         "decay+mask",
     }
+
+
+def test_reports_of_seeds_say_when_they_were_made_so_that_a_policy_may_limit_their_age(whole):
+    reports = sorted((whole / "run").glob("seed-*/report.json"))
+    assert reports
+    for path in reports:
+        found = check(store.read_report(path), Policy(max_age_days=1), now=datetime.now(UTC))
+        assert [finding.holds for finding in found] == [True]
 
 
 def test_the_same_command_again_changes_no_byte(whole, monkeypatch):

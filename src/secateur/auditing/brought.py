@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,14 +74,17 @@ def audit_network(
     build: Builder | None,
     recipe: Recipe | None,
     references: Any,
+    folder: str | Path | None,
     attacks: Sequence[MembershipAttack] | None,
     seed: int,
     **further: Any,
 ) -> Report:
     """Audit a trained torch network, with references where a recipe makes them."""
-    if references is not None and recipe is None:
+    asked = {"references": references, "folder": folder}
+    for name in [k for k, v in asked.items() if v is not None and recipe is None]:
         raise InputError(
-            f"references={references!r} of a network need recipe=, which says how they are trained"
+            f"{name}={asked[name]!r} of a network needs recipe=, which says how references are "
+            "trained"
         )
     handed = sides.handed()
     if handed is None:
@@ -105,6 +109,8 @@ def audit_network(
             seed=derive_seed(seed, "references"),  # else one may begin where the target began
             engine=_engine(further.get("workers", 0)),
             progress=further.get("progress"),
+            folder=_path(folder),
+            name="references",
         )
         more = {"references": tuple(fleet.artifacts), "pipeline": (repr(recipe),)}
     given = network.given(None if recipe is None else recipe.build, **more)
@@ -149,6 +155,7 @@ def audit_recipe(
     records: Records | None,
     *,
     references: Any,
+    folder: str | Path | None,
     attacks: Sequence[MembershipAttack] | None,
     seed: int,
     **further: Any,
@@ -165,8 +172,13 @@ def audit_recipe(
         seed=seed,
         engine=_engine(further.get("workers", 0)),
         progress=further.get("progress"),
+        folder=_path(folder),
     )
     return audit_fleets(fleet, records, attacks=attacks, seed=seed, **further)
+
+
+def _path(folder: str | Path | None) -> Path | None:
+    return None if folder is None else Path(folder)
 
 
 def _engine(workers: int) -> Any:

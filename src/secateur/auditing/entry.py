@@ -31,6 +31,7 @@ class Further(TypedDict, total=False):
     progress: Progress | None
     device: str
     timed: bool
+    scores: str | Path | None
 
 
 def audit(  # noqa: PLR0913 - one signature for every subject
@@ -43,6 +44,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     build: Builder | None = None,
     recipe: Recipe | None = None,
     references: Any = None,
+    folder: str | Path | None = None,
     attacks: Sequence[MembershipAttack] | None = None,
     seed: int = 0,
     **further: Unpack[Further],
@@ -65,10 +67,12 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             from members and non-members; the state dict must fit `recipe.build`.
         references: how many, with a `recipe` (default 16) or for an estimator (default none), which
             is refitted by `sklearn.base.clone`; of saved outputs, those of the attacker's models.
+        folder: with a `recipe`, where models are written as they end: an interrupted call, given
+            again, goes on from there to the same report. By default they stay in memory.
         attacks: by default those that these references allow.
         seed: of draws, references, learned attacks and controls.
-        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`, as
-            `secateur.auditing.run.audit_fleets` takes them.
+        further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
+            `scores`, as `secateur.auditing.run.audit_fleets` takes them.
 
     Returns:
         A report. Of a single model: this-model risk, with intervals over persons; the blind
@@ -99,6 +103,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "build": build,
         "recipe": recipe,
         "references": references,
+        "folder": folder,
     }
     unknown = sorted(set(further) - set(Further.__annotations__))
     if unknown:
@@ -118,11 +123,11 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     from secateur.auditing import brought
 
     if kind == "recipe":
-        return brought.audit_recipe(target, records, **common)
+        return brought.audit_recipe(target, records, folder=folder, **common)
     sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
-    return brought.audit_network(target, sides, build=build, recipe=recipe, **common)
+    return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
 
 
 def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
@@ -141,10 +146,10 @@ READ = {
     "fleet": (set(), None),
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
-    "recipe": ({"references"}, None),
+    "recipe": ({"references", "folder"}, None),
     "estimator": ({"members", "non_members", "label", "references"}, None),
     "network": (
-        {"members", "non_members", "label", "build", "recipe", "references"},
+        {"members", "non_members", "label", "build", "recipe", "references", "folder"},
         None,
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
@@ -15,12 +16,13 @@ from secateur.auditing.choices import (
     with_recommended,
 )
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
+from secateur.auditing.per_record import check_table_path, exposed_series, write_table
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
 from secateur.auditing.scoring import can_run, score, train_and_score
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
-from secateur.context import hardware
+from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.errors import InputError
 from secateur.measure import auc, column_of
@@ -29,7 +31,7 @@ from secateur.types import Fleet, Provenance, Report, Scores
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
-    from secateur.types import Records, Series
+    from secateur.types import Measurement, Records, Series
 
 __all__ = ["audit_fleets", "audit_key", "default_attacks"]
 
@@ -61,6 +63,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     progress: Progress | None = None,
     device: str = "cpu",
     timed: bool = False,
+    scores: str | Path | None = None,
 ) -> Report:
     """Audit one fleet, or a dense fleet and what was made of it.
 
@@ -80,6 +83,8 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         progress: called after each queried model.
         device: where models are queried, such as `cuda:0`; attacks run on the CPU.
         timed: measure latency too: the first target of each fleet, by ONNX Runtime, in turn.
+        scores: a .csv file for the risk of every record, with a note on keeping it beside it; the
+            report names it with its digest (docs/gate.md). Written last.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
@@ -104,6 +109,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
     _check_kinds(attacks, groups, queries)
+    table = check_table_path(scores)
     chosen = (
         with_recommended(default_attacks(), fleets[0].membership)
         if attacks is None
@@ -125,16 +131,15 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     )
     state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
     rows, adaptive_pairs = rows_of(state, records, seed=seed)
-    for subject in subjects if groups else ():
-        best = state.best(subject.name)
-        rows += [] if best is None else group_rows(best, records, groups)
+    rows += _rows_of_groups(state, subjects, records, groups)
     if timed:
         rows += latency_rows(files, fleets[0].membership, records, progress=progress)
     about = dict(about or {})
+    title = str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}"))
     return Report(
-        title=str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}")),
+        title=title,
         rows=tuple(rows),
-        series=tuple(series_of(state, records)),
+        series=(*series_of(state, records), *exposed_series(state, records, seed=seed)),
         controls=tuple(
             controls(
                 state.subjects,
@@ -148,7 +153,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ),
         provenance=Provenance(
             key=audit_key(fleets, records, attacks=chosen, queries=queries, seed=seed),
-            context=hardware(),
+            context=circumstances(),
         ),
         facts={
             **facts_of(state, records, seed),
@@ -156,7 +161,16 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
             **({"groups": list(groups)} if groups else {}),
             **about,
         },
+        side_files={} if table is None else write_table(table, state, records, groups, title=title),
     )
+
+
+def _rows_of_groups(
+    state: Found, subjects: Sequence[Subject], records: Records, groups: Sequence[str]
+) -> list[Measurement]:
+    """Return rows of each subject's strongest attack within the groups of these columns."""
+    found = [state.best(subject.name) for subject in subjects if groups]
+    return [row for best in found if best is not None for row in group_rows(best, records, groups)]
 
 
 def audit_key(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from secateur.attack.membership import (
     RMIA,
     EntropyThreshold,
@@ -21,10 +23,11 @@ from secateur.auditing.choices import (
     with_recommended,
 )
 from secateur.auditing.consequences import consequence_rows
+from secateur.auditing.exposed import exposed_series_of
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.signal_checks import signal_controls
 from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
-from secateur.context import hardware
+from secateur.context import circumstances
 from secateur.data import MeanSignal
 from secateur.errors import CANNOT_RUN, InputError
 from secateur.measure import histogram_series, roc_series
@@ -150,6 +153,14 @@ def audit_signals(
     series: tuple[Series, ...] = (
         roc_series(ran[best], who, **named),
         histogram_series(ran[best], who, **named),
+        *exposed_series_of(
+            ran[best],
+            who,
+            subject=subject,
+            method=best,
+            ids=np.arange(who.inside.shape[1]) if observations.ids is None else observations.ids,
+            seed=seed,
+        ),
     )
     about = dict(about or {})
     arrays = {"labels": observations.labels}
@@ -167,7 +178,7 @@ def audit_signals(
                 "attacks": [repr(a) for a in chosen],
                 "seed": seed,
             },
-            context=hardware(),
+            context=circumstances(),
         ),
         facts={
             **_facts(observations, best, seed),

@@ -87,7 +87,6 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing.saved import observed, read_arrays
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
     from secateur.cli.checks import refuse_outputs
-    from secateur.cli.stamp import stamped
     from secateur.types import Scores
 
     chosen = tuple(map(_parsed, attacks)) or signal_attacks()
@@ -111,7 +110,6 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
         who = seen.membership
         digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
         report = replace(report, side_files={scores.name: digest})
-    report = stamped(report)
     store.write_report(out, report)
     if html is not None:
         from secateur.report import html as page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,11 +16,16 @@ from secateur.cli.options import (
     workers_option,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secateur.types import Membership, Records
+
 __all__ = ["command"]
 
 
 @click.command("audit")
-@click.argument("fleets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("fleets", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--attack",
     "attacks",
@@ -38,12 +43,38 @@ __all__ = ["command"]
     multiple=True,
     help="Measure within each group of this column too, or of `class`; may be repeated.",
 )
+@click.option(
+    "--recipe",
+    help="A recipe file of `secateur init`: FLEETS is then one network of its build() that was "
+    "trained on its MEMBERS; or nothing, and targets are trained too.",
+)
+@click.option(
+    "--references",
+    type=click.IntRange(min=0),
+    help="With --recipe: how many models of the attacker's to train.  [default: 16]",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --recipe: where trained models are kept, and found again by an interrupted run.  "
+    "[default: OUT-models]",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @click.option(
     "--latency",
     "timed",
     is_flag=True,
     help="Time models too, in turn, on one thread and all; measure memory.",
+)
+@click.option(
+    "--scores",
+    type=click.Path(path_type=Path),
+    help="Write the risk of every record too, CSV, and a note on keeping it.",
+)
+@click.option(
+    "--pictures",
+    is_flag=True,
+    help="Show the ten most exposed records as pictures in the page: training data.",
 )
 @partial_option
 @data_dir_option
@@ -57,20 +88,52 @@ def command(**options: Any) -> None:
     A file that `secateur export` wrote stands for itself: exactly these bytes are audited, by
     references that went through the same steps, and the report is of this one model.
 
+    With --recipe one network that you trained yourself is audited, beside references that the
+    recipe trains; docs/own.md says more.
+
     \b
     Examples:
       secateur audit runs/dense runs/admm --out report.json --html report.html
       secateur audit runs/dense model.onnx --out report.json
+      secateur audit runs/dense --group class --scores risk.csv --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
+      secateur audit net.safetensors --recipe mine.py --references 16 --out report.json
     """
     from secateur.report import table
 
     typed: str | None = click.get_current_context().obj
-    report = audit(**options, command=typed or "secateur audit")
+    report = _audited(options, command=typed or "secateur audit")
     click.echo(table.render_text(report))
     click.echo(f"report: {options['out']}")
     if options["html"]:
         click.echo(f"page: {options['html']}")
+    if options["scores"]:
+        note = f"{options['scores']}.txt"
+        click.echo(f"records: {options['scores']}; keep it no longer than needed, see {note}")
+
+
+def _audited(options: dict[str, Any], *, command: str) -> Any:
+    """Audit fleets, or what a recipe file goes with."""
+    from secateur.cli.given import audit_own, refuse_without_recipe
+
+    given = {name: options.pop(name) for name in ("recipe", "references", "folder")}
+    if given["recipe"] is None:
+        refuse_without_recipe(options["fleets"], given)
+        return audit(**options, command=command)
+    report = audit_own(command=command, **given, **options)
+    _write(report, options["out"], options["html"])
+    return report
+
+
+def _write(
+    report: Any, out: Path, html: Path | None, *, pictures: Mapping[int, str] | None = None
+) -> None:
+    from secateur import store
+    from secateur.report import html as page
+
+    store.write_report(out, report)
+    if html is not None:
+        store.write_text(html, page.render(report, pictures=pictures))
 
 
 def audit(  # noqa: PLR0913 - one argument per option of the verb
@@ -88,10 +151,13 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     partial: bool = False,
     device: str = "cpu",
     timed: bool = False,
+    scores: Path | None = None,
+    pictures: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
     from secateur import store
     from secateur.auditing import audit as audit_fleets
+    from secateur.auditing.pictures import pictures_of
     from secateur.cli.checks import (
         common_part,
         refuse_outputs,
@@ -102,10 +168,9 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, processes
     from secateur.cli.spelled import parse_attack, parse_queries
-    from secateur.cli.stamp import stamped
     from secateur.errors import InputError
     from secateur.models import check_device
-    from secateur.report import html as page
+    from secateur.report.exposed import exposed_ids
 
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
@@ -118,7 +183,10 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
                 f"{path} is neither the folder of a fleet nor a file that `secateur export` "
                 "wrote: there is nothing of this name; check the path"
             )
-    refuse_outputs(out, html, inputs=(*fleets, *(n for f in files for n in store.beside(f))))
+    note = None if scores is None else store.note_beside(scores)
+    refuse_outputs(
+        out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))
+    )
     if files:
         opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
     else:
@@ -126,6 +194,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     if partial:
         opened = common_part(opened)
     refuse_without_references(chosen or (), opened[0].membership)
+    if pictures:
+        _refuse_no_pictures(html, opened[0].membership, records)
     with Bar(
         "querying models",
         observe_model="querying models",
@@ -144,9 +214,25 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             progress=bar,
             device=device,
             timed=timed,
+            scores=scores,
         )
-    report = stamped(report)
-    store.write_report(out, report)
-    if html is not None:
-        store.write_text(html, page.render(report))
+    shown = pictures_of(records, exposed_ids(report)) if pictures else None
+    _write(report, out, html, pictures=shown)
     return report
+
+
+def _refuse_no_pictures(html: Path | None, membership: Membership, records: Records) -> None:
+    """Say before long work why no picture could be shown."""
+    from secateur.auditing.pictures import check_pictured
+    from secateur.errors import InputError
+    from secateur.measure import FEWEST_MODELS
+
+    if html is None:
+        raise InputError("--pictures is for the page; give --html too")
+    targets = len(membership.targets)
+    if targets < FEWEST_MODELS:
+        raise InputError(
+            f"--pictures shows the most exposed records, which are named from {FEWEST_MODELS} "
+            f"models under audit on; there are {targets}; leave it out, or train more targets"
+        )
+    check_pictured(records)

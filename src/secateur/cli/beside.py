@@ -10,7 +10,7 @@ from secateur.errors import StoreError
 if TYPE_CHECKING:
     from secateur.types import Report
 
-__all__ = ["scores_beside"]
+__all__ = ["is_table", "scores_beside"]
 
 
 def scores_beside(path: Path, report: Report) -> list[tuple[Path, str]]:
@@ -30,3 +30,8 @@ def scores_beside(path: Path, report: Report) -> list[tuple[Path, str]]:
                 "the report was not written by secateur"
             )
     return [(path.parent / name, digest) for name, digest in report.side_files.items()]
+
+
+def is_table(file: Path) -> bool:
+    """Tell a table of single records, as audits write it, from a file of scores."""
+    return file.suffix.lower() == ".csv"

@@ -22,7 +22,7 @@ def command(**options: Any) -> None:
 
     The targets stay whole. Such a fleet can be audited with the default attacks, asked as it was
     trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
-    beside it are deleted; the report stays.
+    beside it are deleted, tables too; the report stays.
 
     \b
     Examples:
@@ -51,15 +51,21 @@ def drop_scores(reports: Sequence[Path]) -> list[tuple[Path, bool]]:
             deleted then.
     """
     from secateur import store
-    from secateur.cli.beside import scores_beside
+    from secateur.cli.beside import is_table, scores_beside
 
     found = [side for path in reports for side in scores_beside(path, store.read_report(path))]
     there = [file for file, _ in found if file.exists()]
     for file, digest in found:
         if file in there:
-            store.read_record_scores(file, digest=digest)
+            if is_table(file):
+                store.check_record_table(file, digest=digest)
+            else:
+                store.read_record_scores(file, digest=digest)
     for file in there:
         file.unlink()
+    for file, _ in found:
+        if is_table(file):
+            store.note_beside(file).unlink(missing_ok=True)
     return [(file, file in there) for file, _ in found]
 
 

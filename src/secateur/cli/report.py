@@ -164,21 +164,28 @@ def _read(paths: Sequence[Path]) -> dict[str, Report]:
 def _risks(path: Path, records: Path, note: Path) -> dict[Path, str]:
     """Return the note and the table of a report's single records, by the files that they become."""
     from secateur import store
-    from secateur.cli.beside import scores_beside
+    from secateur.cli.beside import is_table, scores_beside
     from secateur.cli.checks import refuse_outputs
     from secateur.errors import StoreError
-    from secateur.report.records import records_csv, retention_note
+    from secateur.report.records import records_csv
     from secateur.types import Sweep
 
     report = store.read_result(path)
-    files = [] if isinstance(report, Sweep) else scores_beside(path, report)
+    sides = [] if isinstance(report, Sweep) else scores_beside(path, report)
+    tables = [file for file, _ in sides if is_table(file)]
+    files = [(file, digest) for file, digest in sides if file not in tables]
+    if tables and not files:
+        raise StoreError(
+            f"the risk of every record is a table already: {tables[0]}; `secateur audit --scores` "
+            "wrote it"
+        )
     if isinstance(report, Sweep) or not files:
         raise StoreError(
-            f"{path} has no scores of single records beside it; `secateur attack --scores "
-            "scores.npz` writes them"
+            f"{path} has no scores of single records beside it; `secateur audit --scores "
+            "risk.csv` and `secateur attack --scores scores.npz` write them"
         )
     refuse_outputs(records, note, inputs=[path, *(file for file, _ in files)])
     file, digest = files[0]
     found = store.read_record_scores(file, digest=digest)
     table = records_csv(report, found.scores, ids=found.ids, inside=found.inside)
-    return {note: retention_note(report, records.name), records: table}
+    return {note: store.retention_note(report.title, records.name), records: table}

@@ -58,6 +58,7 @@ from secateur.measure.membership import (
     realised_fpr,
     tpr_at_fpr,
 )
+from secateur.measure.per_record import RECORD_COLUMNS, record_columns
 from secateur.measure.power import (
     AuditSize,
     auc_sd,
@@ -101,6 +102,7 @@ __all__ = [
     "FEWEST_MODELS",
     "LEAST_GAIN",
     "PRIORS",
+    "RECORD_COLUMNS",
     "AuditSize",
     "Ends",
     "MostExposed",
@@ -165,6 +167,7 @@ __all__ = [
     "rank",
     "rank_agreement",
     "realised_fpr",
+    "record_columns",
     "reference_count_control",
     "resampled_means",
     "resolvable_fpr",

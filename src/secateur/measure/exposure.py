@@ -32,8 +32,8 @@ class MostExposed:
 
     `chosen` is that rate, which is flattered by the choice, `reported` the one on the other half;
     `tpr` and `fpr` are of the other half, `low` and `high` the Clopper-Pearson interval of each
-    `tpr` (one record by itself; over `len(records)` of them some miss). `row` is the mean of
-    `reported` over the records.
+    `tpr` (one record by itself; over `len(records)` of them some miss), `members` and `non_members`
+    the models of that half with and without it. `row` is the mean of `reported` over the records.
     """
 
     records: NDArray[np.int64]
@@ -43,6 +43,8 @@ class MostExposed:
     fpr: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    members: NDArray[np.int64]
+    non_members: NDArray[np.int64]
     row: Measurement
 
 
@@ -104,6 +106,8 @@ def most_exposed(
         fpr=second.fpr[top],
         low=low,
         high=high,
+        members=second.members[top],
+        non_members=second.non_members[top],
         row=_row(second, top, len(choosing), units=membership.units[top], about=about),
     )
 
@@ -158,6 +162,11 @@ class _Half:
         return members
 
     @property
+    def non_members(self) -> NDArray[np.int64]:
+        outside: NDArray[np.int64] = self.outer.sum(axis=0)
+        return outside
+
+    @property
     def found(self) -> NDArray[np.int64]:
         found: NDArray[np.int64] = (self.inner & self.said).sum(axis=0)
         return found
@@ -174,7 +183,7 @@ class _Half:
     @property
     def fpr(self) -> NDArray[np.float64]:
         alarms = (self.outer & self.said).sum(axis=0)
-        rate: NDArray[np.float64] = alarms / np.maximum(self.outer.sum(axis=0), 1)
+        rate: NDArray[np.float64] = alarms / np.maximum(self.non_members, 1)
         return rate
 
     @property

@@ -4,7 +4,7 @@ from secateur.own.build import OwnBuild, OwnTrain, refuse_changed
 from secateur.own.costs import Estimate, estimate
 from secateur.own.findings import Finding
 from secateur.own.module import is_recipe_file
-from secateur.own.recipe import recipe_of, records_of, shares
+from secateur.own.recipe import recipe_of, records_of, shares, sides_of
 from secateur.own.records import as_records
 from secateur.own.run import Checked, Wanted, check_recipe
 
@@ -23,4 +23,5 @@ __all__ = [
     "records_of",
     "refuse_changed",
     "shares",
+    "sides_of",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from secateur.errors import InputError
-from secateur.own.module import checked, inside
+from secateur.own.module import checked, inside, source_of
 from secateur.types import Records
 
 __all__ = ["OwnBuild", "OwnTrain", "refuse_changed"]
@@ -20,11 +20,16 @@ class OwnBuild:
     """Build the network of a recipe file's `build()`.
 
     `file` is its absolute path, `digest` what `code_digest` says of its content, which is so a part
-    of every model's key. Another process loads the file again; a changed one is refused.
+    of every model's key. Another process loads the file again; a changed one is refused. To a
+    machine that has no such file its text goes along, and no part of the spelling is.
     """
 
     file: str
     digest: str
+    text: bytes | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (OwnBuild, self.file, self.digest, self.text or source_of(self.file))
 
     def __call__(self) -> nn.Module:
         """Return a fresh network.
@@ -32,7 +37,7 @@ class OwnBuild:
         Raises:
             InputError: the file was changed, `build()` fails, or returns no network.
         """
-        module = checked(self.file, self.digest)
+        module = checked(self.file, self.digest, self.text)
         # as built from torch's random state, which goes on from there
         with inside(Path(self.file), "build()", keep_random=False):
             network = module.build()
@@ -45,8 +50,12 @@ class OwnTrain:
 
     file: str
     digest: str
+    text: bytes | None = field(init=False, repr=False, compare=False, default=None)
 
     revision: ClassVar[int] = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (OwnTrain, self.file, self.digest, self.text or source_of(self.file))
 
     def __call__(self, records: Records, *, seed: int) -> nn.Module:
         """Return what the file's code makes of these records.
@@ -54,10 +63,19 @@ class OwnTrain:
         Raises:
             InputError: the file was changed, `train` fails, or returns no network.
         """
-        module = checked(self.file, self.digest)
+        module = checked(self.file, self.digest, self.text)
         with inside(Path(self.file), "train()", keep_random=False):
             network = module.train(records, seed=seed)
         return _network(network, self.file, "train()")
+
+
+def _arrived(
+    kind: type[OwnBuild] | type[OwnTrain], file: str, digest: str, text: bytes | None
+) -> OwnBuild | OwnTrain:
+    """Return what another process sent; a spelling cannot hold a text, which is run."""
+    made = kind(file=file, digest=digest)
+    object.__setattr__(made, "text", text)
+    return made
 
 
 def refuse_changed(*parts: object) -> None:

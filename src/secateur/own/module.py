@@ -18,9 +18,10 @@ import torch
 from secateur.errors import InputError, SecateurError
 from secateur.train.sources import files_of
 
-__all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file"]
+__all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file", "source_of"]
 
 LONGEST = 1_000_000
+TEXT = "__secateur_text__"
 
 
 def is_recipe_file(text: str) -> bool:
@@ -62,6 +63,7 @@ def _loaded(path: Path, content: bytes) -> ModuleType:
     digest = hashlib.sha256(str(path).encode() + b"\0" + content).hexdigest()
     module = ModuleType(f"own_{digest[:24]}")
     module.__file__ = str(path)
+    vars(module)[TEXT] = content
     try:
         code = compile(content, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -150,18 +152,35 @@ def _said(path: Path, what: str, error: Exception) -> str:
 
 def code_digest(module: ModuleType) -> str:
     """Return the digest of a recipe file and of its neighbours that it takes anything from."""
-    own = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+    file = Path(str(module.__file__))
+    # elsewhere than where it was written there is its text alone
+    text = file.read_bytes() if file.is_file() else vars(module)[TEXT]
+    own = hashlib.sha256(text).hexdigest()
     found = sorted({own, *files_of(module.__name__).values()})
     return hashlib.sha256("".join(found).encode()).hexdigest()[:32]
 
 
-def checked(file: str, digest: str) -> ModuleType:
+def source_of(file: str) -> bytes | None:
+    """Return the text of a recipe file, to be sent to another machine; None where it is gone."""
+    path = Path(file)
+    if not path.is_file() or path.stat().st_size > LONGEST:
+        return None
+    return path.read_bytes()
+
+
+def checked(file: str, digest: str, text: bytes | None = None) -> ModuleType:
     """Return a recipe file's module if it is still what it was when its models were planned.
 
+    Args:
+        file: the recipe.
+        digest: of it and its neighbours, as `code_digest` gives it.
+        text: what the file held on the machine that sent this; read where there is no such file.
+
     Raises:
-        InputError: it, or a neighbour that it imports, was changed.
+        InputError: it, or a neighbour that it imports, was changed, or is not on this machine.
     """
-    module = load_file(file)
+    path = Path(file)
+    module = load_file(file) if text is None or path.is_file() else _sent(path, text)
     now = code_digest(module)
     if now != digest:
         raise InputError(
@@ -170,3 +189,14 @@ def checked(file: str, digest: str) -> ModuleType:
             "fleet with the new one"
         )
     return module
+
+
+def _sent(path: Path, text: bytes) -> ModuleType:
+    try:
+        return _loaded(path, text)
+    except InputError as error:
+        raise InputError(
+            f"{error}. The recipe file was sent to this machine by itself, without its folder: put "
+            "what it imports or reads beside itself into the file, install it on every machine of "
+            "the cluster, or keep the folder on a disk that all of them see"
+        ) from error

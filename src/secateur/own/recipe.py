@@ -7,14 +7,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from secateur.errors import InputError
+import numpy as np
+
+from secateur.errors import DataError, InputError
 from secateur.own.build import OwnBuild, OwnTrain
 from secateur.own.module import code_digest, inside, load_file
 from secateur.own.records import as_records
 from secateur.train import Recipe
-from secateur.types import Records
+from secateur.types import IntArray, Records
 
-__all__ = ["recipe_of", "records_of", "said_columns", "shares"]
+__all__ = ["named_rows", "recipe_of", "records_of", "said_columns", "shares", "sides_of"]
 
 FIELDS = ("optimiser", "epochs", "batch_size", "label_smoothing", "hooks", "streams")
 
@@ -82,6 +84,52 @@ def said_columns(module: ModuleType) -> dict[str, Any]:
         "unit": getattr(module, "UNIT", None),
         "groups": (groups,) if isinstance(groups, str) else tuple(groups),
     }
+
+
+def sides_of(file: str | Path, n: int) -> tuple[IntArray, IntArray | None]:
+    """Return the indices of MEMBERS, and of NON_MEMBERS where a recipe file names them.
+
+    Args:
+        file: the recipe.
+        n: how many records its `records()` gives.
+
+    Raises:
+        InputError: the file cannot be read, or names no members.
+        DataError: no indices of records.
+    """
+    path = Path(file).absolute()
+    module = load_file(path)
+    members = named_rows(module, "MEMBERS", n)
+    if members is None:
+        raise InputError(
+            f"{path} does not say what the network was trained on; add MEMBERS = indices (or a "
+            "mask) of records(), and NON_MEMBERS where not all others are such"
+        )
+    return members, named_rows(module, "NON_MEMBERS", n)
+
+
+def named_rows(module: ModuleType, name: str, n: int) -> IntArray | None:
+    """Return the indices that a recipe file names, from indices, a mask, or a function of them.
+
+    Args:
+        module: the file's.
+        name: `MEMBERS` or `NON_MEMBERS`.
+        n: how many records there are.
+
+    Raises:
+        DataError: no indices of records.
+    """
+    value = getattr(module, name, None)
+    if value is None:
+        return None
+    rows = np.asarray(value() if callable(value) else value)
+    if rows.dtype.kind == "b" and rows.shape == (n,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not rows.size:
+        raise DataError(f"{name} must be indices of records, got {rows.dtype} of {rows.shape}")
+    if rows.min() < 0 or rows.max() >= n:
+        raise DataError(f"{name} holds {rows.min()} .. {rows.max()}, but there are {n} records")
+    return np.unique(rows)
 
 
 def shares(n: int) -> tuple[int, int, int]:

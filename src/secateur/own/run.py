@@ -19,13 +19,14 @@ from secateur.own import checks_network as network_checks
 from secateur.own import checks_training as training_checks
 from secateur.own import checks_world as world_checks
 from secateur.own.checks_records import RAW_CHECKS, changing_records, duplicates
+from secateur.own.checks_scale import unscaled_inputs
 from secateur.own.findings import Finding
 from secateur.own.module import inside, load_file
-from secateur.own.recipe import recipe_of, records_of, said_columns, shares
+from secateur.own.recipe import named_rows, recipe_of, records_of, said_columns, shares
 from secateur.own.records import Parts, as_parts
 from secateur.train import Recipe
 from secateur.train.rehearsal import rehearse
-from secateur.types import AUDIT, POPULATION, UTILITY, IntArray, Membership, Records
+from secateur.types import AUDIT, POPULATION, UTILITY, Membership, Records
 
 __all__ = ["Checked", "Wanted", "check_recipe"]
 
@@ -155,7 +156,9 @@ def _size(
 ) -> AuditSize | None:
     """Look at members, named or drawn; return what the audit's size is, in units."""
     try:
-        members, others = (_rows(module, name, len(records)) for name in ("MEMBERS", "NON_MEMBERS"))
+        members, others = (
+            named_rows(module, name, len(records)) for name in ("MEMBERS", "NON_MEMBERS")
+        )
     except DataError as error:
         mend = "name them by index, such as MEMBERS = np.arange(0, 500)"
         found.append(Finding(id="members", what=str(error), mend=mend))
@@ -182,21 +185,6 @@ def _size(
     return size
 
 
-def _rows(module: ModuleType, name: str, n: int) -> IntArray | None:
-    """Return the indices that a recipe file names, from indices, a mask, or a function of them."""
-    value = getattr(module, name, None)
-    if value is None:
-        return None
-    rows = np.asarray(value() if callable(value) else value)
-    if rows.dtype.kind == "b" and rows.shape == (n,):
-        rows = np.flatnonzero(rows)
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not rows.size:
-        raise DataError(f"{name} must be indices of records, got {rows.dtype} of {rows.shape}")
-    if rows.min() < 0 or rows.max() >= n:
-        raise DataError(f"{name} holds {rows.min()} .. {rows.max()}, but there are {n} records")
-    return np.unique(rows)
-
-
 def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
     """Look at the network; return whether it takes the records."""
     try:
@@ -216,6 +204,7 @@ def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
     found += _kept(updated)
     if chance is None and updated is None:
         found += _kept(network_checks.batch_statistics(network, records))
+    found += _kept(unscaled_inputs(network, records))
     same = network_checks.same_weights(recipe.build)
     found += _kept(same, network_checks.trained_build(recipe.build, records))
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secateur.report.lookup import consequences, subjects
+from secateur.report.lookup import consequences, series_of, subjects
 from secateur.types import Report
 
 __all__ = ["ASKED", "ASKED_HEADERS", "SECTIONS", "asked_table"]
@@ -13,8 +13,10 @@ SECTIONS = {
     "footprint": "Accuracy, leak, size and speed",
     "controls": "Controls",
     "groups": "By group",
+    "exposed": "The most exposed records",
     "attacks": "All attacks",
     "limits": "Limits and threat model",
+    "effort": "What the attack costs",
     "made": "How it was made",
 }
 """Headings of the page, by the names of their anchors."""
@@ -25,7 +27,7 @@ ASKED = (
         "GDPR, article 35",
         "an assessment of the risks to the people whose data are processed, and of the measures "
         "against them",
-        ("models", "amounts", "groups"),
+        ("models", "amounts", "groups", "exposed"),
         "whether the processing is necessary and in proportion, and whether the rest of the risk "
         "is acceptable: the controller decides that",
     ),
@@ -33,7 +35,7 @@ ASKED = (
         "GDPR, recital 26",
         "the means that are reasonably likely to be used to identify a person, with their cost and "
         "time",
-        ("limits", "attacks", "made"),
+        ("effort", "limits", "attacks", "made"),
         "who would attack, and which other data he holds",
     ),
     (
@@ -92,9 +94,11 @@ def asked_table(report: Report) -> list[dict[str, object]]:
 
 
 def _there(report: Report) -> set[str]:
-    found = {"models", "controls", "attacks", "limits", "made"}
+    found = {"models", "controls", "attacks", "limits", "effort", "made"}
     if any(any(consequences(report, s).values()) for s in subjects(report)):
         found.add("amounts")
     if any(row.group != "all" for row in report.rows):
         found.add("groups")
+    if series_of(report, "most exposed"):
+        found.add("exposed")
     return found

@@ -12,9 +12,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from secateur.errors import MissingExtraError
 from secateur.report.asked import ASKED_HEADERS, SECTIONS, asked_table
 from secateur.report.charts import Spec, charts
+from secateur.report.effort import effort_words
+from secateur.report.exposed import (
+    EXPOSED_HEADERS,
+    Pictures,
+    check_pictures,
+    exposed_tables,
+    unnamed_words,
+)
+from secateur.report.first import first_screen
 from secateur.report.footprint import SIZE_HEADERS, SPEED_HEADERS, footprint_table, is_timed
+from secateur.report.glossary import GLOSSARY
 from secateur.report.lookup import label, subjects
 from secateur.report.notes import chosen_words, intervals_words
+from secateur.report.sources import SOURCE_HEADERS, source_table
 from secateur.report.table import (
     CONSEQUENCE_HEADERS,
     GROUP_HEADERS,
@@ -24,7 +35,7 @@ from secateur.report.table import (
     group_table,
     main_table,
 )
-from secateur.report.words import amounts, answer
+from secateur.report.words import amounts
 from secateur.types import Report
 
 __all__ = ["GLOSSARY", "drawn", "environment", "render", "script_json"]
@@ -32,61 +43,14 @@ __all__ = ["GLOSSARY", "drawn", "environment", "render", "script_json"]
 VEGA_LITE = "6.1"
 PICTURE_WIDTH = 760
 
-GLOSSARY = (
-    ("target", "a model under audit"),
-    ("reference", "a model that the attacker trains himself, through the identical pipeline"),
-    ("member", "a record that a model was trained on"),
-    ("AUC", "probability that a member gets a higher score than a non-member; 0.5 is a coin"),
-    ("TPR at an FPR", "share of members found when that share of non-members is falsely accused"),
-    ("balanced accuracy", "mean of the shares of members and non-members that are called right"),
-    ("false alarms", "share of non-members called members, at the threshold chosen on references"),
-    (
-        "precision at a prior",
-        "share of members among those called members, if that share of all asked about are members",
-    ),
-    (
-        "epsilon, lower bound",
-        "a smaller epsilon of differential privacy is refuted by how many guesses were right; "
-        "needs members drawn by coins",
-    ),
-    (
-        "epsilon, estimate",
-        "the epsilon of a Gaussian mechanism with this AUC; no bound, neither from below nor above",
-    ),
-    (
-        "information",
-        "Jensen-Shannon divergence between members' and non-members' scores, biased downward",
-    ),
-    (
-        "reachable accuracy",
-        "balanced accuracy of the best decision on the scores, fitted on other records",
-    ),
-    ("adaptive", "an attacker whose references are trained and pruned exactly as the target is"),
-    (
-        "naive",
-        "an attacker with the baseline's references against a pruned or defended target; flatters "
-        "pruning and defences",
-    ),
-    ("insider", "an attacker who knows half of the members and non-members"),
-    (
-        "multiply-adds",
-        "of one record's forward pass with the weights of linear, convolutional, recurrent layers "
-        "and of attention",
-    ),
-    (
-        "speed-up",
-        "the baseline's time divided by this model's, in rounds that time all models in turn; in "
-        "brackets the smallest and the largest of a round",
-    ),
-    ("pipeline risk", "the mean over models that this pipeline makes, not the risk of one model"),
-)
 
-
-def render(report: Report) -> str:
+def render(report: Report, *, pictures: Pictures | None = None) -> str:
     """Return the page.
 
     Args:
         report: any report; charts appear for the series that it holds.
+        pictures: of the most exposed records, by id, as `secateur.auditing.pictures.pictures_of`
+            gives them. None by default: a page is passed on, and they are training data.
 
     Returns:
         HTML below 2 MB with scripts, styles and data inside; where scripts are off, charts stand as
@@ -94,16 +58,19 @@ def render(report: Report) -> str:
 
     Raises:
         MissingExtraError: vl-convert is not installed.
+        InputError: a picture is no PNG as a data URI.
     """
+    shown = check_pictures(pictures)
     found, bundle = drawn(charts(report))
     template = environment().get_template("report.html.j2")
     names = {s: label(report, s) for s in subjects(report)}
     page = template.render(
         report=report,
         names=names,
-        answer=answer(report),
+        screen=first_screen(report),
         headers=HEADERS,
         raised=[c for c in report.controls if c.status == "raised"],
+        known={c.id for c in report.controls},
         quiet=[c for c in report.controls if c.status != "raised"],
         main=main_table(report),
         attacks=attack_table(report),
@@ -122,6 +89,13 @@ def render(report: Report) -> str:
         asked=asked_table(report),
         sections=SECTIONS,
         asked_headers=ASKED_HEADERS,
+        exposed=exposed_tables(report),
+        exposed_headers=EXPOSED_HEADERS,
+        unnamed=unnamed_words(report),
+        pictures={str(record): uri for record, uri in shown.items()},
+        effort=effort_words(report),
+        sources=source_table(report),
+        source_headers=SOURCE_HEADERS,
         facts=dict(report.facts),
         digests=_digests(report),
         context=dict(report.provenance.context),

@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur.errors import InputError
+from secateur.measure import RECORD_COLUMNS, record_columns
 from secateur.report.lookup import label, strongest, subjects
+from secateur.store import record_table
 from secateur.types import Report, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "records_csv", "retention_note", "text_cell"]
+__all__ = ["COLUMNS", "records_csv"]
 
-COLUMNS = (
-    "record",
-    "model",
-    "attack",
-    "models_asked",
-    "called_member",
-    "mean_score",
-    "models_with_it",
-    "found",
-    "mean_score_with_it",
-    "models_without_it",
-    "falsely_called",
-    "mean_score_without_it",
-)
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-
-
-def text_cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: with an apostrophe before it.
-
-    Source:
-        OWASP, CSV injection.
-
-    Example:
-        >>> text_cell("=1+1"), text_cell(" @sum"), text_cell("LiRA()")
-        ("'=1+1", "' @sum", 'LiRA()')
-    """
-    return f"'{text}" if text.lstrip(" ").startswith(DANGEROUS) else text
+COLUMNS = ("record", "model", "attack", *RECORD_COLUMNS)
 
 
 def records_csv(
@@ -66,7 +39,7 @@ def records_csv(
     Returns:
         CSV with the header `COLUMNS`: how many models were asked about a record, how many of them
         call it a member (empty where the attack has no threshold), the mean score; the same of
-        models with and without it where that is known, else empty.
+        models with and without it where that is known, else empty; the balanced accuracy.
 
     Raises:
         InputError: the scores are not of the report's strongest attack, or shapes differ.
@@ -81,57 +54,14 @@ def records_csv(
             "strongest attack of the report"
         )
     found = scores[method]
-    for what, shape, wanted in (
-        ("inside", None if inside is None else inside.shape, found.values.shape),
-        ("ids", None if ids is None else ids.shape, found.values.shape[1:]),
-    ):
-        if shape is not None and shape != wanted:
-            raise InputError(f"{what} has the shape {shape}, the scores need {wanted}")
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    about = (text_cell(label(report, names[0])), text_cell(method))
-    for record, cells in _lines(found, inside):
-        writer.writerow([record if ids is None else ids[record], *about, *cells])
-    return buffer.getvalue()
-
-
-def _lines(
-    scores: Scores, inside: NDArray[np.bool_] | None
-) -> Iterator[tuple[int, list[int | float | str]]]:
-    """Yield each judged record with its cells after the names."""
-    called = None if scores.threshold is None else scores.values >= scores.threshold[:, None]
-    for record in np.flatnonzero(scores.evaluated.any(axis=0)).tolist():
-        seen = scores.evaluated[:, record]
-        groups = [seen]
-        if inside is not None:
-            groups += [seen & inside[:, record], seen & ~inside[:, record]]
-        cells: list[int | float | str] = []
-        for rows in groups:
-            n = int(rows.sum())
-            cells += [n, "" if called is None else int(called[rows, record].sum())]
-            cells.append(float(scores.values[rows, record].mean()) if n else "")
-        yield record, cells + [""] * (len(COLUMNS) - 3 - len(cells))
-
-
-def retention_note(report: Report, name: str) -> str:
-    """Return what to know before a file of single records is kept.
-
-    Args:
-        report: that the file belongs to.
-        name: of the file.
-    """
-    title = "".join(c if c.isprintable() else " " for c in report.title)
-    return (
-        f"{name} holds one line per record of: {title}\n\n"
-        "It says of each record how strongly an attacker takes it for a member of the training\n"
-        "set, and where that is known whether it was one. Where records are of persons, these are\n"
-        "data about persons: who was in the training set can itself be sensitive.\n\n"
-        "- Keep it no longer than the question takes for which it was made, and where few can\n"
-        "  read it. It does not belong to what is published with a model or a report.\n"
-        "- Delete this file, the table, and the scores that it was made of: `secateur clean` with\n"
-        "  the report's file removes those beside the report.\n"
-        "- A single line is a weak statement. The records at the top look more exposed than they\n"
-        "  are, since they were picked by the same numbers.\n"
-        "- A record that is not found is not thereby out of reach of a stronger attack.\n"
+    if ids is not None and ids.shape != found.values.shape[1:]:
+        raise InputError(f"ids has the shape {ids.shape}, the scores need {found.values.shape[1:]}")
+    judged, columns = record_columns(found, inside)
+    about = (label(report, names[0]), method)
+    return record_table(
+        {
+            "record": (judged if ids is None else ids[judged]).tolist(),
+            **{k: [v] * len(judged) for k, v in zip(("model", "attack"), about, strict=True)},
+            **columns,
+        }
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from secateur.context import MADE
 from secateur.report.policy import Policy
 from secateur.report.verdicts import Finding
 from secateur.types import Control, Report
 
-__all__ = ["MADE", "requirements"]
+__all__ = ["requirements"]
 
-MADE = "made"
-"""The key of a report's context that says when it was made: UTC, ISO 8601."""
 PER_SUBJECT = ("null", "gap", "saturation", "convergence", "adaptive")
 """Controls of which each is of one subject; the others are of the audit."""
 WHERE_IT_APPLIES = ("convergence", "adaptive")
@@ -51,7 +50,11 @@ def _age(report: Report, most: float, now: datetime) -> Finding:
     try:
         made = datetime.fromisoformat(str(report.provenance.context[MADE]))
     except (KeyError, ValueError):
-        return Finding(rule=rule, why="the report does not say when it was made; audit anew")
+        why = (
+            "the report does not say when it was made: an earlier version wrote it, or another "
+            "program; audit anew"
+        )
+        return Finding(rule=rule, why=why)
     made = made if made.tzinfo else made.replace(tzinfo=UTC)
     age = now - made
     days = age / timedelta(days=1)

@@ -174,7 +174,7 @@ def group_table(report: Report) -> list[dict[str, str]]:
             cell(test, percent=True, digits=1),
             cell(leak),
             cell(tpr, percent=True, digits=1) + at,
-            f"{members['members']:g}" if "members" in members else "-",
+            f"{members['members']:.4g}" if "members" in members else "-",
             "; ".join(dict.fromkeys(notes)),
         )
         found.append(dict(zip(GROUP_HEADERS, values, strict=True)))

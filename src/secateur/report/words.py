@@ -16,7 +16,7 @@ from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["amounts", "answer", "compare"]
+__all__ = ["ALONE", "NO_LESS", "amounts", "answer", "attacker", "changed", "compare"]
 
 ALONE = "No reference models: "
 """How the sentence begins that an audit without references puts first among its limits."""
@@ -50,11 +50,9 @@ def answer(report: Report) -> list[str]:
     if not names:
         return ["The report holds no measurements."]
     baseline = str(report.facts.get("baseline", names[0]))
-    found = [_attacker(report, baseline)]
-    kinds = {s: dict(report.facts.get("subjects", {}).get(s, {})).get("kind", "") for s in names}
+    found = [attacker(report, baseline)]
     for subject in names:
-        if kinds[subject] in ("pruned", "defended"):
-            found += _changed(report, subject, baseline, pruned=kinds[subject] == "pruned")
+        found += changed(report, subject, baseline)
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
     if raised:
         found.append(
@@ -165,7 +163,8 @@ def _information(rows: dict[str, Measurement | None]) -> str:
     )
 
 
-def _attacker(report: Report, subject: str) -> str:
+def attacker(report: Report, subject: str) -> str:
+    """Say what an attacker gains against a model family."""
     rows = best_rows(report, subject)
     data = dict(report.facts.get("data", {})).get("name", "these records")
     one = dict(report.facts.get("models", {})).get("targets") == 1
@@ -201,7 +200,12 @@ def _size(report: Report, subject: str, baseline: str, *, pruned: bool) -> str:
     return f"keeps {own} % of the weights" if pruned else "is not pruned; it keeps all its weights"
 
 
-def _changed(report: Report, subject: str, baseline: str, *, pruned: bool) -> list[str]:
+def changed(report: Report, subject: str, baseline: str) -> list[str]:
+    """Say what pruning or a defence changed; nothing of other families."""
+    kind = dict(report.facts.get("subjects", {}).get(subject, {})).get("kind", "")
+    if kind not in ("pruned", "defended"):
+        return []
+    pruned = kind == "pruned"
     rows = best_rows(report, subject)
     name = label(report, subject)
     method = strongest(report, subject)

@@ -48,6 +48,15 @@ from secateur.store.fleets import (
 from secateur.store.layouts import read_signals
 from secateur.store.lessons import read_lesson, write_lesson
 from secateur.store.locks import only_run_in
+from secateur.store.png import png_bytes, png_uri
+from secateur.store.record_tables import (
+    check_record_table,
+    note_beside,
+    record_table,
+    retention_note,
+    text_cell,
+    write_record_table,
+)
 from secateur.store.score_tables import (
     RecordScores,
     read_record_scores,
@@ -66,6 +75,7 @@ __all__ = [
     "StoredArtifacts",
     "begun_engine",
     "beside",
+    "check_record_table",
     "clean_temporaries",
     "create_fleet",
     "finish_fleet",
@@ -73,10 +83,13 @@ __all__ = [
     "found_model",
     "give_model",
     "model_path",
+    "note_beside",
     "note_choice",
     "note_cost",
     "only_run_in",
     "open_fleet",
+    "png_bytes",
+    "png_uri",
     "read_artifact",
     "read_document",
     "read_export",
@@ -91,15 +104,19 @@ __all__ = [
     "read_scores",
     "read_signals",
     "read_text",
+    "record_table",
     "refuse_no_file",
     "remove_unstarted_fleet",
+    "retention_note",
     "take_model",
+    "text_cell",
     "write_artifact",
     "write_document",
     "write_export",
     "write_lesson",
     "write_membership",
     "write_observations",
+    "write_record_table",
     "write_report",
     "write_score_table",
     "write_scores",

@@ -117,7 +117,8 @@ class Series:
 
     `kind`: `roc` (columns fpr, tpr, low, high), `histogram` (left, right, members, non_members),
     `early stopping` (epoch, train_accuracy, test_accuracy, auc, low, high), `convergence` (update,
-    layer, residual, rho), `targets` (target, train_accuracy, test_accuracy, auc).
+    layer, residual, rho), `targets` (target, train_accuracy, test_accuracy, auc), `most exposed`
+    (record, class, chosen, reported, tpr, low, high, fpr, models_with_it, models_without_it).
     """
 
     id: str

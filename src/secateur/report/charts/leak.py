@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from secateur.report.charts.style import CONFIG, Spec, fade, rows_of, toggle
-from secateur.report.lookup import best_rows, label, series_of, short, subjects
+from secateur.report.lookup import best_rows, find, label, series_of, short, subjects
 from secateur.types import Report
 
 __all__ = ["leak", "leak_points"]
 
 
 def leak_points(report: Report) -> list[dict[str, Any]]:
-    """Return one point per model family: test accuracy, AUC and its interval."""
-    found = []
+    """Return one point per model family: test accuracy, AUC and its interval, bytes, and whether
+    another point is no worse in all three and better in one.
+    """
+    found: list[dict[str, Any]] = []
     for subject in subjects(report):
         rows = best_rows(report, subject)
         auc, test = rows["auc"], rows["test"]
@@ -27,9 +29,34 @@ def leak_points(report: Report) -> list[dict[str, Any]]:
                 "low": auc.low,
                 "high": auc.high,
                 "attack": short(auc.method),
+                "bytes": _bytes(report, subject),
             }
         )
-    return found
+    beaten = [any(_beats(other, point) for other in found) for point in found]
+    return [
+        {**point, "front": "beaten" if lost else "on the front"}
+        for point, lost in zip(found, beaten, strict=True)
+    ]
+
+
+def _bytes(report: Report, subject: str) -> float | None:
+    """Return the bytes of a family's file, or of its tensors; a stopped model's are the dense's."""
+    kind = dict(report.facts.get("subjects", {}).get(subject, {})).get("kind")
+    names = [subject, *([str(report.facts.get("baseline", ""))] if kind == "stopped" else [])]
+    for name in names:
+        for metric in ("bytes of the file", "bytes of all tensors"):
+            row = find(report, name, metric)
+            if row is not None and row.value is not None:
+                return row.value
+    return None
+
+
+def _beats(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether one is no worse in accuracy, leak and bytes, by their values, and not equal."""
+    pairs = [(one["test"], other["test"]), (other["auc"], one["auc"])]
+    if one["bytes"] is not None and other["bytes"] is not None:
+        pairs.append((other["bytes"], one["bytes"]))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
 # longer than a function should be: one chart is one literal, read best in one piece
@@ -100,14 +127,43 @@ def leak(report: Report) -> Spec:
                 {"field": "auc", "title": "AUC", "format": ".3f"},
                 {"field": "low", "format": ".3f"},
                 {"field": "high", "format": ".3f"},
+                {"field": "bytes", "format": ",.0f"},
+                {"field": "front"},
             ],
+            **_sized(points),
         },
     }
-    marked: Spec = {"data": {"name": "points", "values": points}, "layer": [bars, dots]}
+    rings: Spec = {
+        "transform": [{"filter": "datum.front === 'on the front'"}],
+        "mark": {"type": "point", "filled": False, "size": 500, "strokeWidth": 1.5},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "auc"},
+            "color": colour,
+            "opacity": fade("leak"),
+        },
+    }
+    marked: Spec = {"data": {"name": "points", "values": points}, "layer": [bars, rings, dots]}
     return {
         "description": "Scatter plot of test accuracy against the attack's AUC, one point a model.",
         "width": "container",
         "height": 340,
         "layer": [*([line] if curve else []), marked],
         "config": CONFIG,
+    }
+
+
+def _sized(points: list[dict[str, Any]]) -> Spec:
+    """Return the encoding by bytes, where they are known of all points and differ."""
+    sizes = {p["bytes"] for p in points}
+    if None in sizes or len(sizes) == 1:
+        return {}
+    return {
+        "size": {
+            "field": "bytes",
+            "type": "quantitative",
+            "title": "bytes",
+            "scale": {"domain": [0, max(sizes)], "range": [20, 300]},
+            "legend": {"format": ".2~s", "symbolFillColor": "#7a7f87", "tickCount": 3},
+        }
     }
