@@ -68,11 +68,12 @@ def _audit(folder):
     """A real audit by the command line: digits, trained, pruned by ADMM, attacked."""
     dense, admm = folder / "dense", folder / "admm"
     own = ("--engine", "serial", "--workers", "1")
+    page = ("--out", folder / "r.json", "--html", folder / "page.html")
     prune = ("--method", "ADMM(rate=4, updates=3)", *own)
     for done in (
         train(dense),
         secateur("prune", dense, "--out", admm, *prune),
-        secateur("audit", dense, admm, "--out", folder / "r.json", "--html", folder / "page.html"),
+        secateur("audit", dense, admm, "--group", "class", *page),
     ):
         assert done.code == 0, done.err
 
