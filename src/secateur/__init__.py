@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from secateur.probe.run import observe
     from secateur.report.table import render_text
     from secateur.store import open_fleet, read_report, write_report
+    from secateur.trackers import MLflow, TensorBoard, WandB, track
     from secateur.train import (
         SGD,
         Adam,
@@ -201,6 +202,7 @@ __all__ = [
     "LeNet20",
     "LiRA",
     "LossThreshold",
+    "MLflow",
     "Magnitude",
     "MeanSignal",
     "Measurement",
@@ -256,7 +258,9 @@ __all__ = [
     "Snapshots",
     "Stacked",
     "StackedAttack",
+    "TensorBoard",
     "VectorLiRA",
+    "WandB",
     "WeightDecay",
     "WhiteBox",
     "__version__",
@@ -290,6 +294,7 @@ __all__ = [
     "recommended",
     "render_text",
     "tpr_at_fpr",
+    "track",
     "train_fleet",
     "write_report",
 ]
@@ -318,6 +323,7 @@ _ROOMS = {
     "probe.run": "observe",
     "report.table": "render_text",
     "store": "open_fleet read_report write_report",
+    "trackers": "MLflow TensorBoard WandB track",
     "train": "SGD Adam Mixup Phase Processes RandomCrop RandomFlip RandomShift Ray Recipe Serial "
     "Snapshots Stacked apply train_fleet",
     "types": "Artifact Control Fleet Measurement Membership Observations Provenance Records Report "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_pages import OPEN_ALL, axe
+from test_pages_in_browser import OPEN_ALL, axe
 
 from report_fixture import HOSTILE
 from secateur import store

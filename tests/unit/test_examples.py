@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib.util
 import os
 import subprocess
@@ -52,9 +51,3 @@ def test_an_example_prints_an_audit_or_says_what_is_missing(name, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "never a guarantee" in done.stdout and "AUC 0.5 = a coin" in done.stdout
     assert not list(tmp_path.iterdir())  # nothing is left behind
-
-
-def test_the_blocks_of_the_page_run_as_they_stand():
-    page = EXAMPLES.parent / "docs" / "api.md"
-    failed, tried = doctest.testfile(str(page), module_relative=False)
-    assert tried > 15 and not failed

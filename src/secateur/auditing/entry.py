@@ -58,7 +58,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             made of it, with its `records`; a `Recipe`, of which targets are trained too.
         records: all records, where members are indices or a mask, and for fleets and recipes.
         members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
-            of such pairs, a pandas table; or indices or a mask into `records`.
+            of such pairs, a Hugging Face Dataset, a pandas table; or indices or a mask into
+            `records`.
         non_members: records of the same people and time that the model never saw, in the same form;
             with `records` by default all others.
         label: the column of a table that holds the true classes.

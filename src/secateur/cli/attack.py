@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secateur.cli.options import out_option, seed_option
+from secateur.cli.tracking import track_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--html", type=PATH, help="Write the page too.")
 @click.option("--scores", type=PATH, help="Write the scores of every record too, npz.")
+@track_option
 @seed_option
 @out_option("The report, JSON.")
 def command(**options: Any) -> None:
@@ -56,14 +58,17 @@ def command(**options: Any) -> None:
       secateur attack --target exp/experiment-0_16 --references exp --out r.json --html r.html
       secateur attack --target all.npz --rows 0 --scores scores.npz --out report.json
     """
+    from secateur.cli.tracking import parse_trackers, send
     from secateur.report import table
 
     typed: str | None = click.get_current_context().obj
+    trackers = parse_trackers(options.pop("trackers"))
     report = attack(**options, command=typed or "secateur attack")
     click.echo(table.render_text(report))
     for what, name in (("report", "out"), ("page", "html"), ("scores", "scores")):
         if options[name]:
             click.echo(f"{what}: {options[name]}")
+    send(report, trackers)
 
 
 def attack(  # noqa: PLR0913 - one argument per option of the verb

@@ -15,6 +15,7 @@ from secateur.cli.options import (
     seed_option,
     workers_option,
 )
+from secateur.cli.tracking import track_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Show the ten most exposed records as pictures in the page: training data.",
 )
+@track_option
 @partial_option
 @data_dir_option
 @seed_option
@@ -99,9 +101,11 @@ def command(**options: Any) -> None:
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
       secateur audit net.safetensors --recipe mine.py --references 16 --out report.json
     """
+    from secateur.cli.tracking import parse_trackers, send
     from secateur.report import table
 
     typed: str | None = click.get_current_context().obj
+    trackers = parse_trackers(options.pop("trackers"))
     report = _audited(options, command=typed or "secateur audit")
     click.echo(table.render_text(report))
     click.echo(f"report: {options['out']}")
@@ -110,6 +114,7 @@ def command(**options: Any) -> None:
     if options["scores"]:
         note = f"{options['scores']}.txt"
         click.echo(f"records: {options['scores']}; keep it no longer than needed, see {note}")
+    send(report, trackers)
 
 
 def _audited(options: dict[str, Any], *, command: str) -> Any:

@@ -22,6 +22,7 @@ __all__ = [
     "PATTERN",
     "PERTURBATION",
     "PRUNING",
+    "TRACKER",
     "TRAINING",
     "Entry",
     "catalogue",
@@ -39,6 +40,7 @@ TRAINING = "training"
 ASKING = "way to ask"
 CANARIES = "canary"
 PERTURBATION = "perturbation"
+TRACKER = "tracker"
 ROOMS = {
     "compress": PRUNING,
     "defend": DEFENCE,
@@ -48,6 +50,7 @@ ROOMS = {
     "models": NETWORK,
     "train": TRAINING,
     "data": ASKING,
+    "trackers": TRACKER,
 }
 USED = {
     PRUNING: "a pruning method, named with `secateur prune --method`",
@@ -60,6 +63,7 @@ USED = {
     TRAINING: "a part of training, named inside `secateur train --recipe`",
     ASKING: "a way to ask, named with `--queries`",
     PERTURBATION: "a perturbation, named inside an attack: LabelOnly(perturbations=(Noise(),))",
+    TRACKER: "a tracker, named with `--track` of `secateur audit`, `attack` and `report`",
     CANARIES: "a kind of canaries, named with `secateur train --canaries`",
 }
 

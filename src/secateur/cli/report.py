@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from secateur.cli.tracking import track_option
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,6 +40,7 @@ def _schema(context: click.Context, option: click.Parameter, asked: bool) -> Non
     type=click.Path(path_type=Path),
     help="Write the risk of every record, CSV, and a note on keeping it.",
 )
+@track_option
 @click.option(
     "--schema",
     is_flag=True,
@@ -47,7 +50,11 @@ def _schema(context: click.Context, option: click.Parameter, asked: bool) -> Non
     help="Print the JSON schema of reports and leave.",
 )
 def command(
-    reports: tuple[Path, ...], html: Path | None, as_table: bool, records: Path | None
+    reports: tuple[Path, ...],
+    html: Path | None,
+    as_table: bool,
+    records: Path | None,
+    trackers: tuple[str, ...],
 ) -> None:
     """Show one of REPORTS (JSON, of an audit or a sweep), or several of audits side by side.
 
@@ -61,11 +68,14 @@ def command(
       secateur report before.json after.json --html both.html
       secateur report report.json --records risk.csv
       secateur report risk.csv --html risk.html
+      secateur report report.json --track "MLflow(experiment='audits')"
     """
     from secateur import store
     from secateur.cli.checks import refuse_outputs
+    from secateur.cli.tracking import parse_trackers, send
     from secateur.errors import InputError
 
+    chosen = parse_trackers(trackers)
     note = None if records is None else records.with_name(f"{records.name}.txt")
     refuse_outputs(html, records, note, inputs=reports)
     for path in reports:
@@ -73,13 +83,16 @@ def command(
         if inside:
             raise InputError(f"{path} is a folder; give the file in it: {path / inside[0]}")
     if any(path.suffix.lower() == ".csv" for path in reports):
-        _records_page(reports, html, other=as_table or records is not None)
+        _records_page(reports, html, other=as_table or records is not None or bool(trackers))
         return
     if records is not None and len(reports) > 1:
         raise InputError("--records is of one report; give that one alone")
+    if trackers and len(reports) > 1:
+        raise InputError("--track sends one report; give that one alone")
+    tracked = None if not trackers else _tracked(reports[0])
     risks = None if records is None or note is None else _risks(reports[0], records, note)
     text, page = _one(reports[0]) if len(reports) == 1 else _several(reports)
-    if as_table or (html is None and records is None):
+    if as_table or (html is None and records is None and not trackers):
         click.echo(text())
     if html is not None:
         store.write_text(html, page())
@@ -88,6 +101,13 @@ def command(
         for path, content in risks.items():
             store.write_text(path, content)
         click.echo(f"records: {records}; keep it no longer than needed, see {note}")
+    if tracked is not None:
+        send(tracked, chosen)
+
+
+def _tracked(path: Path) -> Report:
+    """Return the report that is sent; a sweep's result is none."""
+    return next(iter(_read((path,)).values()))
 
 
 def _records_page(paths: Sequence[Path], html: Path | None, *, other: bool) -> None:

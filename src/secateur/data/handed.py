@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.data.handed_datasets import is_hugging_face, read_columns
 from secateur.data.handed_labels import looked_up, numbered, plain_labels
 from secateur.data.handed_tables import Column, encoded, is_table
 from secateur.data.twins import content_keys
@@ -52,7 +53,8 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
 
     Args:
         members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
-            of such pairs, or a pandas table with its labels in the column `label`.
+            of such pairs, a Hugging Face Dataset, or a pandas table with its labels in the column
+            `label`.
         non_members: of the same kind, never seen by the model.
         label: the name of that column.
 
@@ -122,6 +124,9 @@ def _side(what: str, value: object, label: str | None) -> _Side:
         return _Side(inputs=value.gather(np.arange(len(value))), labels=value.labels, records=value)
     if is_table(value):
         return _table_side(what, value, label)
+    if is_hugging_face(value):
+        found = read_columns(what, value, label=label)
+        return _checked(what, found.inputs, found.labels)
     if label is not None:
         raise InputError(f"label={label!r} names a column, but {what} is {_kind(value)}, no table")
     if isinstance(value, tuple | list) and len(value) == 2:
@@ -130,8 +135,8 @@ def _side(what: str, value: object, label: str | None) -> _Side:
     if hasattr(value, "__getitem__") and hasattr(value, "__len__") and not _is_array(value):
         return _dataset_side(what, value)
     raise InputError(
-        f"{what} must be Records, a pair (inputs, labels), a torch Dataset of such pairs or a "
-        f"pandas table with label='its column', got {_kind(value)}"
+        f"{what} must be Records, a pair (inputs, labels), a torch or Hugging Face Dataset, or "
+        f"a pandas table with label='its column', got {_kind(value)}"
         + ("; of a DataLoader give its dataset" if hasattr(value, "dataset") else "")
     )
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.data.handed import array_of
+from secateur.data.handed_datasets import is_hugging_face, read_columns
+from secateur.data.handed_labels import plain_labels
 from secateur.data.handed_tables import is_table
 from secateur.errors import DataError
 from secateur.types import Records
@@ -18,7 +20,8 @@ __all__ = ["Parts", "as_parts", "as_records"]
 
 FORMS = (
     "a Records, a pair (inputs, labels) of arrays, a pandas DataFrame with LABEL naming its column "
-    "of labels, or a data set with len() whose items are pairs (input, label)"
+    "of labels, a Hugging Face Dataset, or a data set with len() whose items are pairs "
+    "(input, label)"
 )
 MOST_VALUES = 100
 
@@ -31,6 +34,7 @@ class Parts:
     labels: NDArray[Any]
     units: NDArray[Any] | None = None
     groups: dict[str, NDArray[Any]] = field(default_factory=dict)
+    n_classes: int | None = None
 
 
 def as_records(
@@ -45,9 +49,11 @@ def as_records(
     """Return records from any of the forms in which people have them.
 
     Args:
-        found: a `Records`, a pair (inputs, labels) of arrays or tensors, a pandas DataFrame, or a
-            data set of torch's kind: `len()`, and items that are pairs (input, label).
-        label: of a DataFrame, the column of labels; texts are numbered in sorted order.
+        found: a `Records`, a pair (inputs, labels) of arrays or tensors, a pandas DataFrame, a
+            Hugging Face Dataset, or a data set of torch's kind: `len()`, and items that are pairs
+            (input, label).
+        label: of a DataFrame or Hugging Face Dataset, the column of labels; texts are
+            numbered in sorted order.
         unit: of a DataFrame, the column that says whose record a row is; it is no input.
         groups: of a DataFrame, columns within which audits measure; they stay inputs.
         n_classes: number of classes; by default the largest label + 1.
@@ -75,7 +81,7 @@ def as_records(
     return Records.from_arrays(
         parts.inputs,
         parts.labels,
-        n_classes=n_classes,
+        n_classes=n_classes or parts.n_classes,
         name=name,
         units=parts.units,
         groups=parts.groups,
@@ -92,6 +98,17 @@ def as_parts(
     """
     if is_table(found):
         return _of_table(found, label=label, unit=unit, groups=groups)
+    if is_hugging_face(found):
+        if unit is not None or groups:
+            raise DataError(
+                "UNIT and GROUPS name columns of a DataFrame; give dataset.to_pandas(), or "
+                "Records.from_arrays(inputs, labels, units=..., groups=...)"
+            )
+        read = read_columns("the data set", found, label=label)
+        labels = plain_labels(read.labels)
+        if labels.dtype.kind == "U":
+            labels = np.unique(labels, return_inverse=True)[1]
+        return Parts(inputs=read.inputs, labels=labels, n_classes=len(read.classes) or None)
     if isinstance(found, tuple | list) and len(found) == 2:
         return Parts(inputs=_array(found[0], "inputs"), labels=_array(found[1], "labels"))
     if hasattr(found, "__len__") and hasattr(found, "__getitem__") and not _is_plain(found):

@@ -19,6 +19,7 @@ __all__ = [
     "read_report",
     "read_result",
     "read_text",
+    "report_text",
     "write_document",
     "write_report",
     "write_sweep",
@@ -45,16 +46,20 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
+def _text(content: Mapping[str, Any], *, what: str) -> str:
+    content = plain(dict(content), what=what)
+    full = {**content, "digest": _digest(content)}
+    text = json.dumps(full, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n"
+
+
 def write_document(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a mapping as sorted, indented JSON with the digest of its canonical form on top.
 
     Raises:
         StoreError: the content is not plain JSON, or the folder cannot be written.
     """
-    content = plain(dict(content), what=f"the content of {path}")
-    full = {**content, "digest": _digest(content)}
-    text = json.dumps(full, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, f"{text}\n".encode())
+    write_bytes(path, _text(content, what=f"the content of {path}").encode())
 
 
 def read_document(path: str | Path, *, what: str) -> dict[str, Any]:
@@ -112,6 +117,15 @@ def write_report(path: str | Path, report: Report) -> None:
         StoreError: the report is not plain JSON, or the folder cannot be written.
     """
     write_document(path, report.to_dict())
+
+
+def report_text(report: Report) -> str:
+    """Return what `write_report` writes.
+
+    Raises:
+        StoreError: the report is not plain JSON.
+    """
+    return _text(report.to_dict(), what="the report")
 
 
 def read_report(path: str | Path) -> Report:
