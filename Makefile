@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow gpu paper cluster trackers datasets peers bench demo docs
+.PHONY: help setup check test slow gpu paper cluster browser trackers datasets peers bench demo docs
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -53,6 +53,10 @@ paper: $(STAMP) ## reproductions of published figures
 cluster: $(STAMP) ## fleets on Ray, with a killed worker and with two nodes (installs ray)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt ray
 	$(BIN)/python -m pytest -q -m cluster tests
+
+browser: $(STAMP) ## pages in the system's Chromium: charts, axe, keyboard, print (installs playwright)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[browser]'
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 trackers: $(STAMP) ## reports sent to MLflow, TensorBoard and Weights & Biases, offline (installs them)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt mlflow tensorboard wandb

@@ -58,7 +58,8 @@ def command(
 ) -> None:
     """Show one of REPORTS (JSON, of an audit or a sweep), or several of audits side by side.
 
-    Several are compared with the first: where they share a membership, target by target.
+    Several are compared with the first: where they share a membership, target by target. A table
+    of single records (.csv) becomes a page that sorts and filters.
 
     \b
     Examples:
@@ -66,6 +67,7 @@ def command(
       secateur report report.json --html report.html --table
       secateur report before.json after.json --html both.html
       secateur report report.json --records risk.csv
+      secateur report risk.csv --html risk.html
       secateur report report.json --track "MLflow(experiment='audits')"
     """
     from secateur import store
@@ -80,6 +82,9 @@ def command(
         inside = [name for name in ("sweep.json", "report.json") if (path / name).is_file()]
         if inside:
             raise InputError(f"{path} is a folder; give the file in it: {path / inside[0]}")
+    if any(path.suffix.lower() == ".csv" for path in reports):
+        _records_page(reports, html, other=as_table or records is not None or bool(trackers))
+        return
     if records is not None and len(reports) > 1:
         raise InputError("--records is of one report; give that one alone")
     if trackers and len(reports) > 1:
@@ -103,6 +108,22 @@ def command(
 def _tracked(path: Path) -> Report:
     """Return the report that is sent; a sweep's result is none."""
     return next(iter(_read((path,)).values()))
+
+
+def _records_page(paths: Sequence[Path], html: Path | None, *, other: bool) -> None:
+    """Write the page of one table of single records."""
+    from secateur import store
+    from secateur.errors import InputError
+    from secateur.report.records_page import render_records_page
+
+    if len(paths) > 1 or html is None or other:
+        raise InputError(
+            "a table of single records is shown alone, as a page: secateur report risk.csv --html "
+            "risk.html"
+        )
+    text = store.read_text(paths[0], what="table of single records")
+    store.write_text(html, render_records_page(text, name=paths[0].name))
+    click.echo(f"page: {html}; keep it no longer than needed, it holds single records")
 
 
 def _one(path: Path) -> Rendered:

@@ -38,7 +38,7 @@ from secateur.report.table import (
 from secateur.report.words import amounts
 from secateur.types import Report
 
-__all__ = ["GLOSSARY", "drawn", "environment", "render"]
+__all__ = ["GLOSSARY", "drawn", "environment", "render", "script_json"]
 
 VEGA_LITE = "6.1"
 PICTURE_WIDTH = 760
@@ -125,7 +125,7 @@ def drawn(found: Sequence[tuple[str, str, Spec]]) -> tuple[list[dict[str, str]],
         {
             "name": name,
             "caption": caption,
-            "spec": _script_json(spec),
+            "spec": script_json(spec),
             "svg": picture(_fixed(spec)),
             "about": spec["description"],
         }
@@ -158,15 +158,16 @@ def _renumbered(svg: str) -> str:
     return re.sub(r"clip\d+", lambda m: names.setdefault(m[0], f"clip{len(names)}"), svg)
 
 
-def _script_json(value: Any) -> str:
+def script_json(value: Any) -> str:
     """Return JSON that may stand inside a script element, whatever users wrote."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _fixed(spec: dict[str, Any]) -> dict[str, Any]:
-    """Give a chart that fills its container the width of a picture."""
-    return {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+    """Give a chart that fills its container the width of a picture, and room for a wider font."""
+    room = {"padding": {"left": 30, "top": 5, "right": 30, "bottom": 5}}
+    return {**spec, **room, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
 
 
 def _digests(report: Report) -> dict[str, str]:

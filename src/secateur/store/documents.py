@@ -18,6 +18,7 @@ __all__ = [
     "read_document",
     "read_report",
     "read_result",
+    "read_text",
     "report_text",
     "write_document",
     "write_report",
@@ -91,6 +92,22 @@ def write_text(path: str | Path, text: str) -> None:
         StoreError: the file cannot be written.
     """
     write_bytes(path, text.encode())
+
+
+def read_text(path: str | Path, *, what: str) -> str:
+    """Read a text file in UTF-8, with or without a mark of its byte order.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the messages.
+
+    Raises:
+        StoreError: the file is missing, empty, of another kind, or not in UTF-8.
+    """
+    try:
+        return read_bytes(path, expected="text", what=what).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path} is not in UTF-8 ({error}); save it in UTF-8") from error
 
 
 def write_report(path: str | Path, report: Report) -> None:

@@ -24,7 +24,9 @@ __all__ = [
     "write_bytes",
 ]
 
-Kind = Literal["safetensors", "npz", "json", "npy", "pickle", "torch", "zip", "hdf5", "unknown"]
+Kind = Literal[
+    "safetensors", "npz", "json", "npy", "pickle", "torch", "zip", "hdf5", "text", "unknown"
+]
 
 _NAMES: dict[Kind, str] = {
     "safetensors": "a safetensors file",
@@ -35,6 +37,7 @@ _NAMES: dict[Kind, str] = {
     "torch": "a pickled torch file",
     "zip": "a zip archive",
     "hdf5": "an HDF5 file",
+    "text": "a text file",
     "unknown": "a file of an unknown kind",
 }
 _TEMPORARY = re.compile(r"\..+\.secateur-(\d+)-\d+\.tmp")
@@ -169,7 +172,7 @@ def read_bytes(path: str | Path, *, expected: Kind, what: str) -> bytes:
             "run any program hidden in it; load it yourself where you trust it, and save its "
             "tensors with safetensors"
         )
-    if kind != expected:
+    if kind != ("unknown" if expected == "text" else expected):
         raise StoreError(
             f"{path} is {_NAMES[kind]} ({len(data)} bytes), but a {what} is {_NAMES[expected]}; "
             "give a file that secateur wrote"

@@ -10,6 +10,8 @@ from secateur.types import Report
 
 __all__ = ["group_points", "groups"]
 
+STEP = 16
+
 
 def group_points(report: Report) -> list[dict[str, Any]]:
     """Return one point per model family and group that was measured, early-stopped views left out:
@@ -84,7 +86,7 @@ def groups(report: Report) -> Spec:
     return {
         "description": "Dot plot of the attack's AUC within each group, with intervals.",
         "width": "container",
-        "height": {"step": 13},
+        "height": STEP * len({p["group"] for p in points}) * len(models),
         "data": {"name": "groups", "values": points},
         "layer": [coin, ends, dots],
         "config": CONFIG,

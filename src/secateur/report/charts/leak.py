@@ -103,6 +103,8 @@ def leak(report: Report) -> Spec:
     }
     colour = {"field": "model", "type": "nominal", "title": None, "sort": None}
     bars: Spec = {
+        # in a later layer of three the legend would not hear a click
+        "params": [toggle("leak", "model")],
         "mark": {"type": "rule", "strokeWidth": 2},
         "encoding": {
             "x": x,
@@ -113,7 +115,6 @@ def leak(report: Report) -> Spec:
         },
     }
     dots: Spec = {
-        "params": [toggle("leak", "model")],
         "mark": {"type": "point", "filled": True, "size": 110},
         "encoding": {
             "x": x,

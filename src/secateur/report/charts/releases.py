@@ -9,6 +9,8 @@ from secateur.report.charts.style import CONFIG, Spec
 
 __all__ = ["releases_chart"]
 
+STEP = 26
+
 
 def releases_chart(points: Sequence[dict[str, Any]]) -> Spec:
     """AUC of each release with its interval, a coin's as a dashed line; empty without a point.
@@ -53,7 +55,7 @@ def releases_chart(points: Sequence[dict[str, Any]]) -> Spec:
     return {
         "description": "Points with intervals: AUC of the strongest attack on each release.",
         "width": "container",
-        "height": {"step": 26},
+        "height": STEP * len({point["release"] for point in points}),
         "layer": [
             coin,
             {"data": {"name": "releases", "values": list(points)}, "layer": [ends, dots]},

@@ -79,6 +79,15 @@ def roc(report: Report) -> Spec:
                     "y": y,
                     "color": colour,
                     "opacity": fade("roc"),
+                },
+            },
+            {
+                # a line tells of one point alone: points that are not seen tell of theirs
+                "mark": {"type": "point", "filled": True, "opacity": 0, "size": 60, "aria": False},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "detail": {"field": "model"},
                     "tooltip": [
                         {"field": "model"},
                         {"field": "attack"},

@@ -82,6 +82,8 @@ def sweep_chart(sweep: Sweep) -> Spec:
     }
     thin = {"type": "rule", "strokeWidth": 1, "clip": True}
     upright: Spec = {
+        # in a later layer of four the legend would not hear a click
+        "params": [toggle("sweep", "method")],
         "mark": thin,
         "encoding": {
             "x": x,
@@ -102,7 +104,6 @@ def sweep_chart(sweep: Sweep) -> Spec:
         },
     }
     dots: Spec = {
-        "params": [toggle("sweep", "method")],
         "mark": {"type": "point", "filled": True, "size": 80},
         "encoding": {
             "x": x,
