@@ -19,7 +19,8 @@ from secateur.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from secateur.data import Queries
-    from secateur.train import Engine, Keep
+    from secateur.own import OwnBuild, OwnTrain
+    from secateur.train import Engine, Keep, Recipe
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "pools_of",
     "processes",
     "read_data",
+    "recipe_folder",
     "whole_name",
+    "whole_recipe",
     "world",
 ]
 
@@ -189,6 +192,32 @@ def _same_data(origin: Mapping[str, Any]) -> str:
     return "point --data-dir to the same files"
 
 
+def whole_recipe(recipe: Recipe, data: str) -> dict[str, str]:
+    """Return what a fleet's origin holds of a recipe file that is not its records' too."""
+    files = {str(part.path.absolute()) for part in _own_parts(recipe)} - {data}
+    return {"recipe": files.pop()} if files else {}
+
+
+def _own_parts(recipe: Recipe) -> list[OwnBuild | OwnTrain]:
+    from secateur.own import OwnBuild, OwnTrain
+
+    parts = (recipe.build, recipe.train)
+    return [part for part in parts if isinstance(part, OwnBuild | OwnTrain)]
+
+
+def recipe_folder(origin: Mapping[str, Any]) -> Path | None:
+    """Return where the recipe file of a fleet lies; None where it has none."""
+    file = str(origin.get("recipe", origin["data"]))
+    return Path(file).parent if file.endswith(".py") else None
+
+
+def _without_folder(fleet: Fleet) -> Fleet:
+    """Return a fleet whose recipe file is named alone, as that of old ones is not."""
+    if not _own_parts(fleet.recipe):
+        return fleet
+    return replace(fleet, pipeline=(repr(fleet.recipe), *fleet.pipeline[1:]))
+
+
 def open_runs(
     folders: Sequence[Path], data_dir: Path | None, *, partial: bool = False
 ) -> tuple[list[Fleet], Records, int]:
@@ -217,8 +246,9 @@ def open_runs(
                 f"{folders[0]} and {folder} were trained on different records; before and after "
                 "must be one draw: prune the first fleet instead of training another"
             )
-        recipe = parse_recipe(plan.pipeline[0])
-        fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
+        recipe = parse_recipe(plan.pipeline[0], recipe_folder(plan.data))
+        fleet = store.open_fleet(folder, recipe=recipe, partial=partial)
+        fleets.append(_without_folder(fleet))
     first = plans[0]
     records, drawn = world(first.data, read_data(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:

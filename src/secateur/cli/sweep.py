@@ -110,13 +110,15 @@ class _Asked:
 
     def draw(self, seed: int, targets: int) -> tuple[Any, Any]:
         """Return one seed's records and membership."""
-        from secateur.cli.runs import pools_of, whole_name, world
+        from secateur.cli.runs import pools_of, whole_name, whole_recipe, world
 
+        data = whole_name(self.plan.data)
         sizes = self.plan.sizes
         asked = (sizes.get("members"), sizes.get("population"), sizes.get("utility"))
         attack = sizes.get("attack_pool", 0)
         origin = {
-            "data": whole_name(self.plan.data),
+            "data": data,
+            **whole_recipe(self.recipe, data),
             "targets": targets,
             "references": self.plan.references,
             "share": 0.5,

@@ -132,7 +132,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import default_recipe, pools_of, read_data, world
+    from secateur.cli.runs import default_recipe, pools_of, read_data, whole_recipe, world
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
     from secateur.cli.spelled import parse_canaries, parse_queries, parse_recipe
@@ -148,6 +148,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     epochs = _epochs("none" if plan.train and snapshots == "log" else snapshots, plan.epochs)
     origin = {
         "data": data,
+        **whole_recipe(plan, data),
         "targets": targets,
         "references": references,
         "share": 0.5,
