@@ -7,7 +7,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -17,10 +16,12 @@ from torch.utils.data import Dataset, TensorDataset
 
 from command_line import listing, secateur
 from own_files import GOOD, SMALL, TRAIN, written
+from secateur.cli.runs import open_runs
 from secateur.cli.spelled import parse_recipe
 from secateur.errors import DataError, InputError
 from secateur.own import as_records, recipe_of, records_of, shares
 from secateur.own.module import _loaded
+from secateur.store.documents import write_document
 from secateur.types import Records
 
 ONE = ("--engine", "serial", "--workers", "1")
@@ -47,11 +48,46 @@ def test_a_recipe_file_is_trained_pruned_and_audited_from_any_folder(tmp_path, m
     del told["facts"]["command"]  # as it was typed
     assert "file='mine.py'" in str(told)
     assert str(tmp_path) not in str(told)
+    plan = json.loads((small / "fleet.json").read_text(encoding="utf-8"))["plan"]
+    assert plan.pop("data")["data"] == str(file)
+    assert str(tmp_path) not in str(plan)  # so that a fleet is the same wherever its file lies
+
+
+def test_a_fleet_of_another_data_set_knows_where_its_recipe_file_lies(tmp_path, monkeypatch):
+    own = GOOD.replace("Linear(6, 16)", "Linear(64, 16)").replace("Linear(16, 3)", "Linear(16, 10)")
+    own = own.replace("nn.Sequential(", "nn.Sequential(nn.Flatten(), ")
+    file = written(tmp_path / "work", own)
+    monkeypatch.chdir(file.parent)
+    asked = ("--data", "digits", "--recipe", "mine.py", *SMALL, *ONE)
+    done = secateur("train", *asked, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    monkeypatch.chdir(tmp_path)
+    method = ("--method", "Magnitude(rate=2, retrain_epochs=0)")
+    done = secateur("prune", "runs", *method, *ONE, "--out", "small")
+    assert done.code == 0, done.err
+    file.unlink()
+    done = secateur("audit", "runs", "small", "--out", "report.json", "--workers", "1")
+    assert done.code == 2 and f"cannot read the recipe file {file}" in done.err
+
+
+def test_a_fleet_whose_spelling_holds_the_folder_is_opened_and_reported_without_it(tmp_path):
+    file = written(tmp_path / "work")
+    done = secateur("train", "--recipe", file, *SMALL, *ONE, "--out", tmp_path / "runs")
+    assert done.code == 0, done.err
+    manifest = tmp_path / "runs" / "fleet.json"
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    (spelled,) = content["plan"]["pipeline"]
+    content["plan"]["pipeline"] = [spelled.replace("file='mine.py'", f"file='{file}'")]
+    del content["digest"]
+    write_document(manifest, content)
+    (fleet,), records, _ = open_runs([tmp_path / "runs"], None)
+    assert fleet.recipe == recipe_of(file) and fleet.pipeline == (repr(fleet.recipe),)
+    assert str(tmp_path) not in str(fleet.pipeline) and len(records)
 
 
 def test_what_travels_to_a_worker_loads_the_file_there(tmp_path):
     recipe = recipe_of(written(tmp_path, GOOD + TRAIN))
-    records = records_of(recipe.build.file)
+    records = records_of(recipe.build.path)
     sent = pickle.dumps((recipe, 1))
     here = recipe.train(records, seed=3).state_dict()
     for name in [name for name in sys.modules if name.startswith("own_")]:
@@ -95,7 +131,7 @@ from pathlib import Path
 from secateur.errors import InputError
 from secateur.types import Records
 build, train = pickle.loads(Path(sys.argv[1]).read_bytes())
-assert not Path(build.file).exists()
+assert not build.path.exists()
 try:
     torch.manual_seed(3)
     made = build()
@@ -111,7 +147,7 @@ def elsewhere(folder, recipe):
     """Build and train as a worker does on a machine that has no such file."""
     sent = folder / "sent"
     sent.write_bytes(pickle.dumps((recipe.build, recipe.train)))
-    shutil.rmtree(Path(recipe.build.file).parent)
+    shutil.rmtree(recipe.build.path.parent)
     command = [sys.executable, "-c", ELSEWHERE, str(sent)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -172,7 +208,7 @@ def test_its_spelling_reads_back_as_itself(tmp_path):
     hooks = '\nfrom secateur.train import SGD, RandomFlip\nRECIPE = {"hooks": (RandomFlip(),), '
     file = written(tmp_path, GOOD + TRAIN + hooks + '"optimiser": SGD(lr=0.2)}')
     recipe = recipe_of(file)
-    assert parse_recipe(repr(recipe)) == recipe == parse_recipe(str(file))
+    assert parse_recipe(repr(recipe), tmp_path) == recipe == parse_recipe(str(file))
     assert recipe.optimiser.lr == 0.2
 
 

@@ -58,18 +58,7 @@ def controls(
     """
     baseline = subjects[0]
     membership = baseline.observations.membership
-    found: list[Control] = []
-    for subject in subjects:
-        chosen = _find(scored, subject.name, strongest.get(subject.name))
-        if chosen is not None and isinstance(chosen.scores, Scores) and subject.kind != "stopped":
-            found.append(
-                null_control(
-                    chosen.scores,
-                    membership,
-                    subject=subject.name,
-                    seed=derive_seed(seed, "null", subject.name),
-                )
-            )
+    found: list[Control | None] = [*_nulls(subjects, scored, strongest, seed)]
     for attack in _reference_attacks(scored):
         found.append(
             planted_control(
@@ -89,9 +78,7 @@ def controls(
         if np.isfinite(test).all():
             found.append(gap_control(train, test, subject=subject.name))
         found.append(saturation_control(subject.observations, subject=subject.name))
-        converged = convergence_control(subject)
-        if converged is not None:
-            found.append(converged)
+        found.append(convergence_control(subject))
     defended = {s.name for s in subjects if s.kind == "defended"}
     found += [
         adaptive_control(weak, strong, pruned=strong.subject not in defended)
@@ -99,6 +86,25 @@ def controls(
     ]
     found.append(_curve_control(subjects))
     return [c for c in (*found, queries_control(baseline, queries)) if c is not None]
+
+
+def _nulls(
+    subjects: Sequence[Subject],
+    scored: Sequence[Scored],
+    strongest: dict[str, str],
+    seed: int,
+) -> list[Control]:
+    """Return the null control of each family's strongest attack."""
+    chosen = [
+        (s.name, s.observations.membership, _find(scored, s.name, strongest.get(s.name)))
+        for s in subjects
+        if s.kind != "stopped"
+    ]
+    return [
+        null_control(best.scores, membership, subject=name, seed=derive_seed(seed, "null", name))
+        for name, membership, best in chosen
+        if best is not None and isinstance(best.scores, Scores)
+    ]
 
 
 def _find(scored: Sequence[Scored], subject: str, method: str | None) -> Scored | None:

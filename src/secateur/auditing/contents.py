@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -122,11 +121,6 @@ def series_of(state: Found, records: Records) -> list[Series]:
     return found
 
 
-def _without_folders(step: str) -> str:
-    """Return a step's spelling with files named alone: a report is passed on, a folder is not."""
-    return re.sub(r"file='[^']*[/\\]([^'/\\]+)'", r"file='\1'", step)
-
-
 def _of_references(subjects: list[Subject]) -> dict[str, float]:
     """Return the mean test accuracy of each family's references, by which settings are matched."""
     references = subjects[0].observations.membership.references
@@ -153,7 +147,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "models": {"targets": len(membership.targets), "references": len(membership.references)},
         "subjects": {
             s.name: {
-                "pipeline": [_without_folders(step) for step in s.fleet.pipeline],
+                "pipeline": list(s.fleet.pipeline),
                 "label": s.name,
                 "kind": s.kind,
             }

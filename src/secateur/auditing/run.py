@@ -10,6 +10,7 @@ from secateur.attack.learned import NasrAttack
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import (
     CHOSEN_ON_REFERENCES,
+    check_kinds,
     fallback,
     matched_epochs,
     strongest,
@@ -24,7 +25,6 @@ from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
 from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
-from secateur.errors import InputError
 from secateur.measure import auc, column_of
 from secateur.protocols import reads_one_view
 from secateur.types import Fleet, Provenance, Report, Scores
@@ -108,17 +108,10 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ['cost', 'membership', 'size', 'utility']
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
-    _check_kinds(attacks, groups, queries)
+    check_kinds(attacks, groups, queries)
     table = check_table_path(scores)
-    chosen = (
-        with_recommended(default_attacks(), fleets[0].membership)
-        if attacks is None
-        else tuple(attacks)
-    )
-    for name in groups:
-        column_of(records, name)  # refuses before any query
-    if holds_canaries(records) and CANARY not in groups:
-        groups = (*groups, CANARY)
+    chosen = _chosen(fleets, attacks)
+    groups = _with_canaries(groups, records)
     files = timeable(fleets, records) if timed else []
     subjects = observe_subjects(
         fleets,
@@ -165,6 +158,21 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     )
 
 
+def _chosen(
+    fleets: Sequence[Fleet], attacks: Sequence[MembershipAttack] | None
+) -> tuple[MembershipAttack, ...]:
+    if attacks is not None:
+        return tuple(attacks)
+    return with_recommended(default_attacks(), fleets[0].membership)
+
+
+def _with_canaries(groups: Sequence[str], records: Records) -> Sequence[str]:
+    """Return the columns within which is measured; refuse one that is not there."""
+    for name in groups:
+        column_of(records, name)
+    return (*groups, CANARY) if holds_canaries(records) and CANARY not in groups else groups
+
+
 def _rows_of_groups(
     state: Found, subjects: Sequence[Subject], records: Records, groups: Sequence[str]
 ) -> list[Measurement]:
@@ -190,9 +198,7 @@ def audit_key(
         queries: as `audit_fleets` takes them.
         seed: of learned attacks and controls.
     """
-    chosen = (
-        with_recommended(default_attacks(), fleets[0].membership) if attacks is None else attacks
-    )
+    chosen = _chosen(fleets, attacks)
     return {
         "records": records.digest,
         "membership": fleets[0].membership.digest,
@@ -209,19 +215,6 @@ def _model_key(fleet: Fleet, model: int) -> str:
     """Return a model's provenance digest, without reading the model where it is stored."""
     stored = getattr(fleet.artifacts, "key_digest", None)
     return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
-
-
-def _check_kinds(attacks: object, groups: object, queries: object) -> None:
-    if attacks is not None and (not isinstance(attacks, Sequence) or any(map(_no_attack, attacks))):
-        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of columns, such as [{groups!r}], got a text")
-    if queries is not None and not isinstance(queries, Queries):
-        raise InputError(f"queries must be such as Queries(flip=True), got {queries!r}")
-
-
-def _no_attack(value: object) -> bool:
-    return isinstance(value, type) or not callable(value)
 
 
 def _attack(
@@ -250,16 +243,8 @@ def _attack(
     choice.update({s.name: strongest(s, attacks, seed=seed) for s in everyone[len(subjects) :]})
     by_name = {repr(a): a for a in attacks}
     scored = score(everyone, attacks, seed=seed, workers=workers, progress=progress)
-    naive = [
-        Scored(subject=s, attack=a, scores=train_and_score((a, s.naive, seed)), threat="naive")
-        for s in subjects[1:]
-        if s.naive is not None
-        for a in attacks
-        if reads_one_view(a)
-        and not a.needs_posteriors
-        and a.min_out > 0
-        and choice.get(s.name) is not None
-    ]
+    told = [s for s in subjects[1:] if choice.get(s.name) is not None]
+    naive = _naive(told, attacks, seed=seed)
     ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
     otherwise, why = (
         fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
@@ -278,6 +263,19 @@ def _attack(
         matched=matched,
         curve=curve,
     )
+
+
+def _naive(
+    subjects: Sequence[Subject], attacks: Sequence[MembershipAttack], *, seed: int
+) -> list[Scored]:
+    """Score by references that were not pruned or defended as the targets were."""
+    return [
+        Scored(subject=s, attack=a, scores=train_and_score((a, s.naive, seed)), threat="naive")
+        for s in subjects
+        if s.naive is not None
+        for a in attacks
+        if reads_one_view(a) and not a.needs_posteriors and a.min_out > 0
+    ]
 
 
 def _curve(

@@ -149,25 +149,12 @@ def audit_signals(
     rows += consequence_rows(
         ran[best], observations, attack, subject=subject, threat=attack.threat, seed=seed
     )
-    named = {"subject": subject, "method": best}
-    series: tuple[Series, ...] = (
-        roc_series(ran[best], who, **named),
-        histogram_series(ran[best], who, **named),
-        *exposed_series_of(
-            ran[best],
-            who,
-            subject=subject,
-            method=best,
-            ids=np.arange(who.inside.shape[1]) if observations.ids is None else observations.ids,
-            seed=seed,
-        ),
-    )
     about = dict(about or {})
     arrays = {"labels": observations.labels}
     return Report(
         title=str(about.pop("title", f"Membership audit of {subject}")),
         rows=tuple(rows),
-        series=series,
+        series=_series(ran[best], observations, best, seed),
         controls=tuple(
             signal_controls(observations, able, ran[best], attack, kept=held, seed=seed)
         ),
@@ -186,6 +173,19 @@ def audit_signals(
             "kept": sorted({name for names in held.values() for name in names}),
             **about,
         },
+    )
+
+
+def _series(
+    scores: Scores, observations: Observations, method: str, seed: int
+) -> tuple[Series, ...]:
+    """Return curves, histograms and exposed records of the strongest attack."""
+    who, subject = observations.membership, observations.primary
+    ids = np.arange(who.inside.shape[1]) if observations.ids is None else observations.ids
+    return (
+        roc_series(scores, who, subject=subject, method=method),
+        histogram_series(scores, who, subject=subject, method=method),
+        *exposed_series_of(scores, who, subject=subject, method=method, ids=ids, seed=seed),
     )
 
 

@@ -79,20 +79,12 @@ def observe_subjects(
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> list[Subject]:
-    """Query every fleet; the first is the baseline."""
-    names = [f.name for f in fleets]
-    if len(set(names)) != len(names):
-        raise InputError(
-            f"fleets need different names, got {names}; name each fleet once, and prune with "
-            "another name (--name)"
-        )
-    for fleet in fleets[1:]:
-        if fleet.membership.digest != fleets[0].membership.digest:
-            raise InputError(
-                f"the fleets {names[0]!r} and {fleet.name!r} have different memberships; before "
-                f"and after "
-                "must be one draw: prune the first fleet instead of training another"
-            )
+    """Query every fleet; the first is the baseline.
+
+    Raises:
+        InputError: fleets of one name, or of different memberships.
+    """
+    _refuse_apart(fleets)
     signals = needed_signals(attacks)
     posteriors = any(a.needs_posteriors for a in attacks)
     shadows = max((getattr(a, "shadows", 0) for a in attacks), default=0)
@@ -114,7 +106,7 @@ def observe_subjects(
         )
         for f in fleets
     ]
-    subjects = [Subject(name=names[0], kind="dense", observations=seen[0], fleet=fleets[0])]
+    subjects = [Subject(name=fleets[0].name, kind="dense", observations=seen[0], fleet=fleets[0])]
     for fleet, observations in zip(fleets[1:], seen[1:], strict=True):
         naive = with_references_of(observations, seen[0])
         # what an attack on several versions reads: nothing is copied
@@ -124,6 +116,22 @@ def observe_subjects(
             Subject(name=fleet.name, kind=kind, observations=beside, fleet=fleet, naive=naive)
         )
     return subjects
+
+
+def _refuse_apart(fleets: Sequence[Fleet]) -> None:
+    names = [f.name for f in fleets]
+    if len(set(names)) != len(names):
+        raise InputError(
+            f"fleets need different names, got {names}; name each fleet once, and prune with "
+            "another name (--name)"
+        )
+    for fleet in fleets[1:]:
+        if fleet.membership.digest != fleets[0].membership.digest:
+            raise InputError(
+                f"the fleets {names[0]!r} and {fleet.name!r} have different memberships; before "
+                f"and after "
+                "must be one draw: prune the first fleet instead of training another"
+            )
 
 
 def kind_of(fleet: Fleet) -> Kind:

@@ -173,7 +173,6 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli.progress import Bar
     from secateur.cli.runs import open_runs, processes
     from secateur.cli.spelled import parse_attack, parse_queries
-    from secateur.errors import InputError
     from secateur.models import check_device
     from secateur.report.exposed import exposed_ids
 
@@ -182,12 +181,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     given = None if queries is None else parse_queries(queries)
     refuse_same_fleet(fleets)
     files = [path for path in fleets if path.is_file()]
-    for path in fleets:
-        if not path.exists():
-            raise InputError(
-                f"{path} is neither the folder of a fleet nor a file that `secateur export` "
-                "wrote: there is nothing of this name; check the path"
-            )
+    _refuse_absent(fleets)
     note = None if scores is None else store.note_beside(scores)
     refuse_outputs(
         out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))
@@ -201,12 +195,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     refuse_without_references(chosen or (), opened[0].membership)
     if pictures:
         _refuse_no_pictures(html, opened[0].membership, records)
-    with Bar(
-        "querying models",
-        observe_model="querying models",
-        train_and_score="training the neural attack, target by target",
-        **{f"timing, {n} at once": f"timing the models, batches of {n}" for n in (1, 32)},
-    ) as bar:
+    with Bar("querying models", **_stages()) as bar:
         report = audit_fleets(
             opened,
             records,
@@ -224,6 +213,26 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     shown = pictures_of(records, exposed_ids(report)) if pictures else None
     _write(report, out, html, pictures=shown)
     return report
+
+
+def _stages() -> dict[str, str]:
+    """Return what the bar says of each stage."""
+    return {
+        "observe_model": "querying models",
+        "train_and_score": "training the neural attack, target by target",
+        **{f"timing, {n} at once": f"timing the models, batches of {n}" for n in (1, 32)},
+    }
+
+
+def _refuse_absent(fleets: tuple[Path, ...]) -> None:
+    from secateur.errors import InputError
+
+    for path in fleets:
+        if not path.exists():
+            raise InputError(
+                f"{path} is neither the folder of a fleet nor a file that `secateur export` "
+                "wrote: there is nothing of this name; check the path"
+            )
 
 
 def _refuse_no_pictures(html: Path | None, membership: Membership, records: Records) -> None:

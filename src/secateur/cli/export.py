@@ -10,6 +10,8 @@ import click
 from secateur.cli.options import data_dir_option, out_option, workers_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from secateur.store import FleetPlan
     from secateur.train import Conversion
 
@@ -114,7 +116,6 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.cli import checks, converting
     from secateur.cli.carding import card_of
     from secateur.cli.spelled import parse_conversion
-    from secateur.errors import InputError
     from secateur.report import card
     from secateur.train.keep import weights_missing
 
@@ -130,13 +131,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     if told is not None:
         card.check_speaks(told, (*plan.pipeline, *map(repr, chain)), trained=len(plan.pipeline))
     places = converting.planned(fleet, chain, into)
-    for _, folder in places:
-        checks.refuse_folder_inside(folder, fleet, option="--into")
-        if folder.resolve() in (out.resolve(), *out.resolve().parents):
-            raise InputError(
-                f"--out {out} is, or is inside, {folder}, the folder of the fleet of such files; "
-                "name the file otherwise, or the folder with --into"
-            )
+    _refuse_inside(out, fleet, [folder for _, folder in places])
     with converting.bar(chain, "converting") as bar:
         made, records = converting.converted(
             fleet,
@@ -172,6 +167,20 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
         "folder": places[-1][1],
         "packed": _packed(chain[-1], before, row),
     }
+
+
+def _refuse_inside(out: Path, fleet: Path, folders: Sequence[Path]) -> None:
+    """Refuse folders of files in the fleet's, and the one file in any of them."""
+    from secateur.cli.checks import refuse_folder_inside
+    from secateur.errors import InputError
+
+    for folder in folders:
+        refuse_folder_inside(folder, fleet, option="--into")
+        if folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise InputError(
+                f"--out {out} is, or is inside, {folder}, the folder of the fleet of such files; "
+                "name the file otherwise, or the folder with --into"
+            )
 
 
 def _plan(fleet: Path) -> FleetPlan:

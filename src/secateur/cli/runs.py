@@ -19,7 +19,8 @@ from secateur.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from secateur.data import Queries
-    from secateur.train import Engine, Keep
+    from secateur.own import OwnBuild, OwnTrain
+    from secateur.train import Engine, Keep, Recipe
     from secateur.types import Fleet, Membership, Records
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "keep",
     "log_spaced",
     "open_runs",
+    "origin_of",
     "pools_of",
     "processes",
     "read_data",
@@ -106,7 +108,11 @@ def whole_name(data: str) -> str:
 
 
 def pools_of(
-    data: str, asked: tuple[int | None, int | None, int | None], records: Records | None = None
+    data: str,
+    asked: tuple[int | None, int | None, int | None],
+    records: Records | None = None,
+    *,
+    attack: int = 0,
 ) -> dict[str, int]:
     """Return records per pool; members, population, utility are by default the data set's.
 
@@ -114,6 +120,7 @@ def pools_of(
         data: its name, or a recipe file.
         asked: members, population, utility; None is the default.
         records: of a recipe file, of which the default takes shares.
+        attack: non-members that a defence reads; none have no pool.
     """
     if records is not None and data.endswith(".py"):
         from secateur.own import shares
@@ -123,7 +130,8 @@ def pools_of(
         usual = data_set(data).sizes
     sizes = zip(asked, usual, strict=True)
     members, population, utility = (default if n is None else n for n, default in sizes)
-    return {"audit": 2 * members, "population": population, "utility": utility}
+    found = {"audit": 2 * members, "population": population, "utility": utility}
+    return {**found, "attack": attack} if attack else found
 
 
 def keep(queries: Queries) -> Keep:
@@ -189,6 +197,64 @@ def _same_data(origin: Mapping[str, Any]) -> str:
     return "point --data-dir to the same files"
 
 
+def origin_of(
+    recipe: Recipe,
+    data: str,
+    *,
+    models: tuple[int, int],
+    seed: int,
+    pools: Mapping[str, int],
+    queries: Queries,
+    columns: Path | None = None,
+    canaries: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a fleet's manifest says of its records and its draw, which `world` reads.
+
+    Args:
+        recipe: what trains; where its file lies is said, if it is not the records' too.
+        data: as `whole_name` gives it.
+        models: targets and references.
+        seed: of the draw.
+        pools: records per pool.
+        queries: how records are asked about.
+        columns: the file of units and groups.
+        canaries: as they are spelled.
+    """
+    files = {str(part.path.absolute()) for part in _own_parts(recipe)} - {data}
+    return {
+        "data": data,
+        **({"recipe": files.pop()} if files else {}),
+        "targets": models[0],
+        "references": models[1],
+        "share": 0.5,
+        "seed": seed,
+        "pools": dict(pools),
+        **({"queries": repr(queries)} if len(queries) > 1 else {}),
+        **({} if columns is None else {"columns": str(columns.absolute())}),
+        **({"canaries": list(canaries)} if canaries else {}),
+    }
+
+
+def _own_parts(recipe: Recipe) -> list[OwnBuild | OwnTrain]:
+    from secateur.own import OwnBuild, OwnTrain
+
+    parts = (recipe.build, recipe.train)
+    return [part for part in parts if isinstance(part, OwnBuild | OwnTrain)]
+
+
+def _recipe_folder(origin: Mapping[str, Any]) -> Path | None:
+    """Return where the recipe file of a fleet lies; None where it has none."""
+    file = str(origin.get("recipe", origin["data"]))
+    return Path(file).parent if file.endswith(".py") else None
+
+
+def _without_folder(fleet: Fleet) -> Fleet:
+    """Return a fleet whose recipe file is named alone, as that of old ones is not."""
+    if not _own_parts(fleet.recipe):
+        return fleet
+    return replace(fleet, pipeline=(repr(fleet.recipe), *fleet.pipeline[1:]))
+
+
 def open_runs(
     folders: Sequence[Path], data_dir: Path | None, *, partial: bool = False
 ) -> tuple[list[Fleet], Records, int]:
@@ -217,8 +283,9 @@ def open_runs(
                 f"{folders[0]} and {folder} were trained on different records; before and after "
                 "must be one draw: prune the first fleet instead of training another"
             )
-        recipe = parse_recipe(plan.pipeline[0])
-        fleets.append(store.open_fleet(folder, recipe=recipe, partial=partial))
+        recipe = parse_recipe(plan.pipeline[0], _recipe_folder(plan.data))
+        fleet = store.open_fleet(folder, recipe=recipe, partial=partial)
+        fleets.append(_without_folder(fleet))
     first = plans[0]
     records, drawn = world(first.data, read_data(str(first.data["data"]), data_dir))
     if records.digest != first.records_digest:

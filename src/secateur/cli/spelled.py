@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.cli.catalogue import (
@@ -63,13 +65,18 @@ def read_spelling(text: str, names: Mapping[str, Callable[..., Any]], *, what: s
     return parse(text, names, what=what, kinds=kinds)
 
 
-def parse_recipe(text: str) -> Recipe:
-    """Read a recipe as its repr spells it, or the recipe file that a path ending in .py names."""
-    from secateur.own import OwnBuild, OwnTrain, is_recipe_file, recipe_of, refuse_changed
+def parse_recipe(text: str, folder: Path | None = None) -> Recipe:
+    """Read a recipe as its repr spells it, or the recipe file that a path ending in .py names.
+
+    Args:
+        text: the spelling, or the path.
+        folder: where a recipe file lies of which the spelling gives the name alone.
+    """
+    from secateur.own import OwnBuild, OwnTrain, is_recipe_file, placed, recipe_of, refuse_changed
     from secateur.train import Recipe
 
     if is_recipe_file(text):
-        return _read_again(recipe_of(text.strip()))
+        return _read_again(recipe_of(text.strip()), Path(text.strip()).absolute().parent)
     own = {"OwnBuild": OwnBuild, "OwnTrain": OwnTrain}
     found = read_spelling(
         text, {**names_of(NETWORK, TRAINING, DEFENCE), **own}, what="network or training method"
@@ -80,16 +87,17 @@ def parse_recipe(text: str) -> Recipe:
         )
     if not callable(found.build):
         raise InputError(f"build={found.build!r} makes no network; write build=MLP(widths=...)")
+    found = replace(found, build=placed(found.build, folder), train=placed(found.train, folder))
     refuse_changed(found.build, found.train)
     return found
 
 
-def _read_again(recipe: Recipe) -> Recipe:
+def _read_again(recipe: Recipe, folder: Path) -> Recipe:
     """Return a recipe file's recipe, spelled and read: so every later command finds it."""
     from secateur.errors import MethodError
 
     try:
-        return parse_recipe(repr(recipe))
+        return parse_recipe(repr(recipe), folder)
     except MethodError as error:
         raise InputError(
             f"what RECIPE holds cannot be read again by a later command ({error}); name there "

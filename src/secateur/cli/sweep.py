@@ -110,24 +110,21 @@ class _Asked:
 
     def draw(self, seed: int, targets: int) -> tuple[Any, Any]:
         """Return one seed's records and membership."""
-        from secateur.cli.runs import pools_of, whole_name, world
+        from secateur.cli.runs import origin_of, pools_of, whole_name, world
 
+        data = whole_name(self.plan.data)
         sizes = self.plan.sizes
         asked = (sizes.get("members"), sizes.get("population"), sizes.get("utility"))
         attack = sizes.get("attack_pool", 0)
-        origin = {
-            "data": whole_name(self.plan.data),
-            "targets": targets,
-            "references": self.plan.references,
-            "share": 0.5,
-            "seed": seed,
-            "pools": {
-                **pools_of(self.plan.data, asked, self.records),
-                **({"attack": attack} if attack else {}),
-            },
-            **({"queries": repr(self.queries)} if len(self.queries) > 1 else {}),
-            **({"canaries": self.canaries} if self.canaries else {}),
-        }
+        origin = origin_of(
+            self.recipe,
+            data,
+            models=(targets, self.plan.references),
+            seed=seed,
+            pools=pools_of(self.plan.data, asked, self.records, attack=attack),
+            queries=self.queries,
+            canaries=self.canaries,
+        )
         return world(origin, self.records)
 
     def written(self, out: Path) -> list[Path]:

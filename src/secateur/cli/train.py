@@ -132,7 +132,7 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing import default_attacks, needed_signals
     from secateur.cli.checks import check_fit
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import default_recipe, pools_of, read_data, world
+    from secateur.cli.runs import default_recipe, origin_of, pools_of, read_data, world
     from secateur.cli.runs import engine as engine_of
     from secateur.cli.runs import keep as keeping
     from secateur.cli.spelled import parse_canaries, parse_queries, parse_recipe
@@ -146,20 +146,16 @@ def train(  # noqa: PLR0913 - one argument per option of the verb
     everything = read_data(data, data_dir)
     plan = parse_recipe(default_recipe(data, everything) if recipe is None else recipe)
     epochs = _epochs("none" if plan.train and snapshots == "log" else snapshots, plan.epochs)
-    origin = {
-        "data": data,
-        "targets": targets,
-        "references": references,
-        "share": 0.5,
-        "seed": seed,
-        "pools": {
-            **pools_of(data, (members, population, utility), everything),
-            **({"attack": attack_pool} if attack_pool else {}),
-        },
-        **({"queries": repr(asked)} if len(asked) > 1 else {}),
-        **({} if columns is None else {"columns": str(columns.absolute())}),
-        **({"canaries": planted} if planted else {}),
-    }
+    origin = origin_of(
+        plan,
+        data,
+        models=(targets, references),
+        seed=seed,
+        pools=pools_of(data, (members, population, utility), everything, attack=attack_pool),
+        queries=asked,
+        columns=columns,
+        canaries=planted,
+    )
     records, membership = world(origin, everything)
     check_fit(plan, records, asked)
     probe = SignalProbe(signals=needed_signals(default_attacks()))

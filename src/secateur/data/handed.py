@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.data.handed_datasets import is_hugging_face, read_columns
+from secateur.data.handed_datasets import is_hugging_face
+from secateur.data.handed_forms import (
+    Named,
+    Raw,
+    array_of,
+    label_shape,
+    lengths,
+    read_raw,
+    refuse,
+)
 from secateur.data.handed_labels import looked_up, numbered, plain_labels
-from secateur.data.handed_tables import Column, encoded, is_table
+from secateur.data.handed_tables import Column, is_table, places
 from secateur.data.twins import content_keys
 from secateur.errors import DataError, InputError
 from secateur.types import ArraySource, ByteSource, Records
@@ -18,10 +27,13 @@ from secateur.types import ArraySource, ByteSource, Records
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Handed", "array_of", "as_records", "handed_over"]
+__all__ = ["Handed", "as_records", "handed_over"]
 
+FORMS = (
+    "be Records, a pair (inputs, labels), a torch or Hugging Face Dataset, or a pandas table with "
+    "label='its column'"
+)
 LOOKED_AT_TWICE = 4
-SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +83,7 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
     inside = np.repeat([True, False], [len(s.labels) for s in sides])
     columns: tuple[Column, ...] = ()
     if is_table(sides[0].inputs) or is_table(sides[1].inputs):
-        inputs, columns = encoded([s.inputs for s in sides])
+        inputs, columns = _encoded([s.inputs for s in sides])
     else:
         inputs = _stacked([np.asarray(s.inputs) for s in sides])
     labels = np.concatenate([plain_labels(s.labels) for s in sides])
@@ -122,109 +134,56 @@ def _side(what: str, value: object, label: str | None) -> _Side:
     """Return one side's inputs and labels; the message says what would be taken."""
     if isinstance(value, Records):
         return _Side(inputs=value.gather(np.arange(len(value))), labels=value.labels, records=value)
-    if is_table(value):
-        return _table_side(what, value, label)
-    if is_hugging_face(value):
-        found = read_columns(what, value, label=label)
-        return _checked(what, found.inputs, found.labels)
-    if label is not None:
-        raise InputError(f"label={label!r} names a column, but {what} is {_kind(value)}, no table")
-    if isinstance(value, tuple | list) and len(value) == 2:
-        inputs, labels = (v if is_table(v) else array_of(v) for v in value)
-        return _checked(what, inputs, np.asarray(labels))
-    if hasattr(value, "__getitem__") and hasattr(value, "__len__") and not _is_array(value):
-        return _dataset_side(what, value)
-    raise InputError(
-        f"{what} must be Records, a pair (inputs, labels), a torch or Hugging Face Dataset, or "
-        f"a pandas table with label='its column', got {_kind(value)}"
-        + ("; of a DataLoader give its dataset" if hasattr(value, "dataset") else "")
-    )
-
-
-def _kind(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return type(value).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
-
-
-def _is_array(value: object) -> bool:
-    return isinstance(value, str | bytes | dict | np.ndarray) or hasattr(value, "detach")
-
-
-def array_of(value: Any) -> NDArray[Any]:
-    """Return a tensor, list or array as an array."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    return np.asarray(value)
-
-
-def _table_side(what: str, table: Any, label: str | None) -> _Side:
-    if label is None:
-        raise InputError(
-            f"{what} is a table; say which column holds the true classes, such as "
-            f"label={str(table.columns[-1])!r}"
-        )
-    if label not in table.columns:
-        names = ", ".join(map(str, list(table.columns)[:12]))
-        raise InputError(f"{what} has no column {label!r}; it has {names}")
-    return _checked(what, table.drop(columns=[label]), np.asarray(table[label]))
-
-
-def _checked(what: str, inputs: Any, labels: NDArray[Any]) -> _Side:
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise DataError(
-            f"{what}: labels must be one class per record, got the shape {labels.shape}; of "
-            "one-hot labels give labels.argmax(1)"
-        )
-    if len(inputs) != len(labels):
-        raise DataError(f"{what} has {len(inputs)} inputs, but {len(labels)} labels")
-    if not len(labels):
+    if label is not None and not (is_table(value) or is_hugging_face(value)):
+        kind = type(value).__name__
+        raise InputError(f"label={label!r} names a column, but {what} is {kind}, no table")
+    raw = read_raw(value, what=what, forms=FORMS, named=Named(label=label))
+    if raw.labels.ndim == 2 and raw.labels.shape[1] == 1:
+        raw = replace(raw, labels=raw.labels[:, 0])
+    if not len(raw.inputs):
         raise DataError(f"{what} is empty: an audit needs members and non-members")
-    return _Side(inputs=inputs, labels=labels)
+    refuse(what, label_shape(raw), lengths(raw))
+    if raw.form == "items":
+        _refuse_changing(what, value, raw)
+    return _Side(inputs=raw.inputs, labels=raw.labels)
 
 
-def _dataset_side(what: str, dataset: Any) -> _Side:
-    n = len(dataset)
-    if not n:
-        raise DataError(f"{what} is empty: an audit needs members and non-members")
-    items = [_item(what, dataset[i], i) for i in range(n)]
-    for i in range(min(n, LOOKED_AT_TWICE)):
-        if not np.array_equal(items[i][0], _item(what, dataset[i], i)[0]):
+def _refuse_changing(what: str, dataset: Any, raw: Raw) -> None:
+    """Refuse a data set that gives other inputs when it is asked once more."""
+    for i, first in enumerate(raw.inputs[:LOOKED_AT_TWICE]):
+        if not np.array_equal(first, array_of(dataset[i][0]), equal_nan=True):
             raise DataError(
                 f"{what} gives record {i} differently each time it is read: its transform is "
                 "random; give the Dataset with the transform of evaluation"
             )
-    shapes = {inputs.shape for inputs, _ in items}
-    if len(shapes) > 1:
-        raise DataError(f"{what} has inputs of different shapes: {sorted(shapes)[:SHOWN]}")
-    return _checked(what, np.stack([x for x, _ in items]), np.array([y for _, y in items]))
 
 
-def _item(what: str, item: Any, index: int) -> tuple[NDArray[Any], Any]:
-    if not isinstance(item, tuple | list) or len(item) < 2:
-        raise InputError(
-            f"{what}: a Dataset must give pairs (input, label), item {index} is {_kind(item)}"
+def _encoded(tables: Sequence[Any]) -> tuple[NDArray[np.float32], tuple[Column, ...]]:
+    """Return both sides' tables as numbers below each other, and what undoes it."""
+    if not all(map(is_table, tables)):
+        raise InputError("give members and non-members both as tables, or neither")
+    names, others = (list(table.columns) for table in tables)
+    if names != others:
+        apart = sorted(map(str, set(names) ^ set(others)))
+        raise DataError(
+            f"members and non-members have different columns, or in another order: "
+            f"{', '.join(apart[:8]) or 'the order'}; prepare both in the same way"
         )
-    inputs, label = array_of(item[0]), array_of(item[1])
-    if inputs.dtype.kind not in "fiub" or not hasattr(item[0], "shape"):
-        raise InputError(
-            f"{what}: the input of item {index} is {_kind(item[0])}; give the Dataset a transform "
-            "that makes the tensors that the model takes"
-        )
-    if label.size != 1:
-        raise DataError(f"{what}: the label of item {index} is no single class: {label.shape}")
-    return inputs, label.reshape(-1)[0]
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"columns of one name: {', '.join(twice[:8])}; rename all but one of them")
+    numbers, columns = places(tables)
+    for column in columns:
+        if column.missing:
+            raise DataError(
+                f"column {column.name!r} has {column.missing} missing values; remove or impute "
+                "them before the audit"
+            )
+    return numbers.astype(np.float32), columns
 
 
 def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     first, second = parts
-    for what, part in zip(("members", "non_members"), parts, strict=True):
-        if part.dtype.kind not in "fiub":
-            raise DataError(
-                f"the inputs of {what} are of type {part.dtype}; they must be numbers, such as the "
-                "model takes"
-            )
     if first.shape[1:] != second.shape[1:]:
         raise DataError(
             f"members have inputs of shape {first.shape[1:]}, non-members of {second.shape[1:]}; "
@@ -266,10 +225,10 @@ def _of_records(sides: Sequence[Records | None]) -> dict[str, Any]:
 def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> None:
     """Refuse records that stand on both sides, unless the data repeats itself on each side too."""
     flat = np.ascontiguousarray(inputs.reshape(len(inputs), -1), dtype=np.float32)
-    places: dict[tuple[bytes, str], int] = {}
+    seen: dict[tuple[bytes, str], int] = {}
     keys = zip((k.tobytes() for k in content_keys(flat)), map(str, labels), strict=True)
-    which = np.array([places.setdefault(key, len(places)) for key in keys])
-    counts = np.stack([np.bincount(which[s], minlength=len(places)) for s in (inside, ~inside)])
+    which = np.array([seen.setdefault(key, len(seen)) for key in keys])
+    counts = np.stack([np.bincount(which[s], minlength=len(seen)) for s in (inside, ~inside)])
     both = int(counts[0][counts[1] > 0].sum())
     repeated = int(counts[counts > 1].sum())
     if both > 2 * repeated / len(labels) * int(inside.sum()):

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.errors import DataError, InputError
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Column", "decoded", "encoded", "is_table"]
+__all__ = ["Column", "column_of", "decoded", "is_table", "places", "without"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of a table: `values` are its categories, empty where it holds numbers."""
+    """One column of a table: `values` are its categories, empty where it holds numbers.
+
+    `missing` of its values are not there.
+    """
 
     name: Any
     dtype: Any
     values: tuple[Any, ...] = ()
+    missing: int = 0
 
 
 def is_table(value: object) -> bool:
@@ -30,47 +32,45 @@ def is_table(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns")
 
 
-def encoded(tables: Sequence[Any]) -> tuple[NDArray[np.float32], tuple[Column, ...]]:
-    """Return tables of one form below each other as numbers, and what is needed to undo it.
+def column_of(table: Any, name: str) -> Any:
+    """Return the column of a table that has this name, as a text."""
+    return table.iloc[:, [str(c) for c in table.columns].index(name)]
 
-    Raises:
-        InputError: one of them is no table.
-        DataError: other columns, or values that are missing.
+
+def without(table: Any, names: Sequence[str]) -> Any:
+    """Return a table without the columns that have these names, as texts."""
+    return table.iloc[:, [i for i, c in enumerate(table.columns) if str(c) not in names]]
+
+
+def places(tables: Sequence[Any]) -> tuple[NDArray[np.float64], tuple[Column, ...]]:
+    """Return tables of the same columns below each other as numbers, and what undoes it.
+
+    Nothing is refused: what a column lacks is said in its `Column`.
+
+    Args:
+        tables: of pandas.
+
+    Returns:
+        Numbers as they are and categories as their places in sorted order, `[records, columns]`.
     """
-    if not all(map(is_table, tables)):
-        raise InputError("give members and non-members both as tables, or neither")
-    names = list(tables[0].columns)
-    for table in tables[1:]:
-        if list(table.columns) != names:
-            other = sorted(map(str, set(table.columns) ^ set(names)))
-            raise DataError(
-                f"members and non-members have different columns, or in another order: "
-                f"{', '.join(other[:8]) or 'the order'}; prepare both in the same way"
-            )
-    found, columns = [], []
-    for name in names:
-        values = [table[name] for table in tables]
-        missing = sum(int(v.isna().sum()) for v in values)
-        if missing:
-            raise DataError(
-                f"column {name!r} has {missing} missing values; remove or impute them before the "
-                "audit"
-            )
-        numbers, column = _column(name, values)
-        found.append(numbers)
-        columns.append(column)
-    return np.stack(found, axis=1).astype(np.float32), tuple(columns)
+    found = [
+        _column(name, [t.iloc[:, i] for t in tables]) for i, name in enumerate(tables[0].columns)
+    ]
+    return np.stack([numbers for numbers, _ in found], axis=1), tuple(c for _, c in found)
 
 
-def _column(name: Any, parts: Sequence[Any]) -> tuple[NDArray[Any], Column]:
+def _column(name: Any, parts: Sequence[Any]) -> tuple[NDArray[np.float64], Column]:
+    missing = sum(int(p.isna().sum()) for p in parts)
     arrays = [np.asarray(p) for p in parts]
     if all(a.dtype.kind in "fiub" for a in arrays):
-        return np.concatenate(arrays).astype(np.float64), Column(name=name, dtype=parts[0].dtype)
+        column = Column(name=name, dtype=parts[0].dtype, missing=missing)
+        return np.concatenate(arrays).astype(np.float64), column
     values = np.concatenate([a.astype(object) for a in arrays])
     kept = sorted({(type(v).__name__, str(v)): v for v in values}.items())
     place = {key: i for i, (key, _) in enumerate(kept)}
     numbers = np.array([place[type(v).__name__, str(v)] for v in values], dtype=np.float64)
-    return numbers, Column(name=name, dtype=parts[0].dtype, values=tuple(v for _, v in kept))
+    categories = tuple(v for _, v in kept)
+    return numbers, Column(name=name, dtype=parts[0].dtype, values=categories, missing=missing)
 
 
 def decoded(inputs: NDArray[Any], columns: Sequence[Column]) -> Any:

@@ -1,6 +1,6 @@
 """A user's own network, records and training code, in one file: read it, write one, check it."""
 
-from secateur.own.build import OwnBuild, OwnTrain, refuse_changed
+from secateur.own.build import OwnBuild, OwnTrain, placed, refuse_changed
 from secateur.own.costs import Estimate, estimate
 from secateur.own.findings import Finding
 from secateur.own.module import is_recipe_file
@@ -19,6 +19,7 @@ __all__ = [
     "check_recipe",
     "estimate",
     "is_recipe_file",
+    "placed",
     "recipe_of",
     "records_of",
     "refuse_changed",

@@ -12,24 +12,45 @@ from secateur.errors import InputError
 from secateur.own.module import checked, inside, source_of
 from secateur.types import Records
 
-__all__ = ["OwnBuild", "OwnTrain", "refuse_changed"]
+__all__ = ["OwnBuild", "OwnTrain", "placed", "refuse_changed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnBuild:
-    """Build the network of a recipe file's `build()`.
+class _Own:
+    """What stands for a recipe file: its name, and the digest of its content.
 
-    `file` is its absolute path, `digest` what `code_digest` says of its content, which is so a part
-    of every model's key. Another process loads the file again; a changed one is refused. To a
-    machine that has no such file its text goes along, and no part of the spelling is.
+    Another process loads the file again; a changed one is refused. Where the file lies is no part
+    of the spelling, which is reported and a part of every model's key; a `file` with a folder is
+    taken apart. To a machine that has no such file its text goes along.
     """
 
     file: str
     digest: str
+    folder: str = field(init=False, repr=False, compare=False, default="")
     text: bytes | None = field(init=False, repr=False, compare=False, default=None)
 
+    def __post_init__(self) -> None:
+        path = Path(self.file)
+        if path.parent != Path():
+            object.__setattr__(self, "file", path.name)
+            object.__setattr__(self, "folder", str(path.parent))
+
+    @property
+    def path(self) -> Path:
+        """The recipe file; where no folder is known, it is looked for in the current one."""
+        return Path(self.folder, self.file)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (OwnBuild, self.file, self.digest, self.text or source_of(self.file))
+        text = self.text or source_of(str(self.path))
+        return _arrived, (type(self), str(self.path), self.digest, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnBuild(_Own):
+    """Build the network of a recipe file's `build()`.
+
+    `file` is its path or name, `digest` what `code_digest` says of its content.
+    """
 
     def __call__(self) -> nn.Module:
         """Return a fresh network.
@@ -37,25 +58,18 @@ class OwnBuild:
         Raises:
             InputError: the file was changed, `build()` fails, or returns no network.
         """
-        module = checked(self.file, self.digest, self.text)
+        module = checked(str(self.path), self.digest, self.text)
         # as built from torch's random state, which goes on from there
-        with inside(Path(self.file), "build()", keep_random=False):
+        with inside(self.path, "build()", keep_random=False):
             network = module.build()
-        return _network(network, self.file, "build()")
+        return _network(network, self.path, "build()")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnTrain:
+class OwnTrain(_Own):
     """Train a model by a recipe file's `train(records, *, seed)`."""
 
-    file: str
-    digest: str
-    text: bytes | None = field(init=False, repr=False, compare=False, default=None)
-
     revision: ClassVar[int] = 1
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (OwnTrain, self.file, self.digest, self.text or source_of(self.file))
 
     def __call__(self, records: Records, *, seed: int) -> nn.Module:
         """Return what the file's code makes of these records.
@@ -63,10 +77,10 @@ class OwnTrain:
         Raises:
             InputError: the file was changed, `train` fails, or returns no network.
         """
-        module = checked(self.file, self.digest, self.text)
-        with inside(Path(self.file), "train()", keep_random=False):
+        module = checked(str(self.path), self.digest, self.text)
+        with inside(self.path, "train()", keep_random=False):
             network = module.train(records, seed=seed)
-        return _network(network, self.file, "train()")
+        return _network(network, self.path, "train()")
 
 
 def _arrived(
@@ -78,6 +92,22 @@ def _arrived(
     return made
 
 
+def placed(part: Any, folder: str | Path | None) -> Any:
+    """Return a part of a recipe that knows where its file lies.
+
+    Args:
+        part: what builds or trains; of one that stands for no file nothing is changed.
+        folder: in which the file lies; of a part that knows its own nothing is changed.
+
+    Example:
+        >>> placed(OwnBuild(file="mine.py", digest="0"), "work").path.parts
+        ('work', 'mine.py')
+    """
+    if folder is None or not isinstance(part, _Own) or part.folder:
+        return part
+    return type(part)(file=str(Path(folder, part.file)), digest=part.digest)
+
+
 def refuse_changed(*parts: object) -> None:
     """Refuse, of what a recipe is made of, whatever stands for a file that was changed.
 
@@ -85,11 +115,11 @@ def refuse_changed(*parts: object) -> None:
         InputError: names the file.
     """
     for part in parts:
-        if isinstance(part, OwnBuild | OwnTrain):
-            checked(part.file, part.digest)
+        if isinstance(part, _Own):
+            checked(str(part.path), part.digest)
 
 
-def _network(found: object, file: str, what: str) -> nn.Module:
+def _network(found: object, file: Path, what: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         raise InputError(
             f"{what} of {file} must return a torch module, got {type(found).__name__}; end it with "

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from secateur.data.handed_forms import Raw, label_shape
+from secateur.data.handed_forms import lengths as unequal_lengths
 from secateur.data.twins import content_keys
 from secateur.own.findings import Finding
-from secateur.own.records import Parts
 from secateur.types import Records
 
 __all__ = ["RAW_CHECKS", "changing_records", "duplicates"]
@@ -16,9 +17,9 @@ __all__ = ["RAW_CHECKS", "changing_records", "duplicates"]
 SHARE = 0.01
 
 
-def nan_inputs(parts: Parts) -> Finding | None:
+def nan_inputs(raw: Raw) -> Finding | None:
     """Find inputs that are NaN or infinite."""
-    flat = parts.inputs.reshape(len(parts.inputs), -1)
+    flat = raw.inputs.reshape(len(raw.inputs), -1)
     bad = np.flatnonzero(~np.isfinite(flat.astype(np.float64)).all(axis=1))
     if not bad.size:
         return None
@@ -31,12 +32,12 @@ def nan_inputs(parts: Parts) -> Finding | None:
     )
 
 
-def float_labels(parts: Parts) -> Finding | None:
+def float_labels(raw: Raw) -> Finding | None:
     """Find labels that are not whole numbers."""
-    kind = parts.labels.dtype
-    if parts.labels.ndim != 1 or kind.kind in "iu":
+    kind = raw.labels.dtype
+    if raw.labels.ndim != 1 or kind.kind in "iu":
         return None
-    seen = ", ".join(map(repr, parts.labels[:3].tolist()))
+    seen = ", ".join(map(repr, raw.labels[:3].tolist()))
     return Finding(
         id="float-labels",
         what=f"labels are of the type {kind} ({seen}, ...), not whole numbers",
@@ -44,37 +45,33 @@ def float_labels(parts: Parts) -> Finding | None:
     )
 
 
-def one_hot_labels(parts: Parts) -> Finding | None:
+def one_hot_labels(raw: Raw) -> Finding | None:
     """Find labels with an axis too many."""
-    if parts.labels.ndim == 1:
+    fault = label_shape(raw)
+    if fault is None:
         return None
-    column = parts.labels.shape[1:] == (1,)
-    return Finding(
-        id="one-hot-labels",
-        what=f"labels have the shape {parts.labels.shape}; one number per record is expected",
-        mend="give labels[:, 0]" if column else "give class numbers: labels.argmax(axis=1)",
-    )
+    return Finding(id="one-hot-labels", what=fault.what, mend=fault.mend)
 
 
-def one_class(parts: Parts) -> Finding | None:
+def one_class(raw: Raw) -> Finding | None:
     """Find labels that are all the same."""
-    if parts.labels.ndim != 1 or not len(parts.labels):
+    if raw.labels.ndim != 1 or not len(raw.labels):
         return None
-    first = parts.labels[0]
-    if (parts.labels != first).any():
+    first = raw.labels[0]
+    if (raw.labels != first).any():
         return None
     return Finding(
         id="one-class",
-        what=f"all {len(parts.labels)} labels are {first}",
+        what=f"all {len(raw.labels)} labels are {first}",
         mend="look for a filter that lost the other classes, or for a column that is no label",
     )
 
 
-def label_range(parts: Parts, classes: int | None) -> Finding | None:
+def label_range(raw: Raw, classes: int | None) -> Finding | None:
     """Find labels that are no 0 .. classes - 1: negative, from 1, with gaps, too large."""
-    if parts.labels.ndim != 1 or parts.labels.dtype.kind not in "iu" or not len(parts.labels):
+    if raw.labels.ndim != 1 or raw.labels.dtype.kind not in "iu" or not len(raw.labels):
         return None
-    seen = np.unique(parts.labels)
+    seen = np.unique(raw.labels)
     low, high = int(seen[0]), int(seen[-1])
     wanted = high + 1 if classes is None else classes
     gaps = low == 1 or (classes is None and len(seen) < (high + 1) / 2)
@@ -91,37 +88,38 @@ def label_range(parts: Parts, classes: int | None) -> Finding | None:
     )
 
 
-def lengths(parts: Parts, classes: int | None) -> Finding | None:
+def lengths(raw: Raw, classes: int | None) -> Finding | None:
     """Find another number of labels than of inputs, none at all, or inputs without an axis."""
     del classes
-    n = len(parts.labels) if parts.labels.ndim else 0
-    if parts.inputs.ndim >= 2 and len(parts.inputs) == n > 0:
+    fault = unequal_lengths(raw)
+    if fault is not None:
+        return Finding(id="lengths", what=fault.what, mend=fault.mend)
+    if raw.inputs.ndim >= 2:
         return None
     return Finding(
         id="lengths",
-        what=f"inputs have the shape {parts.inputs.shape}, labels {parts.labels.shape}; inputs "
-        "need [records, ...], labels [records]",
-        mend="give as many labels as inputs; inputs of one number each need inputs[:, None]",
+        what=f"inputs have the shape {raw.inputs.shape}, one number each; they need [records, ...]",
+        mend="give inputs[:, None]",
     )
 
 
-RAW_CHECKS: tuple[Callable[[Parts, int | None], Finding | None], ...] = (
+RAW_CHECKS: tuple[Callable[[Raw, int | None], Finding | None], ...] = (
     lengths,
-    lambda parts, classes: nan_inputs(parts),
-    lambda parts, classes: float_labels(parts),
-    lambda parts, classes: one_hot_labels(parts),
-    lambda parts, classes: one_class(parts),
+    lambda raw, classes: nan_inputs(raw),
+    lambda raw, classes: float_labels(raw),
+    lambda raw, classes: one_hot_labels(raw),
+    lambda raw, classes: one_class(raw),
     label_range,
 )
 
 
-def changing_records(first: Parts | Records, second: Parts | Records) -> Finding | None:
+def changing_records(first: Raw | Records, second: Raw | Records) -> Finding | None:
     """Find records that are others on a second call: augmented, shuffled, or drawn by chance."""
     if isinstance(first, Records) and isinstance(second, Records):
         if first.digest == second.digest:
             return None
         saw = "another digest"
-    elif isinstance(first, Parts) and isinstance(second, Parts):
+    elif isinstance(first, Raw) and isinstance(second, Raw):
         if first.inputs.shape != second.inputs.shape:
             saw = f"inputs of the shape {first.inputs.shape}, then {second.inputs.shape}"
         else:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from secateur.data import draw
+from secateur.data.handed_forms import Raw
 from secateur.errors import DataError, InputError, SecateurError
 from secateur.measure import AuditSize
 from secateur.own import checks_network as network_checks
@@ -23,7 +24,7 @@ from secateur.own.checks_scale import unscaled_inputs
 from secateur.own.findings import Finding
 from secateur.own.module import inside, load_file
 from secateur.own.recipe import named_rows, recipe_of, records_of, said_columns, shares
-from secateur.own.records import Parts, as_parts
+from secateur.own.records import as_raw
 from secateur.train import Recipe
 from secateur.train.rehearsal import rehearse
 from secateur.types import AUDIT, POPULATION, UTILITY, Membership, Records
@@ -108,7 +109,7 @@ def _of_records(path: Path, module: ModuleType) -> list[Finding]:
     """Look at what `records()` gives, twice, before anything refuses it."""
     if not callable(getattr(module, "records", None)):
         return []
-    given: list[Parts | Records] = []
+    given: list[Raw | Records] = []
     for chance in (1, 2):
         try:
             with inside(path, "records()"):
@@ -117,12 +118,12 @@ def _of_records(path: Path, module: ModuleType) -> list[Finding]:
                 random.seed(chance)
                 raw = module.records()
                 given.append(
-                    raw if isinstance(raw, Records) else as_parts(raw, **said_columns(module))
+                    raw if isinstance(raw, Records) else as_raw(raw, **said_columns(module))
                 )
         except InputError:
             return []  # said when the records are made
     found = _kept(changing_records(given[0], given[1]))
-    if isinstance(given[0], Parts):
+    if isinstance(given[0], Raw):
         classes = getattr(module, "CLASSES", None)
         found += _kept(*(check(given[0], classes) for check in RAW_CHECKS))
     return found

@@ -190,19 +190,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
     check_device(device)
     fleet.check_records(records)
-    targets = set(fleet.membership.targets.tolist())
-    shadowed = set(fleet.membership.references[:shadows].tolist())
-    whole = (targets if posteriors or shadows else set()) | shadowed
-    locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
-    tasks = [
-        _Task(
-            locate(i) if locate else fleet.artifacts[i],
-            i in whole,
-            bool(shadows) and i in whole,
-            fleet.membership.pools[AUDIT] if gradients else None,
-        )
-        for i in range(len(fleet))
-    ]
+    tasks = _tasks(fleet, posteriors=posteriors, shadows=shadows, gradients=gradients)
     asked = Asked.about(records, fleet.membership, signals)
     held = tuple(s for s in signals if s.key not in asked.missing)
     shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked)
@@ -234,6 +222,23 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         features=None if inputs is None else inputs.reshape(len(inputs), -1),
         missing={**asked.missing, **({"gradients": why} if why else {})},
     )
+
+
+def _tasks(fleet: Fleet, *, posteriors: bool, shadows: int, gradients: bool) -> list[_Task]:
+    """Return what is kept of each model; arguments as of `observe`."""
+    targets = set(fleet.membership.targets.tolist())
+    shadowed = set(fleet.membership.references[:shadows].tolist())
+    whole = (targets if posteriors or shadows else set()) | shadowed
+    locate: Callable[[int], Path] | None = getattr(fleet.artifacts, "path", None)
+    return [
+        _Task(
+            locate(i) if locate else fleet.artifacts[i],
+            i in whole,
+            bool(shadows) and i in whole,
+            fleet.membership.pools[AUDIT] if gradients else None,
+        )
+        for i in range(len(fleet))
+    ]
 
 
 def _rows(

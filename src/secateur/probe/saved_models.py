@@ -54,23 +54,10 @@ def observations_of(
         units=np.arange(records) if units is None else units,
         seed=0,
     )
-    found: dict[str, NDArray[Any]] = {}
-    row, rounded = 0, 0
-    for part, models, _ in parts:
-        for model in models:
-            arrays = {k: a[model] for k, a in part.arrays.items()}
-            rounded += _rounded(arrays, labels)
-            for key, values in _signals_at(part, model, labels, wanted).items():
-                if key not in found:
-                    found[key] = _room((len(membership), *values.shape))
-                if found[key].shape[1:] != values.shape:
-                    raise DataError(
-                        f"{part.path} was asked in {len(values)} forms, others in "
-                        f"{found[key].shape[1]}"
-                    )
-                found[key][row] = values
-            row += 1
+    each = [(part, model) for part, models, _ in parts for model in models]
+    found = _signals(each, labels, wanted)
     _refuse_twins(found, membership)
+    rounded = sum(_rounded({k: a[m] for k, a in p.arrays.items()}, labels) for p, m in each)
     if rounded:
         warnings.warn(
             f"{rounded} probabilities of the true class were rounded to 1 when they were saved: "
@@ -92,6 +79,25 @@ def observations_of(
         n_classes=max([int(labels.max()) + 1, *classes]),
         view=view,
     )
+
+
+def _signals(
+    each: Sequence[tuple[SavedSignals, int]],
+    labels: NDArray[np.int64] | None,
+    wanted: Sequence[Signal],
+) -> dict[str, NDArray[Any]]:
+    """Return each signal of all models, `[model, ...]`."""
+    found: dict[str, NDArray[Any]] = {}
+    for row, (part, model) in enumerate(each):
+        for key, values in _signals_at(part, model, labels, wanted).items():
+            if key not in found:
+                found[key] = _room((len(each), *values.shape))
+            if found[key].shape[1:] != values.shape:
+                raise DataError(
+                    f"{part.path} was asked in {len(values)} forms, others in {found[key].shape[1]}"
+                )
+            found[key][row] = values
+    return found
 
 
 def _signals_at(

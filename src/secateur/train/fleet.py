@@ -175,23 +175,10 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         raise InputError("this fleet has no recipe; open it with the recipe that trained it")
     if not isinstance(transform, Conversion) and transform.fresh:
         _refuse_loss(transform, model, "prune that one")
-    absent = absent_of(model)
-    if len(absent) == len(model) or (absent and folder is None):
-        raise InputError(
-            f"{len(absent)} of {len(model)} models of {model.name!r} are not there; make them, or "
-            "give a folder and at least one of them"
-        )
-    present = [i for i in range(len(model)) if i not in set(absent)]
-    there = present[0]
+    present = _present(model, folder)
     model.check_records(records)
-    last = model.artifacts[present[-1]]
-    if not isinstance(transform, Conversion) and not transform.fresh:
-        if last.kept is not None:  # a conversion may find all that it is asked for, and looks later
-            raise weights_missing(present[-1])
-        refuse_converted(last, type(transform).__name__)
-        refuse_taught(last, transform, model.recipe)
-    check_masks(transform, model.artifacts[there], there)
-    _warn_of_seed(model, there, seed)
+    _refuse_unfit(transform, model, present)
+    _warn_of_seed(model, present[0], seed)
     plan = Plan(
         recipe=model.recipe,
         transform=transform,
@@ -201,6 +188,28 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         keep=keep,
     )
     return make(plan, records, model.membership, model, seed, place)
+
+
+def _present(fleet: Fleet, folder: Path | None) -> list[int]:
+    """Return which models are there; without a folder all must be."""
+    absent = absent_of(fleet)
+    if len(absent) == len(fleet) or (absent and folder is None):
+        raise InputError(
+            f"{len(absent)} of {len(fleet)} models of {fleet.name!r} are not there; make them, or "
+            "give a folder and at least one of them"
+        )
+    return [i for i in range(len(fleet)) if i not in set(absent)]
+
+
+def _refuse_unfit(transform: Transform | Conversion, fleet: Fleet, present: Sequence[int]) -> None:
+    """Refuse models of a form that the transform cannot begin with, by the first and the last."""
+    last = fleet.artifacts[present[-1]]
+    if not isinstance(transform, Conversion) and not transform.fresh:
+        if last.kept is not None:  # a conversion may find all that it is asked for, and looks later
+            raise weights_missing(present[-1])
+        refuse_converted(last, type(transform).__name__)
+        refuse_taught(last, transform, fleet.recipe)
+    check_masks(transform, fleet.artifacts[present[0]], present[0])
 
 
 def _refuse_loss(method: Transform | Defence, fleet: Fleet, mend: str) -> None:

@@ -87,6 +87,17 @@ def make(
             )
         with store.only_run_in(place.folder):
             return _make_on_disk(plan, shards, (records, membership), seed, choice, place, absent)
+    return _make_in_memory(plan, shards, (records, membership), choice, place)
+
+
+def _make_in_memory(
+    plan: Plan,
+    shards: Sequence[Shard],
+    shared: tuple[Records, Membership],
+    choice: Choice,
+    place: Place,
+) -> Fleet:
+    engine, (_, membership) = choice.engine, shared
     models = len(membership)
     made: dict[int, tuple[Artifact | str, float]] = {}
 
@@ -97,7 +108,7 @@ def make(
 
     if place.progress is not None:
         place.progress(0, models, plan.name)
-    engine.run(make_shard, shards, shared=(records, membership), on_result=note)
+    engine.run(make_shard, shards, shared=shared, on_result=note)
     return Fleet(
         artifacts=[cast("Artifact", made[i][0]) for i in range(models)],
         membership=membership,
@@ -224,6 +235,12 @@ class _Run:
             ) from error
 
 
+def _is_open(shard: Shard, there: AbstractSet[int], absent: AbstractSet[int]) -> bool:
+    """Tell whether some model of a shard is not there, and none is left out."""
+    own = {job.model for job in shard.jobs}
+    return not own <= there and not own & absent
+
+
 def _make_on_disk(
     plan: Plan,
     shards: Sequence[Shard],
@@ -256,17 +273,12 @@ def _make_on_disk(
         store.note_choice(folder, engine=engine.route, rates=choice.rates)
     keys = fleet_plan.key_digests
     there = {job.model for job in jobs if _is_there(place, keys[job.model], job, records)}
-    models = [{job.model for job in shard.jobs} for shard in shards]
     run = _Run(
         plan=plan,
         place=place,
         folder=folder,
         keys=keys,
-        todo=[
-            shard
-            for shard, own in zip(shards, models, strict=True)
-            if not own <= there and not own & absent
-        ],
+        todo=[shard for shard in shards if _is_open(shard, there, absent)],
         wanted=len({job.model for job in jobs} - absent | there),
         there=there,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -51,10 +52,9 @@ def apply_to_module(
         "seed": seed,
         "torch": version("torch"),
     }
-    if isinstance(transform, Conversion):
-        key["versions"] = {name: installed(name) for name in transform.libraries}
     builder = type(module).__qualname__
     if isinstance(transform, Conversion):
+        key["versions"] = {name: installed(name) for name in transform.libraries}
         before = Artifact(
             tensors=tensors_of(module), builder=builder, provenance=Provenance(key={})
         )
@@ -64,7 +64,24 @@ def apply_to_module(
     indices = np.arange(len(records))
     fitted = copy.deepcopy(module)
     phases = transform.phases(recipe)
-    streams = pools_of(phases)
+    _refuse_alone(transform, pools_of(phases))
+    initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
+    device = next(fitted.parameters()).device
+    with one_thread():
+        trained = run_phases(
+            fitted,
+            phases,
+            recipe,
+            TrainData.of(records, indices, device),
+            streams={},
+            context=(initial, prunable(fitted)),
+            seed=derive_seed(seed, "transform"),
+        )
+    return artifact_of(fitted, trained, builder=builder, key=key)
+
+
+def _refuse_alone(transform: Transform, streams: Sequence[str]) -> None:
+    """Refuse what needs a fleet: further pools, fresh weights, or those of the beginning."""
     if streams:
         raise MethodError(
             f"{transform!r} reads the pools {streams}; a single module has none: use a fleet with a"
@@ -80,16 +97,3 @@ def apply_to_module(
             f"{type(transform).__name__} goes back to the weights that a model began with, and a "
             f"module of your own does not tell them; apply it to a fleet"
         )
-    initial = {k: v.detach().clone() for k, v in fitted.named_parameters()}
-    device = next(fitted.parameters()).device
-    with one_thread():
-        trained = run_phases(
-            fitted,
-            phases,
-            recipe,
-            TrainData.of(records, indices, device),
-            streams={},
-            context=(initial, prunable(fitted)),
-            seed=derive_seed(seed, "transform"),
-        )
-    return artifact_of(fitted, trained, builder=builder, key=key)

@@ -39,6 +39,13 @@ def group_points(report: Report) -> list[dict[str, Any]]:
     return found
 
 
+COIN: Spec = {
+    "data": {"name": "even", "values": [{"even": 0.5}]},
+    "mark": {"type": "rule", "strokeDash": [5, 4], "color": "#7a7f87"},
+    "encoding": {"x": {"field": "even", "type": "quantitative"}},
+}
+
+
 def groups(report: Report) -> Spec:
     """AUC by group with intervals, models side by side; empty without groups."""
     points = group_points(report)
@@ -69,11 +76,6 @@ def groups(report: Report) -> Spec:
         *({"field": name, "format": ".3f"} for name in ("auc", "low", "high")),
         {"field": "members", "format": ".0f"},
     ]
-    coin: Spec = {
-        "data": {"name": "even", "values": [{"even": 0.5}]},
-        "mark": {"type": "rule", "strokeDash": [5, 4], "color": "#7a7f87"},
-        "encoding": {"x": {"field": "even", "type": "quantitative"}},
-    }
     ends: Spec = {
         "mark": {"type": "rule", "strokeWidth": 2},
         "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
@@ -88,6 +90,6 @@ def groups(report: Report) -> Spec:
         "width": "container",
         "height": STEP * len({p["group"] for p in points}) * len(models),
         "data": {"name": "groups", "values": points},
-        "layer": [coin, ends, dots],
+        "layer": [COIN, ends, dots],
         "config": CONFIG,
     }

@@ -59,13 +59,31 @@ def _beats(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
-# longer than a function should be: one chart is one literal, read best in one piece
+COLOUR = {"field": "model", "type": "nominal", "title": None, "sort": None}
+
+
 def leak(report: Report) -> Spec:
     """Accuracy against leak, with the early-stopping curve."""
     points = leak_points(report)
     if not points:
         return {}
     curve = [r for s in series_of(report, "early stopping") for r in rows_of(s)]
+    x, y = _axes(points)
+    marked: Spec = {
+        "data": {"name": "points", "values": points},
+        "layer": [_intervals(x, y), _rings(x, y), _dots(x, y, points)],
+    }
+    return {
+        "description": "Scatter plot of test accuracy against the attack's AUC, one point a model.",
+        "width": "container",
+        "height": 340,
+        "layer": [*([_line(curve, x, y)] if curve else []), marked],
+        "config": CONFIG,
+    }
+
+
+def _axes(points: list[dict[str, Any]]) -> tuple[Spec, Spec]:
+    """Return the accuracy, around the models', and the AUC."""
     lowest, highest = min(p["test"] for p in points), max(p["test"] for p in points)
     margin = max(0.03, highest - lowest)  # the first epochs of the curve would squeeze the rest
     x = {
@@ -80,7 +98,12 @@ def leak(report: Report) -> Spec:
         "axis": {"format": ".1%", "tickCount": 8},
     }
     y = {"type": "quantitative", "title": "AUC of the attack", "scale": {"zero": False}}
-    line: Spec = {
+    return x, y
+
+
+def _line(curve: list[dict[str, Any]], x: Spec, y: Spec) -> Spec:
+    """Return the dense model's way through its epochs."""
+    return {
         "data": {"name": "curve", "values": curve},
         "mark": {
             "type": "line",
@@ -101,8 +124,10 @@ def leak(report: Report) -> Spec:
             ],
         },
     }
-    colour = {"field": "model", "type": "nominal", "title": None, "sort": None}
-    bars: Spec = {
+
+
+def _intervals(x: Spec, y: Spec) -> Spec:
+    return {
         # in a later layer of three the legend would not hear a click
         "params": [toggle("leak", "model")],
         "mark": {"type": "rule", "strokeWidth": 2},
@@ -110,16 +135,19 @@ def leak(report: Report) -> Spec:
             "x": x,
             "y": {**y, "field": "low"},
             "y2": {"field": "high"},
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("leak"),
         },
     }
-    dots: Spec = {
+
+
+def _dots(x: Spec, y: Spec, points: list[dict[str, Any]]) -> Spec:
+    return {
         "mark": {"type": "point", "filled": True, "size": 110},
         "encoding": {
             "x": x,
             "y": {**y, "field": "auc"},
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("leak"),
             "tooltip": [
                 {"field": "model"},
@@ -134,23 +162,19 @@ def leak(report: Report) -> Spec:
             **_sized(points),
         },
     }
-    rings: Spec = {
+
+
+def _rings(x: Spec, y: Spec) -> Spec:
+    """Return what marks the models that no other beats."""
+    return {
         "transform": [{"filter": "datum.front === 'on the front'"}],
         "mark": {"type": "point", "filled": False, "size": 500, "strokeWidth": 1.5},
         "encoding": {
             "x": x,
             "y": {**y, "field": "auc"},
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("leak"),
         },
-    }
-    marked: Spec = {"data": {"name": "points", "values": points}, "layer": [bars, rings, dots]}
-    return {
-        "description": "Scatter plot of test accuracy against the attack's AUC, one point a model.",
-        "width": "container",
-        "height": 340,
-        "layer": [*([line] if curve else []), marked],
-        "config": CONFIG,
     }
 
 

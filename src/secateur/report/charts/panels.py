@@ -9,7 +9,6 @@ from secateur.types import Report
 __all__ = ["convergence", "histograms"]
 
 
-# longer than a function should be: one chart is one literal, read best in one piece
 def histograms(report: Report) -> Spec:
     """Score densities, members beside non-members, one panel per model family."""
     values = []
@@ -43,47 +42,51 @@ def histograms(report: Report) -> Spec:
             "height": 150,
             "params": [toggle("histograms", "records")],
             "mark": {"type": "bar", "binSpacing": 0},
-            "encoding": {
-                "x": {
-                    "field": "left",
-                    "type": "quantitative",
-                    "title": "score (larger: more like a member)",
-                    "bin": {"binned": True},
-                    "axis": {"tickCount": 6, "labelOverlap": True},
-                },
-                "x2": {"field": "right"},
-                "y": {
-                    "field": "density",
-                    "type": "quantitative",
-                    "stack": None,
-                    "title": "density",
-                },
-                "color": {
-                    "field": "records",
-                    "type": "nominal",
-                    "title": None,
-                    "scale": {
-                        "domain": ["members", "non-members"],
-                        "range": ["#c8553d", "#3b6fb6"],
-                    },
-                },
-                "opacity": {
-                    "condition": {"param": "toggle_histograms", "value": 0.5},
-                    "value": 0.04,
-                },
-                "tooltip": [
-                    {"field": "records"},
-                    {"field": "left", "format": ".3f", "title": "score from"},
-                    {"field": "right", "format": ".3f", "title": "to"},
-                    {"field": "density", "format": ".3f"},
-                ],
-            },
+            "encoding": _densities(),
         },
         "config": CONFIG,
     }
 
 
-# longer than a function should be: one chart is one literal, read best in one piece
+def _densities() -> Spec:
+    """Return how bars of members and of non-members are drawn."""
+    return {
+        "x": {
+            "field": "left",
+            "type": "quantitative",
+            "title": "score (larger: more like a member)",
+            "bin": {"binned": True},
+            "axis": {"tickCount": 6, "labelOverlap": True},
+        },
+        "x2": {"field": "right"},
+        "y": {
+            "field": "density",
+            "type": "quantitative",
+            "stack": None,
+            "title": "density",
+        },
+        "color": {
+            "field": "records",
+            "type": "nominal",
+            "title": None,
+            "scale": {
+                "domain": ["members", "non-members"],
+                "range": ["#c8553d", "#3b6fb6"],
+            },
+        },
+        "opacity": {
+            "condition": {"param": "toggle_histograms", "value": 0.5},
+            "value": 0.04,
+        },
+        "tooltip": [
+            {"field": "records"},
+            {"field": "left", "format": ".3f", "title": "score from"},
+            {"field": "right", "format": ".3f", "title": "to"},
+            {"field": "density", "format": ".3f"},
+        ],
+    }
+
+
 def convergence(report: Report) -> Spec:
     """ADMM's residual per layer and update, log scale."""
     values = [
@@ -116,32 +119,37 @@ def convergence(report: Report) -> Spec:
             {
                 "params": [toggle("convergence", "layer")],
                 "mark": {"type": "line", "point": True, "strokeWidth": 2},
-                "encoding": {
-                    "x": {
-                        "field": "update",
-                        "type": "ordinal",
-                        "title": "update",
-                        "axis": {"labelAngle": 0},
-                    },
-                    "y": {
-                        "field": "residual",
-                        "type": "quantitative",
-                        "scale": {"type": "log"},
-                        "title": "||W - Z|| / ||W||",
-                        "axis": {"format": "~g"},
-                    },
-                    "color": {"field": "layer", "type": "nominal", "title": "layer"},
-                    "strokeDash": dashes,
-                    "opacity": fade("convergence"),
-                    "tooltip": [
-                        {"field": "model"},
-                        {"field": "layer"},
-                        {"field": "update"},
-                        {"field": "residual", "format": ".4f"},
-                        {"field": "rho", "format": ".4g"},
-                    ],
-                },
+                "encoding": _residuals(dashes),
             },
         ],
         "config": CONFIG,
+    }
+
+
+def _residuals(dashes: Spec) -> Spec:
+    """Return how a line per layer is drawn; `dashes` tell models apart."""
+    return {
+        "x": {
+            "field": "update",
+            "type": "ordinal",
+            "title": "update",
+            "axis": {"labelAngle": 0},
+        },
+        "y": {
+            "field": "residual",
+            "type": "quantitative",
+            "scale": {"type": "log"},
+            "title": "||W - Z|| / ||W||",
+            "axis": {"format": "~g"},
+        },
+        "color": {"field": "layer", "type": "nominal", "title": "layer"},
+        "strokeDash": dashes,
+        "opacity": fade("convergence"),
+        "tooltip": [
+            {"field": "model"},
+            {"field": "layer"},
+            {"field": "update"},
+            {"field": "residual", "format": ".4f"},
+            {"field": "rho", "format": ".4g"},
+        ],
     }

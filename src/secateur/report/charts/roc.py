@@ -9,7 +9,9 @@ from secateur.types import Report
 __all__ = ["roc"]
 
 
-# longer than a function should be: one chart is one literal, read best in one piece
+COLOUR = {"field": "model", "type": "nominal", "title": None, "sort": None}
+
+
 def roc(report: Report) -> Spec:
     """ROC on log-log axes with bands."""
     values = [
@@ -23,6 +25,19 @@ def roc(report: Report) -> Spec:
     floor = min(r["fpr"] for r in values)
     for r in values:
         r["low"] = max(float(r["low"] or 0), floor)
+    x, y = _axes(floor)
+    return {
+        "description": "ROC curves on logarithmic axes, one per model family.",
+        "width": "container",
+        "height": 360,
+        "data": {"name": "roc", "values": values},
+        "layer": [_coin(floor, x, y), _bands(x, y), _curves(x, y), _told(x, y)],
+        "config": CONFIG,
+    }
+
+
+def _axes(floor: float) -> tuple[Spec, Spec]:
+    """Return both rates, from `floor`, the lowest that is drawn."""
     log = {"type": "log", "domain": [floor, 1], "clamp": True}
     x = {
         "field": "fpr",
@@ -38,64 +53,65 @@ def roc(report: Report) -> Spec:
         "title": "true-positive rate",
         "axis": {"format": "~g"},
     }
-    colour = {"field": "model", "type": "nominal", "title": None, "sort": None}
-    coin = {
-        "data": {"name": "coin", "values": [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]}
-    }
+    return x, y
+
+
+def _coin(floor: float, x: Spec, y: Spec) -> Spec:
+    """Return the line of an attack that guesses."""
     return {
-        "description": "ROC curves on logarithmic axes, one per model family.",
-        "width": "container",
-        "height": 360,
-        "data": {"name": "roc", "values": values},
-        "layer": [
-            {
-                **coin,
-                "mark": {
-                    "type": "line",
-                    "strokeDash": [5, 4],
-                    "color": "#7a7f87",
-                    "strokeWidth": 1,
-                },
-                "encoding": {"x": x, "y": y},
+        "data": {"name": "coin", "values": [{"fpr": floor, "tpr": floor}, {"fpr": 1, "tpr": 1}]},
+        "mark": {
+            "type": "line",
+            "strokeDash": [5, 4],
+            "color": "#7a7f87",
+            "strokeWidth": 1,
+        },
+        "encoding": {"x": x, "y": y},
+    }
+
+
+def _bands(x: Spec, y: Spec) -> Spec:
+    return {
+        "mark": {"type": "area", "interpolate": "step-after"},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "low"},
+            "y2": {"field": "high"},
+            "color": COLOUR,
+            "opacity": {
+                "condition": {"param": "toggle_roc", "value": 0.13},
+                "value": 0.0,
             },
-            {
-                "mark": {"type": "area", "interpolate": "step-after"},
-                "encoding": {
-                    "x": x,
-                    "y": {**y, "field": "low"},
-                    "y2": {"field": "high"},
-                    "color": colour,
-                    "opacity": {
-                        "condition": {"param": "toggle_roc", "value": 0.13},
-                        "value": 0.0,
-                    },
-                },
-            },
-            {
-                "params": [toggle("roc", "model")],
-                "mark": {"type": "line", "strokeWidth": 2, "interpolate": "step-after"},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "color": colour,
-                    "opacity": fade("roc"),
-                },
-            },
-            {
-                # a line tells of one point alone: points that are not seen tell of theirs
-                "mark": {"type": "point", "filled": True, "opacity": 0, "size": 60, "aria": False},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "detail": {"field": "model"},
-                    "tooltip": [
-                        {"field": "model"},
-                        {"field": "attack"},
-                        {"field": "fpr", "format": ".2%"},
-                        {"field": "tpr", "format": ".2%"},
-                    ],
-                },
-            },
-        ],
-        "config": CONFIG,
+        },
+    }
+
+
+def _curves(x: Spec, y: Spec) -> Spec:
+    return {
+        "params": [toggle("roc", "model")],
+        "mark": {"type": "line", "strokeWidth": 2, "interpolate": "step-after"},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "color": COLOUR,
+            "opacity": fade("roc"),
+        },
+    }
+
+
+def _told(x: Spec, y: Spec) -> Spec:
+    """Return points that are not seen: a line tells of one point alone, they of each."""
+    return {
+        "mark": {"type": "point", "filled": True, "opacity": 0, "size": 60, "aria": False},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "detail": {"field": "model"},
+            "tooltip": [
+                {"field": "model"},
+                {"field": "attack"},
+                {"field": "fpr", "format": ".2%"},
+                {"field": "tpr", "format": ".2%"},
+            ],
+        },
     }

@@ -36,13 +36,31 @@ def sweep_points(sweep: Sweep) -> list[dict[str, Any]]:
     return found
 
 
-# longer than a function should be: one chart is one literal, read best in one piece
+COLOUR = {"field": "method", "type": "nominal", "title": None, "sort": None}
+
+
 def sweep_chart(sweep: Sweep) -> Spec:
     """Accuracy against leak, cases of the front ringed, the dense curve as a line per seed."""
     points = sweep_points(sweep)
     if not points:
         return {}
     curve = [r for s in sweep.series if s.kind == "early stopping" for r in rows_of(s, seed=s.id)]
+    x, y = _axes(points)
+    marked: Spec = {
+        "data": {"name": "points", "values": points},
+        "layer": [*_intervals(x, y), _rings(x, y), _dots(x, y)],
+    }
+    return {
+        "description": "Scatter plot of test accuracy against leak, one point a case.",
+        "width": "container",
+        "height": 400,
+        "layer": [*([_line(curve, x, y)] if curve else []), marked],
+        "config": CONFIG,
+    }
+
+
+def _axes(points: list[dict[str, Any]]) -> tuple[Spec, Spec]:
+    """Return the accuracy, as far as the cases reach, and the leak."""
     lowest, highest = min(p["test"] for p in points), max(p["test"] for p in points)
     margin = max(0.03, (highest - lowest) / 4)  # the first epochs would squeeze the rest
     x = {
@@ -58,8 +76,12 @@ def sweep_chart(sweep: Sweep) -> Spec:
         "title": "leak: AUC of the strongest attack",
         "scale": {"zero": False},
     }
-    colour = {"field": "method", "type": "nominal", "title": None, "sort": None}
-    line: Spec = {
+    return x, y
+
+
+def _line(curve: list[dict[str, Any]], x: Spec, y: Spec) -> Spec:
+    """Return the dense model's way through its epochs."""
+    return {
         "data": {"name": "curve", "values": curve},
         "mark": {
             "type": "line",
@@ -80,6 +102,10 @@ def sweep_chart(sweep: Sweep) -> Spec:
             ],
         },
     }
+
+
+def _intervals(x: Spec, y: Spec) -> list[Spec]:
+    """Return the intervals of leak and of accuracy."""
     thin = {"type": "rule", "strokeWidth": 1, "clip": True}
     upright: Spec = {
         # in a later layer of four the legend would not hear a click
@@ -89,7 +115,7 @@ def sweep_chart(sweep: Sweep) -> Spec:
             "x": x,
             "y": {**y, "field": "low"},
             "y2": {"field": "high"},
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("sweep"),
         },
     }
@@ -99,16 +125,20 @@ def sweep_chart(sweep: Sweep) -> Spec:
             "x": {**x, "field": "test_low"},
             "x2": {"field": "test_high"},
             "y": y,
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("sweep"),
         },
     }
-    dots: Spec = {
+    return [upright, level]
+
+
+def _dots(x: Spec, y: Spec) -> Spec:
+    return {
         "mark": {"type": "point", "filled": True, "size": 80},
         "encoding": {
             "x": x,
             "y": y,
-            "color": colour,
+            "color": COLOUR,
             "opacity": fade("sweep"),
             "tooltip": [
                 {"field": "case"},
@@ -122,19 +152,12 @@ def sweep_chart(sweep: Sweep) -> Spec:
             ],
         },
     }
-    rings: Spec = {
+
+
+def _rings(x: Spec, y: Spec) -> Spec:
+    """Return what marks the cases of the front."""
+    return {
         "transform": [{"filter": "datum.front === 'on the front'"}],
         "mark": {"type": "point", "filled": False, "size": 260, "strokeWidth": 1.5},
-        "encoding": {"x": x, "y": y, "color": colour, "opacity": fade("sweep")},
-    }
-    marked: Spec = {
-        "data": {"name": "points", "values": points},
-        "layer": [upright, level, rings, dots],
-    }
-    return {
-        "description": "Scatter plot of test accuracy against leak, one point a case.",
-        "width": "container",
-        "height": 400,
-        "layer": [*([line] if curve else []), marked],
-        "config": CONFIG,
+        "encoding": {"x": x, "y": y, "color": COLOUR, "opacity": fade("sweep")},
     }
