@@ -198,7 +198,8 @@ def test_saved_logits_say_the_same_whoever_is_named_a_member_and_load_no_torch(w
     )
     p = np.exp(z - z.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
-    with pytest.warns(secateur.SecateurWarning, match="rounded to 1"):
+    said = secateur.SecateurWarning
+    with pytest.warns(said, match="called logits"), pytest.warns(said, match="rounded to 1"):
         lossy = secateur.audit({"logits": p, "labels": y}, members=np.arange(80))
     assert value(lossy) == pytest.approx(value(plain), abs=0.002)
     assert control(lossy, "logits").status == "raised"

@@ -363,3 +363,36 @@ def test_where_the_stand_in_reads_what_is_not_there_the_design_is_not_checked():
     views = {k: {"margin@4": v["margin"]} for k, v in seen.views.items()}
     found = _leave_one_out(PairAttack(), replace(seen, views=views), seed=0)
     assert found.status == "not run" and "(margin)" in found.mend
+
+
+def test_a_softmax_called_logits_is_read_as_probabilities_and_said(tmp_path):
+    found = saved_signals.world()
+    z = np.exp(found["logits"].astype(np.float64))
+    soft = (z / z.sum(axis=-1, keepdims=True)).astype(np.float32)
+    as_logits = saved_signals.save_npz(tmp_path, {**found, "logits": soft})
+    done = secateur("attack", *as_logits, "--attack", "LiRA()", "--out", tmp_path / "a.json")
+    assert done.code == 0, done.err
+    assert "t.npz: what is called logits" in done.err and "r.npz: what is called logits" in done.err
+    report = read_report(tmp_path / "a.json")
+    (control,) = [c for c in report.controls if c.id == "logits"]
+    assert control.status == "raised" and "probabilities were read" in control.saw
+    plain = saved_signals.save_npz(tmp_path, found)
+    done = secateur("attack", *plain, "--attack", "LiRA()", "--out", tmp_path / "b.json")
+    assert done.code == 0 and "what is called logits" not in done.err
+    aucs = [
+        next(r.value for r in read_report(tmp_path / f"{n}.json").rows if r.metric == "auc")
+        for n in "ab"
+    ]
+    assert aucs[0] == pytest.approx(aucs[1], abs=1e-3)
+
+
+def test_references_that_do_not_say_who_was_in_are_pointed_out(tmp_path):
+    found = saved_signals.world()
+    np.savez(tmp_path / "t.npz", **saved_signals.part(found, saved_signals.OWN))
+    others = saved_signals.part(found, saved_signals.OTHERS)
+    del others["inside"]
+    np.savez(tmp_path / "r.npz", **others)
+    given = ("--target", tmp_path / "t.npz", "--references", tmp_path / "r.npz")
+    done = secateur("attack", *given, "--out", tmp_path / "report.json")
+    assert done.code == 0, done.err
+    assert "r.npz has no array `inside`: its models count as trained on none" in done.err

@@ -119,6 +119,7 @@ def given_estimator(
         ),
         references=tuple(r.value for r in made),
         pipeline=(repr(own),),
+        mend="nothing, where it gives no scores: read the leak as understated",
         lossy="the estimator answers with probabilities, whose logarithms were read"
         + (f"; for the zeros among them {added:.3g} was added to all" if added > SMALLEST else ""),
         unsuited=CATEGORIES if categories else "",

@@ -49,6 +49,7 @@ class Given:
     references: tuple[Artifact, ...] = ()
     pipeline: tuple[str, ...] = ()
     lossy: str = ""
+    mend: str = "hand over the network without its last softmax or sigmoid"
     unsuited: str = ""
     notes: tuple[str, ...] = ()
 
@@ -157,7 +158,7 @@ def _further_controls(given: Given, who: Membership) -> list[Control]:
                 saw=given.lossy,
                 why="a probability next to 1 keeps few of its digits: attacks understate the leak "
                 "there",
-                mend="hand over the network without its last softmax or sigmoid",
+                mend=given.mend,
             )
         )
     return [*found, few_records_control(who)]

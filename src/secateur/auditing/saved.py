@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +14,22 @@ from secateur import store
 from secateur.auditing.choices import with_recommended
 from secateur.auditing.signals import audit_signals, signal_attacks
 from secateur.auditing.single import few_records_control, gap_rows, limits_of_one
-from secateur.errors import DataError, InputError
+from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
 from secateur.store.signals import OUTPUTS, SIGNAL, made_of
 from secateur.types import Signal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from secateur.protocols import MembershipAttack
     from secateur.store import SavedSignals
     from secateur.types import Observations, Report, Role
 
     Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
 
-__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays"]
+__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays", "truly_named"]
 
 
 def holds_signals(target: Mapping[Any, Any]) -> bool:
@@ -128,7 +131,7 @@ def _read(
     arrays = {str(k): np.asarray(v) for k, v in source.items()}
     if members is not None:
         arrays = _with_members(arrays, members, non_members)
-    found = made_of(Path(what), _probable(arrays))
+    found = truly_named(made_of(Path(what), arrays))
     if found.inside is None and what == "the target":
         raise DataError(
             "the target's arrays do not say who is a member; give members=, a mask or indices of "
@@ -138,7 +141,7 @@ def _read(
 
 
 def _of_file(source: str | Path, members: Any, non_members: Any) -> SavedSignals:
-    found = store.read_signals(source)
+    found = truly_named(store.read_signals(source))
     if members is None:
         return found
     if found.inside is not None or non_members is not None:
@@ -151,15 +154,32 @@ def _of_file(source: str | Path, members: Any, non_members: Any) -> SavedSignals
     return replace(found, inside=np.tile(_mask("members", members, n), (models, 1)))
 
 
-def _probable(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Return arrays, those called logits that are probabilities under their name."""
-    z = arrays.get("logits")
-    if z is None or z.dtype.kind != "f" or not z.size or z.shape[-1] < 2:
-        return arrays
-    if (z >= 0).all() and (np.abs(z.sum(axis=-1, dtype=np.float64) - 1) < 2e-3).all():
-        rest = {k: v for k, v in arrays.items() if k != "logits"}
-        return {**rest, "probabilities": z}
-    return arrays
+def truly_named(saved: SavedSignals) -> SavedSignals:
+    """Return saved outputs, those called logits that are probabilities under their name.
+
+    Example:
+        >>> saved = made_of(Path("t.npz"), {"logits": np.array([[[2.0, -1.0]]])})
+        >>> sorted(truly_named(saved).arrays)
+        ['logits']
+    """
+    outputs = saved.arrays.get("logits", ())
+    if not outputs or "probabilities" in saved.arrays or not all(map(_add_up_to_one, outputs)):
+        return saved
+    warnings.warn(
+        f"{saved.path.name}: what is called logits is at least 0 and adds up to 1 for each record, "
+        "so it is read as probabilities; save what the network gives before its softmax, or call "
+        "them probabilities",
+        SecateurWarning,
+        stacklevel=2,
+    )
+    others = {name: a for name, a in saved.arrays.items() if name != "logits"}
+    return replace(saved, arrays={**others, "probabilities": outputs})
+
+
+def _add_up_to_one(z: NDArray[Any]) -> bool:
+    if z.dtype.kind != "f" or not z.size or z.shape[-1] < 2 or (z[..., :64, :] < 0).any():
+        return False
+    return bool((z >= 0).all() and (np.abs(z.sum(axis=-1, dtype=np.float64) - 1) < 2e-3).all())
 
 
 def _with_members(arrays: dict[str, Any], members: Any, non_members: Any) -> dict[str, Any]:

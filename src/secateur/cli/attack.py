@@ -162,14 +162,25 @@ def _parts(
     target: Path, references: Path | None, rows: str | None, kind: str | None
 ) -> list[tuple[SavedSignals, Sequence[int], Role]]:
     """Return each file with the models that are taken of it, and their role."""
-    from secateur import store
+    import warnings
 
-    own = store.read_signals(target, kind=kind)
+    from secateur import store
+    from secateur.auditing.saved import truly_named
+    from secateur.errors import SecateurWarning
+
+    own = truly_named(store.read_signals(target, kind=kind))
     models = range(own.shape[0])
     under = list(models) if rows is None else _numbers(rows, own.shape[0])
     parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, under, "target")]
     if references is not None:
-        others = store.read_signals(references, kind=kind, without=(target,))
+        others = truly_named(store.read_signals(references, kind=kind, without=(target,)))
+        if others.inside is None:
+            warnings.warn(
+                f"{references.name} has no array `inside`: its models count as trained on none of "
+                "these records; where some were in, say which (docs/signals.md)",
+                SecateurWarning,
+                stacklevel=1,
+            )
         parts.append((others, range(others.shape[0]), "reference"))
     elif rows is not None:
         parts.append((own, [m for m in models if m not in under], "reference"))
