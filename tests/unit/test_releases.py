@@ -115,7 +115,9 @@ def test_two_single_models_are_not_paired_and_the_table_says_what_can_be():
     row = pair(new, old)
     assert row.status == "not run"
     assert "one model each" in row.why and "secateur prune" in row.why
-    assert any("secateur train" in line["note"] for line in difference_table({"a": old, "b": new}))
+    told = {pair(new, old, metric).why for metric in ("test accuracy", "auc", "tpr")}
+    assert told == {row.why}
+    assert any(line["note"] == row.why for line in difference_table({"a": old, "b": new}))
 
 
 def test_a_report_that_does_not_say_who_was_a_member_is_not_paired():
