@@ -16,6 +16,7 @@ help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 setup: $(STAMP) ## make .venv with pinned versions (about 1.5 GB)
+	@echo 'Now enter it, in every new shell, so that the command secateur is found: . .venv/bin/activate'
 
 RUNTIME := runtime/pyproject.toml runtime/setup.py $(wildcard runtime/src/secateur_runtime/native_c/*)
 $(STAMP): pyproject.toml constraints.txt $(RUNTIME)

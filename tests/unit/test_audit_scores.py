@@ -109,6 +109,19 @@ def audited(world, tmp_path_factory):
     return here, report
 
 
+def test_the_unit_stands_in_the_table_where_records_name_theirs(tmp_path):
+    plain = small_records()
+    persons = np.array([f"p{i // 2:04d}" for i in range(len(plain))])
+    records = Records.from_arrays(
+        plain.gather(np.arange(len(plain))), plain.labels, units=persons, name="visits"
+    )
+    who = small_membership(records, targets=2, references=3)
+    fleet = train_fleet(small_recipe(epochs=1), records, who, seed=0, engine="serial")
+    audit(fleet, records, attacks=[ATTACK], scores=tmp_path / "risk.csv")
+    table = lines((tmp_path / "risk.csv").read_text())
+    assert table and all(int(line["unit"]) == int(line["record"]) // 2 for line in table)
+
+
 def test_every_family_has_a_line_per_audited_record_with_class_and_group(world, audited):
     records, dense, _ = world
     table = lines((audited[0] / "risk.csv").read_text())
@@ -173,6 +186,7 @@ def copied(audited, tmp_path):
 def test_clean_deletes_the_table_and_its_note_and_keeps_the_report(copied):
     done = run("clean", copied / "r.json")
     assert done.code == 0 and f"{copied / 'risk.csv'}: deleted" in done.out
+    assert "a page made of it is not deleted" in done.out
     assert [p.name for p in copied.iterdir()] == ["r.json"]
     assert "not there, nothing to do" in run("clean", copied / "r.json").out
 

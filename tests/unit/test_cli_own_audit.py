@@ -74,6 +74,34 @@ def test_a_stopped_audit_writes_no_report_and_trains_what_is_missing_when_given_
     assert told(store.read_report(mine.parent / "report.json").rows) == told(rows)
 
 
+def test_the_audited_network_can_be_named_and_its_references_alone_are_no_fleet(mine):
+    done = audited(mine, "--name", "net of <May>")
+    assert done.code == 0, done.err
+    assert "net of <May>" in done.out and "given" not in done.out
+    report = store.read_report(mine.parent / "report.json")
+    assert report.facts["subjects"]["model"]["label"] == "net of <May>"
+    folder = mine.parent / "report-models"
+    pruned = secateur("prune", folder, "--method", "Magnitude()", "--out", mine.parent / "small")
+    assert pruned.code == 2 and "holds references alone" in pruned.err
+    assert "secateur train" in pruned.err and not (mine.parent / "small").exists()
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb"])
+def test_a_name_that_nobody_could_read_is_refused_before_any_training(mine, name):
+    done = audited(mine, "--name", name)
+    assert done.code == 2 and "name must be a printable text" in done.err
+    assert not (mine.parent / "report-models").exists()
+
+
+def test_a_name_is_of_one_network(mine):
+    out = mine.parent / "x.json"
+    assert (
+        "does not read name"
+        in secateur("audit", "--recipe", mine, *FEW, "--name", "a", "--out", out).err
+    )
+    assert "--name belongs" in secateur("audit", mine.parent, "--name", "a", "--out", out).err
+
+
 def test_a_recipe_alone_trains_targets_too(mine):
     out = mine.parent / "all.json"
     done = secateur("audit", "--recipe", mine, *FEW, "--out", out)

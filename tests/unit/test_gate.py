@@ -20,9 +20,10 @@ from secateur.cli.main import group
 from secateur.errors import InputError
 from secateur.report.gate import check, spelled
 from secateur.report.metrics import METRICS
+from secateur.report.paired import difference
 from secateur.report.policy import CONTROLS, KEYS, RULE_KEYS, Rule, read_policy
 from secateur.report.verdicts import render_findings
-from secateur.types import Measurement, Provenance
+from secateur.types import Measurement, Provenance, Series
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -160,6 +161,47 @@ def test_a_difference_is_held_by_its_interval_and_skips_its_other_side():
     finding = one(rule(subject="*", versus="dense", max=0.0))  # -0.05 +- 0.02
     assert finding.subject == PRUNED and finding.holds
     assert not one(rule(subject="*", versus="dense", max=-0.04)).holds
+
+
+def with_two_strongest():
+    """Two targets of two families, each with another strongest attack; -0.2 by one attack."""
+    methods = {"dense": RMIA, PRUNED: LIRA}
+    report = with_rows(
+        attack_row(PRUNED, "auc", -0.2, 0.01, versus="dense"),
+        attack_row("dense", "auc", 0.705, 0.02, method=RMIA),
+        keep=lambda row: row.metric != "auc" or row.subject != PRUNED or not row.versus,
+    )
+    series = tuple(
+        Series(
+            id=f"targets/{subject}",
+            kind="targets",
+            subject=subject,
+            method=methods[subject],
+            columns={"target": (0.0, 1.0), "auc": aucs},
+        )
+        for subject, aucs in (("dense", (0.70, 0.71)), (PRUNED, (0.60, 0.62)))
+    )
+    key = {**report.provenance.key, "membership": "m", "attacks": [LIRA, RMIA]}
+    return replace(
+        report,
+        series=series,
+        provenance=Provenance(key=key),
+        facts={**report.facts, "strongest": methods, "models": {"targets": 2, "references": 8}},
+    )
+
+
+def test_a_difference_is_the_one_of_the_page_each_side_by_its_own_strongest_attack():
+    report = with_two_strongest()
+    asked = {"subject": PRUNED, "versus": "dense", "max": 0.0, "end": "value"}
+    finding = one(rule(**asked), report)
+    assert finding.value == pytest.approx(-0.095)  # mean of -0.10 and -0.09
+    assert finding.value == difference(report, PRUNED, "dense").value
+    assert (finding.attack, finding.versus_attack) == (LIRA, RMIA)
+    assert " on dense" in render_findings([finding])
+    named = one(rule(**asked, attack=LIRA), report)
+    assert (named.value, named.versus_attack) == (-0.2, "")
+    lacking = replace(report, series=())
+    assert one(rule(**asked), lacking).value == -0.2
 
 
 def test_latency_is_held_by_its_median_or_its_95th_percentile():

@@ -31,12 +31,19 @@ def test_every_record_is_in_the_page_in_the_order_of_the_file():
     assert [line[0] for line in data_of(page)] == [f"p{i}" for i in range(SHOWN + 50)]
     assert data_of(page)[3] == ["p3", "2", "0.428571"]
     assert page.count("<tr><td>") == SHOWN
-    assert "The first 200 of 250 records" in page
+    assert "The first 200 of 250 lines" in page
 
 
 def test_columns_of_one_value_stand_above_and_those_of_several_in_the_table():
     assert "model: dense; attack: LiRA()" in page_of("a,dense,LiRA(),2,1", "b,dense,LiRA(),2,1")
     assert data_of(page_of("a,dense,LiRA(),2,1", "b,admm,LiRA(),2,1"))[1] == ["b", "admm", "2", "1"]
+
+
+def test_records_are_counted_once_however_many_models_judged_them():
+    one = page_of("a,dense,LiRA(),2,1", "b,dense,LiRA(),2,1")
+    assert "2 records; model: dense" in one
+    both = page_of(*(f"{r},{m},LiRA(),2,1" for m in ("dense", "admm") for r in "abc"))
+    assert "3 records under 2 models" in both and "6 records" not in both
 
 
 def test_names_stay_text_and_nothing_is_fetched():
@@ -51,8 +58,8 @@ def test_names_stay_text_and_nothing_is_fetched():
     [
         ("", "has no column record, model, attack, models_asked"),
         ("a,b\n1,2\n", "has no column record"),
-        (HEAD, "holds 0 records"),
-        (HEAD + "a,b,c,1\n", "record 1 has 4 cells, the header has 5"),
+        (HEAD, "holds 0 lines"),
+        (HEAD + "a,b,c,1\n", "line 1 has 4 cells, the header has 5"),
         (HEAD + '"a,b,c,1,2\n', "is no CSV table"),
         (HEAD + "a,b,c,1,2\n" * (MOST_RECORDS + 1), "a page shows 1 to 100000"),
     ],
@@ -76,6 +83,7 @@ def test_the_command_makes_the_page_of_a_table(risks):
     done = run("report", risks, "--html", out)
     assert (done.code, done.err) == (0, "")
     assert "keep it no longer than needed" in done.out
+    assert "`secateur clean` does not delete it" in done.out
     records = risks.read_text().splitlines()[1:]
     assert [line[0] for line in data_of(out.read_text())] == [r.split(",")[0] for r in records]
 

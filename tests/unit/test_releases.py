@@ -110,6 +110,16 @@ def test_reports_of_other_memberships_or_records_show_no_difference(change, why)
     assert "What changed" not in render_releases(named)
 
 
+def test_two_single_models_are_not_paired_and_the_table_says_what_can_be():
+    old, new = release(auc=(0.60,)), release(auc=(0.55,))
+    row = pair(new, old)
+    assert row.status == "not run"
+    assert "one model each" in row.why and "secateur prune" in row.why
+    told = {pair(new, old, metric).why for metric in ("test accuracy", "auc", "tpr")}
+    assert told == {row.why}
+    assert any(line["note"] == row.why for line in difference_table({"a": old, "b": new}))
+
+
 def test_a_report_that_does_not_say_who_was_a_member_is_not_paired():
     bare = replace(release(), provenance=Provenance(key={}))
     assert "does not say who was a member" in pair(bare, release()).why

@@ -41,6 +41,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     members: Any = None,
     non_members: Any = None,
     label: str | None = None,
+    name: str | None = None,
     build: Builder | None = None,
     recipe: Recipe | None = None,
     references: Any = None,
@@ -63,6 +64,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         non_members: records of the same people and time that the model never saw, in the same form;
             with `records` by default all others.
         label: the column of a table that holds the true classes.
+        name: what the report calls the one model, by default `given`.
         build: makes the empty network of a state dict.
         recipe: how the network was trained. References are then trained in the same way, on draws
             from members and non-members; the state dict must fit `recipe.build`.
@@ -101,6 +103,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "members": members,
         "non_members": non_members,
         "label": label,
+        "name": name,
         "build": build,
         "recipe": recipe,
         "references": references,
@@ -125,10 +128,18 @@ def audit(  # noqa: PLR0913 - one signature for every subject
 
     if kind == "recipe":
         return brought.audit_recipe(target, records, folder=folder, **common)
+    common["name"] = _checked(name)
     sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
     return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
+
+
+def _checked(name: str | None) -> str:
+    """Return what the one model is called for people, before anything is trained."""
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise InputError(f"name must be a printable text that is not empty, got {name!r}")
+    return "given" if name is None else name
 
 
 def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
@@ -148,9 +159,9 @@ READ = {
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
     "recipe": ({"references", "folder"}, None),
-    "estimator": ({"members", "non_members", "label", "references"}, None),
+    "estimator": ({"members", "non_members", "label", "name", "references"}, None),
     "network": (
-        {"members", "non_members", "label", "build", "recipe", "references", "folder"},
+        {"members", "non_members", "label", "name", "build", "recipe", "references", "folder"},
         None,
     ),
 }

@@ -79,6 +79,7 @@ def audit_given(
     attacks: Sequence[MembershipAttack] | None,
     seed: int,
     about: Mapping[str, Any] | None = None,
+    name: str = "given",
     **further: Any,
 ) -> Report:
     """Audit one model, alone or beside references of its kind.
@@ -90,6 +91,7 @@ def audit_given(
         attacks: by default those that these references allow.
         seed: of attacks and controls.
         about: further facts.
+        name: what the report calls the model.
         further: as `audit_fleets` takes them.
     """
     alone = not given.references
@@ -120,7 +122,7 @@ def audit_given(
         report,
         rows=tuple(rows),
         controls=(*_own_controls(report), *_further_controls(given, who)),
-        facts={**report.facts, **_facts(given, report)},
+        facts={**report.facts, **_facts(given, report, name)},
     )
 
 
@@ -164,11 +166,11 @@ def _further_controls(given: Given, who: Membership) -> list[Control]:
     return [*found, few_records_control(who)]
 
 
-def _facts(given: Given, report: Report) -> dict[str, Any]:
+def _facts(given: Given, report: Report, label: str) -> dict[str, Any]:
     alone = not given.references
     return {
         "subjects": {
-            NAME: {"pipeline": list(given.pipeline), "label": "given", "kind": "given"},
+            NAME: {"pipeline": list(given.pipeline), "label": label, "kind": "given"},
         },
         "limits": [*limits_of_one(references=not alone), *given.notes],
         "threat_model": THREAT_MODEL_OF_ONE if alone else report.facts["threat_model"],

@@ -55,10 +55,11 @@ def table_of_records(state: Found, records: Records, groups: Sequence[str] = ())
 
     Args:
         state: what the attacks found.
-        records: whose ids, classes and groups stand in the table.
+        records: whose ids, units (where they are named), classes and groups stand in the table.
         groups: columns of the records that stand in it too.
     """
     columns: dict[str, list[Any]] = {}
+    units = _named_units(records)
     kept = ["class", *(name for name in dict.fromkeys(groups) if name != "class")]
     for subject in state.subjects:
         best = state.best(subject.name)
@@ -68,6 +69,7 @@ def table_of_records(state: Found, records: Records, groups: Sequence[str] = ())
         judged, found = record_columns(best.scores, membership.inside[membership.targets])
         part: dict[str, list[Any]] = {
             "record": _ids(records)[judged].tolist(),
+            **({} if units is None else {"unit": units[judged].tolist()}),
             "model": [subject.name] * len(judged),
             "attack": [best.method] * len(judged),
             **found,
@@ -91,6 +93,12 @@ def _texts(column: NDArray[Any]) -> NDArray[Any]:
 def _ids(records: Records) -> NDArray[np.int64]:
     assert records.ids is not None  # set by Records
     return records.ids
+
+
+def _named_units(records: Records) -> NDArray[np.int64] | None:
+    """Return whose each record is; None where every record is its own unit."""
+    units, ids = records.units, _ids(records)
+    return None if units is None or np.array_equal(units, ids) else units
 
 
 def exposed_series(state: Found, records: Records, *, seed: int) -> list[Series]:

@@ -60,6 +60,9 @@ __all__ = ["command"]
     help="With --recipe: where trained models are kept, and found again by an interrupted run.  "
     "[default: OUT-models]",
 )
+@click.option(
+    "--name", help="With --recipe and a network: what the report calls it.  [default: given]"
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @click.option(
     "--latency",
@@ -121,7 +124,7 @@ def _audited(options: dict[str, Any], *, command: str) -> Any:
     """Audit fleets, or what a recipe file goes with."""
     from secateur.cli.given import audit_own, refuse_without_recipe
 
-    given = {name: options.pop(name) for name in ("recipe", "references", "folder")}
+    given = {name: options.pop(name) for name in ("recipe", "references", "folder", "name")}
     if given["recipe"] is None:
         refuse_without_recipe(options["fleets"], given)
         return audit(**options, command=command)

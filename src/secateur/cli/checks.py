@@ -23,6 +23,7 @@ from secateur.types import AUDIT
 if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.protocols import MembershipAttack
+    from secateur.store import FleetPlan
     from secateur.train import Recipe
     from secateur.types import Fleet, Membership, Records
 
@@ -34,9 +35,34 @@ __all__ = [
     "refuse_inside_fleet",
     "refuse_outputs",
     "refuse_same_fleet",
+    "refuse_unread_data",
     "refuse_unwritable",
     "refuse_without_references",
 ]
+
+TOLD = frozenset({"data", "targets", "references", "share", "seed", "pools"})
+"""What the manifest of a fleet of `secateur train` says, from which its records are read again."""
+
+
+def refuse_unread_data(folder: Path, plan: FleetPlan) -> None:
+    """Refuse a fleet whose manifest does not say how to read its records.
+
+    Raises:
+        StoreError: says what it holds, and how to get a fleet that every verb takes.
+    """
+    if plan.data.keys() >= TOLD:
+        return
+    alone = len(plan.membership.references) == len(plan.membership)
+    what = (
+        "holds references alone, as an audit of one network trains them, and no model under audit"
+        if alone
+        else "was not made by `secateur train`, so that nothing says how to read its records"
+    )
+    raise StoreError(
+        f"{folder} {what}; train a fleet by `secateur train` (with --recipe FILE.py for a network "
+        "of your own), which every verb takes; in Python secateur.open_fleet(folder, recipe=...) "
+        "opens it"
+    )
 
 
 def refuse_without_references(attacks: Sequence[MembershipAttack], membership: Membership) -> None:

@@ -22,16 +22,20 @@ def command(**options: Any) -> None:
 
     The targets stay whole. Such a fleet can be audited with the default attacks, asked as it was
     trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
-    beside it are deleted, tables too; the report stays.
+    beside it are deleted, tables too; the report stays, and a page that was made of a table.
 
     \b
     Examples:
       secateur clean runs/dense runs/admm
       secateur clean report.json
     """
+    from secateur.cli.beside import is_table
+
     reports = [path for path in options["fleets"] if path.is_file()]
     for file, gone in drop_scores(reports):
-        click.echo(f"{file}: {'deleted' if gone else 'not there, nothing to do'}")
+        said = "deleted" if gone else "not there, nothing to do"
+        more = "; a page made of it is not deleted: delete that by hand" if is_table(file) else ""
+        click.echo(f"{file}: {said}{more}")
     fleets = tuple(path for path in options["fleets"] if path not in reports)
     if not fleets:
         return

@@ -34,7 +34,7 @@ def refuse_without_recipe(fleets: Sequence[Path], asked: dict[str, Any]) -> None
     if unread:
         raise InputError(
             f"{', '.join(unread)} belong{'s' * (len(unread) == 1)} to an audit with --recipe "
-            "FILE.py; fleets bring their own references"
+            "FILE.py; fleets bring their own references and names"
         )
 
 
@@ -44,6 +44,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     recipe: str,
     references: int | None,
     folder: Path | None,
+    name: str | None,
     out: Path,
     html: Path | None,
     attacks: Sequence[str],
@@ -61,6 +62,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
         recipe: path of the recipe file.
         references: how many.
         folder: where models are written as they end; by default beside the report.
+        name: what the report calls the network.
         out: the report's path, by which the folder is named.
         html: the page's path.
         attacks: as they are spelled.
@@ -105,6 +107,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
             records,
             references=references,
             folder=folder,
+            name=name,
             workers=processes(workers),
             about={"command": command},
             progress=bar,

@@ -123,7 +123,10 @@ def _records_page(paths: Sequence[Path], html: Path | None, *, other: bool) -> N
         )
     text = store.read_text(paths[0], what="table of single records")
     store.write_text(html, render_records_page(text, name=paths[0].name))
-    click.echo(f"page: {html}; keep it no longer than needed, it holds single records")
+    click.echo(
+        f"page: {html}; keep it no longer than needed, it holds single records; `secateur clean` "
+        "does not delete it"
+    )
 
 
 def _one(path: Path) -> Rendered:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
+from secateur.cli.checks import refuse_unread_data
 from secateur.cli.spelled import parse_canaries, parse_recipe, read_spelling
 from secateur.data import canary_indices, data_set, draw, load, plant, restrict, with_columns
 from secateur.errors import InputError, StoreError
@@ -273,11 +274,7 @@ def open_runs(
     plans = [store.read_fleet_plan(folder) for folder in folders]
     fleets = []
     for folder, plan in zip(folders, plans, strict=True):
-        if not set(plan.data) >= {"data", "targets", "references", "share", "seed", "pools"}:
-            raise StoreError(
-                f"{folder} was not made by `secateur train`: its manifest does not say how to read "
-                "its records; open it with secateur.open_fleet(folder, recipe=...)"
-            )
+        refuse_unread_data(folder, plan)
         if plan.records_digest != plans[0].records_digest:
             raise InputError(
                 f"{folders[0]} and {folder} were trained on different records; before and after "

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from secateur.errors import InputError
 from secateur.report.lookup import label, strongest, subjects
 from secateur.report.metrics import METRICS
+from secateur.report.paired import difference
 from secateur.report.policy import Policy, Rule
 from secateur.report.requirements import requirements
 from secateur.report.table import cell
@@ -72,7 +73,7 @@ def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
         why = f"the report has no such subject; {did_you_mean(rule.subject, there)}there are "
         yield _missing(rule, rule.subject, why + (", ".join(there) or "none"))
     for name in names:
-        rows = _rows(report, rule, name)
+        rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:
             yield _missing(rule, name, _lacking(report, rule, name))
         for row in rows:
@@ -95,6 +96,29 @@ def _rows(report: Report, rule: Rule, subject: str) -> list[Measurement]:
         if found:
             return found
     return []
+
+
+def _by_each(
+    report: Report, rule: Rule, subject: str, rows: list[Measurement]
+) -> list[Measurement]:
+    """Return rows with the difference over all records as the page has it.
+
+    There each side is attacked by its own strongest attack. The rows stay as they are where the
+    rule names an attack, or the report lacks what that difference is made of.
+    """
+    if not rule.versus or rule.attack != "strongest" or not fnmatchcase("all", rule.group):
+        return rows
+    if rule.metric not in ("auc", "tpr"):
+        return rows
+    row = difference(report, subject, rule.versus, "auc" if rule.metric == "auc" else "tpr")
+    if row is None or row.value is None or row.metric not in rule.rows:
+        return rows
+    return [row, *(other for other in rows if other.group != "all")]
+
+
+def _other_attack(report: Report, row: Measurement) -> str:
+    """Return the attack on a difference's other side, where it is another one."""
+    return "" if not row.versus or row in report.rows else strongest(report, row.versus)
 
 
 def _versus(report: Report, rule: Rule) -> str:
@@ -151,6 +175,7 @@ def _judged(report: Report, rule: Rule, row: Measurement) -> Finding:
         attack=row.method if METRICS[rule.metric].attacked else "",
         group=row.group,
         versus=row.versus,
+        versus_attack=_other_attack(report, row),
         holds=not broken,
         value=row.value,
         low=row.low,

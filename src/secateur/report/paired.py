@@ -113,6 +113,11 @@ def _pair(
     """
     if why := unpaired_because(old[0], new[0]) or _unlike(new, old, methods, metric):
         raise InputError(why)
+    if all(dict(r.facts.get("models", {})).get("targets") == 1 for r, _ in (new, old)):
+        raise InputError(
+            "one model each: nothing to pair; several of one draw, as `secateur train` and then "
+            "`secateur prune` or `defend` make them, can be paired"
+        )
     ours, theirs = _values(new, metric), _values(old, metric)
     if len(ours) != len(theirs) or len(ours) < 2:
         raise InputError(f"{len(ours)} and {len(theirs)} targets: nothing to pair")

@@ -15,8 +15,9 @@ SHOWN = 200
 ROW_HEIGHT = 30
 NAMED = ("record", "model", "attack", "models_asked")
 WORDS = (
-    "Each line is one record, as the strongest attack of the audit judged it: how many of the "
-    "models call it a member, and its mean score; larger is more like a member.",
+    "Each line is one record under one model family, as that family's strongest attack judged it: "
+    "how many of its models call the record a member, and the mean score; larger is more like a "
+    "member.",
     "A single line is a weak statement. Records at the top of a sorted table look more exposed "
     "than they are, since they were picked by the same numbers; and a record that is not found is "
     "not thereby out of reach of a stronger attack.",
@@ -25,6 +26,7 @@ WORDS = (
 )
 MEANINGS = {
     "record": "its id, or its number from 0",
+    "unit": "whose record it is, as a number: one unit is in or out of a model as a whole",
     "models_asked": "how many models under audit were asked about it",
     "called_member": "how many of those call it a member",
     "mean_score": "of the attack, over the models asked",
@@ -70,6 +72,7 @@ def render_records_page(text: str, *, name: str) -> str:
             title=f"Risk of single records: {name}",
             headers=[headers[i] for i in kept],
             lines=rows,
+            counted=_counted(headers, lines),
             shown=rows[:SHOWN],
             same=[(headers[i], lines[0][i]) for i in same],
             words=WORDS,
@@ -79,6 +82,19 @@ def render_records_page(text: str, *, name: str) -> str:
         )
     )
     return page + "\n"
+
+
+def _counted(headers: list[str], lines: list[list[str]]) -> str:
+    """Say how many records there are, and under how many models where they recur.
+
+    Example:
+        >>> _counted(["record", "model"], [["7", "a"], ["7", "b"]])
+        '1 records under 2 models'
+    """
+    records, models = (
+        len({line[headers.index(name)] for line in lines}) for name in ("record", "model")
+    )
+    return f"{records:,} records" + (f" under {models:,} models" if models > 1 else "")
 
 
 def _one(lines: list[list[str]], column: int) -> bool:
@@ -99,12 +115,12 @@ def _read(text: str, name: str) -> tuple[list[str], list[list[str]]]:
         )
     if not 0 < len(lines) <= MOST_RECORDS:
         raise InputError(
-            f"{name} holds {len(lines)} records; a page shows 1 to {MOST_RECORDS}: take a part"
+            f"{name} holds {len(lines)} lines; a page shows 1 to {MOST_RECORDS}: take a part"
         )
     for number, line in enumerate(lines, start=1):
         if len(line) != len(headers):
             raise InputError(
-                f"{name}: record {number} has {len(line)} cells, the header has {len(headers)}; "
+                f"{name}: line {number} has {len(line)} cells, the header has {len(headers)}; "
                 "write the table anew"
             )
     scores = [

@@ -15,7 +15,10 @@ GATE_SCHEMA = "gate-1"
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One rule held against one row of a report: whether it holds, the value and why not."""
+    """One rule held against one row of a report: whether it holds, the value and why not.
+
+    `versus_attack` is the attack on a difference's other side, where that is another one.
+    """
 
     rule: str
     subject: str = ""
@@ -24,6 +27,7 @@ class Finding:
     attack: str = ""
     group: str = "all"
     versus: str = ""
+    versus_attack: str = ""
     holds: bool = False
     value: float | None = None
     low: float | None = None
@@ -80,5 +84,6 @@ def _line(finding: Finding) -> str:
     said += f" - {finding.versus}" if finding.versus else ""
     said += f", {finding.group}" if finding.group != "all" else ""
     said += f", {short(finding.attack)}" if finding.attack else ""
+    said += f", {short(finding.versus_attack)} on {finding.versus}" if finding.versus_attack else ""
     about = "; ".join(filter(None, (finding.shown, finding.why)))
     return "".join(c if c.isprintable() else " " for c in f"{said}: {about}")
