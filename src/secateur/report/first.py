@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
+from secateur.report.notes import doubts
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
@@ -21,6 +22,7 @@ class Screen:
     `cards` holds of every shipped model its name and (term, text) pairs.
     """
 
+    doubts: tuple[str, ...]
     lead: str
     cards: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     whom: tuple[str, ...]
@@ -34,11 +36,12 @@ def first_screen(report: Report) -> Screen:
     names = subjects(report)
     if not names:
         empty = "The report holds no measurements."
-        return Screen(lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
+        return Screen(doubts=(), lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
     baseline = str(report.facts.get("baseline", names[0]))
     shipped = [s for s in names if _kind(report, s) != "stopped"]
     whom = [_by_group(report, baseline), _exposed(report, baseline)]
     return Screen(
+        doubts=tuple(doubts(report)),
         lead=attacker(report, baseline),
         cards=tuple((label(report, s), tuple(_card(report, s, baseline))) for s in shipped),
         whom=tuple(text for text in whom if text),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
-__all__ = ["accounted_words", "chosen_words", "intervals_words", "not_run_words"]
+__all__ = ["accounted_words", "chosen_words", "doubts", "intervals_words", "not_run_words"]
 
 
 def intervals_words(report: Report) -> str:
@@ -17,6 +17,15 @@ def intervals_words(report: Report) -> str:
             "of its pipeline"
         )
     return f"95 % intervals, t over {targets} targets where there are 8 or more"
+
+
+def doubts(report: Report) -> list[str]:
+    """Return what must be read before any number: that the model did not know its own members."""
+    return [
+        f"Read this first, since the numbers may say nothing: {c.saw}"
+        for c in report.controls
+        if (c.id, c.status) == ("given-model", "raised")
+    ]
 
 
 def accounted_words(report: Report) -> list[str]:

@@ -19,7 +19,13 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words, chosen_words, intervals_words, not_run_words
+from secateur.report.notes import (
+    accounted_words,
+    chosen_words,
+    doubts,
+    intervals_words,
+    not_run_words,
+)
 from secateur.types import Measurement, Report
 
 __all__ = [
@@ -206,6 +212,8 @@ def render_text(report: Report, width: int = 150) -> str:
         table.add_row(*(line[h].replace("[", "\\[") for h in HEADERS))
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
+    for sentence in doubts(report):
+        console.print(sentence, markup=False, highlight=False)
     console.print(table)
     for further in _further_tables(report, width):
         console.print(further)

@@ -11,7 +11,7 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words
+from secateur.report.notes import accounted_words, doubts
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
@@ -50,7 +50,7 @@ def answer(report: Report) -> list[str]:
     if not names:
         return ["The report holds no measurements."]
     baseline = str(report.facts.get("baseline", names[0]))
-    found = [attacker(report, baseline)]
+    found = [*doubts(report), attacker(report, baseline)]
     for subject in names:
         found += changed(report, subject, baseline)
     raised = sorted({c.id for c in report.controls if c.status == "raised"})

@@ -130,7 +130,8 @@ def _cell(row: Measurement) -> str:
 
 def _raised(report: Report) -> list[Any]:
     found = [c for c in report.controls if c.status == "raised"]
-    found.sort(key=lambda c: c.id != "blind-baseline")  # it voids most
+    first = ("given-model", "blind-baseline")  # they void most
+    found.sort(key=lambda c: first.index(c.id) if c.id in first else len(first))
     return found[:CAUTIONS]
 
 
