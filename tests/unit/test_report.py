@@ -18,7 +18,7 @@ from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.asked import ASKED, asked_table
 from secateur.report.charts import charts
 from secateur.report.lookup import label, short, subjects
-from secateur.report.notes import not_run_words
+from secateur.report.notes import intervals_words, not_run_words
 from secateur.report.paired import difference
 from secateur.report.table import consequence_table
 from secateur.types import Measurement, Series
@@ -400,3 +400,32 @@ def test_every_part_that_documents_are_answered_by_stands_on_the_page(page):
     assert all(line["answered here by"] and line["not answered here"] for line in table)
     no_groups = {anchor for line in table for anchor, _ in line["answered here by"]}
     assert "groups" not in no_groups  # this report has none
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (1, "95 % intervals over the records of this one model; they do not speak of other models"),
+        (
+            4,
+            "95 % intervals, two-way bootstrap over 4 targets and their records; differences and "
+            "accuracies: t over 4 targets",
+        ),
+        (7, "95 % intervals, two-way bootstrap over 7 targets"),
+        (8, "95 % intervals, t over 8 targets"),
+        (64, "95 % intervals, t over 64 targets"),
+    ],
+)
+def test_the_kind_of_the_intervals_is_the_one_that_so_many_targets_have(targets, words):
+    report = made_report()
+    facts = {**report.facts, "models": {"targets": targets, "references": 32}}
+    assert intervals_words(replace(report, facts=facts)).startswith(words)
+    assert ("bootstrap" in words) == (1 < targets < 8)
+
+
+def test_a_report_without_differences_speaks_of_none():
+    report = made_report()
+    facts = {**report.facts, "models": {"targets": 3, "references": 32}}
+    rows = tuple(r for r in report.rows if not r.versus and r.risk == "membership")
+    told = intervals_words(replace(report, facts=facts, rows=rows))
+    assert told == "95 % intervals, two-way bootstrap over 3 targets and their records"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secateur.measure.membership import FEWEST_FOR_T
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
@@ -16,7 +17,18 @@ def intervals_words(report: Report) -> str:
             "95 % intervals over the records of this one model; they do not speak of other models "
             "of its pipeline"
         )
-    return f"95 % intervals, t over {targets} targets where there are 8 or more"
+    if not isinstance(targets, int):
+        return "95 % intervals; each row of the JSON names its kind"
+    if targets >= FEWEST_FOR_T:
+        return f"95 % intervals, t over {targets} targets"
+    kinds = {
+        "differences": any(row.versus for row in report.rows),
+        "accuracies": any(row.risk == "utility" for row in report.rows),
+    }
+    apart = " and ".join(kind for kind, held in kinds.items() if held)
+    return f"95 % intervals, two-way bootstrap over {targets} targets and their records" + (
+        f"; {apart}: t over {targets} targets" if apart else ""
+    )
 
 
 def doubts(report: Report) -> list[str]:
