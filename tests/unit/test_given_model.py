@@ -12,10 +12,11 @@ from torch import nn
 
 import secateur
 from report_fixture import HOSTILE, made_report
-from secateur.attack.membership import LossThreshold
+from secateur.attack.membership import GapAttack, LossThreshold
 from secateur.auditing.given_check import given_model_control
 from secateur.data import digits
-from secateur.report import html
+from secateur.report import html, main_table
+from secateur.report.first import first_screen
 from secateur.report.words import answer
 from secateur.train import Recipe
 from secateur.types import Control, Membership, Observations
@@ -169,3 +170,34 @@ def test_references_of_a_recipe_show_what_such_a_training_reaches(world):
     torch.manual_seed(1)
     report = audited(build(), (x, y), (x2, y2), recipe=recipe, references=2)
     assert "references are right on" in found(report).saw and found(report).status == "raised"
+
+
+def test_a_single_model_shows_its_accuracy_on_non_members_and_the_gap(world):
+    net, inside, outside = world
+    x, y = outside
+    with torch.no_grad():
+        right = (net(torch.from_numpy(x.copy())).argmax(1).numpy() == y).mean()
+    with torch.no_grad():
+        own = (net(torch.from_numpy(inside[0].copy())).argmax(1).numpy() == inside[1]).mean()
+    report = audited(net, inside, outside)
+    (card,) = (dict(facts) for _, facts in first_screen(report).cards)
+    assert "test accuracy" not in card
+    assert card["accuracy on non-members"] == f"{100 * right:.1f} %"
+    assert card["above it on members"] == f"{100 * (own - right):.1f} points"
+    told = main_table(report)[0]["test acc. %"]
+    assert told == f"{100 * right:.1f} on non-members, gap {100 * (own - right):.1f}"
+    with_gap = secateur.audit(net, members=inside, non_members=outside, attacks=[GapAttack()])
+    assert "[" in main_table(with_gap)[0]["test acc. %"]  # the gap attack gives it an interval
+
+
+def test_saved_outputs_of_one_model_show_both_accuracies():
+    z, y = np.eye(4)[np.arange(80) % 4], np.arange(80) % 4
+    z[40:70] = np.roll(z[40:70], 1, axis=1)
+    report = secateur.audit({"logits": 3 * z - 1, "labels": y}, members=np.arange(40))
+    rows = {r.metric: r.value for r in report.rows if r.risk == "utility"}
+    assert (rows["train accuracy"], rows["accuracy on non-members"]) == (1.0, 0.25)
+    assert "25.0 on non-members, gap 75.0" in main_table(report)[0]["test acc. %"]
+
+
+def test_a_report_with_a_test_accuracy_shows_that_one():
+    assert main_table(made_report())[0]["test acc. %"] == "90.0 [89.0, 91.0]"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.report.cells import cell, gap_words
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
 from secateur.report.notes import doubts
 from secateur.report.paired import difference
-from secateur.report.table import cell
 from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
 from secateur.types import Measurement, Report
 
@@ -63,7 +63,7 @@ def _kind(report: Report, subject: str) -> str:
 def _card(report: Report, subject: str, baseline: str) -> list[tuple[str, str]]:
     rows = best_rows(report, subject)
     tpr = rows["tpr"]
-    found = [("test accuracy", _percent(rows["test"])), ("size", _size(report, subject))]
+    found = [*_accuracies(rows), ("size", _size(report, subject))]
     found.append(("attacker's AUC", f"{cell(rows['auc'])} by {short(strongest(report, subject))}"))
     if tpr is not None and tpr.value is not None:
         at = tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
@@ -80,6 +80,20 @@ def _card(report: Report, subject: str, baseline: str) -> list[tuple[str, str]]:
         term = f"beside {label(report, baseline)} stopped at no less test accuracy{at}"
         found.append((term, _said(difference(report, subject, view))))
     return found
+
+
+def _accuracies(rows: dict[str, Measurement | None]) -> list[tuple[str, str]]:
+    """Return the test accuracy; where nobody kept records for it, that on non-members, and the gap.
+
+    The latter two are of the records that the audit asks about.
+    """
+    if rows["test"] is not None or rows["others"] is None:
+        return [("test accuracy", _percent(rows["test"]))]
+    gap = gap_words(rows)
+    return [
+        ("accuracy on non-members", _percent(rows["others"])),
+        *([("above it on members", f"{gap} points")] if gap else []),
+    ]
 
 
 def _percent(row: Measurement | None) -> str:

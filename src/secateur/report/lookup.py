@@ -95,6 +95,8 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
         "kept": find(report, subject, "kept weights"),
         "train": find(report, subject, "train accuracy"),
         "test": find(report, subject, "test accuracy"),
+        "others": find(report, subject, "accuracy on non-members"),
+        "gap": find(report, subject, "accuracy gap"),
         "auc": find(report, subject, "auc", method=method),
         "balanced": find(report, subject, "balanced accuracy", method=method),
         "tpr": tpr_row(report, subject, method),

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from secateur.report.cells import cell, test_cell
 from secateur.report.lookup import (
     PRIORS,
     best_rows,
@@ -49,27 +50,6 @@ HEADERS = (
 )
 
 
-def cell(row: Measurement | None, *, percent: bool = False, digits: int = 3) -> str:
-    """Return a value with its interval as text, or why there is none.
-
-    Example:
-        >>> cell(Measurement(subject="x", risk="r", method="m", metric="auc", value=0.5, low=0.4,
-        ...      high=0.6, interval="t over targets"))
-        '0.500 [0.400, 0.600]'
-    """
-    if row is None:
-        return "-"
-    if row.value is None:
-        return row.status
-    scale = 100 if percent else 1
-    text = f"{scale * row.value:.{digits}f}"
-    if row.low is not None and row.high is not None:
-        text += f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
-    elif row.low is not None:
-        text = f"at least {text}"
-    return text
-
-
 def main_table(report: Report) -> list[dict[str, str]]:
     """Return one row per model family, with its strongest attack; keys are `HEADERS`."""
     found = []
@@ -81,7 +61,7 @@ def main_table(report: Report) -> list[dict[str, str]]:
             label(report, subject),
             _kept(report, subject, rows["kept"]),
             cell(rows["train"], percent=True, digits=1),
-            cell(rows["test"], percent=True, digits=1),
+            test_cell(rows),
             short(strongest(report, subject)),
             cell(rows["auc"]),
             cell(rows["balanced"], percent=True, digits=1),
