@@ -7,12 +7,12 @@ from typing import Any
 
 from secateur.report.cells import cell, gap_words
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
-from secateur.report.notes import doubts
+from secateur.report.notes import doubts, raised_ids
 from secateur.report.paired import difference
 from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
 from secateur.types import Measurement, Report
 
-__all__ = ["Screen", "first_screen", "raised_ids"]
+__all__ = ["Screen", "first_screen"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,6 @@ def first_screen(report: Report) -> Screen:
         unknown=tuple(_unknown(report, grouped=bool(whom[0]), exposed=bool(whom[1]))),
         more=tuple(line for s in shipped for line in changed(report, s, baseline)),
     )
-
-
-def raised_ids(report: Report) -> tuple[str, ...]:
-    """Return the controls that are raised, once each, in order of their names."""
-    return tuple(sorted({c.id for c in report.controls if c.status == "raised"}))
 
 
 def _kind(report: Report, subject: str) -> str:

@@ -6,7 +6,14 @@ from secateur.measure.membership import FEWEST_FOR_T
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
-__all__ = ["accounted_words", "chosen_words", "doubts", "intervals_words", "not_run_words"]
+__all__ = [
+    "accounted_words",
+    "chosen_words",
+    "doubts",
+    "intervals_words",
+    "not_run_words",
+    "raised_ids",
+]
 
 
 def intervals_words(report: Report) -> str:
@@ -91,3 +98,8 @@ def chosen_words(report: Report) -> str:
     reasons = [chosen_on(report, s) for s in subjects(report)]
     told = [CHOICES[r] for r in reasons if r in CHOICES]
     return told[0] if told else CHOSEN
+
+
+def raised_ids(report: Report) -> tuple[str, ...]:
+    """Return the controls that are raised, once each, in order of their names."""
+    return tuple(sorted({c.id for c in report.controls if c.status == "raised"}))

@@ -17,8 +17,8 @@ from secateur.report.lookup import (
     find,
     label,
     short,
+    shown,
     strongest,
-    subjects,
 )
 from secateur.report.notes import (
     accounted_words,
@@ -26,6 +26,7 @@ from secateur.report.notes import (
     doubts,
     intervals_words,
     not_run_words,
+    raised_ids,
 )
 from secateur.types import Measurement, Report
 
@@ -53,7 +54,7 @@ HEADERS = (
 def main_table(report: Report) -> list[dict[str, str]]:
     """Return one row per model family, with its strongest attack; keys are `HEADERS`."""
     found = []
-    for subject in subjects(report):
+    for subject in shown(report):
         rows = best_rows(report, subject)
         tpr = rows["tpr"]
         at = "" if tpr is None else tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
@@ -96,7 +97,7 @@ def consequence_table(report: Report) -> list[dict[str, str]]:
     Keys are `CONSEQUENCE_HEADERS`. Empty where a report has no such rows, as older ones.
     """
     found = []
-    for subject in subjects(report):
+    for subject in shown(report):
         rows = consequences(report, subject)
         if not any(rows.values()):
             continue
@@ -141,14 +142,15 @@ def attack_table(report: Report) -> list[dict[str, str]]:
     return found
 
 
-GROUP_HEADERS = ("model", "group", "test acc. %", "AUC", "TPR % at 1% FPR", "members", "note")
+GROUP_HEADERS = ("model", "group", "test acc. %", "AUC", "TPR % at FPR", "members", "note")
 
 
 def group_table(report: Report) -> list[dict[str, str]]:
     """Return one row per model family and group; keys are `GROUP_HEADERS`. Empty without groups."""
     found = []
     pairs = dict.fromkeys((r.subject, r.group) for r in report.rows if r.group != "all")
-    for subject, group in pairs:
+    listed = shown(report)
+    for subject, group in ((s, g) for s, g in pairs if s in listed):
         leak = find(report, subject, "auc", group=group)
         tpr, at = _group_tpr(report, subject, group)
         test = find(report, subject, "test accuracy", group=group)
@@ -175,7 +177,7 @@ def _group_tpr(report: Report, subject: str, group: str) -> tuple[Measurement | 
             at = row.metric.removeprefix("tpr at ").removesuffix(" fpr")
             if at != row.metric and (usual is None or usual.value is None):
                 return row, f" at {at}"
-    return usual, ""
+    return usual, "" if usual is None or usual.value is None else " at 1%"
 
 
 def render_text(report: Report, width: int = 150) -> str:
@@ -211,8 +213,9 @@ def render_text(report: Report, width: int = 150) -> str:
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"
     ]
+    known, ids = {c.id for c in report.controls}, raised_ids(report)
     console.print(
-        f"controls raised: {', '.join(raised) if raised else 'none'} of {len(report.controls)}",
+        f"{len(ids)} of {len(known)} controls raised{': ' if raised else ''}{', '.join(raised)}",
         markup=False,
         highlight=False,
     )
