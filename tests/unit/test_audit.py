@@ -12,6 +12,7 @@ from secateur.attack.learned import NasrAttack
 from secateur.attack.membership import RMIA, LiRA, LossThreshold
 from secateur.auditing import audit, audit_key, needed_signals
 from secateur.auditing.choices import matched_epochs, strongest
+from secateur.auditing.contents import repeats
 from secateur.auditing.subjects import observe_subjects, stopped, with_references_of
 from secateur.compress import Magnitude
 from secateur.errors import InputError
@@ -181,3 +182,13 @@ def test_fleets_of_two_draws_or_of_one_name_cannot_be_compared(fleets):
         audit([dense, replace(other, name="other", membership=moved)], records, attacks=ATTACKS)
     with pytest.raises(InputError, match="different names"):
         audit([dense, replace(pruned, name="dense")], records, attacks=ATTACKS)
+
+
+def test_only_the_last_epoch_repeats_the_baseline(fleets):
+    records, dense, pruned = fleets
+    baseline, small = observe_subjects([dense, pruned], records, ATTACKS, workers=0)
+    found = {e: repeats(stopped(baseline, records, e), baseline) for e in (1, 2, 4)}
+    assert found == {1: {}, 2: {}, 4: {"repeats": "dense"}}
+    assert repeats(small, baseline) == repeats(baseline, baseline) == {}
+    other = replace(baseline, fleet=replace(dense, recipe=small_recipe(epochs=5)))
+    assert repeats(stopped(baseline, records, 4), other) == {}

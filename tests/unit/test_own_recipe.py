@@ -88,6 +88,7 @@ def test_a_fleet_whose_spelling_holds_the_folder_is_opened_and_reported_without_
 def test_what_travels_to_a_worker_loads_the_file_there(tmp_path):
     recipe = recipe_of(written(tmp_path, GOOD + TRAIN))
     records = records_of(recipe.build.path)
+    assert records.name == "mine.py"
     sent = pickle.dumps((recipe, 1))
     here = recipe.train(records, seed=3).state_dict()
     for name in [name for name in sys.modules if name.startswith("own_")]:

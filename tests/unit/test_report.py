@@ -18,9 +18,9 @@ from secateur.report import attack_table, html, main_table, render_text, words
 from secateur.report.asked import ASKED, asked_table
 from secateur.report.charts import charts
 from secateur.report.lookup import label, short, subjects
-from secateur.report.notes import not_run_words
+from secateur.report.notes import intervals_words, not_run_words
 from secateur.report.paired import difference
-from secateur.report.table import consequence_table
+from secateur.report.table import consequence_table, group_table
 from secateur.types import Measurement, Series
 
 
@@ -159,7 +159,7 @@ def test_names_of_users_are_text_in_every_place(page):
     assert "b" not in kinds
     assert sum(tag == "script" for tag, _ in page.elements) == len(page.specs) + 3
     seen = " ".join(page.text)
-    assert f"On {HOSTILE}, an attacker" in seen
+    assert f"On the records of {HOSTILE}, an attacker" in seen
     assert f"{PRUNED} keeps 10.0 % of the weights" in seen
     models = {p["model"] for p in named(page.specs["spec-leak"], "points")}
     assert models == set(KINDS)
@@ -400,3 +400,75 @@ def test_every_part_that_documents_are_answered_by_stands_on_the_page(page):
     assert all(line["answered here by"] and line["not answered here"] for line in table)
     no_groups = {anchor for line in table for anchor, _ in line["answered here by"]}
     assert "groups" not in no_groups  # this report has none
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (1, "95 % intervals over the records of this one model; they do not speak of other models"),
+        (
+            4,
+            "95 % intervals, two-way bootstrap over 4 targets and their records; differences and "
+            "accuracies: t over 4 targets",
+        ),
+        (7, "95 % intervals, two-way bootstrap over 7 targets"),
+        (8, "95 % intervals, t over 8 targets"),
+        (64, "95 % intervals, t over 64 targets"),
+    ],
+)
+def test_the_kind_of_the_intervals_is_the_one_that_so_many_targets_have(targets, words):
+    report = made_report()
+    facts = {**report.facts, "models": {"targets": targets, "references": 32}}
+    assert intervals_words(replace(report, facts=facts)).startswith(words)
+    assert ("bootstrap" in words) == (1 < targets < 8)
+
+
+def test_a_report_without_differences_speaks_of_none():
+    report = made_report()
+    facts = {**report.facts, "models": {"targets": 3, "references": 32}}
+    rows = tuple(r for r in report.rows if not r.versus and r.risk == "membership")
+    told = intervals_words(replace(report, facts=facts, rows=rows))
+    assert told == "95 % intervals, two-way bootstrap over 3 targets and their records"
+
+
+def test_controls_are_counted_by_kind_in_text_line_and_page():
+    report = made_report()
+    again = [replace(c, subject=PRUNED) for c in report.controls]
+    twice = replace(report, controls=(*report.controls, *again))
+    kinds = len({c.id for c in report.controls})
+    assert f"1 of {kinds} controls raised: gap" in render_text(twice)
+    assert f", 1 of {kinds} controls raised>" in repr(twice)
+    assert f"1 of {kinds} controls is raised: gap." in html.render(twice)
+    quiet = [replace(c, status="passed") for c in report.controls]
+    assert f"0 of {kinds} controls raised\n" in render_text(replace(report, controls=quiet))
+
+
+def test_a_group_says_at_which_false_alarm_rate_its_members_are_found():
+    report = made_report()
+    rows = [
+        attack_row("dense", "tpr at 1% fpr", 0.3, group="site=a"),
+        attack_row("dense", "tpr at 5% fpr", 0.4, group="site=b"),
+    ]
+    lines = group_table(replace(report, rows=(*report.rows, *rows)))
+    assert [x["TPR % at FPR"] for x in lines if x["group"] in ("site=a", "site=b")] == [
+        "30.0 [28.0, 32.0] at 1%",
+        "40.0 [38.0, 42.0] at 5%",
+    ]
+
+
+def test_the_last_epoch_repeats_the_baseline_and_is_no_row_of_its_own():
+    report = made_report()
+    facts = {name: dict(about) for name, about in report.facts["subjects"].items()}
+    facts[STOPPED]["repeats"] = "dense"
+    told = replace(report, facts={**report.facts, "subjects": facts})
+    for made in (main_table, consequence_table):
+        assert STOPPED in [line["model"] for line in made(report)]
+        assert [line["model"] for line in made(told)] == ["dense", PRUNED]
+
+
+def test_records_without_a_name_are_these_records():
+    report = made_report()
+    bare = replace(report, facts={k: v for k, v in report.facts.items() if k != "data"})
+    assert words.attacker(bare, "dense").startswith("On these records, an attacker")
+    mine = replace(report, facts={**report.facts, "data": {"name": "mine.py"}})
+    assert words.attacker(mine, "dense").startswith("On the records of mine.py, an attacker")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.auditing.given_check import given_model_control
 from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
 from secateur.compress import CONVERGED, convergence
@@ -58,7 +59,11 @@ def controls(
     """
     baseline = subjects[0]
     membership = baseline.observations.membership
-    found: list[Control | None] = [*_nulls(subjects, scored, strongest, seed)]
+    best = _find(scored, baseline.name, strongest.get(baseline.name))
+    found: list[Control | None] = []
+    if "given" in membership.roles:
+        found.append(given_model_control(baseline.observations, best.scores if best else None))
+    found += _nulls(subjects, scored, strongest, seed)
     for attack in _reference_attacks(scored):
         found.append(
             planted_control(

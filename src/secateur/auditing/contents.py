@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from secateur.auditing.accounted import accounted_rows
 from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.rows import (
@@ -18,14 +20,14 @@ from secateur.auditing.rows import (
 )
 from secateur.auditing.size import file_digests, network_rows
 from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, threat_model
-from secateur.auditing.subjects import Subject
+from secateur.auditing.subjects import CORRECT, Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
 
 if TYPE_CHECKING:
     from secateur.types import Measurement, Records, Series
 
-__all__ = ["Found", "facts_of", "rows_of", "series_of"]
+__all__ = ["Found", "facts_of", "repeats", "rows_of", "series_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,15 @@ def _of_references(subjects: list[Subject]) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def repeats(subject: Subject, baseline: Subject) -> dict[str, str]:
+    """Return, of an early stop at the last epoch, that it repeats the baseline; else nothing."""
+    epochs = getattr(baseline.fleet.recipe, "epochs", None)
+    if subject.kind != "stopped" or subject.name != f"{baseline.name}, epoch {epochs}":
+        return {}
+    seen, whole = (s.observations.plain(CORRECT) for s in (subject, baseline))
+    return {"repeats": baseline.name} if np.array_equal(seen, whole) else {}
+
+
 def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
@@ -150,6 +161,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
                 "pipeline": list(s.fleet.pipeline),
                 "label": s.name,
                 "kind": s.kind,
+                **repeats(s, state.subjects[0]),
             }
             for s in state.subjects
         },

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
+from secateur.auditing.single import accuracy_rows
 from secateur.auditing.size import size_and_cost
 from secateur.auditing.subjects import CORRECT, Subject
 from secateur.data import canary_indices, holds_canaries
@@ -127,6 +128,8 @@ def subject_rows(subject: Subject, records: Records) -> list[Measurement]:
                 trials=2 * min(fewest_in, fewest_out),
             )
         )
+    else:
+        rows += accuracy_rows(subject.observations)[1:]
     return [*rows, *size_and_cost(subject, records)]
 
 

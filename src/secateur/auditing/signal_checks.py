@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from secateur.attack.membership import HierarchicalLiRA
+from secateur.auditing.given_check import given_model_control
 from secateur.measure import (
     leave_one_out_control,
     null_control,
@@ -47,7 +48,9 @@ def signal_controls(
         seed: of permutations and made signals.
     """
     who, subject = observations.membership, observations.primary
-    found = [null_control(best, who, subject=subject, seed=derive_seed(seed, "null", subject))]
+    own = given_model_control(observations, best)
+    found = [] if own is None else [own]
+    found.append(null_control(best, who, subject=subject, seed=derive_seed(seed, "null", subject)))
     for attack in attacks:
         if attack.min_out > 0 and not _reads_several(attack):
             found.append(

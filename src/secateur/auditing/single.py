@@ -9,13 +9,15 @@ import numpy as np
 
 from secateur.attack.membership import GapAttack
 from secateur.auditing.statements import BEYOND, LIMIT_OF_ONE, LIMITS, PIPELINE_LIMIT
-from secateur.measure import lowest_resolvable_fpr
-from secateur.types import Control
+from secateur.measure import lowest_resolvable_fpr, over_targets
+from secateur.types import Control, Signal
 
 if TYPE_CHECKING:
-    from secateur.types import Measurement, Membership, Report
+    from secateur.types import Measurement, Membership, Observations, Report
 
-__all__ = ["few_records_control", "gap_rows", "limits_of_one"]
+__all__ = ["accuracy_rows", "few_records_control", "gap_rows", "limits_of_one"]
+
+CORRECT = Signal(name="correct")
 
 FEW = 50
 """Members, or non-members, below which a report says what so few cannot resolve."""
@@ -25,6 +27,32 @@ def limits_of_one(*, references: bool) -> list[str]:
     """Return what the numbers of one model are not."""
     limits = [LIMIT_OF_ONE if line == PIPELINE_LIMIT else line for line in LIMITS]
     return limits if references else [BEYOND, *limits]
+
+
+def accuracy_rows(observations: Observations) -> list[Measurement]:
+    """Return the audited models' accuracy on members and on the audit's non-members.
+
+    Empty where it was not seen which answers are right.
+    """
+    who = observations.membership
+    if CORRECT.key not in observations.views[observations.primary]:
+        return []
+    correct = observations.plain(CORRECT)
+    sides = {"train accuracy": who.members, "accuracy on non-members": who.non_members}
+    rows = []
+    for metric, side in sides.items():
+        found = [side(m) for m in who.targets.tolist()]
+        kind = "members" if metric == "train accuracy" else "non_members"
+        rows.append(
+            over_targets(
+                np.array([correct[m, s].mean() for m, s in zip(who.targets, found, strict=True)]),
+                about=(observations.primary, "utility", "accuracy", metric),
+                counts={kind: float(np.mean([len(s) for s in found]))},
+                better="neither" if kind == "members" else "higher",
+                trials=min(len(np.unique(who.units[s])) for s in found),
+            )
+        )
+    return rows
 
 
 def gap_rows(report: Report) -> list[Measurement]:

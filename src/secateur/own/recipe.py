@@ -72,7 +72,7 @@ def records_of(file: str | Path) -> Records:
             found,
             **said_columns(module),
             n_classes=getattr(module, "CLASSES", None),
-            name=path.stem,
+            name=path.name,
         )
 
 

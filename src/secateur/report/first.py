@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from secateur.report.cells import cell, gap_words
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
+from secateur.report.notes import doubts, raised_ids
 from secateur.report.paired import difference
-from secateur.report.table import cell
 from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
 from secateur.types import Measurement, Report
 
-__all__ = ["Screen", "first_screen", "raised_ids"]
+__all__ = ["Screen", "first_screen"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Screen:
     `cards` holds of every shipped model its name and (term, text) pairs.
     """
 
+    doubts: tuple[str, ...]
     lead: str
     cards: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     whom: tuple[str, ...]
@@ -34,11 +36,12 @@ def first_screen(report: Report) -> Screen:
     names = subjects(report)
     if not names:
         empty = "The report holds no measurements."
-        return Screen(lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
+        return Screen(doubts=(), lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
     baseline = str(report.facts.get("baseline", names[0]))
     shipped = [s for s in names if _kind(report, s) != "stopped"]
     whom = [_by_group(report, baseline), _exposed(report, baseline)]
     return Screen(
+        doubts=tuple(doubts(report)),
         lead=attacker(report, baseline),
         cards=tuple((label(report, s), tuple(_card(report, s, baseline))) for s in shipped),
         whom=tuple(text for text in whom if text),
@@ -48,11 +51,6 @@ def first_screen(report: Report) -> Screen:
     )
 
 
-def raised_ids(report: Report) -> tuple[str, ...]:
-    """Return the controls that are raised, once each, in order of their names."""
-    return tuple(sorted({c.id for c in report.controls if c.status == "raised"}))
-
-
 def _kind(report: Report, subject: str) -> str:
     return str(dict(report.facts.get("subjects", {}).get(subject, {})).get("kind", ""))
 
@@ -60,7 +58,7 @@ def _kind(report: Report, subject: str) -> str:
 def _card(report: Report, subject: str, baseline: str) -> list[tuple[str, str]]:
     rows = best_rows(report, subject)
     tpr = rows["tpr"]
-    found = [("test accuracy", _percent(rows["test"])), ("size", _size(report, subject))]
+    found = [*_accuracies(rows), ("size", _size(report, subject))]
     found.append(("attacker's AUC", f"{cell(rows['auc'])} by {short(strongest(report, subject))}"))
     if tpr is not None and tpr.value is not None:
         at = tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
@@ -77,6 +75,20 @@ def _card(report: Report, subject: str, baseline: str) -> list[tuple[str, str]]:
         term = f"beside {label(report, baseline)} stopped at no less test accuracy{at}"
         found.append((term, _said(difference(report, subject, view))))
     return found
+
+
+def _accuracies(rows: dict[str, Measurement | None]) -> list[tuple[str, str]]:
+    """Return the test accuracy; where nobody kept records for it, that on non-members, and the gap.
+
+    The latter two are of the records that the audit asks about.
+    """
+    if rows["test"] is not None or rows["others"] is None:
+        return [("test accuracy", _percent(rows["test"]))]
+    gap = gap_words(rows)
+    return [
+        ("accuracy on non-members", _percent(rows["others"])),
+        *([("above it on members", f"{gap} points")] if gap else []),
+    ]
 
 
 def _percent(row: Measurement | None) -> str:

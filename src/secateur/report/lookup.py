@@ -14,6 +14,7 @@ __all__ = [
     "label",
     "series_of",
     "short",
+    "shown",
     "strongest",
     "subjects",
     "tpr_row",
@@ -25,6 +26,12 @@ PRIORS = {"1%": 1, "10%": 0, "50%": 0}  # and to how many digits a per cent of e
 def subjects(report: Report) -> list[str]:
     """Return the subjects in the order of their first row."""
     return list(dict.fromkeys(row.subject for row in report.rows))
+
+
+def shown(report: Report) -> list[str]:
+    """Return the subjects that a table lists: not the last epoch, which repeats the baseline."""
+    about: dict[str, Any] = dict(report.facts.get("subjects", {}))
+    return [s for s in subjects(report) if "repeats" not in dict(about.get(s, {}))]
 
 
 def label(report: Report, subject: str) -> str:
@@ -95,6 +102,8 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
         "kept": find(report, subject, "kept weights"),
         "train": find(report, subject, "train accuracy"),
         "test": find(report, subject, "test accuracy"),
+        "others": find(report, subject, "accuracy on non-members"),
+        "gap": find(report, subject, "accuracy gap"),
         "auc": find(report, subject, "auc", method=method),
         "balanced": find(report, subject, "balanced accuracy", method=method),
         "tpr": tpr_row(report, subject, method),

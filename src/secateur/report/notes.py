@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from secateur.measure.membership import FEWEST_FOR_T
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
-__all__ = ["accounted_words", "chosen_words", "intervals_words", "not_run_words"]
+__all__ = [
+    "accounted_words",
+    "chosen_words",
+    "doubts",
+    "intervals_words",
+    "not_run_words",
+    "raised_ids",
+]
 
 
 def intervals_words(report: Report) -> str:
@@ -16,7 +24,27 @@ def intervals_words(report: Report) -> str:
             "95 % intervals over the records of this one model; they do not speak of other models "
             "of its pipeline"
         )
-    return f"95 % intervals, t over {targets} targets where there are 8 or more"
+    if not isinstance(targets, int):
+        return "95 % intervals; each row of the JSON names its kind"
+    if targets >= FEWEST_FOR_T:
+        return f"95 % intervals, t over {targets} targets"
+    kinds = {
+        "differences": any(row.versus for row in report.rows),
+        "accuracies": any(row.risk == "utility" for row in report.rows),
+    }
+    apart = " and ".join(kind for kind, held in kinds.items() if held)
+    return f"95 % intervals, two-way bootstrap over {targets} targets and their records" + (
+        f"; {apart}: t over {targets} targets" if apart else ""
+    )
+
+
+def doubts(report: Report) -> list[str]:
+    """Return what must be read before any number: that the model did not know its own members."""
+    return [
+        f"Read this first, since the numbers may say nothing: {c.saw}"
+        for c in report.controls
+        if (c.id, c.status) == ("given-model", "raised")
+    ]
 
 
 def accounted_words(report: Report) -> list[str]:
@@ -70,3 +98,8 @@ def chosen_words(report: Report) -> str:
     reasons = [chosen_on(report, s) for s in subjects(report)]
     told = [CHOICES[r] for r in reasons if r in CHOICES]
     return told[0] if told else CHOSEN
+
+
+def raised_ids(report: Report) -> tuple[str, ...]:
+    """Return the controls that are raised, once each, in order of their names."""
+    return tuple(sorted({c.id for c in report.controls if c.status == "raised"}))

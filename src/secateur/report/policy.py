@@ -15,6 +15,7 @@ from secateur.spelling import did_you_mean
 __all__ = ["CONTROLS", "Policy", "Rule", "read_policy"]
 
 CONTROLS = (
+    "given-model",
     "null",
     "planted-leak",
     "blind-baseline",

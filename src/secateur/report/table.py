@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from secateur.report.cells import cell, test_cell
 from secateur.report.lookup import (
     PRIORS,
     best_rows,
@@ -16,10 +17,17 @@ from secateur.report.lookup import (
     find,
     label,
     short,
+    shown,
     strongest,
-    subjects,
 )
-from secateur.report.notes import accounted_words, chosen_words, intervals_words, not_run_words
+from secateur.report.notes import (
+    accounted_words,
+    chosen_words,
+    doubts,
+    intervals_words,
+    not_run_words,
+    raised_ids,
+)
 from secateur.types import Measurement, Report
 
 __all__ = [
@@ -43,31 +51,10 @@ HEADERS = (
 )
 
 
-def cell(row: Measurement | None, *, percent: bool = False, digits: int = 3) -> str:
-    """Return a value with its interval as text, or why there is none.
-
-    Example:
-        >>> cell(Measurement(subject="x", risk="r", method="m", metric="auc", value=0.5, low=0.4,
-        ...      high=0.6, interval="t over targets"))
-        '0.500 [0.400, 0.600]'
-    """
-    if row is None:
-        return "-"
-    if row.value is None:
-        return row.status
-    scale = 100 if percent else 1
-    text = f"{scale * row.value:.{digits}f}"
-    if row.low is not None and row.high is not None:
-        text += f" [{scale * row.low:.{digits}f}, {scale * row.high:.{digits}f}]"
-    elif row.low is not None:
-        text = f"at least {text}"
-    return text
-
-
 def main_table(report: Report) -> list[dict[str, str]]:
     """Return one row per model family, with its strongest attack; keys are `HEADERS`."""
     found = []
-    for subject in subjects(report):
+    for subject in shown(report):
         rows = best_rows(report, subject)
         tpr = rows["tpr"]
         at = "" if tpr is None else tpr.metric.removeprefix("tpr at ").removesuffix(" fpr")
@@ -75,7 +62,7 @@ def main_table(report: Report) -> list[dict[str, str]]:
             label(report, subject),
             _kept(report, subject, rows["kept"]),
             cell(rows["train"], percent=True, digits=1),
-            cell(rows["test"], percent=True, digits=1),
+            test_cell(rows),
             short(strongest(report, subject)),
             cell(rows["auc"]),
             cell(rows["balanced"], percent=True, digits=1),
@@ -110,7 +97,7 @@ def consequence_table(report: Report) -> list[dict[str, str]]:
     Keys are `CONSEQUENCE_HEADERS`. Empty where a report has no such rows, as older ones.
     """
     found = []
-    for subject in subjects(report):
+    for subject in shown(report):
         rows = consequences(report, subject)
         if not any(rows.values()):
             continue
@@ -155,14 +142,15 @@ def attack_table(report: Report) -> list[dict[str, str]]:
     return found
 
 
-GROUP_HEADERS = ("model", "group", "test acc. %", "AUC", "TPR % at 1% FPR", "members", "note")
+GROUP_HEADERS = ("model", "group", "test acc. %", "AUC", "TPR % at FPR", "members", "note")
 
 
 def group_table(report: Report) -> list[dict[str, str]]:
     """Return one row per model family and group; keys are `GROUP_HEADERS`. Empty without groups."""
     found = []
     pairs = dict.fromkeys((r.subject, r.group) for r in report.rows if r.group != "all")
-    for subject, group in pairs:
+    listed = shown(report)
+    for subject, group in ((s, g) for s, g in pairs if s in listed):
         leak = find(report, subject, "auc", group=group)
         tpr, at = _group_tpr(report, subject, group)
         test = find(report, subject, "test accuracy", group=group)
@@ -189,7 +177,7 @@ def _group_tpr(report: Report, subject: str, group: str) -> tuple[Measurement | 
             at = row.metric.removeprefix("tpr at ").removesuffix(" fpr")
             if at != row.metric and (usual is None or usual.value is None):
                 return row, f" at {at}"
-    return usual, ""
+    return usual, "" if usual is None or usual.value is None else " at 1%"
 
 
 def render_text(report: Report, width: int = 150) -> str:
@@ -206,6 +194,8 @@ def render_text(report: Report, width: int = 150) -> str:
         table.add_row(*(line[h].replace("[", "\\[") for h in HEADERS))
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
+    for sentence in doubts(report):
+        console.print(sentence, markup=False, highlight=False)
     console.print(table)
     for further in _further_tables(report, width):
         console.print(further)
@@ -223,8 +213,9 @@ def render_text(report: Report, width: int = 150) -> str:
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"
     ]
+    known, ids = {c.id for c in report.controls}, raised_ids(report)
     console.print(
-        f"controls raised: {', '.join(raised) if raised else 'none'} of {len(report.controls)}",
+        f"{len(ids)} of {len(known)} controls raised{': ' if raised else ''}{', '.join(raised)}",
         markup=False,
         highlight=False,
     )

@@ -11,7 +11,7 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words
+from secateur.report.notes import accounted_words, doubts
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
@@ -20,6 +20,9 @@ __all__ = ["ALONE", "NO_LESS", "amounts", "answer", "attacker", "changed", "comp
 
 ALONE = "No reference models: "
 """How the sentence begins that an audit without references puts first among its limits."""
+
+UNNAMED = ("these records", "saved signals")
+"""What audits write of records that have no name."""
 
 NO_LESS = "no less "
 """How the choice of an epoch begins that is the first with an accuracy, not the nearest."""
@@ -50,7 +53,7 @@ def answer(report: Report) -> list[str]:
     if not names:
         return ["The report holds no measurements."]
     baseline = str(report.facts.get("baseline", names[0]))
-    found = [attacker(report, baseline)]
+    found = [*doubts(report), attacker(report, baseline)]
     for subject in names:
         found += changed(report, subject, baseline)
     raised = sorted({c.id for c in report.controls if c.status == "raised"})
@@ -166,13 +169,14 @@ def _information(rows: dict[str, Measurement | None]) -> str:
 def attacker(report: Report, subject: str) -> str:
     """Say what an attacker gains against a model family."""
     rows = best_rows(report, subject)
-    data = dict(report.facts.get("data", {})).get("name", "these records")
+    data = str(dict(report.facts.get("data", {})).get("name", "these records"))
+    whose = data if data in UNNAMED else f"the records of {data}"
     one = dict(report.facts.get("models", {})).get("targets") == 1
     which = (
         f"this one {label(report, subject)} model" if one else f"a {label(report, subject)} model"
     )
     text = (
-        f"On {data}, an attacker who sees the outputs of {which} tells "
+        f"On {whose}, an attacker who sees the outputs of {which} tells "
         f"its members "
         f"from non-members with an AUC of {cell(rows['auc'])}, where 0.5 is a coin"
     )

@@ -24,10 +24,10 @@ def as_line(report: Report) -> str:
     if first is not None:
         row = _find(report, first, "auc", _strongest(report, first))
         told = f", AUC {_cell(row)}" if row is not None else ""
-    raised = sum(c.status == "raised" for c in report.controls)
+    raised = len({c.id for c in report.controls if c.status == "raised"})
     return (
         f"<Report {report.title!r}{told}: {len(report.rows)} rows, {raised} of "
-        f"{len(report.controls)} controls raised>"
+        f"{len({c.id for c in report.controls})} controls raised>"
     )
 
 
@@ -130,7 +130,8 @@ def _cell(row: Measurement) -> str:
 
 def _raised(report: Report) -> list[Any]:
     found = [c for c in report.controls if c.status == "raised"]
-    found.sort(key=lambda c: c.id != "blind-baseline")  # it voids most
+    first = ("given-model", "blind-baseline")  # they void most
+    found.sort(key=lambda c: first.index(c.id) if c.id in first else len(first))
     return found[:CAUTIONS]
 
 
