@@ -17,7 +17,7 @@ from secateur.auditing.rows import (
     target_series,
 )
 from secateur.auditing.size import file_digests, network_rows
-from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, threat_model
+from secateur.auditing.statements import BEYOND, LIMIT_OF_FILES, LIMITS, threat_model
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
@@ -134,6 +134,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
     shipped = [s for s in state.subjects if s.kind != "stopped"]
+    alone = [] if membership.references.size else [BEYOND]
     files = {s.name: digests for s in shipped if (digests := file_digests(s))}
     return {
         **({"files": files} if files else {}),
@@ -159,6 +160,6 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "reference_accuracy": _of_references(shipped),
         "matched": state.matched,
         "threat_model": threat_model([i.attack for i in state.scored]),
-        "limits": [*LIMITS, *([LIMIT_OF_FILES] if files else [])],
+        "limits": [*alone, *LIMITS, *([LIMIT_OF_FILES] if files else [])],
         "seed": seed,
     }

@@ -16,6 +16,7 @@ __all__ = [
     "PIPELINE_LIMIT",
     "THREAT_MODEL_OF_ONE",
     "THREAT_MODEL_OF_SIGNALS",
+    "THREAT_MODEL_OF_SIGNALS_ALONE",
     "threat_model",
 ]
 
@@ -58,15 +59,19 @@ THREAT_MODEL_OF_SIGNALS = (
     "models' on the same records. How the references were trained, and on what, is what the files "
     "say; nothing of it was verified."
 )
+THREAT_MODEL_OF_SIGNALS_ALONE = (
+    "The attacker sees what was saved of the target's output on each record, and has no model of "
+    "his own to compare with. What the target was trained on is what the files say; nothing of it "
+    "was verified."
+)
 THREAT_MODEL_OF_ONE = (
     "The attacker queries the model's full output (the label-only attack its labels alone) and has "
     "no model of his own to compare with. He does not see the weights or the training set."
 )
 BEYOND = (
     "No reference models: an attacker who trains models of his own on similar records (LiRA, RMIA) "
-    "sees how hard each record is, and usually finds more, above all at low false-alarm rates. "
-    "These numbers do not cover him; audit with recipe=, or with references= for an estimator, to "
-    "measure it."
+    "usually finds more, above all at low false-alarm rates; he was not tried. Add references, or "
+    "a recipe that trains them, to measure him."
 )
 PIPELINE_LIMIT = (
     "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "

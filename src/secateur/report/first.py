@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
+from secateur.report.notes import alone_words
 from secateur.report.paired import difference
 from secateur.report.table import cell
-from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
+from secateur.report.words import NO_LESS, attacker, changed, compare
 from secateur.types import Measurement, Report
 
 __all__ = ["Screen", "first_screen", "raised_ids"]
@@ -143,7 +144,7 @@ def _exposed(report: Report, subject: str) -> str:
 
 
 def _unknown(report: Report, *, grouped: bool, exposed: bool) -> list[str]:
-    found = [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    found = alone_words(report)
     found.append(
         "Whether a stronger attack finds more: an audit is a lower bound on leakage, not a "
         "guarantee."

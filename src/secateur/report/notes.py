@@ -5,7 +5,20 @@ from __future__ import annotations
 from secateur.report.lookup import chosen_on, consequences, label, subjects
 from secateur.types import Report
 
-__all__ = ["accounted_words", "chosen_words", "intervals_words", "not_run_words"]
+__all__ = ["accounted_words", "alone_words", "chosen_words", "intervals_words", "not_run_words"]
+
+ALONE = "No reference models: "
+"""How the sentence begins that an audit without references puts first among its limits."""
+
+
+def alone_words(report: Report) -> list[str]:
+    """Say of an audit without references which attacker was not tried; else nothing."""
+    found = [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    if found or dict(report.facts.get("models", {})).get("references") != 0:
+        return found
+    return [
+        f"{ALONE}an attacker who trains models of his own usually finds more; he was not tried."
+    ]
 
 
 def intervals_words(report: Report) -> str:

@@ -19,7 +19,13 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words, chosen_words, intervals_words, not_run_words
+from secateur.report.notes import (
+    accounted_words,
+    alone_words,
+    chosen_words,
+    intervals_words,
+    not_run_words,
+)
 from secateur.types import Measurement, Report
 
 __all__ = [
@@ -216,9 +222,11 @@ def render_text(report: Report, width: int = 150) -> str:
         markup=False,
         highlight=False,
     )
-    for sentence in accounted_words(report):
-        console.print(sentence, markup=False, highlight=False)
-    for sentence in not_run_words(report):
+    for sentence in (
+        *alone_words(report),
+        *accounted_words(report),
+        *not_run_words(report),
+    ):
         console.print(sentence, markup=False, highlight=False)
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"

@@ -11,15 +11,12 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words
+from secateur.report.notes import accounted_words, alone_words
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["ALONE", "NO_LESS", "amounts", "answer", "attacker", "changed", "compare"]
-
-ALONE = "No reference models: "
-"""How the sentence begins that an audit without references puts first among its limits."""
+__all__ = ["NO_LESS", "amounts", "answer", "attacker", "changed", "compare"]
 
 NO_LESS = "no less "
 """How the choice of an epoch begins that is the first with an accuracy, not the nearest."""
@@ -58,7 +55,7 @@ def answer(report: Report) -> list[str]:
         found.append(
             f"Read with care: the controls {', '.join(raised)} are raised; each is explained below."
         )
-    found += [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    found += alone_words(report)
     found.append(
         "What is not known: whether a stronger attack finds more, and how much a single person is "
         "exposed. An audit is a lower bound on leakage, not a guarantee."

@@ -1,0 +1,62 @@
+"""What a report of one model, or of models without references, says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from report_fixture import made_report
+from secateur.attack.membership import LossThreshold
+from secateur.auditing.signals import audit_signals
+from secateur.data import planted_world
+from secateur.report.charts import charts
+from secateur.report.first import first_screen
+from secateur.report.table import render_text
+
+ALONE = "No reference models: an attacker who trains models of his own"
+
+
+def saved(targets, references):
+    """The report of saved signals of so many models."""
+    world = planted_world(records=200, targets=targets, references=references, shift=1.0, seed=0)
+    return audit_signals(world, [LossThreshold(class_wise=False)])
+
+
+def of_models(**models):
+    report = made_report()
+    return replace(report, facts={**report.facts, "models": models})
+
+
+@pytest.mark.parametrize("targets", [1, 8])
+@pytest.mark.parametrize("references", [0, 16])
+def test_whom_saved_signals_without_references_leave_out_is_said_first(targets, references):
+    report = saved(targets, references)
+    text = " ".join(render_text(report).split())
+    alone = references == 0
+    assert first_screen(report).unknown[0].startswith(ALONE) is alone
+    assert report.facts["limits"][0].startswith(ALONE) is alone
+    assert ("has no model of his own" in report.facts["threat_model"]) is alone
+    assert (ALONE in text and "he was not tried" in text) is alone
+
+
+@pytest.mark.parametrize(("references", "alone"), [(0, True), (16, False)])
+def test_a_report_that_does_not_say_it_itself_is_read_by_its_number_of_references(
+    references, alone
+):
+    report = of_models(targets=8, references=references)
+    assert first_screen(report).unknown[0].startswith(ALONE) is alone
+
+
+@pytest.mark.parametrize(("targets", "one"), [(1, True), (8, False)])
+def test_limits_of_saved_signals_are_those_of_so_many_models(targets, one):
+    limits = " ".join(saved(targets, 16).facts["limits"])
+    assert ("This-model risk" in limits) is one
+    assert ("Pipeline risk" in limits) is not one
+
+
+@pytest.mark.parametrize(("targets", "one"), [(1, True), (8, False)])
+def test_the_caption_of_the_roc_says_whose_band_it_is(targets, one):
+    captions = {name: text for name, text, _ in charts(of_models(targets=targets, references=16))}
+    assert ("of this one model" in captions["roc"]) is one
+    assert ("over targets" in captions["roc"]) is not one
