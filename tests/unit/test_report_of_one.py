@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from report_fixture import made_report
+from secateur import audit
 from secateur.attack.membership import LossThreshold
 from secateur.auditing.signals import audit_signals
+from secateur.cli.init import KINDS, write
 from secateur.data import planted_world
+from secateur.models import MLP
 from secateur.report.charts import charts
 from secateur.report.first import first_screen
 from secateur.report.table import render_text
+from secateur.train import Recipe
 
 ALONE = "No reference models: an attacker who trains models of his own"
 
@@ -60,3 +65,45 @@ def test_the_caption_of_the_roc_says_whose_band_it_is(targets, one):
     captions = {name: text for name, text, _ in charts(of_models(targets=targets, references=16))}
     assert ("of this one model" in captions["roc"]) is one
     assert ("over targets" in captions["roc"]) is not one
+
+
+def handed(what):
+    """The report of a model that was handed over, with two references."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 4)).astype("float32"), np.arange(80) % 2
+    sides = {"members": (x[:40], y[:40]), "non_members": (x[40:], y[40:])}
+    if what == "network":
+        build = MLP(widths=(4, 2))
+        more = {"recipe": Recipe(build=build, epochs=1)}
+        model = build()
+    else:
+        from sklearn.linear_model import LogisticRegression
+
+        model, more = LogisticRegression().fit(x[:40], y[:40]), {}
+    attacks = [LossThreshold(class_wise=False)]
+    return audit(model, **sides, **more, references=2, attacks=attacks)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("network", "through the recipe that was given; whether it is the one that trained"),
+        ("estimator", "through the given estimator's own settings; whether they are those"),
+    ],
+)
+def test_references_of_a_given_model_are_not_said_to_share_its_pipeline(what, said):
+    report = handed(what)
+    for text in (report.facts["threat_model"], " ".join(render_text(report).split())):
+        assert said in text and "not verified" in text
+        assert "identical pipeline" not in text
+
+
+def test_references_of_a_fleet_went_through_its_own_pipeline():
+    assert "identical pipeline" in " ".join(render_text(made_report()).split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recipe_file_says_that_it_must_be_how_the_audited_network_was_trained(kind, tmp_path):
+    write(kind, tmp_path / "mine.py", force=False)
+    above = (tmp_path / "mine.py").read_text().partition("RECIPE = ")[0]
+    assert "audit a network that exists, this must" in above.splitlines()[-2]

@@ -17,7 +17,15 @@ from secateur.auditing.rows import (
     target_series,
 )
 from secateur.auditing.size import file_digests, network_rows
-from secateur.auditing.statements import BEYOND, LIMIT_OF_FILES, LIMITS, threat_model
+from secateur.auditing.statements import (
+    BEYOND,
+    GIVEN_RECIPE,
+    GIVEN_SETTINGS,
+    KNOWN,
+    LIMIT_OF_FILES,
+    LIMITS,
+    threat_model,
+)
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
@@ -130,6 +138,15 @@ def _of_references(subjects: list[Subject]) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def _how(state: Found) -> str:
+    """Say how references were made; of a model that was handed over that is what somebody says."""
+    first = state.subjects[0]
+    if "given" not in first.observations.membership.roles:
+        return KNOWN
+    steps = first.fleet.pipeline
+    return GIVEN_RECIPE if not steps or steps[0].startswith("Recipe(") else GIVEN_SETTINGS
+
+
 def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
@@ -159,7 +176,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "chosen_on": state.chosen_on,
         "reference_accuracy": _of_references(shipped),
         "matched": state.matched,
-        "threat_model": threat_model([i.attack for i in state.scored]),
+        "threat_model": threat_model([i.attack for i in state.scored], how=_how(state)),
         "limits": [*alone, *LIMITS, *([LIMIT_OF_FILES] if files else [])],
         "seed": seed,
     }

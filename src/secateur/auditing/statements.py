@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEYOND",
+    "GIVEN_RECIPE",
+    "GIVEN_SETTINGS",
+    "KNOWN",
     "LIMITS",
     "LIMIT_OF_FILES",
     "LIMIT_OF_ONE",
@@ -20,18 +23,31 @@ __all__ = [
     "threat_model",
 ]
 
+KNOWN = "through the identical pipeline"
+GIVEN_RECIPE = (
+    "through the recipe that was given; whether it is the one that trained the network was not "
+    "verified"
+)
+GIVEN_SETTINGS = (
+    "through the given estimator's own settings; whether they are those that trained it was not "
+    "verified"
+)
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
     "defence, the pruning method and all hyper-parameters, has records of the same distribution, "
-    "and trains reference models through the identical pipeline. He does not see the weights, the "
+    "and trains reference models {how}. He does not see the weights, the "
     "dense model beside the pruned one, or the training set. {but}Rows marked 'insider' know half "
     "of the membership; rows marked 'naive' use the baseline's references against a pruned or "
     "defended target."
 )
 
 
-def threat_model(attacks: Sequence[MembershipAttack]) -> str:
+def threat_model(attacks: Sequence[MembershipAttack], *, how: str = KNOWN) -> str:
     """Say what the attacker knows and sees; attacks that see more than outputs are named.
+
+    Args:
+        attacks: that ran.
+        how: the references were made.
 
     Example:
         >>> "He does not see the weights" in threat_model([])
@@ -47,7 +63,7 @@ def threat_model(attacks: Sequence[MembershipAttack]) -> str:
         )
         if some
     ]
-    return THREAT_MODEL.format(but="".join(but))
+    return THREAT_MODEL.format(but="".join(but), how=how)
 
 
 def _names(attacks: Sequence[MembershipAttack]) -> str:

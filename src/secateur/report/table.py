@@ -14,6 +14,7 @@ from secateur.report.lookup import (
     best_rows,
     consequences,
     find,
+    is_given,
     label,
     short,
     strongest,
@@ -248,8 +249,26 @@ def _references_words(report: Report) -> str:
     count = dict(report.facts.get("models", {})).get("references", "?")
     if count == 0:
         return "no references"
-    given = "as they were given" if "kept" in report.facts else "through the identical pipeline"
-    return f"{count} references {given}"
+    return f"{count} references {_how(report)}"
+
+
+def _how(report: Report) -> str:
+    """Say how the references were made, as far as the report knows."""
+    if "kept" in report.facts:
+        return "as they were given"
+    if not is_given(report):
+        return "through the identical pipeline"
+    first = subjects(report)[0]
+    steps = dict(report.facts.get("subjects", {}).get(first, {})).get("pipeline", ())
+    if steps and not str(steps[0]).startswith("Recipe("):
+        return (
+            "through the given estimator's own settings; whether they are those that trained it "
+            "was not verified"
+        )
+    return (
+        "through the recipe that was given; whether it is the one that trained the network was not "
+        "verified"
+    )
 
 
 def _further_tables(report: Report, width: int) -> list[Table]:

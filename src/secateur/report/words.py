@@ -155,8 +155,9 @@ def _information(rows: dict[str, Measurement | None]) -> str:
         return f"Information: not measured, since {_first(divergence.why)}."
     return (
         f"Information: the scores say {cell(divergence)} nats about who was a member, of the 0.693 "
-        "that there are to know; the best decision on them is right of "
-        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin)."
+        "that there are to know; a decision fitted on other records is right in "
+        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin; an estimate that is "
+        "biased downward)."
     )
 
 
