@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from report_fixture import made_report
+from report_fixture import LIRA, PRUNED, attack_row, made_report, unmeasured_row
 from secateur import audit
-from secateur.attack.membership import LossThreshold
+from secateur.attack.membership import RMIA, AttackP, LiRA, LossThreshold
 from secateur.auditing.signals import audit_signals
 from secateur.cli.init import KINDS, write
 from secateur.data import planted_world
+from secateur.errors import DataError, NotEnoughReferencesError
 from secateur.models import MLP
 from secateur.report.charts import charts
 from secateur.report.first import first_screen
+from secateur.report.notes import not_run_words
 from secateur.report.table import render_text
 from secateur.train import Recipe
 
@@ -107,3 +109,83 @@ def test_a_recipe_file_says_that_it_must_be_how_the_audited_network_was_trained(
     write(kind, tmp_path / "mine.py", force=False)
     above = (tmp_path / "mine.py").read_text().partition("RECIPE = ")[0]
     assert "audit a network that exists, this must" in above.splitlines()[-2]
+
+
+BARE = "LossThreshold(class_wise=False)"
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "told"),
+    [
+        (0.80, {}, True),
+        (0.66, {}, False),  # its interval reaches into the other
+        (0.80, {"threat": "naive"}, False),
+        (0.80, {"group": "site=a"}, False),
+        (0.80, {"versus": "dense"}, False),
+    ],
+)
+def test_a_loss_threshold_that_surely_finds_more_is_on_the_first_screen(value, more, told):
+    report = made_report()
+    report = replace(
+        report, rows=(*report.rows, attack_row(PRUNED, "auc", value, method=BARE, **more))
+    )
+    for text in (first_screen(report).lead, " ".join(render_text(report).split())):
+        assert ("needs no references, finds more (AUC 0.800 [0.780, 0.820])" in text) is told
+        assert ("the references do not resemble" in text) is told
+
+
+def test_of_a_given_network_the_sign_is_that_references_do_not_resemble_it():
+    report = made_report()
+    rows = (*report.rows, attack_row("dense", "auc", 0.95, method="LossThreshold()"))
+    facts = {**report.facts, "subjects": {"dense": {"kind": "given", "label": "given"}}}
+    lead = first_screen(replace(report, rows=rows, facts={**facts, "baseline": "dense"})).lead
+    assert "needs them for thresholds alone" in lead and "do not resemble this network." in lead
+
+
+def columns(references, short):
+    """Saved margins of references, the first `short` records in none of them."""
+    world = planted_world(records=200, targets=1, references=references, shift=1.0, seed=0)
+    who = world.membership
+    inside = who.inside.copy()
+    inside[np.ix_(who.references, who.pools["audit"][:short])] = False
+    return replace(world, membership=replace(who, inside=inside))
+
+
+def test_few_records_with_too_few_references_are_no_lack_of_references():
+    with pytest.raises(NotEnoughReferencesError) as found:
+        LiRA(variance="per record")(columns(16, 2))
+    message = str(found.value)
+    assert "2 of 100 records are in fewer than 2 references: " in message
+    assert message.endswith("0 in and 16 out of 16 references; draw each record into half of them")
+    with pytest.raises(NotEnoughReferencesError, match="draw at least 4 references") as found:
+        LiRA(variance="per record")(columns(2, 2))
+    assert "half" not in str(found.value)
+
+
+@pytest.mark.parametrize("attack", [RMIA(temperature=1.0), AttackP()])
+def test_a_missing_population_is_mended_where_models_are_drawn_and_where_signals_are_saved(attack):
+    world = planted_world(records=80, targets=1, references=8, shift=1.0, seed=0)
+    who = world.membership
+    bare = replace(world, membership=replace(who, pools={"audit": who.pools["audit"]}))
+    with pytest.raises(DataError, match=r"add an array `population` to saved signals"):
+        attack(bare)
+
+
+def test_attacks_that_lack_references_stand_in_one_line_and_others_keep_their_own():
+    why = "{} needs at least 2 reference models in and 2 out of every record"
+    rows = [
+        *(
+            unmeasured_row("dense", "auc", "not run", why.format(name), method=method)
+            for name, method in (("LiRA", LIRA), ("BaVarIA", "BaVarIA()"))
+        ),
+        unmeasured_row("dense", "auc", "not run", "no gradients", method="White()"),
+    ]
+    report = made_report()
+    lines = not_run_words(
+        replace(report, rows=tuple(rows), facts={"subjects": {"dense": {}}, "baseline": "dense"})
+    )
+    assert lines == [
+        "Did not run: 2 attacks need references: LiRA online, shrunk, BaVarIA. Of the first: "
+        f"{why.format('LiRA')}.",
+        "Did not run: White(), since no gradients.",
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
-from secateur.report.notes import alone_words
+from secateur.report.notes import alone_words, simpler_words
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.report.words import NO_LESS, attacker, changed, compare
@@ -38,9 +38,10 @@ def first_screen(report: Report) -> Screen:
         return Screen(lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
     baseline = str(report.facts.get("baseline", names[0]))
     shipped = [s for s in names if _kind(report, s) != "stopped"]
+    lead = " ".join([attacker(report, baseline), *simpler_words(report)])
     whom = [_by_group(report, baseline), _exposed(report, baseline)]
     return Screen(
-        lead=attacker(report, baseline),
+        lead=lead,
         cards=tuple((label(report, s), tuple(_card(report, s, baseline))) for s in shipped),
         whom=tuple(text for text in whom if text),
         raised=raised_ids(report),

@@ -26,6 +26,7 @@ from secateur.report.notes import (
     chosen_words,
     intervals_words,
     not_run_words,
+    simpler_words,
 )
 from secateur.types import Measurement, Report
 
@@ -225,6 +226,7 @@ def render_text(report: Report, width: int = 150) -> str:
     )
     for sentence in (
         *alone_words(report),
+        *simpler_words(report),
         *accounted_words(report),
         *not_run_words(report),
     ):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from secateur.types import IntArray, Role, Signal
 
 __all__ = [
+    "MEND_POPULATION",
     "Moments",
     "above_out",
     "as_slice",
@@ -46,6 +47,10 @@ __all__ = [
 ]
 
 PSEUDO_TARGETS = 8
+MEND_POPULATION = (
+    f"draw a fleet's membership with pools={{..., {POPULATION!r}: n}}, or add an array "
+    f"`{POPULATION}` to saved signals (docs/signals.md)"
+)
 
 
 def check_references(membership: Membership, *, what: str, min_in: int, min_out: int) -> None:
@@ -61,14 +66,30 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
     short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
     if short.size:
         first = int(short[0])
+        sides = (_few(n_in, min_in, "in"), _few(n_out, min_out, "out of"))
         raise NotEnoughReferencesError(
             f"{what} needs at least {min_in} reference models in and {min_out} out of every "
-            f"record, "
-            f"but {short.size} of {len(audit)} records have fewer: record {audit[first]} has "
+            f"record, but {' and '.join(filter(None, sides))}: record {audit[first]} has "
             f"{int(n_in[first])} in and {int(n_out[first])} out of {len(references)} references; "
-            f"draw "
-            f"at least {2 * max(min_in, min_out)} references (16 or more are advisable)"
+            f"{_mend(len(references), min_in, min_out)}"
         )
+
+
+def _few(counts: NDArray[Any], least: int, side: str) -> str:
+    """Count the records with too few references on one side; empty where there are none."""
+    short = int((counts < least).sum())
+    return (
+        f"{short} of {len(counts)} records are {side} fewer than {least} references"
+        if short
+        else ""
+    )
+
+
+def _mend(references: int, min_in: int, min_out: int) -> str:
+    least = 2 * max(min_in, min_out)
+    if references < least:
+        return f"draw at least {least} references (16 or more are advisable)"
+    return "draw each record into half of them"
 
 
 def above_out(membership: Membership, seen: NDArray[Any], *, what: str) -> NDArray[np.float64]:
@@ -105,8 +126,8 @@ def population_of(membership: Membership, *, what: str) -> IntArray:
     population = membership.pool(POPULATION)
     if not population.size:
         raise DataError(
-            f"{what} compares with population records, but the pool {POPULATION!r} is empty; draw "
-            f"with pools={{'population': n, ...}}"
+            f"{what} compares with population records, but the pool {POPULATION!r} is empty; "
+            f"{MEND_POPULATION}"
         )
     return population
 
