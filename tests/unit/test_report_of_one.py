@@ -157,9 +157,10 @@ def test_few_records_with_too_few_references_are_no_lack_of_references():
     message = str(found.value)
     assert "2 of 100 records are in fewer than 2 references: " in message
     assert message.endswith("0 in and 16 out of 16 references; draw each record into half of them")
-    with pytest.raises(NotEnoughReferencesError, match="draw at least 4 references") as found:
+    with pytest.raises(NotEnoughReferencesError, match="draw at least 4 references"):
         LiRA(variance="per record")(columns(2, 2))
-    assert "half" not in str(found.value)
+    with pytest.raises(NotEnoughReferencesError, match="2 of 100 records are in no reference:"):
+        LiRA()(columns(16, 2))
 
 
 @pytest.mark.parametrize("attack", [RMIA(temperature=1.0), AttackP()])
@@ -171,7 +172,8 @@ def test_a_missing_population_is_mended_where_models_are_drawn_and_where_signals
         attack(bare)
 
 
-def test_attacks_that_lack_references_stand_in_one_line_and_others_keep_their_own():
+@pytest.mark.parametrize(("count", "need"), [(0, ""), (16, " in and out of every record")])
+def test_attacks_that_lack_references_stand_in_one_line_and_others_keep_their_own(count, need):
     why = "{} needs at least 2 reference models in and 2 out of every record"
     rows = [
         *(
@@ -181,11 +183,10 @@ def test_attacks_that_lack_references_stand_in_one_line_and_others_keep_their_ow
         unmeasured_row("dense", "auc", "not run", "no gradients", method="White()"),
     ]
     report = made_report()
-    lines = not_run_words(
-        replace(report, rows=tuple(rows), facts={"subjects": {"dense": {}}, "baseline": "dense"})
-    )
+    facts = {"subjects": {"dense": {}}, "baseline": "dense", "models": {"references": count}}
+    lines = not_run_words(replace(report, rows=tuple(rows), facts=facts))
     assert lines == [
-        "Did not run: 2 attacks need references: LiRA online, shrunk, BaVarIA. Of the first: "
+        f"Did not run: 2 attacks need references{need}: LiRA online, shrunk, BaVarIA. Of the first: "
         f"{why.format('LiRA')}.",
         "Did not run: White(), since no gradients.",
     ]

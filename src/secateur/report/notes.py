@@ -20,6 +20,7 @@ __all__ = [
     "chosen_words",
     "intervals_words",
     "not_run_words",
+    "references_words",
     "simpler_words",
 ]
 
@@ -84,6 +85,33 @@ def intervals_words(report: Report) -> str:
     return f"95 % intervals, t over {targets} targets where there are 8 or more"
 
 
+def references_words(report: Report) -> str:
+    """Say how many references there are, and how they were made."""
+    count = dict(report.facts.get("models", {})).get("references", "?")
+    if count == 0:
+        return "no references"
+    return f"{count} references {_how(report)}"
+
+
+def _how(report: Report) -> str:
+    """Say how the references were made, as far as the report knows."""
+    if "kept" in report.facts:
+        return "as they were given"
+    if not is_given(report):
+        return "through the identical pipeline"
+    first = subjects(report)[0]
+    steps = dict(report.facts.get("subjects", {}).get(first, {})).get("pipeline", ())
+    if steps and not str(steps[0]).startswith("Recipe("):
+        return (
+            "through the given estimator's own settings; whether they are those that trained it "
+            "was not verified"
+        )
+    return (
+        "through the recipe that was given; whether it is the one that trained the network was not "
+        "verified"
+    )
+
+
 def accounted_words(report: Report) -> list[str]:
     """Return of every model family what its training promised, where it promised anything."""
     found = []
@@ -115,6 +143,7 @@ def not_run_words(report: Report) -> list[str]:
     whom = {
         key: "" if len(who) == everyone else f" on {', '.join(who)}" for key, who in found.items()
     }
+    there = dict(report.facts.get("models", {})).get("references")
     everywhere = [key for key in found if not whom[key]]
     told, grouped = [], set()
     for what, words in LACKS.items():
@@ -122,8 +151,9 @@ def not_run_words(report: Report) -> list[str]:
         if len(keys) > 1:
             names = ", ".join(dict.fromkeys(short(method) for method, _ in keys))
             why = keys[0][1]
+            needed = f"{what} in and out of every record" if there and what == REFS else what
             told.append(
-                f"Did not run: {len(keys)} attacks need {what}: {names}. Of the first: {why}."
+                f"Did not run: {len(keys)} attacks need {needed}: {names}. Of the first: {why}."
             )
             grouped |= set(keys)
     alone = [key for key in found if key not in grouped]
@@ -132,8 +162,9 @@ def not_run_words(report: Report) -> list[str]:
     ]
 
 
+REFS = "references"
 LACKS = {
-    "references": ("reference models", "each reference"),
+    REFS: ("reference models", "each reference"),
     "population records": ("with population records",),
 }
 """What several attacks may lack, with words by which their reasons say so."""

@@ -14,7 +14,6 @@ from secateur.report.lookup import (
     best_rows,
     consequences,
     find,
-    is_given,
     label,
     short,
     strongest,
@@ -26,6 +25,7 @@ from secateur.report.notes import (
     chosen_words,
     intervals_words,
     not_run_words,
+    references_words,
     simpler_words,
 )
 from secateur.types import Measurement, Report
@@ -219,7 +219,7 @@ def render_text(report: Report, width: int = 150) -> str:
         console.print(further)
     console.print(
         f"[ ] = {intervals_words(report)}; "
-        f"{_references_words(report)}; "
+        f"{references_words(report)}; "
         f"{chosen_words(report)}. AUC 0.5 = a coin.",
         markup=False,
         highlight=False,
@@ -245,32 +245,6 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
-
-
-def _references_words(report: Report) -> str:
-    count = dict(report.facts.get("models", {})).get("references", "?")
-    if count == 0:
-        return "no references"
-    return f"{count} references {_how(report)}"
-
-
-def _how(report: Report) -> str:
-    """Say how the references were made, as far as the report knows."""
-    if "kept" in report.facts:
-        return "as they were given"
-    if not is_given(report):
-        return "through the identical pipeline"
-    first = subjects(report)[0]
-    steps = dict(report.facts.get("subjects", {}).get(first, {})).get("pipeline", ())
-    if steps and not str(steps[0]).startswith("Recipe("):
-        return (
-            "through the given estimator's own settings; whether they are those that trained it "
-            "was not verified"
-        )
-    return (
-        "through the recipe that was given; whether it is the one that trained the network was not "
-        "verified"
-    )
 
 
 def _further_tables(report: Report, width: int) -> list[Table]:

@@ -78,11 +78,8 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
 def _few(counts: NDArray[Any], least: int, side: str) -> str:
     """Count the records with too few references on one side; empty where there are none."""
     short = int((counts < least).sum())
-    return (
-        f"{short} of {len(counts)} records are {side} fewer than {least} references"
-        if short
-        else ""
-    )
+    few = "no reference" if least == 1 else f"fewer than {least} references"
+    return f"{short} of {len(counts)} records are {side} {few}" if short else ""
 
 
 def _mend(references: int, min_in: int, min_out: int) -> str:
