@@ -186,7 +186,7 @@ def test_attacks_that_lack_references_stand_in_one_line_and_others_keep_their_ow
     facts = {"subjects": {"dense": {}}, "baseline": "dense", "models": {"references": count}}
     lines = not_run_words(replace(report, rows=tuple(rows), facts=facts))
     assert lines == [
-        f"Did not run: 2 attacks need references{need}: LiRA online, shrunk, BaVarIA. Of the first: "
-        f"{why.format('LiRA')}.",
+        f"Did not run: 2 attacks need references{need}: LiRA online, shrunk, BaVarIA. "
+        f"Of the first: {why.format('LiRA')}.",
         "Did not run: White(), since no gradients.",
     ]

@@ -18,6 +18,7 @@ from secateur.attack.membership.blocks import (
     sided_log_means,
     sided_moments,
 )
+from secateur.attack.membership.lacks import MEND_POPULATION, few_words, mend_words
 from secateur.errors import DataError, MissingViewError, NotEnoughReferencesError
 from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 
@@ -47,10 +48,6 @@ __all__ = [
 ]
 
 PSEUDO_TARGETS = 8
-MEND_POPULATION = (
-    f"draw a fleet's membership with pools={{..., {POPULATION!r}: n}}, or add an array "
-    f"`{POPULATION}` to saved signals (docs/signals.md)"
-)
 
 
 def check_references(membership: Membership, *, what: str, min_in: int, min_out: int) -> None:
@@ -66,27 +63,13 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
     short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
     if short.size:
         first = int(short[0])
-        sides = (_few(n_in, min_in, "in"), _few(n_out, min_out, "out of"))
+        sides = (few_words(n_in, min_in, "in"), few_words(n_out, min_out, "out of"))
         raise NotEnoughReferencesError(
             f"{what} needs at least {min_in} reference models in and {min_out} out of every "
             f"record, but {' and '.join(filter(None, sides))}: record {audit[first]} has "
             f"{int(n_in[first])} in and {int(n_out[first])} out of {len(references)} references; "
-            f"{_mend(len(references), min_in, min_out)}"
+            f"{mend_words(len(references), min_in, min_out)}"
         )
-
-
-def _few(counts: NDArray[Any], least: int, side: str) -> str:
-    """Count the records with too few references on one side; empty where there are none."""
-    short = int((counts < least).sum())
-    few = "no reference" if least == 1 else f"fewer than {least} references"
-    return f"{short} of {len(counts)} records are {side} {few}" if short else ""
-
-
-def _mend(references: int, min_in: int, min_out: int) -> str:
-    least = 2 * max(min_in, min_out)
-    if references < least:
-        return f"draw at least {least} references (16 or more are advisable)"
-    return "draw each record into half of them"
 
 
 def above_out(membership: Membership, seen: NDArray[Any], *, what: str) -> NDArray[np.float64]:
