@@ -11,6 +11,7 @@ from report_fixture import LIRA, PRUNED, attack_row, made_report, unmeasured_row
 from secateur import audit
 from secateur.attack.membership import RMIA, AttackP, LiRA, LossThreshold
 from secateur.auditing.signals import audit_signals
+from secateur.cli.checks import refuse_without_references
 from secateur.cli.init import KINDS, write
 from secateur.data import planted_world
 from secateur.errors import DataError, NotEnoughReferencesError
@@ -161,6 +162,14 @@ def test_few_records_with_too_few_references_are_no_lack_of_references():
         LiRA(variance="per record")(columns(2, 2))
     with pytest.raises(NotEnoughReferencesError, match="2 of 100 records are in no reference:"):
         LiRA()(columns(16, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "mend"), [(16, "draw each record into half of them"), (0, "--references 2 or more")]
+)
+def test_the_command_asks_for_more_references_only_where_there_are_too_few(count, mend):
+    with pytest.raises(NotEnoughReferencesError, match=mend):
+        refuse_without_references([LiRA()], columns(count, 2).membership)
 
 
 @pytest.mark.parametrize("attack", [RMIA(temperature=1.0), AttackP()])
