@@ -96,7 +96,7 @@ def test_targets_are_paired_by_their_number_and_not_by_their_place():
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"membership": "m1"}, "other draws of members"),
+        ({"membership": "m1"}, "do not share their membership matrix (references were added, or"),
         ({"records": "r1"}, "about other records"),
     ],
 )

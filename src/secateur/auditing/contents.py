@@ -19,7 +19,15 @@ from secateur.auditing.rows import (
     target_series,
 )
 from secateur.auditing.size import file_digests, network_rows
-from secateur.auditing.statements import LIMIT_OF_FILES, LIMITS, threat_model
+from secateur.auditing.statements import (
+    BEYOND,
+    GIVEN_RECIPE,
+    GIVEN_SETTINGS,
+    KNOWN,
+    LIMIT_OF_FILES,
+    LIMITS,
+    threat_model,
+)
 from secateur.auditing.subjects import CORRECT, Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
@@ -141,10 +149,20 @@ def repeats(subject: Subject, baseline: Subject) -> dict[str, str]:
     return {"repeats": baseline.name} if np.array_equal(seen, whole) else {}
 
 
+def _how(state: Found) -> str:
+    """Say how references were made; of a model that was handed over that is what somebody says."""
+    first = state.subjects[0]
+    if "given" not in first.observations.membership.roles:
+        return KNOWN
+    steps = first.fleet.pipeline
+    return GIVEN_RECIPE if not steps or steps[0].startswith("Recipe(") else GIVEN_SETTINGS
+
+
 def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
     shipped = [s for s in state.subjects if s.kind != "stopped"]
+    alone = [] if membership.references.size else [BEYOND]
     files = {s.name: digests for s in shipped if (digests := file_digests(s))}
     return {
         **({"files": files} if files else {}),
@@ -170,7 +188,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "chosen_on": state.chosen_on,
         "reference_accuracy": _of_references(shipped),
         "matched": state.matched,
-        "threat_model": threat_model([i.attack for i in state.scored]),
-        "limits": [*LIMITS, *([LIMIT_OF_FILES] if files else [])],
+        "threat_model": threat_model([i.attack for i in state.scored], how=_how(state)),
+        "limits": [*alone, *LIMITS, *([LIMIT_OF_FILES] if files else [])],
         "seed": seed,
     }

@@ -18,7 +18,7 @@ from secateur.attack.membership import (
 )
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.run import audit_fleets, default_attacks
-from secateur.auditing.single import few_records_control, gap_rows, limits_of_one
+from secateur.auditing.single import few_records_control, gap_rows, limits_of
 from secateur.auditing.statements import THREAT_MODEL_OF_ONE
 from secateur.data import MeanSignal, restrict
 from secateur.data import given as stated
@@ -172,7 +172,7 @@ def _facts(given: Given, report: Report, label: str) -> dict[str, Any]:
         "subjects": {
             NAME: {"pipeline": list(given.pipeline), "label": label, "kind": "given"},
         },
-        "limits": [*limits_of_one(references=not alone), *given.notes],
+        "limits": [*limits_of(targets=1, references=len(given.references)), *given.notes],
         "threat_model": THREAT_MODEL_OF_ONE if alone else report.facts["threat_model"],
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from secateur import store
 from secateur.auditing.choices import with_recommended
 from secateur.auditing.signals import audit_signals, signal_attacks
-from secateur.auditing.single import accuracy_rows, few_records_control, gap_rows, limits_of_one
+from secateur.auditing.single import accuracy_rows, few_records_control, gap_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
@@ -75,20 +75,13 @@ def audit_saved(
         chosen,
         kept=read_arrays(parts, chosen),
         seed=seed,
-        about={"title": title, **_limits(seen), **(about or {})},
+        about={"title": title, **(about or {})},
     )
     if len(seen.membership.targets) > 1:
         return report
     few = few_records_control(seen.membership)
     rows = (*report.rows, *accuracy_rows(seen), *gap_rows(report))
     return replace(report, rows=rows, controls=(*report.controls, few))
-
-
-def _limits(seen: Observations) -> dict[str, list[str]]:
-    who = seen.membership
-    if len(who.targets) > 1:
-        return {}
-    return {"limits": limits_of_one(references=len(who.references) > 0)}
 
 
 def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:

@@ -26,7 +26,8 @@ from secateur.auditing.consequences import consequence_rows
 from secateur.auditing.exposed import exposed_series_of
 from secateur.auditing.leak import leak_rows
 from secateur.auditing.signal_checks import signal_controls
-from secateur.auditing.statements import LIMITS, THREAT_MODEL_OF_SIGNALS
+from secateur.auditing.single import limits_of
+from secateur.auditing.statements import THREAT_MODEL_OF_SIGNALS, THREAT_MODEL_OF_SIGNALS_ALONE
 from secateur.context import circumstances
 from secateur.data import MeanSignal
 from secateur.errors import CANNOT_RUN, InputError
@@ -202,8 +203,10 @@ def _facts(observations: Observations, best: str, seed: int) -> dict[str, Any]:
         "subjects": {subject: {"pipeline": [], "label": subject, "kind": "given"}},
         "baseline": subject,
         "strongest": {subject: best},
-        "threat_model": THREAT_MODEL_OF_SIGNALS,
-        "limits": list(LIMITS),
+        "threat_model": (
+            THREAT_MODEL_OF_SIGNALS if len(who.references) else THREAT_MODEL_OF_SIGNALS_ALONE
+        ),
+        "limits": limits_of(targets=len(who.targets), references=len(who.references)),
         "members": float(who.inside[who.targets][:, who.pools[AUDIT]].mean()),
         "seed": seed,
     }

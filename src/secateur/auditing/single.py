@@ -15,7 +15,7 @@ from secateur.types import Control, Signal
 if TYPE_CHECKING:
     from secateur.types import Measurement, Membership, Observations, Report
 
-__all__ = ["accuracy_rows", "few_records_control", "gap_rows", "limits_of_one"]
+__all__ = ["accuracy_rows", "few_records_control", "gap_rows", "limits_of"]
 
 CORRECT = Signal(name="correct")
 
@@ -23,9 +23,10 @@ FEW = 50
 """Members, or non-members, below which a report says what so few cannot resolve."""
 
 
-def limits_of_one(*, references: bool) -> list[str]:
-    """Return what the numbers of one model are not."""
-    limits = [LIMIT_OF_ONE if line == PIPELINE_LIMIT else line for line in LIMITS]
+def limits_of(*, targets: int, references: int) -> list[str]:
+    """Return what the numbers are not: of one model or of several, with references or without."""
+    own = LIMIT_OF_ONE if targets == 1 else PIPELINE_LIMIT
+    limits = [own if line == PIPELINE_LIMIT else line for line in LIMITS]
     return limits if references else [BEYOND, *limits]
 
 

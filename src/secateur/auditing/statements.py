@@ -10,27 +10,44 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEYOND",
+    "GIVEN_RECIPE",
+    "GIVEN_SETTINGS",
+    "KNOWN",
     "LIMITS",
     "LIMIT_OF_FILES",
     "LIMIT_OF_ONE",
     "PIPELINE_LIMIT",
     "THREAT_MODEL_OF_ONE",
     "THREAT_MODEL_OF_SIGNALS",
+    "THREAT_MODEL_OF_SIGNALS_ALONE",
     "threat_model",
 ]
 
+KNOWN = "through the identical pipeline"
+GIVEN_RECIPE = (
+    "through the recipe that was given; whether it is the one that trained the network was not "
+    "verified"
+)
+GIVEN_SETTINGS = (
+    "through the given estimator's own settings; whether they are those that trained it was not "
+    "verified"
+)
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
     "defence, the pruning method and all hyper-parameters, has records of the same distribution, "
-    "and trains reference models through the identical pipeline. He does not see the weights, the "
+    "and trains reference models {how}. He does not see the weights, the "
     "dense model beside the pruned one, or the training set. {but}Rows marked 'insider' know half "
     "of the membership; rows marked 'naive' use the baseline's references against a pruned or "
     "defended target."
 )
 
 
-def threat_model(attacks: Sequence[MembershipAttack]) -> str:
+def threat_model(attacks: Sequence[MembershipAttack], *, how: str = KNOWN) -> str:
     """Say what the attacker knows and sees; attacks that see more than outputs are named.
+
+    Args:
+        attacks: that ran.
+        how: the references were made.
 
     Example:
         >>> "He does not see the weights" in threat_model([])
@@ -46,7 +63,7 @@ def threat_model(attacks: Sequence[MembershipAttack]) -> str:
         )
         if some
     ]
-    return THREAT_MODEL.format(but="".join(but))
+    return THREAT_MODEL.format(but="".join(but), how=how)
 
 
 def _names(attacks: Sequence[MembershipAttack]) -> str:
@@ -58,15 +75,19 @@ THREAT_MODEL_OF_SIGNALS = (
     "models' on the same records. How the references were trained, and on what, is what the files "
     "say; nothing of it was verified."
 )
+THREAT_MODEL_OF_SIGNALS_ALONE = (
+    "The attacker sees what was saved of the target's output on each record, and has no model of "
+    "his own to compare with. What the target was trained on is what the files say; nothing of it "
+    "was verified."
+)
 THREAT_MODEL_OF_ONE = (
     "The attacker queries the model's full output (the label-only attack its labels alone) and has "
     "no model of his own to compare with. He does not see the weights or the training set."
 )
 BEYOND = (
     "No reference models: an attacker who trains models of his own on similar records (LiRA, RMIA) "
-    "sees how hard each record is, and usually finds more, above all at low false-alarm rates. "
-    "These numbers do not cover him; audit with recipe=, or with references= for an estimator, to "
-    "measure it."
+    "usually finds more, above all at low false-alarm rates; he was not tried. Add references, or "
+    "a recipe that trains them, to measure him."
 )
 PIPELINE_LIMIT = (
     "Pipeline risk: the numbers are means over models trained by this pipeline on draws from "

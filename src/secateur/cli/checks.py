@@ -77,11 +77,13 @@ def refuse_without_references(attacks: Sequence[MembershipAttack], membership: M
     short = [a for a in attacks if a.min_in > ins or a.min_out > outs]
     if short and len(short) == len(attacks):
         least = min(2 * max(a.min_in, a.min_out) for a in short)
+        mend = f"train a fleet with --references {least} or more (16 or more are advisable)"
+        if len(references) >= least:
+            mend = "draw each record into half of them"
         raise NotEnoughReferencesError(
             f"{', '.join(type(a).__name__ for a in short)} cannot run: with {len(references)} "
-            f"references, some record is in {ins} of them and out of {outs}; train a fleet with "
-            f"--references {least} or more (16 or more are advisable), or name an attack that "
-            "needs none"
+            f"references, some record is in {ins} of them and out of {outs}; {mend}, or name an "
+            "attack that needs none"
         )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from secateur.report.cells import cell, gap_words
 from secateur.report.lookup import best_rows, consequences, find, label, short, strongest, subjects
-from secateur.report.notes import doubts, raised_ids
+from secateur.report.notes import alone_words, doubts, raised_ids, simpler_words
 from secateur.report.paired import difference
-from secateur.report.words import ALONE, NO_LESS, attacker, changed, compare
+from secateur.report.words import NO_LESS, attacker, changed, compare
 from secateur.types import Measurement, Report
 
 __all__ = ["Screen", "first_screen"]
@@ -39,10 +39,11 @@ def first_screen(report: Report) -> Screen:
         return Screen(doubts=(), lead=empty, cards=(), whom=(), raised=(), unknown=(), more=())
     baseline = str(report.facts.get("baseline", names[0]))
     shipped = [s for s in names if _kind(report, s) != "stopped"]
+    lead = " ".join([attacker(report, baseline), *simpler_words(report)])
     whom = [_by_group(report, baseline), _exposed(report, baseline)]
     return Screen(
         doubts=tuple(doubts(report)),
-        lead=attacker(report, baseline),
+        lead=lead,
         cards=tuple((label(report, s), tuple(_card(report, s, baseline))) for s in shipped),
         whom=tuple(text for text in whom if text),
         raised=raised_ids(report),
@@ -155,7 +156,7 @@ def _exposed(report: Report, subject: str) -> str:
 
 
 def _unknown(report: Report, *, grouped: bool, exposed: bool) -> list[str]:
-    found = [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    found = alone_words(report)
     found.append(
         "Whether a stronger attack finds more: an audit is a lower bound on leakage, not a "
         "guarantee."

@@ -6,7 +6,10 @@ __all__ = ["GLOSSARY"]
 
 GLOSSARY = (
     ("target", "a model under audit"),
-    ("reference", "a model that the attacker trains himself, through the identical pipeline"),
+    (
+        "reference",
+        "a model that the attacker trains himself, by the target's pipeline as he knows it",
+    ),
     ("member", "a record that a model was trained on"),
     ("AUC", "probability that a member gets a higher score than a non-member; 0.5 is a coin"),
     ("TPR at an FPR", "share of members found when that share of non-members is falsely accused"),

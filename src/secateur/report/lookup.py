@@ -11,6 +11,7 @@ __all__ = [
     "chosen_on",
     "consequences",
     "find",
+    "is_given",
     "label",
     "series_of",
     "short",
@@ -108,6 +109,12 @@ def best_rows(report: Report, subject: str) -> dict[str, Measurement | None]:
         "balanced": find(report, subject, "balanced accuracy", method=method),
         "tpr": tpr_row(report, subject, method),
     }
+
+
+def is_given(report: Report) -> bool:
+    """Return whether the model under audit was handed over, so that nobody saw its training."""
+    baseline = str(report.facts.get("baseline", ""))
+    return dict(report.facts.get("subjects", {}).get(baseline, {})).get("kind") == "given"
 
 
 def chosen_on(report: Report, subject: str) -> str:

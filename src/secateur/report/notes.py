@@ -3,17 +3,78 @@
 from __future__ import annotations
 
 from secateur.measure.membership import FEWEST_FOR_T
-from secateur.report.lookup import chosen_on, consequences, label, subjects
-from secateur.types import Report
+from secateur.report.lookup import (
+    chosen_on,
+    consequences,
+    find,
+    is_given,
+    label,
+    short,
+    strongest,
+    subjects,
+)
+from secateur.types import Measurement, Report
 
 __all__ = [
     "accounted_words",
+    "alone_words",
     "chosen_words",
     "doubts",
     "intervals_words",
     "not_run_words",
     "raised_ids",
+    "references_words",
+    "simpler_words",
 ]
+
+BARE = "class_wise=False"
+
+ALONE = "No reference models: "
+"""How the sentence begins that an audit without references puts first among its limits."""
+
+
+def alone_words(report: Report) -> list[str]:
+    """Say of an audit without references which attacker was not tried; else nothing."""
+    found = [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    if found or dict(report.facts.get("models", {})).get("references") != 0:
+        return found
+    return [
+        f"{ALONE}an attacker who trains models of his own usually finds more; he was not tried."
+    ]
+
+
+def simpler_words(report: Report) -> list[str]:
+    """Say of every family where the bare loss finds surely more than the attack that was chosen."""
+    told = "this network" if is_given(report) else "these models"
+    found = []
+    for name in subjects(report):
+        leading = find(report, name, "auc", method=strongest(report, name))
+        row = _bare_loss(report, name)
+        if leading is None or row is None or leading.high is None or row.low is None:
+            continue
+        if row.low > leading.high:
+            needs = (
+                "needs no references" if BARE in row.method else "needs them for thresholds alone"
+            )
+            found.append(
+                f"{label(report, name)}: LossThreshold, which {needs}, finds more (AUC "
+                f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]) than the attack that was chosen "
+                f"on references: a sign that the references do not resemble {told}."
+            )
+    return found
+
+
+def _bare_loss(report: Report, subject: str) -> Measurement | None:
+    """Return the AUC of the loss threshold that finds most; None where none was measured."""
+    rows = [
+        r
+        for r in report.rows
+        if (r.subject, r.metric, r.group, r.versus) == (subject, "auc", "all", "")
+        and r.method.startswith("LossThreshold(")
+        and r.threat != "naive"
+        and r.value is not None
+    ]
+    return max(rows, key=lambda r: r.value or 0.0, default=None)
 
 
 def intervals_words(report: Report) -> str:
@@ -47,6 +108,33 @@ def doubts(report: Report) -> list[str]:
     ]
 
 
+def references_words(report: Report) -> str:
+    """Say how many references there are, and how they were made."""
+    count = dict(report.facts.get("models", {})).get("references", "?")
+    if count == 0:
+        return "no references"
+    return f"{count} references {_how(report)}"
+
+
+def _how(report: Report) -> str:
+    """Say how the references were made, as far as the report knows."""
+    if "kept" in report.facts:
+        return "as they were given"
+    if not is_given(report):
+        return "through the identical pipeline"
+    first = subjects(report)[0]
+    steps = dict(report.facts.get("subjects", {}).get(first, {})).get("pipeline", ())
+    if steps and not str(steps[0]).startswith("Recipe("):
+        return (
+            "through the given estimator's own settings; whether they are those that trained it "
+            "was not verified"
+        )
+    return (
+        "through the recipe that was given; whether it is the one that trained the network was not "
+        "verified"
+    )
+
+
 def accounted_words(report: Report) -> list[str]:
     """Return of every model family what its training promised, where it promised anything."""
     found = []
@@ -78,8 +166,31 @@ def not_run_words(report: Report) -> list[str]:
     whom = {
         key: "" if len(who) == everyone else f" on {', '.join(who)}" for key, who in found.items()
     }
-    return [f"Did not run{whom[method, why]}: {method}, since {why}." for method, why in found]
+    there = dict(report.facts.get("models", {})).get("references")
+    everywhere = [key for key in found if not whom[key]]
+    told, grouped = [], set()
+    for what, words in LACKS.items():
+        keys = [key for key in everywhere if any(word in key[1] for word in words)]
+        if len(keys) > 1:
+            names = ", ".join(dict.fromkeys(short(method) for method, _ in keys))
+            why = keys[0][1]
+            needed = f"{what} in and out of every record" if there and what == REFS else what
+            told.append(
+                f"Did not run: {len(keys)} attacks need {needed}: {names}. Of the first: {why}."
+            )
+            grouped |= set(keys)
+    alone = [key for key in found if key not in grouped]
+    return told + [
+        f"Did not run{whom[method, why]}: {method}, since {why}." for method, why in alone
+    ]
 
+
+REFS = "references"
+LACKS = {
+    REFS: ("reference models", "each reference"),
+    "population records": ("with population records",),
+}
+"""What several attacks may lack, with words by which their reasons say so."""
 
 CHOSEN = (
     "the strongest attack is the one with the largest AUC on references that play targets; at a "

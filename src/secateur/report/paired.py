@@ -27,15 +27,18 @@ def unpaired_because(old: Report, new: Report) -> str:
         >>> from secateur.types import Provenance
         >>> one = Report(title="a", rows=(), provenance=Provenance(key={"membership": "m"}))
         >>> two = Report(title="b", rows=(), provenance=Provenance(key={"membership": "n"}))
-        >>> unpaired_because(one, two)
-        'their models were trained on other draws of members'
+        >>> unpaired_because(one, two).partition(" (")[0]
+        'the reports do not share their membership matrix'
     """
     keys = (old.provenance.key, new.provenance.key)
     if any("membership" not in key for key in keys):
         return "a report does not say who was a member"
     data = [key.get("records", key.get("labels")) for key in keys]
     if keys[0]["membership"] != keys[1]["membership"]:
-        return "their models were trained on other draws of members"
+        return (
+            "the reports do not share their membership matrix (references were added, or members "
+            "drawn anew)"
+        )
     return "" if data[0] == data[1] else "they are about other records"
 
 

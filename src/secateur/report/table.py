@@ -22,11 +22,14 @@ from secateur.report.lookup import (
 )
 from secateur.report.notes import (
     accounted_words,
+    alone_words,
     chosen_words,
     doubts,
     intervals_words,
     not_run_words,
     raised_ids,
+    references_words,
+    simpler_words,
 )
 from secateur.types import Measurement, Report
 
@@ -201,14 +204,17 @@ def render_text(report: Report, width: int = 150) -> str:
         console.print(further)
     console.print(
         f"[ ] = {intervals_words(report)}; "
-        f"{_references_words(report)}; "
+        f"{references_words(report)}; "
         f"{chosen_words(report)}. AUC 0.5 = a coin.",
         markup=False,
         highlight=False,
     )
-    for sentence in accounted_words(report):
-        console.print(sentence, markup=False, highlight=False)
-    for sentence in not_run_words(report):
+    for sentence in (
+        *alone_words(report),
+        *simpler_words(report),
+        *accounted_words(report),
+        *not_run_words(report),
+    ):
         console.print(sentence, markup=False, highlight=False)
     raised = [
         f"{c.id} ({label(report, c.subject)})" for c in report.controls if c.status == "raised"
@@ -225,14 +231,6 @@ def render_text(report: Report, width: int = 150) -> str:
         highlight=False,
     )
     return buffer.getvalue().rstrip()
-
-
-def _references_words(report: Report) -> str:
-    count = dict(report.facts.get("models", {})).get("references", "?")
-    if count == 0:
-        return "no references"
-    given = "as they were given" if "kept" in report.facts else "through the identical pipeline"
-    return f"{count} references {given}"
 
 
 def _further_tables(report: Report, width: int) -> list[Table]:

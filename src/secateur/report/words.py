@@ -11,15 +11,12 @@ from secateur.report.lookup import (
     strongest,
     subjects,
 )
-from secateur.report.notes import accounted_words, doubts
+from secateur.report.notes import accounted_words, alone_words, doubts
 from secateur.report.paired import difference
 from secateur.report.table import cell
 from secateur.types import Measurement, Report
 
-__all__ = ["ALONE", "NO_LESS", "amounts", "answer", "attacker", "changed", "compare"]
-
-ALONE = "No reference models: "
-"""How the sentence begins that an audit without references puts first among its limits."""
+__all__ = ["NO_LESS", "amounts", "answer", "attacker", "changed", "compare"]
 
 UNNAMED = ("these records", "saved signals")
 """What audits write of records that have no name."""
@@ -61,7 +58,7 @@ def answer(report: Report) -> list[str]:
         found.append(
             f"Read with care: the controls {', '.join(raised)} are raised; each is explained below."
         )
-    found += [line for line in map(str, report.facts.get("limits", [])) if line.startswith(ALONE)]
+    found += alone_words(report)
     found.append(
         "What is not known: whether a stronger attack finds more, and how much a single person is "
         "exposed. An audit is a lower bound on leakage, not a guarantee."
@@ -161,8 +158,9 @@ def _information(rows: dict[str, Measurement | None]) -> str:
         return f"Information: not measured, since {_first(divergence.why)}."
     return (
         f"Information: the scores say {cell(divergence)} nats about who was a member, of the 0.693 "
-        "that there are to know; the best decision on them is right of "
-        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin)."
+        "that there are to know; a decision fitted on other records is right in "
+        f"{cell(accuracy, percent=True, digits=0)} % (balanced; 50 is a coin; an estimate that is "
+        "biased downward)."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from secateur.attack.membership.references import audit_scores, population_of
+from secateur.attack.membership.references import MEND_POPULATION, audit_scores, population_of
 from secateur.errors import DataError, MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
@@ -102,7 +102,8 @@ class QuantileRegression:
         if len(population) < FEWEST:
             raise DataError(
                 f"QuantileRegression fits a regression to the population, and the pool "
-                f"{POPULATION!r} holds {len(population)} records; draw at least {FEWEST}"
+                f"{POPULATION!r} holds {len(population)} records; it takes at least {FEWEST}; "
+                f"{MEND_POPULATION}"
             )
         x = self._inputs(observations, population)
         phi = observations.plain(MARGIN)[who.targets]

@@ -18,6 +18,7 @@ from secateur.attack.membership.blocks import (
     sided_log_means,
     sided_moments,
 )
+from secateur.attack.membership.lacks import MEND_POPULATION, few_words, mend_words
 from secateur.errors import DataError, MissingViewError, NotEnoughReferencesError
 from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from secateur.types import IntArray, Role, Signal
 
 __all__ = [
+    "MEND_POPULATION",
     "Moments",
     "above_out",
     "as_slice",
@@ -61,13 +63,12 @@ def check_references(membership: Membership, *, what: str, min_in: int, min_out:
     short = np.flatnonzero((n_in < min_in) | (n_out < min_out))
     if short.size:
         first = int(short[0])
+        sides = (few_words(n_in, min_in, "in"), few_words(n_out, min_out, "out of"))
         raise NotEnoughReferencesError(
             f"{what} needs at least {min_in} reference models in and {min_out} out of every "
-            f"record, "
-            f"but {short.size} of {len(audit)} records have fewer: record {audit[first]} has "
+            f"record, but {' and '.join(filter(None, sides))}: record {audit[first]} has "
             f"{int(n_in[first])} in and {int(n_out[first])} out of {len(references)} references; "
-            f"draw "
-            f"at least {2 * max(min_in, min_out)} references (16 or more are advisable)"
+            f"{mend_words(len(references), min_in, min_out)}"
         )
 
 
@@ -105,8 +106,8 @@ def population_of(membership: Membership, *, what: str) -> IntArray:
     population = membership.pool(POPULATION)
     if not population.size:
         raise DataError(
-            f"{what} compares with population records, but the pool {POPULATION!r} is empty; draw "
-            f"with pools={{'population': n, ...}}"
+            f"{what} compares with population records, but the pool {POPULATION!r} is empty; "
+            f"{MEND_POPULATION}"
         )
     return population
 

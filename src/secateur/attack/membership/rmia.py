@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from secateur.attack.membership.references import (
+    MEND_POPULATION,
     as_slice,
     check_references,
     columns,
@@ -130,8 +131,7 @@ class RMIA:
         if not population.size:
             raise DataError(
                 f"RMIA compares with population records, but the pool {POPULATION!r} is empty; "
-                f"draw a "
-                f"membership with pools={{..., {POPULATION!r}: n}}"
+                f"{MEND_POPULATION}"
             )
         log_p = with_queries(observations.stored(self.needs[0]))
         references = membership.references

@@ -37,8 +37,7 @@ def charts(report: Report) -> list[tuple[str, str, Spec]]:
         (
             "roc",
             "How many members are found at how many false alarms, log-log, strongest attack per "
-            "model, mean "
-            "over targets with a 95 % band. The dashed line is a coin. Click the legend to toggle.",
+            f"model, {_curve_of(report)}. The dashed line is a coin. Click the legend to toggle.",
             roc(report),
         ),
         (
@@ -63,3 +62,9 @@ def charts(report: Report) -> list[tuple[str, str, Spec]]:
         ),
     ]
     return [(name, caption, spec) for name, caption, spec in found if spec]
+
+
+def _curve_of(report: Report) -> str:
+    if dict(report.facts.get("models", {})).get("targets") == 1:
+        return "of this one model, with a 95 % band over its records"
+    return "mean over targets with a 95 % band"
