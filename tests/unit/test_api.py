@@ -264,6 +264,27 @@ def test_an_embedding_is_not_asked_about_tokens_with_noise():
     assert row.status == "not run" and "Embedding" in row.why
 
 
+def _pruned(net, x, y):
+    records = secateur.Records.from_arrays(x, y, n_classes=CLASSES)
+    return secateur.apply(secateur.Magnitude(rate=4, retrain_epochs=0), net, records, seed=0)
+
+
+def test_what_apply_makes_of_one_network_is_audited_as_the_network_rebuilt_of_it(world, plain):
+    net, (x, y), outside = world
+    artifact, sides = _pruned(net, x, y), {"members": (x, y), "non_members": outside}
+    report = secateur.audit(artifact, build=build, **sides, attacks=LOSS)
+    again = secateur.audit(secateur.rebuild(artifact, build), **sides, attacks=LOSS)
+    assert value(report) == value(again) != value(plain)
+    beside = secateur.audit(
+        artifact,
+        recipe=small_recipe(build=SmallNet(hidden=64)),
+        references=2,
+        attacks=LOSS,
+        **sides,
+    )
+    assert value(beside) == value(report)
+
+
 def bad(world, name):
     """One call with one mistake."""
     net, (x, y), (x2, y2) = world
@@ -304,6 +325,10 @@ def bad(world, name):
         "no build": lambda: secateur.audit(net.state_dict(), **sides),
         "other build": lambda: secateur.audit(
             net.state_dict(), build=lambda: nn.Linear(2, 2), **sides
+        ),
+        "artifact alone": lambda: secateur.audit(_pruned(net, x, y), **sides),
+        "artifact of another": lambda: secateur.audit(
+            _pruned(net, x, y), build=lambda: nn.Linear(2, 2), **sides
         ),
         "references": lambda: secateur.audit(net, references=4, **sides),
         "folder": lambda: secateur.audit(net, folder="runs", **sides),
@@ -358,6 +383,8 @@ def _no_one():
         ("pickle", "model.pt is a pickle"),
         ("no build", "give build="),
         ("other build", "does not fit the network that build makes"),
+        ("artifact alone", r"give build=, .* secateur\.rebuild\(artifact, build\)"),
+        ("artifact of another", "does not fit the network"),
         ("references", "needs recipe="),
         ("folder", r"folder=.runs. of a network needs recipe="),
         ("label of arrays", "members is tuple, no table"),
