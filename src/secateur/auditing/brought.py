@@ -13,12 +13,12 @@ from secateur.auditing.estimators import (
     Fitted,
     check_fitted,
     given_estimator,
-    with_drawn_references,
 )
 from secateur.auditing.given_model import audit_given, audited_alone
 from secateur.auditing.networks import LOOKED_AT, network_of
 from secateur.auditing.run import audit_fleets
 from secateur.data import draw
+from secateur.data.coins import with_drawn_references
 from secateur.data.handed import Handed, as_records, handed_over
 from secateur.errors import DataError, InputError
 from secateur.models import rebuild

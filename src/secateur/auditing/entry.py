@@ -207,7 +207,8 @@ def _kind(target: Any) -> str:
         more = "; this one has predict but no predict_proba: choose one that gives probabilities"
     raise InputError(
         f"cannot audit {type(target).__name__}: give a torch module, a state dict or an "
-        "Artifact with build=, a file, a fitted estimator with predict_proba, saved outputs, fleets or a recipe{more}"
+        "Artifact with build=, a file, a fitted estimator with predict_proba, saved outputs, "
+        f"fleets or a recipe{more}"
     )
 
 

@@ -125,8 +125,9 @@ def _network(found: object, file: Path, what: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         if isinstance(found, Artifact):
             raise InputError(
-                f"{what} of {file} returned an Artifact, the weights of a network without it; end "
-                "it with `return secateur.rebuild(artifact, build)`, where build makes the empty one"
+                f"{what} of {file} returned an Artifact, the weights of a network without it; "
+                "end it with `return secateur.rebuild(artifact, build)`, where build makes the "
+                "empty one"
             )
         raise InputError(
             f"{what} of {file} must return a torch module, got {type(found).__name__}; end it with "

@@ -42,7 +42,7 @@ def accounted_words(report: Report) -> list[str]:
 
 def not_run_words(report: Report) -> list[str]:
     """Say of every attack that did not run why, and of which models."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}  # by method and reason
     for row in report.rows:
         if (row.risk, row.metric, row.group, row.status) == ("membership", "auc", "all", "not run"):
             found.setdefault((row.method, row.why), []).append(label(report, row.subject))
@@ -50,7 +50,10 @@ def not_run_words(report: Report) -> list[str]:
     whom = {
         key: "" if len(who) == everyone else f" on {', '.join(who)}" for key, who in found.items()
     }
-    return [f"Did not run{whom[method, why]}: {method}, since {why}." for method, why in found]
+    together: dict[tuple[str, str], list[str]] = {}  # by whom and reason
+    for method, why in found:
+        together.setdefault((whom[method, why], why), []).append(method)
+    return [f"Did not run{who}: {', '.join(m)}, since {why}." for (who, why), m in together.items()]
 
 
 CHOSEN = (

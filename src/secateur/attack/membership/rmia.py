@@ -129,9 +129,9 @@ class RMIA:
         audit, population = membership.pools[AUDIT], membership.pool(POPULATION)
         if not population.size:
             raise DataError(
-                f"RMIA compares with population records, but the pool {POPULATION!r} is empty; "
-                f"draw a "
-                f"membership with pools={{..., {POPULATION!r}: n}}"
+                f"RMIA compares with population records, but the pool {POPULATION!r} is empty: an "
+                "audit of one given network has none; `secateur train --population N` and draw() "
+                "set them apart"
             )
         log_p = with_queries(observations.stored(self.needs[0]))
         references = membership.references
