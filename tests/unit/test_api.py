@@ -264,6 +264,46 @@ def test_an_embedding_is_not_asked_about_tokens_with_noise():
     assert row.status == "not run" and "Embedding" in row.why
 
 
+def tables(world, owners):
+    """Both sides as tables whose column `patient` holds these owners."""
+    pandas = pytest.importorskip("pandas")
+    _, *sides = world
+    made = [pandas.DataFrame(x).assign(sick=y) for x, y in sides]
+    return [t.assign(patient=o) for t, o in zip(made, np.split(np.asarray(owners), 2), strict=True)]
+
+
+def test_a_tables_column_of_units_is_no_input_and_its_persons_are_counted(world):
+    inside, outside = tables(world, [f"p{i // 2}" for i in range(N)])
+    call = {"members": inside, "non_members": outside, "label": "sick", "attacks": LOSS}
+    report = secateur.audit(world[0], **call, unit="patient")
+    assert row_of(report, "auc").counts["member_units"] == 40
+    alone = secateur.audit(world[0], members=world[1], non_members=world[2], attacks=LOSS)
+    assert value(report) == value(alone)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("both", r"3 units of the column 'patient' have rows .* the first is 'p37'"),
+        ("missing", "members: 1 of 80 units in the column 'patient' are missing"),
+        ("arrays", "unit='patient' names a column, but members is tuple, no table"),
+        ("records", "unit='patient' names a table's column; these are Records"),
+    ],
+)
+def test_units_that_cannot_be_told_are_refused(world, spoil, words):
+    owners = [f"p{i // 2 - 3 * (i >= 80)}" for i in range(N)]
+    inside, outside = tables(world, owners)
+    if spoil == "missing":
+        inside.loc[5, "patient"] = None
+    call = {"members": inside, "non_members": outside, "label": "sick"}
+    if spoil == "arrays":
+        call = {"members": world[1], "non_members": world[2]}
+    if spoil == "records":
+        call = {"records": small_records(N), "members": np.arange(80)}
+    with pytest.raises((DataError, InputError), match=words):
+        secateur.audit(world[0], **call, unit="patient")
+
+
 def _pruned(net, x, y):
     records = secateur.Records.from_arrays(x, y, n_classes=CLASSES)
     return secateur.apply(secateur.Magnitude(rate=4, retrain_epochs=0), net, records, seed=0)

@@ -41,6 +41,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     members: Any = None,
     non_members: Any = None,
     label: str | None = None,
+    unit: str | None = None,
     build: Builder | None = None,
     recipe: Recipe | None = None,
     references: Any = None,
@@ -64,6 +65,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         non_members: records of the same people and time that the model never saw, in the same form;
             with `records` by default all others.
         label: the column of a table that holds the true classes.
+        unit: the column of a table that says whose record a row is; it is no input, and intervals
+            are over these persons.
         build: makes the empty network of a state dict or an `Artifact`.
         recipe: how the network was trained. References are then trained in the same way, on draws
             from members and non-members; the state dict must fit `recipe.build`.
@@ -83,7 +86,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
 
     Raises:
         InputError: a target of no known kind, or arguments that do not fit it.
-        DataError: members among the non-members, shapes or labels that do not fit.
+        DataError: members or persons among the non-members, shapes or labels that do not fit.
 
     Example:
         >>> import numpy as np
@@ -102,6 +105,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "members": members,
         "non_members": non_members,
         "label": label,
+        "unit": unit,
         "build": build,
         "recipe": recipe,
         "references": references,
@@ -126,7 +130,9 @@ def audit(  # noqa: PLR0913 - one signature for every subject
 
     if kind == "recipe":
         return brought.audit_recipe(target, records, folder=folder, **common)
-    sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
+    sides = brought.Sides(
+        records=records, members=members, non_members=non_members, label=label, unit=unit
+    )
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
     return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
@@ -149,9 +155,9 @@ READ = {
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
     "recipe": ({"references", "folder"}, None),
-    "estimator": ({"members", "non_members", "label", "references"}, None),
+    "estimator": ({"members", "non_members", "label", "unit", "references"}, None),
     "network": (
-        {"members", "non_members", "label", "build", "recipe", "references", "folder"},
+        {"members", "non_members", "label", "unit", "build", "recipe", "references", "folder"},
         None,
     ),
 }
