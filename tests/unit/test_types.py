@@ -229,7 +229,7 @@ def test_records_cannot_be_written_to():
         ),
         (
             {"units": np.array([0, 1, 1, 2, 3, 4])},
-            r"1 of 5 units \(persons\) are partly in and partly out of a model, the first is 1;",
+            r"1 of 3 units \(persons\) are partly in and partly out of a model, the first is 1;",
         ),
         ({"units": np.array([0, 0, 1, 1, 1, 2])}, r"pool 'audit' and in another pool"),
     ],

@@ -245,11 +245,11 @@ def _of_table(table: Any, what: str, named: Named) -> Raw:
         raise DataError(
             f"{what}: beside {named.label!r} the table has no column to learn from; give more"
         )
-    for word, name in (("labels", named.label), ("units", named.unit)):
-        missing = 0 if name is None else int(column_of(table, name).isna().sum())
+    for held, column in (("labels", named.label), ("units", named.unit)):
+        missing = 0 if column is None else int(column_of(table, column).isna().sum())
         if missing:
             raise DataError(
-                f"{what}: {missing} of {len(table)} {word} in the column {name!r} are missing; "
+                f"{what}: {missing} of {len(table)} {held} in the column {column!r} are missing; "
                 "leave those records out"
             )
     return Raw(
