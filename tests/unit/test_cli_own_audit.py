@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from command_line import listing, secateur
 from own_files import GOOD, written
 from secateur import own, store
+from secateur.report.notes import not_run_words
 from secateur.train import make
 
 NAMED = "\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
@@ -72,6 +73,15 @@ def test_a_stopped_audit_writes_no_report_and_trains_what_is_missing_when_given_
         return [r for r in found if "seconds" not in r.metric]
 
     assert told(store.read_report(mine.parent / "report.json").rows) == told(rows)
+
+
+def test_without_population_records_rmia_says_in_one_line_which_command_sets_them_apart(mine):
+    done = audited(mine, "--attack", "RMIA", "--attack", "RMIA(mode='offline')")
+    assert done.code == 0, done.err
+    report = store.read_report(mine.parent / "report.json")
+    (line,) = not_run_words(report)
+    assert line.count("RMIA(") == 2 and "`secateur train --population N`" in line
+    assert "pools={" not in line
 
 
 def test_a_recipe_alone_trains_targets_too(mine):
