@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from secateur.types import IntArray, Membership, Observations, Records, Scores, Signal
+    from secateur.types import (
+        Artifact,
+        IntArray,
+        Membership,
+        Observations,
+        Records,
+        Scores,
+        Signal,
+    )
 
 __all__ = [
     "Builder",
@@ -49,8 +57,8 @@ class Builder(Protocol):
 class TrainCallable(Protocol):
     """A user's own training code, for `Recipe(build=..., train=...)`."""
 
-    def __call__(self, records: Records, *, seed: int) -> nn.Module:
-        """Train on exactly these records and return the model."""
+    def __call__(self, records: Records, *, seed: int) -> nn.Module | Artifact:
+        """Train on exactly these records and return the model, or what `apply` made of it."""
         ...
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from secateur.types import Records
+from secateur.compress import Magnitude
+from secateur.train import apply
+from secateur.types import Artifact, Records
 
 
 def least_squares(records: Records, *, seed: int) -> nn.Module:
@@ -29,6 +31,14 @@ def too_wide(records: Records, *, seed: int) -> nn.Module:
     """Return another network than was agreed."""
     del seed
     return nn.Linear(3, records.n_classes)
+
+
+def pruned(records: Records, *, seed: int) -> Artifact:
+    """Fit as above, and return what pruning made of it."""
+    module = least_squares(records, seed=seed)
+    made = apply(Magnitude(rate=4, retrain_epochs=0), module, records, seed=seed)
+    assert isinstance(made, Artifact)
+    return made
 
 
 def no_module(records: Records, *, seed: int) -> dict[str, int]:

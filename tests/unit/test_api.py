@@ -265,6 +265,67 @@ def test_an_embedding_is_not_asked_about_tokens_with_noise():
     assert row.status == "not run" and "Embedding" in row.why
 
 
+def tables(world, owners):
+    """Both sides as tables whose column `patient` holds these owners."""
+    pandas = pytest.importorskip("pandas")
+    _, *sides = world
+    made = [pandas.DataFrame(x).assign(sick=y) for x, y in sides]
+    return [t.assign(patient=o) for t, o in zip(made, np.split(np.asarray(owners), 2), strict=True)]
+
+
+def test_a_tables_column_of_units_is_no_input_and_its_persons_are_counted(world):
+    inside, outside = tables(world, [f"p{i // 2}" for i in range(N)])
+    call = {"members": inside, "non_members": outside, "label": "sick", "attacks": LOSS}
+    report = secateur.audit(world[0], **call, unit="patient")
+    assert row_of(report, "auc").counts["member_units"] == 40
+    alone = secateur.audit(world[0], members=world[1], non_members=world[2], attacks=LOSS)
+    assert value(report) == value(alone)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("both", r"3 units of the column 'patient' have rows .* the first is 'p37'"),
+        ("missing", "members: 1 of 80 units in the column 'patient' are missing"),
+        ("arrays", "unit='patient' names a column, but members is tuple, no table"),
+        ("records", "unit='patient' names a table's column; these are Records"),
+    ],
+)
+def test_units_that_cannot_be_told_are_refused(world, spoil, words):
+    owners = [f"p{i // 2 - 3 * (i >= 80)}" for i in range(N)]
+    inside, outside = tables(world, owners)
+    if spoil == "missing":
+        inside.loc[5, "patient"] = None
+    call = {"members": inside, "non_members": outside, "label": "sick"}
+    if spoil == "arrays":
+        call = {"members": world[1], "non_members": world[2]}
+    if spoil == "records":
+        call = {"records": small_records(N), "members": np.arange(80)}
+    with pytest.raises((DataError, InputError), match=words):
+        secateur.audit(world[0], **call, unit="patient")
+
+
+def _pruned(net, x, y):
+    records = secateur.Records.from_arrays(x, y, n_classes=CLASSES)
+    return secateur.apply(secateur.Magnitude(rate=4, retrain_epochs=0), net, records, seed=0)
+
+
+def test_what_apply_makes_of_one_network_is_audited_as_the_network_rebuilt_of_it(world, plain):
+    net, (x, y), outside = world
+    artifact, sides = _pruned(net, x, y), {"members": (x, y), "non_members": outside}
+    report = secateur.audit(artifact, build=build, **sides, attacks=LOSS)
+    again = secateur.audit(secateur.rebuild(artifact, build), **sides, attacks=LOSS)
+    assert value(report) == value(again) != value(plain)
+    beside = secateur.audit(
+        artifact,
+        recipe=small_recipe(build=SmallNet(hidden=64)),
+        references=2,
+        attacks=LOSS,
+        **sides,
+    )
+    assert value(beside) == value(report)
+
+
 def bad(world, name):
     """One call with one mistake."""
     net, (x, y), (x2, y2) = world
@@ -305,6 +366,10 @@ def bad(world, name):
         "no build": lambda: secateur.audit(net.state_dict(), **sides),
         "other build": lambda: secateur.audit(
             net.state_dict(), build=lambda: nn.Linear(2, 2), **sides
+        ),
+        "artifact alone": lambda: secateur.audit(_pruned(net, x, y), **sides),
+        "artifact of another": lambda: secateur.audit(
+            _pruned(net, x, y), build=lambda: nn.Linear(2, 2), **sides
         ),
         "references": lambda: secateur.audit(net, references=4, **sides),
         "folder": lambda: secateur.audit(net, folder="runs", **sides),
@@ -359,6 +424,8 @@ def _no_one():
         ("pickle", "model.pt is a pickle"),
         ("no build", "give build="),
         ("other build", "does not fit the network that build makes"),
+        ("artifact alone", r"give build=, .* secateur\.rebuild\(artifact, build\)"),
+        ("artifact of another", "does not fit the network"),
         ("references", "needs recipe="),
         ("folder", r"folder=.runs. of a network needs recipe="),
         ("label of arrays", "members is tuple, no table"),

@@ -19,8 +19,8 @@ from secateur.auditing.estimators import (
     Fitted,
     given_estimator,
     refit,
-    with_drawn_references,
 )
+from secateur.data.coins import with_drawn_references
 from secateur.errors import DataError, InputError, MethodError
 from secateur.probe.signals import SignalProbe
 from secateur.types import Signal

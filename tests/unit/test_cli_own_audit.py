@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from command_line import listing, secateur
 from own_files import GOOD, written
 from secateur import own, store
+from secateur.report.notes import not_run_words
 from secateur.train import make
 
 NAMED = "\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
@@ -100,6 +101,15 @@ def test_a_name_is_of_one_network(mine):
         in secateur("audit", "--recipe", mine, *FEW, "--name", "a", "--out", out).err
     )
     assert "--name belongs" in secateur("audit", mine.parent, "--name", "a", "--out", out).err
+
+
+def test_without_population_records_rmia_says_in_one_line_which_command_sets_them_apart(mine):
+    done = audited(mine, "--attack", "RMIA", "--attack", "RMIA(mode='offline')")
+    assert done.code == 0, done.err
+    report = store.read_report(mine.parent / "report.json")
+    (line,) = not_run_words(report)
+    assert line.count("RMIA") >= 2 and "`secateur train --population N`" in line
+    assert "pools={" not in line
 
 
 def test_a_recipe_alone_trains_targets_too(mine):

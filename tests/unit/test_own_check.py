@@ -137,7 +137,9 @@ PLANTED = [
     ("told-by-inputs", data(SHIFTED.strip()) + NAMED),
     ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
     ("members", GOOD + NAMED.replace("400", "900")),
-    ("reference-size", GOOD + NAMED.replace("arange(0, 200", "arange(0, 60")),
+    ("members", GOOD + "\n\nMEMBERS = np.arange(0, 400)\n"),
+    ("members", GOOD + "\n\nNON_MEMBERS = np.arange(0, 200)\n"),
+    ("told-by-inputs", data(SHIFTED.strip()) + NAMED.partition("NON_")[0]),
     ("train", trained("steps.step()", "steps.nothing()")),
     ("other-network", trained("network = build()", "network = nn.Linear(6, 3)")),
     ("seed-ignored", trained("manual_seed(seed)", "manual_seed(0)")),
@@ -166,8 +168,8 @@ def test_a_planted_mistake_is_found_with_its_mend_and_nothing_else(tmp_path, id_
     assert id_ in found, found
     assert len(found[id_].mend) > 10 and len(found[id_].what) > 10
     extra = set(found) - {id_} - ALSO.get(id_, set())
-    if "MEMBERS" in text:  # one model of 200 members, where an audit of this size draws 120
-        extra -= {"few-records", "reference-size"}
+    if "MEMBERS" in text:  # one network
+        extra -= {"few-records"}
     assert not extra, [found[name] for name in extra]
 
 
@@ -216,8 +218,49 @@ def test_a_good_recipe_gives_no_finding(tmp_path, text):
 
 
 def test_members_of_the_same_source_are_not_told_by_their_inputs(tmp_path):
-    checked = check_recipe(written(tmp_path, GOOD + NAMED), replace(ASKED, members=190, fpr=0.06))
+    checked = check_recipe(written(tmp_path, GOOD + NAMED), replace(ASKED, fpr=0.06))
     assert "told-by-inputs" not in {finding.id for finding in checked.findings}
+
+
+@pytest.mark.parametrize("named", [NAMED, NAMED.partition("NON_")[0]], ids=["both", "members"])
+def test_with_members_the_audit_is_that_of_one_network_and_its_16_references(tmp_path, named):
+    file = written(tmp_path, GOOD + named.replace("200", "120"))
+    checked = check_recipe(file, Wanted(fpr=0.1))
+    assert checked.findings == () and checked.one
+    assert (checked.size.targets, checked.size.members) == (1, 120)
+    assert checked.size.non_members == len(checked.records) - 120
+    inside = checked.membership.inside
+    assert len(inside) == 16 and set(inside.sum(axis=0)) == {5}  # 16 times 120 of 400, rounded
+    assert set(checked.membership.roles) == {"reference"}
+
+
+def test_with_members_the_table_and_the_next_step_are_those_of_audit_recipe(tmp_path):
+    file = written(tmp_path, GOOD + NAMED)
+    done = secateur("check", file, "--fpr", "0.06", "--targets", "4", "--workers", "1")
+    assert done.code == 0, done.out + done.err
+    assert "16 references" in done.out and "one network, 200 members and 200 non" in done.out
+    assert "not read: --targets, since MEMBERS is named" in done.out
+    assert f"next: secateur audit NETWORK.safetensors --recipe {file} --out" in done.out
+
+
+OWNED = """
+
+def records():
+    import secateur
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6)).astype(np.float32)
+    y = x[:, :3].argmax(axis=1)
+    return secateur.Records.from_arrays(x, y, units=np.arange(400) // 2)
+"""
+
+
+def test_persons_with_several_records_are_counted_as_such_and_stand_on_one_side(tmp_path):
+    file = written(tmp_path, GOOD + OWNED + NAMED)
+    done = secateur("check", file, "--fpr", "0.11", "--workers", "1")
+    assert "100 members and 100 non-members, counted in persons" in done.out, done.out
+    file = written(tmp_path, GOOD + OWNED + NAMED.replace("200", "199"))
+    (found,) = check_recipe(file, Wanted(fpr=0.2)).findings
+    assert found.id == "members" and "partly in and partly out" in found.what
 
 
 def test_every_finding_has_its_place_on_the_page_and_is_planted_here():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import own_training
 import pytest
+import torch
 
+from own_files import GOOD, written
 from secateur import open_fleet
 from secateur.attack.membership import LossThreshold
 from secateur.auditing import audit
 from secateur.compress import Magnitude
 from secateur.errors import InputError, MethodError
+from secateur.models import rebuild
+from secateur.own import recipe_of, records_of
 from secateur.probe import SignalProbe
 from secateur.train import Recipe, Snapshots, apply, train_fleet
 from secateur.types import Signal, derive_seed
@@ -51,8 +55,6 @@ def test_it_is_pruned_audited_and_resumed_like_any_other(world, tmp_path):
 
 
 def test_torchs_random_state_is_afterwards_what_it_was(world):
-    import torch
-
     before = torch.random.get_rng_state()
     train_fleet(RECIPE, *world, seed=0, engine="serial")
     assert torch.equal(before, torch.random.get_rng_state())
@@ -62,7 +64,11 @@ def test_torchs_random_state_is_afterwards_what_it_was(world):
     ("train", "error", "message"),
     [
         (own_training.too_wide, InputError, r"does not fit the network that .*Linear"),
-        (own_training.no_module, MethodError, "must return a torch module, got dict"),
+        (
+            own_training.no_module,
+            MethodError,
+            "must return a torch module, or the Artifact .* got dict",
+        ),
     ],
 )
 def test_what_it_returns_must_be_the_network_of_build(world, tmp_path, train, error, message):
@@ -75,6 +81,51 @@ def test_what_it_returns_must_be_the_network_of_build(world, tmp_path, train, er
             folder=tmp_path / "own",
         )
     assert not (tmp_path / "own").exists()
+
+
+def test_a_model_that_it_pruned_by_apply_keeps_its_masks_and_is_the_network_of_build(world):
+    records, who = world
+    recipe = Recipe(build=BUILD, train=own_training.pruned)
+    fleet = train_fleet(recipe, records, who, seed=0, engine="serial")
+    for artifact in fleet.artifacts:
+        (mask,) = artifact.masks.values()
+        weight = artifact.tensors["weight"]
+        assert mask.sum() == weight.size // 4 and not weight[~mask].any()
+        assert rebuild(artifact, BUILD)(torch.zeros(1, 8)).shape == (1, 3)
+
+
+PRUNES = """
+
+def train(records, *, seed):
+    import secateur
+    torch.manual_seed(seed)
+    return secateur.apply(
+        secateur.Magnitude(rate=4, retrain_epochs=1), build(), records, seed=seed
+    )
+"""
+
+
+def test_a_recipe_files_training_may_end_with_what_apply_returns(tmp_path):
+    recipe = recipe_of(written(tmp_path, GOOD + PRUNES))
+    records = records_of(tmp_path / "mine.py")
+    made = recipe.train(records, seed=3)
+    assert made.masks and made.digest == recipe.train(records, seed=3).digest
+
+
+def test_build_that_ends_with_what_apply_returns_is_told_how_to_get_a_network(tmp_path):
+    text = (
+        GOOD.replace("def build", "def empty")
+        + """
+
+def build():
+    import secateur
+    x, y = records()
+    found = secateur.Records.from_arrays(x, y)
+    return secateur.apply(secateur.Magnitude(retrain_epochs=0), empty(), found, seed=0)
+"""
+    )
+    with pytest.raises(InputError, match=r"secateur\.rebuild\(artifact, build\)"):
+        recipe_of(written(tmp_path, text)).build()
 
 
 def test_it_is_not_stacked_and_has_no_snapshots(world):

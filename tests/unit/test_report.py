@@ -197,6 +197,9 @@ def test_the_text_says_which_attacks_did_not_run_on_whom_and_why():
     everyone = replace(report, rows=tuple(r for r in report.rows if r.subject in asked))
     (line,) = not_run_words(everyone)
     assert line == f"Did not run: {NASR}, since {why}."
+    other = tuple(replace(r, method="Other()") for r in everyone.rows if r.method == NASR)
+    (line,) = not_run_words(replace(everyone, rows=(*everyone.rows, *other)))
+    assert line == f"Did not run: {NASR}, Other(), since {why}."
 
 
 def test_the_main_table_reads_the_lowest_rate_that_is_resolvable():

@@ -227,7 +227,10 @@ def test_records_cannot_be_written_to():
             {"inside": np.array([[1, 1, 1, 1, 0, 0], [0, 1, 0, 0, 0, 0]], bool)},
             r"model 0 has 4 members of 4 records",
         ),
-        ({"units": np.array([0, 1, 1, 2, 3, 4])}, r"partly in and partly out of a model"),
+        (
+            {"units": np.array([0, 1, 1, 2, 3, 4])},
+            r"1 of 3 units \(persons\) are partly in and partly out of a model, the first is 1;",
+        ),
         ({"units": np.array([0, 0, 1, 1, 1, 2])}, r"pool 'audit' and in another pool"),
     ],
 )

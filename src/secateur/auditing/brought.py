@@ -13,12 +13,12 @@ from secateur.auditing.estimators import (
     Fitted,
     check_fitted,
     given_estimator,
-    with_drawn_references,
 )
 from secateur.auditing.given_model import audit_given, audited_alone
 from secateur.auditing.networks import LOOKED_AT, network_of
 from secateur.auditing.run import audit_fleets
 from secateur.data import draw
+from secateur.data.coins import with_drawn_references
 from secateur.data.handed import Handed, as_records, handed_over
 from secateur.errors import DataError, InputError
 from secateur.models import rebuild
@@ -45,6 +45,7 @@ class Sides:
     members: Any
     non_members: Any
     label: str | None
+    unit: str | None
 
     def handed(self) -> Handed | None:
         """Return what was handed over as records of its own; None for indices into records."""
@@ -57,13 +58,14 @@ class Sides:
             return None
         if self.non_members is None:
             raise InputError("give non_members= too: an audit needs records that it never saw")
-        return handed_over(self.members, self.non_members, label=self.label)
+        return handed_over(self.members, self.non_members, label=self.label, unit=self.unit)
 
     def indexed(self) -> tuple[Records, Membership]:
         """Return the records that indices speak of, and the membership of the one model."""
         assert self.records is not None  # `handed` said so
-        if self.label is not None:
-            raise InputError(f"label={self.label!r} names a table's column; these are Records")
+        for word, name in (("label", self.label), ("unit", self.unit)):
+            if name is not None:
+                raise InputError(f"{word}={name!r} names a table's column; these are Records")
         return audited_alone(self.records, self.members, self.non_members)
 
 

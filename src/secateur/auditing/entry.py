@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from secateur.errors import InputError
-from secateur.types import Fleet, Observations
+from secateur.types import Artifact, Fleet, Observations
 
 if TYPE_CHECKING:
     from secateur.data import Queries
@@ -42,6 +42,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     non_members: Any = None,
     label: str | None = None,
     name: str | None = None,
+    unit: str | None = None,
     build: Builder | None = None,
     recipe: Recipe | None = None,
     references: Any = None,
@@ -53,10 +54,11 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     """Audit what is at hand: a trained model, an estimator, a file, saved outputs, fleets.
 
     Args:
-        target: a torch module; a state dict or safetensors file, with `build`; an ONNX file; a
-            fitted estimator with `predict_proba`; saved outputs (a file, or arrays by name, as
-            docs/signals.md lists them, or `Observations`); a fleet, or a dense fleet and what was
-            made of it, with its `records`; a `Recipe`, of which targets are trained too.
+        target: a torch module; a state dict, a safetensors file or an `Artifact` (what `apply`
+            makes of one module), with `build` or `recipe`; an ONNX file; a fitted estimator with
+            `predict_proba`; saved outputs (a file, or arrays by name, as docs/signals.md lists
+            them, or `Observations`); a fleet, or a dense fleet and what was made of it, with its
+            `records`; a `Recipe`, of which targets are trained too.
         records: all records, where members are indices or a mask, and for fleets and recipes.
         members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
             of such pairs, a Hugging Face Dataset, a pandas table; or indices or a mask into
@@ -64,8 +66,10 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         non_members: records of the same people and time that the model never saw, in the same form;
             with `records` by default all others.
         label: the column of a table that holds the true classes.
+        unit: the column of a table that says whose record a row is; it is no input, and intervals
+            are over these persons.
         name: what the report calls the one model, by default `given`.
-        build: makes the empty network of a state dict.
+        build: makes the empty network of a state dict or an `Artifact`.
         recipe: how the network was trained. References are then trained in the same way, on draws
             from members and non-members; the state dict must fit `recipe.build`.
         references: how many, with a `recipe` (default 16) or for an estimator (default none), which
@@ -84,7 +88,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
 
     Raises:
         InputError: a target of no known kind, or arguments that do not fit it.
-        DataError: members among the non-members, shapes or labels that do not fit.
+        DataError: members or persons among the non-members, shapes or labels that do not fit.
 
     Example:
         >>> import numpy as np
@@ -104,6 +108,7 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         "non_members": non_members,
         "label": label,
         "name": name,
+        "unit": unit,
         "build": build,
         "recipe": recipe,
         "references": references,
@@ -129,7 +134,9 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     if kind == "recipe":
         return brought.audit_recipe(target, records, folder=folder, **common)
     common["name"] = _checked(name)
-    sides = brought.Sides(records=records, members=members, non_members=non_members, label=label)
+    sides = brought.Sides(
+        records=records, members=members, non_members=non_members, label=label, unit=unit
+    )
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
     return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
@@ -159,9 +166,12 @@ READ = {
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
     "recipe": ({"references", "folder"}, None),
-    "estimator": ({"members", "non_members", "label", "name", "references"}, None),
+    "estimator": ({"members", "non_members", "label", "unit", "name", "references"}, None),
     "network": (
-        {"members", "non_members", "label", "name", "build", "recipe", "references", "folder"},
+        {
+            *("members", "non_members", "label", "unit", "name"),
+            *("build", "recipe", "references", "folder"),
+        },
         None,
     ),
 }
@@ -198,7 +208,7 @@ def _kind(target: Any) -> str:
         return "observations"
     if isinstance(target, type):
         raise InputError(f"give a trained model, not its class {target.__name__}")
-    if _is(target, "torch.nn", "Module"):
+    if isinstance(target, Artifact) or _is(target, "torch.nn", "Module"):
         return "network"
     if _is(target, "secateur.train", "Recipe"):
         return "recipe"
@@ -216,8 +226,9 @@ def _kind(target: Any) -> str:
     if hasattr(target, "predict"):
         more = "; this one has predict but no predict_proba: choose one that gives probabilities"
     raise InputError(
-        f"cannot audit {type(target).__name__}: give a torch module, a state dict with build=, a "
-        f"file, a fitted estimator with predict_proba, saved outputs, fleets or a recipe{more}"
+        f"cannot audit {type(target).__name__}: give a torch module, a state dict or an "
+        "Artifact with build=, a file, a fitted estimator with predict_proba, saved outputs, "
+        f"fleets or a recipe{more}"
     )
 
 

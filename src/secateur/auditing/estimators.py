@@ -11,13 +11,12 @@ import numpy as np
 from secateur.auditing.given_model import Given, no_reference_attacks, provenance_of
 from secateur.auditing.run import default_attacks
 from secateur.auditing.subjects import needed_signals
-from secateur.data.coins import by_unit_inside
 from secateur.data.handed_tables import decoded
 from secateur.errors import InputError, MethodError
 from secateur.models.answers import SMALLEST, Estimator
 from secateur.parallel import run_tasks
 from secateur.probe.stand_in import stand_in
-from secateur.types import AUDIT, Artifact, Membership, derive_seed, digest_arrays
+from secateur.types import Artifact, Membership, derive_seed, digest_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import IntArray, Records, Signal
 
-__all__ = ["Fitted", "given_estimator", "with_drawn_references"]
+__all__ = ["Fitted", "given_estimator"]
 
 CATEGORIES = "a column holds categories: numbers with noise mean nothing to the estimator"
 
@@ -177,30 +176,3 @@ def refit(
     )
     key = provenance_of("reference", estimator=repr(build), seed=seed, members=members.tolist())
     return stand_in(build, records, who, wanted, provenance=key)
-
-
-def with_drawn_references(who: Membership, references: int, *, seed: int) -> Membership:
-    """Add references to the membership of one model: draws of its size from the audit pool.
-
-    Drawn by unit, each in the same number of them, without looking at who is a member.
-
-    Raises:
-        InputError: one reference, or fewer than none.
-    """
-    if references < 0 or references == 1:
-        raise InputError(f"references must be 0 or at least 2, got {references}")
-    audit = who.pools[AUDIT]
-    units, where = np.unique(who.units[audit], return_inverse=True)
-    members = np.unique(who.units[who.members(0)])
-    share = len(members) / len(units)
-    drawn = by_unit_inside(len(units), targets=0, references=references, share=share, seed=seed)
-    inside = np.zeros((1 + references, who.inside.shape[1]), dtype=np.bool_)
-    inside[0] = who.inside[0]
-    inside[1:, audit] = drawn[:, where]
-    return Membership(
-        inside=inside,
-        roles=("given", *["reference"] * references),  # type: ignore[arg-type]
-        pools=who.pools,
-        units=who.units,
-        seed=seed,
-    )

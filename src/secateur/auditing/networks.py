@@ -15,7 +15,7 @@ from torch import nn
 
 from secateur.auditing.given_model import Given, provenance_of
 from secateur.errors import InputError, SecateurError, StoreError
-from secateur.models import OnnxNetwork, tensors_of
+from secateur.models import OnnxNetwork, runnable, tensors_of
 from secateur.models.answers import Heard, copies, form_of, raw_outputs
 from secateur.types import Artifact, digest_arrays
 
@@ -90,13 +90,13 @@ def network_of(
     """Return a trained network and how it answers.
 
     Args:
-        target: a module; a state dict or the path of a safetensors file, with `build`; the path of
-            an ONNX file.
+        target: a module; a state dict, an artifact or the path of a safetensors file, with `build`;
+            the path of an ONNX file.
         inputs: some records, by which its way to answer is told.
         build: makes the empty network.
 
     Raises:
-        InputError: a state dict that does not fit, or without `build`.
+        InputError: weights that do not fit, or without `build`.
         StoreError: a file that cannot be read.
     """
     module = _module_of(target, build)
@@ -128,6 +128,8 @@ def _answers_of(
 def _module_of(target: object, build: Builder | None) -> nn.Module:
     if isinstance(target, nn.Module):
         return target
+    if isinstance(target, Artifact):
+        return _rebuilt(target, build)
     if isinstance(target, Mapping):
         return _filled(target, build, where="the state dict")
     path = Path(str(target))
@@ -142,6 +144,15 @@ def _module_of(target: object, build: Builder | None) -> nn.Module:
     except (SafetensorError, ValueError) as error:
         raise StoreError(f"{path} is no safetensors file, or a damaged one: {error}") from error
     return _filled(tensors, build, where=str(path))
+
+
+def _rebuilt(artifact: Artifact, build: Builder | None) -> nn.Module:
+    if build is None:
+        raise InputError(
+            "an Artifact holds weights and no network; give build=, a function that makes the "
+            "empty network, or the network itself: secateur.rebuild(artifact, build)"
+        )
+    return runnable(artifact, build)
 
 
 def _filled(tensors: Mapping[str, Any], build: Builder | None, *, where: str) -> nn.Module:

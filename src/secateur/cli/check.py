@@ -27,8 +27,8 @@ LIKELY_AUC = 0.6
 @click.option("--utility", type=click.IntRange(min=0), help="Records for test accuracy alone.")
 @click.option("--targets", type=click.IntRange(min=1), default=8, show_default=True,
               help="Models under audit.")  # fmt: skip
-@click.option("--references", type=click.IntRange(min=0), default=32, show_default=True,
-              help="The attacker's models.")  # fmt: skip
+@click.option("--references", type=click.IntRange(min=0),
+              help="The attacker's models.  [default: 32; 16 beside MEMBERS]")  # fmt: skip
 @click.option(
     "--fpr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -43,7 +43,7 @@ def command(file: Path, **options: Any) -> None:
 
     Each finding says what was seen and how to mend it. The exit code is 0 where nothing is wrong,
     1 where something is, 2 where FILE cannot be read. What the audit will take is estimated from
-    a few timed steps.
+    a few timed steps. Where FILE names MEMBERS, it is that of `secateur audit --recipe`.
 
     \b
     Examples:
@@ -58,13 +58,31 @@ def command(file: Path, **options: Any) -> None:
         click.echo(_said(finding))
     if checked.left:
         click.echo(f"not looked at: {checked.left}\n")
+    unread = _unread(checked)
+    if unread:
+        click.echo(
+            f"not read: {', '.join(unread)}, since MEMBERS is named: the audit is that of one "
+            "network, on its members and non-members\n"
+        )
     for line in _table(checked, workers):
         click.echo(line)
     n = len(checked.findings)
     if n:
         click.echo(f"{n} finding{'s' if n > 1 else ''}; docs/own.md says more of each")
         sys.exit(FOUND)
-    click.echo(f"nothing found\nnext: secateur train --recipe {shlex.quote(str(file))} --out NEW")
+    name = shlex.quote(str(file))
+    what = f"train --recipe {name} --out NEW"
+    if checked.one:
+        what = f"audit NETWORK.safetensors --recipe {name} --out report.json"
+    click.echo(f"nothing found\nnext: secateur {what}")
+
+
+def _unread(checked: Checked) -> list[str]:
+    """Return the options that were given and say nothing of an audit of one network."""
+    asked = click.get_current_context().get_parameter_source
+    default = click.core.ParameterSource.DEFAULT
+    names = ("members", "population", "utility", "targets")
+    return [f"--{name}" for name in names if checked.one and asked(name) is not default]
 
 
 def _said(finding: Finding) -> str:
@@ -87,12 +105,18 @@ def _table(checked: Checked, workers: int) -> list[str]:
         except MethodError as error:
             half = f"none: {error}"
         lines += [
-            f"  {'audit':22} {size.targets} targets, {size.members:,} members and "
-            f"{size.non_members:,} non-members each",
+            f"  {'audit':22} {_of(checked)}, {size.members:,} members and "
+            f"{size.non_members:,} non-members{'' if checked.one else ' each'}"
+            f"{', counted in persons (units)' if checked.owned else ''}",
             f"  {'lowest resolvable FPR':22} {'none' if lowest is None else f'{100 * lowest:g} %'}",
             f"  {'AUC, half-width':22} {half}",
         ]
     return ["what the audit takes and resolves", *lines, ""] if lines else []
+
+
+def _of(checked: Checked) -> str:
+    assert checked.size is not None  # the caller looked
+    return "one network" if checked.one else f"{checked.size.targets} targets"
 
 
 def _costs(checked: Checked, workers: int) -> list[str]:
@@ -107,14 +131,14 @@ def _costs(checked: Checked, workers: int) -> list[str]:
         checked.records,
         checked.membership,
         probe=SignalProbe(signals=needed_signals(default_attacks(), perturbed=False)),
-        snapshots=len(log_spaced(checked.recipe.epochs)),
+        snapshots=0 if checked.one else len(log_spaced(checked.recipe.epochs)),
         seconds_per_record=checked.seconds_per_record,
         workers=workers,
     )
     how = "a few timed steps" if checked.recipe.train is None else "train() on few records"
     trained = "not known" if found.training_s is None else _about(found.training_s)
     return [
-        f"  {'models':22} {found.models}",
+        f"  {'models':22} {found.models}{' references' if checked.one else ''}",
         f"  {'time, training':22} {trained}, from {how}",
         f"  {'time, queries':22} {_about(found.querying_s)}; attacks come on top",
         f"  {'memory, records':22} {_size(found.records_bytes)}",

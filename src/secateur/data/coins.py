@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.types import derive_seed
+from secateur.types import AUDIT, Membership, derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["by_unit_inside"]
+__all__ = ["by_unit_inside", "with_drawn_references"]
 
 
 def by_unit_inside(
@@ -56,3 +56,30 @@ def _repair(inside: NDArray[np.bool_], rng: np.random.Generator) -> None:
     for row in inside:
         if row.all() or not row.any():
             row[rng.integers(len(row))] ^= True
+
+
+def with_drawn_references(who: Membership, references: int, *, seed: int) -> Membership:
+    """Add references to the membership of one model: draws of its size from the audit pool.
+
+    Drawn by unit, each in the same number of them, without looking at who is a member.
+
+    Raises:
+        InputError: one reference, or fewer than none.
+    """
+    if references < 0 or references == 1:
+        raise InputError(f"references must be 0 or at least 2, got {references}")
+    audit = who.pools[AUDIT]
+    units, where = np.unique(who.units[audit], return_inverse=True)
+    members = np.unique(who.units[who.members(0)])
+    share = len(members) / len(units)
+    drawn = by_unit_inside(len(units), targets=0, references=references, share=share, seed=seed)
+    inside = np.zeros((1 + references, who.inside.shape[1]), dtype=np.bool_)
+    inside[0] = who.inside[0]
+    inside[1:, audit] = drawn[:, where]
+    return Membership(
+        inside=inside,
+        roles=("given", *["reference"] * references),  # type: ignore[arg-type]
+        pools=who.pools,
+        units=who.units,
+        seed=seed,
+    )

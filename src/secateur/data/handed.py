@@ -58,9 +58,12 @@ class _Side:
     inputs: Any
     labels: NDArray[Any]
     records: Records | None = None
+    units: NDArray[Any] | None = None
 
 
-def handed_over(members: object, non_members: object, *, label: str | None = None) -> Handed:
+def handed_over(
+    members: object, non_members: object, *, label: str | None = None, unit: str | None = None
+) -> Handed:
     """Put what a caller hands over as members and non-members into one set of records.
 
     Args:
@@ -69,17 +72,19 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
             `label`.
         non_members: of the same kind, never seen by the model.
         label: the name of that column.
+        unit: the name of the column that says whose record a row is; it is no input.
 
     Raises:
-        DataError: sides of different shapes or kinds; a record on both of them; inputs that change
-            from one look to the next.
+        DataError: sides of different shapes or kinds; a record or unit on both of them; inputs
+            that change from one look to the next.
 
     Example:
         >>> x, y = np.eye(4), np.array([0, 1, 0, 1])
         >>> handed_over((x[:2], y[:2]), (x[2:], y[2:])).inside.tolist()
         [True, True, False, False]
     """
-    sides = [_side("members", members, label), _side("non_members", non_members, label)]
+    named = Named(label=label, unit=unit)
+    sides = [_side("members", members, named), _side("non_members", non_members, named)]
     inside = np.repeat([True, False], [len(s.labels) for s in sides])
     columns: tuple[Column, ...] = ()
     if is_table(sides[0].inputs) or is_table(sides[1].inputs):
@@ -93,7 +98,7 @@ def handed_over(members: object, non_members: object, *, label: str | None = Non
         labels=labels,
         inside=inside,
         columns=columns,
-        **_of_records([s.records for s in sides]),
+        **(_of_records([s.records for s in sides]) | _of_units([s.units for s in sides], unit)),
     )
 
 
@@ -130,14 +135,15 @@ def as_records(
     )
 
 
-def _side(what: str, value: object, label: str | None) -> _Side:
+def _side(what: str, value: object, named: Named) -> _Side:
     """Return one side's inputs and labels; the message says what would be taken."""
     if isinstance(value, Records):
         return _Side(inputs=value.gather(np.arange(len(value))), labels=value.labels, records=value)
-    if label is not None and not (is_table(value) or is_hugging_face(value)):
-        kind = type(value).__name__
-        raise InputError(f"label={label!r} names a column, but {what} is {kind}, no table")
-    raw = read_raw(value, what=what, forms=FORMS, named=Named(label=label))
+    for word, name in named.columns():
+        if not (is_table(value) or is_hugging_face(value)):
+            kind = type(value).__name__
+            raise InputError(f"{word}={name!r} names a column, but {what} is {kind}, no table")
+    raw = read_raw(value, what=what, forms=FORMS, named=named)
     if raw.labels.ndim == 2 and raw.labels.shape[1] == 1:
         raw = replace(raw, labels=raw.labels[:, 0])
     if not len(raw.inputs):
@@ -145,7 +151,7 @@ def _side(what: str, value: object, label: str | None) -> _Side:
     refuse(what, label_shape(raw), lengths(raw))
     if raw.form == "items":
         _refuse_changing(what, value, raw)
-    return _Side(inputs=raw.inputs, labels=raw.labels)
+    return _Side(inputs=raw.inputs, labels=raw.labels, units=raw.units)
 
 
 def _refuse_changing(what: str, dataset: Any, raw: Raw) -> None:
@@ -220,6 +226,22 @@ def _of_records(sides: Sequence[Records | None]) -> dict[str, Any]:
         "units": np.concatenate([first.units, second.units]),
         "groups": groups,
     }
+
+
+def _of_units(sides: Sequence[NDArray[Any] | None], column: str | None) -> dict[str, Any]:
+    """Return the units of both sides' rows; an owner of rows on both is refused by name."""
+    first, second = sides
+    if first is None or second is None:
+        return {}
+    names = [[str(v) for v in side] for side in sides if side is not None]
+    both = sorted({*names[0]} & {*names[1]})
+    if both:
+        raise DataError(
+            f"{len(both)} units of the column {column!r} have rows among the members and among the "
+            f"non-members, the first is {both[0]!r}; a person is in the training set or not: leave "
+            "the rows of these out of one of the two"
+        )
+    return {"units": np.unique(np.concatenate(names), return_inverse=True)[1].reshape(-1)}
 
 
 def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> None:

@@ -245,12 +245,13 @@ def _of_table(table: Any, what: str, named: Named) -> Raw:
         raise DataError(
             f"{what}: beside {named.label!r} the table has no column to learn from; give more"
         )
-    missing = int(column_of(table, named.label).isna().sum())
-    if missing:
-        raise DataError(
-            f"{what}: {missing} of {len(table)} labels in the column {named.label!r} are missing; "
-            "leave those records out"
-        )
+    for held, column in (("labels", named.label), ("units", named.unit)):
+        missing = 0 if column is None else int(column_of(table, column).isna().sum())
+        if missing:
+            raise DataError(
+                f"{what}: {missing} of {len(table)} {held} in the column {column!r} are missing; "
+                "leave those records out"
+            )
     return Raw(
         inputs=inputs,
         labels=np.asarray(column_of(table, named.label)),

@@ -10,7 +10,7 @@ from torch import nn
 
 from secateur.errors import InputError
 from secateur.own.module import checked, inside, source_of
-from secateur.types import Records
+from secateur.types import Artifact, Records
 
 __all__ = ["OwnBuild", "OwnTrain", "placed", "refuse_changed"]
 
@@ -71,7 +71,7 @@ class OwnTrain(_Own):
 
     revision: ClassVar[int] = 1
 
-    def __call__(self, records: Records, *, seed: int) -> nn.Module:
+    def __call__(self, records: Records, *, seed: int) -> nn.Module | Artifact:
         """Return what the file's code makes of these records.
 
         Raises:
@@ -80,6 +80,8 @@ class OwnTrain(_Own):
         module = checked(str(self.path), self.digest, self.text)
         with inside(self.path, "train()", keep_random=False):
             network = module.train(records, seed=seed)
+        if isinstance(network, Artifact):
+            return network
         return _network(network, self.path, "train()")
 
 
@@ -121,6 +123,12 @@ def refuse_changed(*parts: object) -> None:
 
 def _network(found: object, file: Path, what: str) -> nn.Module:
     if not isinstance(found, nn.Module):
+        if isinstance(found, Artifact):
+            raise InputError(
+                f"{what} of {file} returned an Artifact, the weights of a network without it; "
+                "end it with `return secateur.rebuild(artifact, build)`, where build makes the "
+                "empty one"
+            )
         raise InputError(
             f"{what} of {file} must return a torch module, got {type(found).__name__}; end it with "
             "`return network`"

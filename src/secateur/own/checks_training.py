@@ -14,7 +14,7 @@ from secateur.errors import SecateurError
 from secateur.own.checks_network import fresh
 from secateur.own.findings import Finding
 from secateur.protocols import TrainCallable
-from secateur.types import Records
+from secateur.types import Artifact, Records
 
 __all__ = ["Trial", "other_network", "records_ignored", "seed_ignored", "tried", "unrepeatable"]
 
@@ -65,10 +65,12 @@ def _trained(train: TrainCallable, records: Records, seed: int, chance: int) -> 
         np.random.seed(chance)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = train(records, seed=seed)
+            made = train(records, seed=seed)
     finally:
         np.random.set_state(before)
-    return {k: v.detach().clone() for k, v in network.state_dict().items()}
+    if isinstance(made, Artifact):
+        return {k: torch.from_numpy(np.array(v)) for k, v in made.tensors.items()}
+    return {k: v.detach().clone() for k, v in made.state_dict().items()}
 
 
 def _equal(one: State, two: State) -> bool:

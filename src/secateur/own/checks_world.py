@@ -12,7 +12,7 @@ from secateur.measure import AuditSize, blind_baseline, resolvable_fpr
 from secateur.own.findings import Finding
 from secateur.types import IntArray, Records
 
-__all__ = ["few_records", "reference_size", "shared_records", "told_by_inputs"]
+__all__ = ["few_records", "shared_records", "told_by_inputs"]
 
 EXPECTED = 10  # false positives over all targets, below which a TPR is not resolvable
 MOST = 4000
@@ -52,8 +52,8 @@ def told_by_inputs(
     )
 
 
-def few_records(size: AuditSize, fpr: float) -> Finding | None:
-    """Find an audit that cannot resolve the false-positive rate that is asked for."""
+def few_records(size: AuditSize, fpr: float, *, drawn: bool) -> Finding | None:
+    """Find an audit that cannot resolve the asked rate; of one network no more can be `drawn`."""
     expected = size.targets * size.non_members * fpr
     if expected >= EXPECTED:
         return None
@@ -62,24 +62,10 @@ def few_records(size: AuditSize, fpr: float) -> Finding | None:
     return Finding(
         id="few-records",
         what=f"at {100 * fpr:g} % FPR {expected:.2g} false positives are expected over "
-        f"{size.targets} targets with {size.non_members} non-members each; below {EXPECTED} "
-        "nothing is resolved"
+        f"{size.targets} target{'s' * drawn} with {size.non_members} non-members"
+        f"{' each' * drawn}; below {EXPECTED} nothing is resolved"
         + ("" if lowest is None else f"; {100 * lowest:g} % is the lowest that is"),
-        mend=f"give {need} non-members per target or more, more targets (--targets), or ask for a "
-        "higher rate (--fpr)",
+        mend=f"give {need} non-members{' per target' * drawn} or more, "
+        f"{'more targets (--targets), ' * drawn}or ask for a higher rate (--fpr)",
         values={"expected": expected, "needed": need},
-    )
-
-
-def reference_size(members: int, references: int) -> Finding | None:
-    """Find references that would train on another number of records than the named model did."""
-    if abs(references / members - 1) <= 0.1:
-        return None
-    return Finding(
-        id="reference-size",
-        what=f"MEMBERS names {members} records, but references would train on {references}: they "
-        "are calibrated wrongly",
-        mend=f"train references on as many: --members {members}; where there are too few records, "
-        "audit models that are drawn here, without MEMBERS",
-        values={"members": members, "references": references},
     )

@@ -16,7 +16,15 @@ from secateur.own.records import as_records
 from secateur.train import Recipe
 from secateur.types import IntArray, Records
 
-__all__ = ["named_rows", "recipe_of", "records_of", "said_columns", "shares", "sides_of"]
+__all__ = [
+    "named_rows",
+    "named_sides",
+    "recipe_of",
+    "records_of",
+    "said_columns",
+    "shares",
+    "sides_of",
+]
 
 FIELDS = ("optimiser", "epochs", "batch_size", "label_smoothing", "hooks", "streams")
 
@@ -106,6 +114,23 @@ def sides_of(file: str | Path, n: int) -> tuple[IntArray, IntArray | None]:
             "mask) of records(), and NON_MEMBERS where not all others are such"
         )
     return members, named_rows(module, "NON_MEMBERS", n)
+
+
+def named_sides(module: ModuleType, n: int) -> tuple[IntArray, IntArray]:
+    """Return the indices of a file's MEMBERS, and of NON_MEMBERS, by default all others.
+
+    Raises:
+        DataError: no indices of records, or members alone.
+    """
+    members = named_rows(module, "MEMBERS", n)
+    if members is None:
+        raise DataError("MEMBERS is not there")
+    others = named_rows(module, "NON_MEMBERS", n)
+    if others is None:
+        others = np.setdiff1d(np.arange(n), members)
+    if not others.size:
+        raise DataError(f"MEMBERS names all {n} records, so that none is left as a non-member")
+    return members, others
 
 
 def named_rows(module: ModuleType, name: str, n: int) -> IntArray | None:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from secateur.data import draw
+from secateur.data import draw, given
+from secateur.data.coins import with_drawn_references
 from secateur.data.handed_forms import Raw
 from secateur.errors import DataError, InputError, SecateurError
 from secateur.measure import AuditSize
@@ -23,7 +24,7 @@ from secateur.own.checks_records import RAW_CHECKS, changing_records, duplicates
 from secateur.own.checks_scale import unscaled_inputs
 from secateur.own.findings import Finding
 from secateur.own.module import inside, load_file
-from secateur.own.recipe import named_rows, recipe_of, records_of, said_columns, shares
+from secateur.own.recipe import named_sides, recipe_of, records_of, said_columns, shares
 from secateur.own.records import as_raw
 from secateur.train import Recipe
 from secateur.train.rehearsal import rehearse
@@ -32,12 +33,20 @@ from secateur.types import AUDIT, POPULATION, UTILITY, Membership, Records
 __all__ = ["Checked", "Wanted", "check_recipe"]
 
 
+REFERENCES = 16  # of one network, as `secateur.audit` has it
+DRAWN_REFERENCES = 32
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The audit that a recipe is checked for; None is the default of `secateur train`."""
+    """The audit that a recipe is checked for; None is the default of the verb.
+
+    Where the file names MEMBERS, it is that of one network by `secateur audit --recipe`, and
+    `references`, `fpr` and `seed` alone are read.
+    """
 
     targets: int = 8
-    references: int = 32
+    references: int | None = None
     members: int | None = None
     population: int | None = None
     utility: int | None = None
@@ -47,7 +56,11 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What was found, and what was read on the way; `left` says what could not be looked at."""
+    """What was found, and what was read on the way; `left` says what could not be looked at.
+
+    `one` says that the audit is of one network, whose MEMBERS the file names; `membership` is then
+    that of the references. `owned` says that a person owns several records.
+    """
 
     recipe: Recipe
     findings: tuple[Finding, ...]
@@ -55,6 +68,8 @@ class Checked:
     records: Records | None = None
     membership: Membership | None = None
     size: AuditSize | None = None
+    one: bool = False
+    owned: bool = False
     seconds_per_record: float | None = None  # of the file's own train()
 
 
@@ -86,8 +101,12 @@ def check_recipe(file: str | Path, wanted: Wanted | None = None) -> Checked:
         left = "the network, its training and the draw, until records() is right"
         return Checked(recipe=recipe, findings=tuple(found), left=left)
     found += _kept(duplicates(records))
-    membership = _drawn(records, wanted, found)
-    size = _size(records, module, wanted, membership, found)
+    one = getattr(module, "MEMBERS", None) is not None
+    if one:
+        membership, size = _beside(records, module, wanted, found)
+    else:
+        membership = _drawn(records, wanted, found)
+        size = _size(module, wanted, membership, found)
     fits = _of_network(recipe, records, found)
     seconds = _of_training(recipe, records, membership, found) if fits else None
     return Checked(
@@ -97,6 +116,8 @@ def check_recipe(file: str | Path, wanted: Wanted | None = None) -> Checked:
         records=records,
         membership=membership,
         size=size,
+        one=one,
+        owned=len(np.unique(np.asarray(records.units))) < len(records),
         seconds_per_record=seconds,
     )
 
@@ -138,7 +159,7 @@ def _drawn(records: Records, wanted: Wanted, found: list[Finding]) -> Membership
         return draw(
             records,
             targets=wanted.targets,
-            references=wanted.references,
+            references=DRAWN_REFERENCES if wanted.references is None else wanted.references,
             seed=wanted.seed,
             pools=pools,
         )
@@ -149,41 +170,48 @@ def _drawn(records: Records, wanted: Wanted, found: list[Finding]) -> Membership
 
 
 def _size(
-    records: Records,
-    module: ModuleType,
-    wanted: Wanted,
-    membership: Membership | None,
-    found: list[Finding],
+    module: ModuleType, wanted: Wanted, membership: Membership | None, found: list[Finding]
 ) -> AuditSize | None:
-    """Look at members, named or drawn; return what the audit's size is, in units."""
+    """Return the size of an audit of models that are drawn, in units."""
+    if hasattr(module, "NON_MEMBERS"):
+        mend = "name MEMBERS too, what the network was trained on, or leave NON_MEMBERS out"
+        found.append(Finding(id="members", what="NON_MEMBERS is there without MEMBERS", mend=mend))
+    if membership is None:
+        return None
+    half = max(1, len(np.unique(membership.units[membership.pool(AUDIT)])) // 2)
+    size = AuditSize(targets=wanted.targets, members=half, non_members=half, between_sd=0.0)
+    found += _kept(world_checks.few_records(size, wanted.fpr, drawn=True))
+    return size
+
+
+def _beside(
+    records: Records, module: ModuleType, wanted: Wanted, found: list[Finding]
+) -> tuple[Membership | None, AuditSize | None]:
+    """Look at the named members as `secateur audit --recipe` takes them.
+
+    Returns:
+        Who trains the references, and the audit's size in units; None where members are no such.
+    """
+    count = REFERENCES if wanted.references is None else wanted.references
     try:
-        members, others = (
-            named_rows(module, name, len(records)) for name in ("MEMBERS", "NON_MEMBERS")
-        )
-    except DataError as error:
-        mend = "name them by index, such as MEMBERS = np.arange(0, 500)"
-        found.append(Finding(id="members", what=str(error), mend=mend))
-        members = others = None
-    size = None
-    if members is not None and others is not None:
-        shared = world_checks.shared_records(records, members, others)
-        found += _kept(shared)
+        members, others = named_sides(module, len(records))
+        found += _kept(world_checks.shared_records(records, members, others))
         alone = np.setdiff1d(others, members)
-        if alone.size and len(members) > 1:
+        if not alone.size:
+            return None, None
+        if len(members) > 1:
             told = world_checks.told_by_inputs(records, members, alone, seed=wanted.seed)
             found += _kept(told)
-        size = AuditSize(targets=1, members=len(members), non_members=len(others), between_sd=0.0)
-    if membership is not None:
-        audit = membership.pool(AUDIT)
-        units = len(np.unique(membership.units[audit]))
-        if members is None:
-            half = max(1, units // 2)
-            size = AuditSize(targets=wanted.targets, members=half, non_members=half, between_sd=0.0)
-        else:
-            found += _kept(world_checks.reference_size(len(members), len(audit) // 2))
-    if size is not None:
-        found += _kept(world_checks.few_records(size, wanted.fpr))
-    return size
+        who = given(records, members=members, non_members=alone)
+    except DataError as error:
+        mend = "name them by index, such as MEMBERS = np.arange(0, 500), whole persons on one side"
+        found.append(Finding(id="members", what=str(error), mend=mend))
+        return None, None
+    who = with_drawn_references(who, count, seed=wanted.seed)
+    inside, outside = (len(np.unique(who.units[rows])) for rows in (members, alone))
+    size = AuditSize(targets=1, members=inside, non_members=outside, between_sd=0.0)
+    found += _kept(world_checks.few_records(size, wanted.fpr, drawn=False))
+    return (who.part(who.references.tolist()) if count else None), size
 
 
 def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:

@@ -158,7 +158,7 @@ def accounted_words(report: Report) -> list[str]:
 
 def not_run_words(report: Report) -> list[str]:
     """Say of every attack that did not run why, and of which models."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}  # by method and reason
     for row in report.rows:
         if (row.risk, row.metric, row.group, row.status) == ("membership", "auc", "all", "not run"):
             found.setdefault((row.method, row.why), []).append(label(report, row.subject))
@@ -179,9 +179,13 @@ def not_run_words(report: Report) -> list[str]:
                 f"Did not run: {len(keys)} attacks need {needed}: {names}. Of the first: {why}."
             )
             grouped |= set(keys)
-    alone = [key for key in found if key not in grouped]
+    together: dict[tuple[str, str], list[str]] = {}  # by whom and reason
+    for key in found:
+        if key not in grouped:
+            together.setdefault((whom[key], key[1]), []).append(key[0])
     return told + [
-        f"Did not run{whom[method, why]}: {method}, since {why}." for method, why in alone
+        f"Did not run{who}: {', '.join(methods)}, since {why}."
+        for (who, why), methods in together.items()
     ]
 
 

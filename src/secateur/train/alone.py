@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from secateur.errors import MethodError
-from secateur.models import prunable, rebuild
+from secateur.models import prunable, rebuild, runnable
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.hooks import MEMBERS, Left
 from secateur.train.lesson import data_of, with_history
@@ -79,8 +79,15 @@ def _trained_by_user(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = train(records.take(membership.members(job.model)), seed=seed)
+    if isinstance(module, Artifact):
+        made = _named(module, job)
+        runnable(made, job.recipe.build)  # refuses what `build` does not fit
+        return stored(made, records, job)
     if not isinstance(module, nn.Module):
-        raise MethodError(f"{train!r} must return a torch module, got {type(module).__name__}")
+        raise MethodError(
+            f"{train!r} must return a torch module, or the Artifact that `secateur.apply` made of "
+            f"one, got {type(module).__name__}"
+        )
     start = Start(module=module.eval(), initial={}, parent=None, seed=seed)
     trained = Trained(
         params={k: v.detach() for k, v in module.named_parameters()},
@@ -108,7 +115,10 @@ def _converted(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = conversion.converted(parent_of(job), job.recipe.build, pools, seed=seed)
-    artifact = replace(
-        made, builder=spelled(job.recipe.build), provenance=Provenance(key=job.key), snapshots={}
-    )
-    return stored(artifact, records, job)
+    return stored(_named(made, job), records, job)
+
+
+def _named(made: Artifact, job: Job) -> Artifact:
+    """Return a model that was made elsewhere as one of this fleet."""
+    builder = spelled(job.recipe.build)
+    return replace(made, builder=builder, provenance=Provenance(key=job.key), snapshots={})

@@ -169,8 +169,9 @@ class Recipe:
         hooks: further loss terms or steps, see `secateur.train.hooks`.
         streams: pools that those hooks read, with batch sizes.
         train: your own training code, `(records, *, seed) -> module`, called with exactly the
-            members in place of our loop; what it returns must fit `build`. Batch size and optimiser
-            then serve pruning alone. The engines that make models one by one run it.
+            members in place of our loop; what it returns must fit `build`, and may be the
+            `Artifact` that `apply` makes of a module. Batch size and optimiser then serve pruning
+            alone. The engines that make models one by one run it.
 
     Example:
         >>> from secateur.models import MLP

@@ -125,11 +125,14 @@ class Membership:
         if (ordered[1:] != ordered[:-1]).all():  # every record is a unit of its own
             return
         _, inverse, counts = np.unique(units[audit], return_inverse=True, return_counts=True)
+        owners = np.unique(units[audit])
         for row in inside[:, audit]:
             hits = np.bincount(inverse, weights=row)
-            if ((hits > 0) & (hits < counts)).any():
+            split = owners[(hits > 0) & (hits < counts)]
+            if split.size:
                 raise DataError(
-                    "a unit (person) is partly in and partly out of a model; draw by unit"
+                    f"{split.size} of {len(owners)} units (persons) are partly in and partly out "
+                    f"of a model, the first is {split[0]}; draw by unit, or leave them out"
                 )
         elsewhere = np.concatenate(
             [v for k, v in pools.items() if k != AUDIT] or [np.array([], dtype=np.int64)]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["MEND_POPULATION", "few_words", "mend_words"]
 
 MEND_POPULATION = (
-    f"draw a fleet's membership with pools={{..., {POPULATION!r}: n}}, or add an array "
-    f"`{POPULATION}` to saved signals (docs/signals.md)"
+    "of a fleet `secateur train --population N` and draw() set some apart, in saved signals the "
+    f"array `{POPULATION}` names them (docs/signals.md); an audit of one given network has none"
 )
 
 
