@@ -177,7 +177,7 @@ def test_a_missing_population_is_mended_where_models_are_drawn_and_where_signals
     world = planted_world(records=80, targets=1, references=8, shift=1.0, seed=0)
     who = world.membership
     bare = replace(world, membership=replace(who, pools={"audit": who.pools["audit"]}))
-    with pytest.raises(DataError, match=r"add an array `population` to saved signals"):
+    with pytest.raises(DataError, match=r"in saved signals the array `population` names them"):
         attack(bare)
 
 
