@@ -238,7 +238,10 @@ def test_an_attack_without_population_or_references_says_so():
     world = small()
     who = replace(world.membership, pools={AUDIT: world.membership.pools[AUDIT]})
     for attack in (AttackP(), QuantileRegression()):
-        with pytest.raises(DataError, match="pool 'population' is empty; of a fleet `secateur train --population N`"):
+        with pytest.raises(
+            DataError,
+            match="pool 'population' is empty; of a fleet `secateur train --population N`",
+        ):
             attack(replace(world, membership=who))
     alone = planted_world(records=60, targets=1, references=0, shift=1.0, seed=0)
     for attack in (AttackR(), Calibrated()):
