@@ -137,6 +137,6 @@ def test_axe_finds_no_fault_and_nothing_scrolls_sideways(records, look, scheme, 
 def test_without_scripts_the_first_records_stand_with_a_word_on_the_rest(records, look):
     page = look(records, java_script_enabled=False).page
     assert page.locator("#records tbody tr").count() == 200
-    assert "The first 200 of 10,000 records" in page.locator("#first").inner_text()
+    assert "The first 200 of 10,000 lines" in page.locator("#first").inner_text()
     assert HOSTILE in page.locator("#records tbody").inner_text()
     assert not page.locator(".tools").is_visible()
