@@ -37,7 +37,7 @@ def can_be_code(step: Step) -> bool:
 def usual_way(plan: Plan, step: Step, lanes: int, *, generate: bool) -> str:
     """Return how a step with weights runs where nothing was measured.
 
-    Code is read once for each piece of it, which few places do not repay. Layers with little to
+    Code is read once for each piece of it, which one place does not repay. Layers with little to
     share are sparse at any share of zeros; code for them spares the copies that strides take.
     """
     assert step.weight is not None
@@ -50,5 +50,5 @@ def usual_way(plan: Plan, step: Step, lanes: int, *, generate: bool) -> str:
         return "code" if code and (strided or places >= 256) else "sparse"
     if zeros < BREAK_EVEN:
         return "dense"
-    repaid = places >= 32 or zeros >= (0.85 if places >= 12 else 0.97)
+    repaid = places >= 4 or zeros >= 0.97
     return "code" if code and repaid else "sparse"

@@ -6,6 +6,8 @@
  * the instruction cache, by input channels, and a piece runs over the whole map before the next; sums
  * wait in the output meanwhile. A piece has one segment for each tap. At the map's border a list
  * of segments leaves out the taps that fall outside: each segment jumps to the next on the list.
+ * Processors fetch code that lies far away slowly, a line at a time: while a piece runs, the lines of
+ * the next one are asked for, some at each place of the map.
  *
  * Memory is written first and made executable then, never both at once. Where the system refuses,
  * nothing is generated, and the kernels of kernels.inc.c do the same. */
@@ -27,7 +29,8 @@ typedef void Entry(const char *in, const float *weights, char *out, const char *
 
 typedef struct {
     int64_t begin, end;      /* output channels */
-    int64_t weights;         /* where its weights begin */
+    int64_t weights, n_weights; /* where its weights begin, and how many there are */
+    int64_t code, n_code;       /* where its code begins, and its bytes */
     const void **lists;      /* [row class][column class][2 + taps + 1] */
 } Piece;
 
@@ -287,7 +290,7 @@ static void write_all(const Op *op, Code *code, NonZero *e, const int64_t *point
             Parts parts;
             p->weights = weights;
             float *own = code->weights ? code->weights + weights : NULL;
-            parts.head = (int64_t)(t->n + 15) / 16 * 16;
+            parts.head = p->code = (int64_t)(t->n + 15) / 16 * 16;
             write_head(t, op, p, k == 0, extra);
             write_taps(t, op, p, e + at, stop - at, own, 0, &parts);
             parts.tail = (int64_t)(t->n + 15) / 16 * 16;
@@ -296,7 +299,9 @@ static void write_all(const Op *op, Code *code, NonZero *e, const int64_t *point
                 for (int64_t c = p->begin; c < p->end; ++c) own[extra + c - p->begin] = op->bias[c];
                 own[extra + LOT] = op->low, own[extra + LOT + 1] = op->high;
             }
-            weights += (extra + LOT + 2 + 15) / 16 * 16;
+            p->n_code = (int64_t)t->n - p->code;
+            p->n_weights = (extra + LOT + 2 + 15) / 16 * 16;
+            weights += p->n_weights;
             if (p->lists) write_lists(op, code, p, &parts);
             at = stop;
         }
@@ -390,7 +395,38 @@ const char *secateur_code_make(Op *op, const Draft *d) {
     return wrong;
 }
 
-static void run_piece(const Op *op, const Piece *p, float *arena, int64_t begin, int64_t end) {
+/* The lines of a piece that will run next, and how many are asked for at each place of a map. */
+typedef struct {
+    const char *code, *code_end, *weights, *weights_end;
+    int64_t each;
+} Ahead;
+
+enum { LINE = 64 };
+
+static Ahead ahead_of(const Code *code, const Piece *p, int64_t places) {
+    Ahead a = {(const char *)code->memory + p->code, NULL, (const char *)(code->weights + p->weights),
+               NULL, 0};
+    a.code_end = a.code + p->n_code, a.weights_end = a.weights + 4 * p->n_weights;
+    a.each = ((p->n_code + 4 * p->n_weights) / LINE + places) / places;
+    return a;
+}
+
+static inline void ask(Ahead *a) {
+    for (int64_t k = 0; k < a->each; ++k) {
+        if (a->code < a->code_end) {
+            __builtin_prefetch(a->code, 0, 2);
+            a->code += LINE;
+        } else if (a->weights < a->weights_end) {
+            __builtin_prefetch(a->weights, 0, 2);
+            a->weights += LINE;
+        } else {
+            a->each = 0;
+        }
+    }
+}
+
+static void run_piece(const Op *op, const Piece *p, float *arena, int64_t begin, int64_t end,
+                      Ahead *ahead) {
     const Code *code = op->code;
     const Window *w = &op->window;
     const View *in = &op->in, *out = &op->out, *other = &op->other;
@@ -406,6 +442,7 @@ static void run_piece(const Op *op, const Piece *p, float *arena, int64_t begin,
         const void **lists = p->lists + code->rows[y] * code->n_columns * code->list;
         for (int64_t x = 0; x < out->width; ++x) {
             const void *const *list = lists + code->columns[x] * code->list;
+            ask(ahead);
             ((Entry *)(uintptr_t)list[0])((const char *)from, weights, to, add, list + 1);
             from += (uintptr_t)(w->sw * 64), to += 64;
             if (add) add += 64;
@@ -431,9 +468,14 @@ void secateur_code_run(const Op *op, float *const *arenas, int n, int part, int 
     const int64_t end = cut_rows(op, part + 1, parts);
     for (int64_t at = cut_rows(op, part, parts); at < end;) {
         const int64_t lot = at / height, next = (lot + 1) * height < end ? (lot + 1) * height : end;
-        for (int64_t i = code->lots[lot]; i < code->lots[lot + 1]; ++i)
+        for (int64_t i = code->lots[lot]; i < code->lots[lot + 1]; ++i) {
+            const int last = i + 1 == code->n_pieces;
+            Ahead ahead = ahead_of(code, &code->pieces[last ? i : i + 1], n * (next - at) * op->out.width);
+            if (last) ahead.each = 0;
             for (int k = 0; k < n; ++k)
-                run_piece(op, &code->pieces[i], arenas[k], at - lot * height, next - lot * height);
+                run_piece(op, &code->pieces[i], arenas[k], at - lot * height, next - lot * height,
+                          &ahead);
+        }
         at = next;
     }
 }
