@@ -207,7 +207,7 @@ MUTANTS = [
     ),
     ("attack/membership/attack_r.py", "0.5 * (away == 0)", "1.0 * (away == 0)", (SIMPLE,)),
     ("attack/membership/attack_r.py", "count**-0.2", "count**0.2", (SIMPLE,)),
-    ("attack/membership/calibrated.py", "- out.centre", "+ out.centre", (SIMPLE,)),
+    ("attack/membership/references.py", "- out.centre", "+ out.centre", (SIMPLE,)),
     ("attack/membership/quantile_regression.py", "1 - self.fpr).fit", "self.fpr).fit", (SIMPLE,)),
     ("attack/membership/quantile_regression.py", "left**2 / scale", "left**2 * scale", (SIMPLE,)),
     (
