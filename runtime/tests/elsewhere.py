@@ -62,7 +62,7 @@ def write(folder: Path, n_drawn: int) -> int:
     return len(HOUSE) + count[0]
 
 
-def check(folder: Path, out: Path | None = None) -> int:
+def check(folder: Path, out: Path | None = None, about: str = "") -> int:
     """Compare on this machine; print what was seen; return the number of differences."""
     import platform
 
@@ -93,7 +93,7 @@ def check(folder: Path, out: Path | None = None) -> int:
     for line in wrong[:20]:
         print(line)
     if out is not None:
-        found = {**machine, **seen, "differences": len(wrong), "first": wrong[:20]}
+        found = {"about": about, **machine, **seen, "differences": len(wrong), "first": wrong[:20]}
         out.write_text(json.dumps(found, indent=1) + "\n")
     return len(wrong) + (not files)
 
@@ -129,11 +129,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--drawn", type=int, default=200, help="drawn networks (200)")
     parser.add_argument("--out", type=Path, help="what `check` saw, as JSON")
+    parser.add_argument(
+        "--about", default="", help="what is written beside it: who compiled, who ran"
+    )
     asked = parser.parse_args()
     if asked.verb == "write":
         print(f"{write(asked.folder, asked.drawn)} networks in {asked.folder}")
         return 0
-    return 1 if check(asked.folder, asked.out) else 0
+    return 1 if check(asked.folder, asked.out, asked.about) else 0
 
 
 if __name__ == "__main__":

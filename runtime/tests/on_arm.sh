@@ -36,4 +36,5 @@ aarch64-linux-gnu-gcc -shared -pthread -o "$folder/site/secateur_runtime/_native
 
 PYTHONPATH=$here:$here/../../tests:$here/../../src $python "$here/elsewhere.py" write "$folder/files" "$@"
 PYTHONPATH=$folder/site qemu-aarch64 -L "$folder/root" "$folder/root/usr/bin/python3.11" \
-  "$here/elsewhere.py" check "$folder/files" --out "$folder/found.json"
+  "$here/elsewhere.py" check "$folder/files" --out "$folder/found.json" \
+  --about "runtime/tests/on_arm.sh: $(aarch64-linux-gnu-gcc --version | head -1); $(qemu-aarch64 --version | head -1)"
