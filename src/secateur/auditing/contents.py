@@ -18,6 +18,7 @@ from secateur.auditing.rows import (
     subject_rows,
     target_series,
 )
+from secateur.auditing.single import CORRECT
 from secateur.auditing.size import file_digests, network_rows
 from secateur.auditing.statements import (
     BEYOND,
@@ -28,7 +29,7 @@ from secateur.auditing.statements import (
     LIMITS,
     threat_model,
 )
-from secateur.auditing.subjects import CORRECT, Subject
+from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.auditing.single import CORRECT
 from secateur.measure import auc
-from secateur.types import Control, Scores, Signal
+from secateur.types import Control, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["given_model_control"]
 
-CORRECT = Signal(name="correct")
 POOR_ALONE = 1 / 3
 """Of the way from guessing to all right: no member accuracy is known to compare with."""
 POOR_BESIDE = 0.1

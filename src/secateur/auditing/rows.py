@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
-from secateur.auditing.single import accuracy_rows
+from secateur.auditing.single import CORRECT, accuracy_rows
 from secateur.auditing.size import size_and_cost
-from secateur.auditing.subjects import CORRECT, Subject
+from secateur.auditing.subjects import Subject
 from secateur.data import canary_indices, holds_canaries
 from secateur.measure import (
     accuracy_by_group,

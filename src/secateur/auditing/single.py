@@ -15,7 +15,7 @@ from secateur.types import Control, Signal
 if TYPE_CHECKING:
     from secateur.types import Measurement, Membership, Observations, Report
 
-__all__ = ["accuracy_rows", "few_records_control", "gap_rows", "limits_of"]
+__all__ = ["CORRECT", "accuracy_rows", "few_records_control", "gap_rows", "limits_of"]
 
 CORRECT = Signal(name="correct")
 

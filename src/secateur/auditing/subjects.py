@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur import defend, deploy
+from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
@@ -26,7 +27,6 @@ Kind = Literal["dense", "pruned", "defended", "stopped"]
 made into a file alone, and not pruned; the baseline at an earlier epoch.
 """
 
-CORRECT = Signal(name="correct")
 CONTROL_SIGNALS = (CORRECT, Signal(name="margin"), Signal(name="log_confidence"))
 
 
