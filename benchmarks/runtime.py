@@ -9,7 +9,8 @@ spread evenly; "shuffled" has as many in each layer at random. A network is pack
 `secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times
 do not depend on the weights' values, and accuracy is not spoken of here. Each round times both in
 turn; a ratio is of one round. Outputs are compared with the numpy engine's first. At 90 % zeros two
-threads of the runtime are timed beside one, in turn. `--isa avx2` runs our side without AVX-512.
+threads of the runtime are timed beside one, in turn. `--isa avx2` runs our side without AVX-512,
+which ONNX Runtime cannot be told to leave; so torch is timed too, dense and without AVX-512.
 With `--packed` and `--onnx` a trained model's two files are timed.
 """
 
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.fx.experimental.optimization import fuse
 
 import secateur_runtime
 from benchmarks.runtime_networks import BATCHES, CASES, Files, networks_of, pictures
@@ -76,10 +78,41 @@ def peak(file: Path, shape: tuple[int, ...], batch: int, threads: int) -> int:
     return int(done.stdout)
 
 
+def keep_to(isa: str) -> None:
+    """Make our side use these instructions only, and torch none of AVX-512 where they have none.
+
+    To be called before torch computes anything, for it reads this once.
+    """
+    os.environ["SECATEUR_RUNTIME_ISA"] = isa  # of this process and those it starts
+    if isa == "avx2":
+        os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+        os.environ["MKL_ENABLE_INSTRUCTIONS"] = "AVX2"
+
+
+def dense_torch(module: torch.nn.Module) -> Run:
+    """Return the dense network in torch: normalisation folded, channels innermost (faster here)."""
+    fused = fuse(module).to(memory_format=torch.channels_last)
+
+    def run(batch: NDArray[Any]) -> NDArray[Any]:
+        with torch.inference_mode():
+            given = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
+            answer: NDArray[Any] = fused(given).numpy()
+        return answer
+
+    return run
+
+
 def runs_of(files: Files, network: Any, threads: int) -> dict[str, Run]:
     """Return what is timed: dense ONNX Runtime first."""
     dense = OnnxNetwork(files.onnx, threads=threads)
-    return {"ONNX Runtime": lambda batch: dense(torch.from_numpy(batch)), "sparse": network}
+    runs: dict[str, Run] = {
+        "ONNX Runtime": lambda batch: dense(torch.from_numpy(batch)),
+        "sparse": network,
+    }
+    if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2" and files.dense is not None:
+        runs["torch"] = dense_torch(files.dense)
+    return runs
 
 
 def apart_of(packed: Path, network: Any, inputs: NDArray[Any], batches: tuple[int, ...]) -> float:
@@ -221,7 +254,7 @@ def main() -> None:
     if arguments.only and not any(case.name.startswith(arguments.only) for case in CASES):
         parser.error(f"--only {arguments.only}: there are {', '.join(c.name for c in CASES)}")
     if arguments.isa:
-        os.environ["SECATEUR_RUNTIME_ISA"] = arguments.isa  # of this process and those it starts
+        keep_to(arguments.isa)
         if arguments.isa not in instruction_sets():
             parser.error(f"--isa {arguments.isa}: here are {', '.join(instruction_sets())}")
     if bool(arguments.packed) != bool(arguments.onnx):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from secateur.compress import ADMM, Magnitude
 from secateur.deploy import Onnx, Pack
@@ -52,6 +53,7 @@ class Files:
     packed: bytes
     onnx: bytes
     shape: tuple[int, ...]
+    dense: nn.Module | None = None  # what the ONNX file holds, where it was made here
 
 
 def networks_of(case: Case, zeros: float) -> Iterator[tuple[str, Files]]:
@@ -90,8 +92,9 @@ def _admm(zeros: float) -> ADMM:
 def _files(case: Case, pruned: Artifact) -> Files:
     """Return a network as a packed file, and a dense one of fresh weights as an ONNX file."""
     torch.manual_seed(0)
+    dense = case.build().eval()
     whole = Artifact(
-        tensors=tensors_of(case.build().eval()),
+        tensors=tensors_of(dense),
         builder=repr(case.build),
         provenance=Provenance(key={}),
     )
@@ -99,7 +102,7 @@ def _files(case: Case, pruned: Artifact) -> Files:
     onnx = Onnx(shape=case.shape).converted(whole, case.build, {}, seed=0).shipped
     assert packed is not None
     assert onnx is not None
-    return Files(packed=packed.data, onnx=onnx.data, shape=case.shape)
+    return Files(packed=packed.data, onnx=onnx.data, shape=case.shape, dense=dense)
 
 
 def pictures(shape: tuple[int, ...], n: int) -> Records:

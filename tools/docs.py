@@ -171,8 +171,8 @@ def put_benchmarks(pages: dict[Path, str], root: Path) -> None:
         put_between(pages, root / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
     found = read("runtime")
     if found is not None:
-        block_of_two = runtime_block(found, read("runtime-two-threads"))
-        put_between(pages, root / "docs" / "runtime.md", "benchmark", block_of_two)
+        tables = runtime_block(found, read("runtime-two-threads"), read("runtime-avx2"))
+        put_between(pages, root / "docs" / "runtime.md", "benchmark", tables)
 
 
 def put_results(pages: dict[Path, str], root: Path) -> None:

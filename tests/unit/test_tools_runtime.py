@@ -66,3 +66,13 @@ def test_threads_that_were_timed_in_turn_have_a_table_of_their_own():
     assert "trained for a moment" in runtime_block(report([row(network="LeNet-5 by ADMM")]))
     assert "trained for" not in text
     assert "Two threads" not in runtime_block({**report([row()]), "gains": []})
+
+
+def test_what_runs_without_avx512_stands_beside_what_runs_with_it_and_its_own_aims():
+    plain = report([row(ratio=4.0, ms=1.5), row(batch=32, ratio=5.6, ms=2.0), row(zeros=None)])
+    plain["rows"][0]["median_ms"]["torch"] = 9.0
+    text = runtime_block(report([row()]), avx2=plain)
+    assert "| VGG16 | 90 | 1 | 1.5 | 1 | 6 | 4.00x (3.50 to 4.50) | 5x | 9 | 6.00x |" in text
+    assert "| VGG16 | 90 | 32 | 2 | - | 11.2 | 5.60x (5.10 to 6.10) | 5.5x | - | - |" in text
+    assert "1 of 2 aims without AVX-512 are reached." in text
+    assert "Without AVX-512" not in runtime_block(report([row()]))
