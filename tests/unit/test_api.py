@@ -386,6 +386,12 @@ def bad(world, name):
             net, members=torch.utils.data.DataLoader(Random()), non_members=(x2, y2)
         ),
         "float64": lambda: secateur.audit(nn.Linear(FEATURES, 3).double(), **sides),
+        "numbers for a mask": lambda: secateur.audit(
+            net, small_records(N), members=(np.arange(N) < 80).astype(int)
+        ),
+        "saved numbers for a mask": lambda: secateur.audit(signals, members=[1, 0, 1, 0]),
+        "an index twice": lambda: secateur.audit(net, small_records(N), members=[3, 4, 3]),
+        "a saved index twice": lambda: secateur.audit(signals, members=[0], non_members=[2, 2]),
         "pair beside records": lambda: secateur.audit(net, small_records(N), members=(x, y)),
         "recipe's build": lambda: secateur.audit(
             net, recipe=small_recipe(build=SmallNet(hidden=3)), **sides
@@ -437,6 +443,10 @@ def _no_one():
         ("a text", r"such as \[LiRA\(\)\], got 'LiRA'"),
         ("loader", "of a DataLoader give its dataset"),
         ("float64", r"computes in torch.float64.*deepcopy\(network\).float\(\)"),
+        ("numbers for a mask", r"members is 160 whole numbers, all 0 or 1.*mask\.astype\(bool\)"),
+        ("saved numbers for a mask", r"members is 4 whole numbers, all 0 or 1.*astype\(bool\)"),
+        ("an index twice", "members names 1 records more than once, the first is index 3"),
+        ("a saved index twice", "non_members names 1 records more than once, the first is index 2"),
         ("pair beside records", "must be indices or a mask of the 160 records"),
         ("recipe's build", "does not fit the network"),
     ],

@@ -223,8 +223,10 @@ def test_a_stated_membership_says_exactly_who_is_in_and_that_it_was_not_drawn():
         ([1, 2, 3], [3, 2, 9], "2 records are members and non-members at once, first index 2"),
         ([0, 120], [1], r"members holds indices 0 \.\. 120, but there are 120 records"),
         ([0], [-1, 1], r"non_members holds indices -1 \.\. 1, but there are 120 records"),
-        ([0.0], [1], "members must be a list of record indices, got float64"),
-        ([True, False], [1], "members must be a list of record indices, got bool"),
+        ([0.0], [1], "members must be indices or a mask of the 120 records, got float64"),
+        ([True, False], [1], r"members is a mask of shape \(2,\), but there are 120 records"),
+        ([1, 0] * 60, [7], r"all 0 or 1, for 120 records.*mask\.astype\(bool\)"),
+        ([5], [7, 8, 7], "non_members names 1 records more than once, the first is index 7"),
     ],
 )
 def test_a_stated_membership_that_cannot_be_is_refused(members, non_members, match):

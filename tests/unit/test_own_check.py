@@ -138,6 +138,8 @@ PLANTED = [
     ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
     ("members", GOOD + NAMED.replace("400", "900")),
     ("members", GOOD + "\n\nMEMBERS = np.arange(0, 400)\n"),
+    ("members", GOOD + "\n\nMEMBERS = (np.arange(400) < 200).astype(int)\n"),
+    ("members", GOOD + "\n\nMEMBERS = np.arange(400) // 2\n"),
     ("members", GOOD + "\n\nNON_MEMBERS = np.arange(0, 200)\n"),
     ("told-by-inputs", data(SHIFTED.strip()) + NAMED.partition("NON_")[0]),
     ("train", trained("steps.step()", "steps.nothing()")),

@@ -22,7 +22,7 @@ from secateur.auditing.single import few_records_control, gap_rows, limits_of
 from secateur.auditing.statements import THREAT_MODEL_OF_ONE
 from secateur.data import MeanSignal, restrict
 from secateur.data import given as stated
-from secateur.errors import DataError
+from secateur.data.chosen import chosen_rows
 from secateur.train import Recipe
 from secateur.types import Control, Fleet, Provenance
 
@@ -185,26 +185,11 @@ def audited_alone(records: Records, members: Any, non_members: Any) -> tuple[Rec
         members: indices, or a mask of all records.
         non_members: the same; None takes every other record.
     """
-    inside = _indices("members", members, len(records))
+    inside = chosen_rows("members", members, len(records))
     outside = (
         np.setdiff1d(np.arange(len(records)), inside)
         if non_members is None
-        else _indices("non_members", non_members, len(records))
+        else chosen_rows("non_members", non_members, len(records))
     )
     who = stated(records, members=inside, non_members=outside)
     return restrict(records, who)
-
-
-def _indices(what: str, value: Any, n: int) -> Any:
-    try:
-        found = np.asarray(value)
-    except ValueError as error:  # of a pair (inputs, labels)
-        raise DataError(
-            f"{what} must be indices or a mask of the {n} records, got {type(value).__name__}; "
-            "leave the records out to hand members and non-members over themselves"
-        ) from error
-    if found.dtype == np.bool_:
-        if found.shape != (n,):
-            raise DataError(f"{what} is a mask of {found.shape}, but there are {n} records")
-        return np.flatnonzero(found)
-    return found

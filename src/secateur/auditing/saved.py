@@ -14,6 +14,7 @@ from secateur import store
 from secateur.auditing.choices import with_recommended
 from secateur.auditing.signals import audit_signals, signal_attacks
 from secateur.auditing.single import accuracy_rows, few_records_control, gap_rows
+from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
@@ -197,19 +198,7 @@ def _with_members(arrays: dict[str, Any], members: Any, non_members: Any) -> dic
     return {**found, "inside": inside[kept]}
 
 
-def _mask(what: str, value: Any, n: int) -> Any:
-    found = np.asarray(value)
-    if found.dtype == np.bool_ and found.shape == (n,):
-        return found
-    if found.dtype.kind not in "iu" or found.ndim != 1 or not found.size:
-        raise DataError(
-            f"{what} must be a mask of the {n} records or a list of their indices, got "
-            f"{found.dtype} of shape {found.shape}"
-        )
-    if found.min() < 0 or found.max() >= n:
-        raise DataError(
-            f"{what} holds indices {found.min()} .. {found.max()}, but there are {n} records"
-        )
+def _mask(what: str, value: Any, n: int) -> NDArray[np.bool_]:
     mask = np.zeros(n, dtype=np.bool_)
-    mask[found] = True
+    mask[chosen_rows(what, value, n)] = True
     return mask

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.data.chosen import chosen_rows
 from secateur.data.coins import by_unit_inside
 from secateur.errors import DataError, InputError
 from secateur.types import (
@@ -172,11 +173,12 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
 
     Args:
         records: all records.
-        members: indices of the training records.
-        non_members: indices of records of the same distribution that it never saw.
+        members: indices of the training records, or a mask of all records.
+        non_members: the same, of records of the same distribution that it never saw.
 
     Raises:
-        DataError: one of them is empty, no list of indices, or out of range; a record is in both.
+        DataError: one of them is empty, no indices and no mask, out of range, or names a record
+            twice; a record is in both.
 
     Example:
         >>> from secateur.data import digits
@@ -184,8 +186,8 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
         >>> who.drawn
         False
     """
-    members = _indices("members", members, len(records))
-    non_members = _indices("non_members", non_members, len(records))
+    members = chosen_rows("members", members, len(records))
+    non_members = chosen_rows("non_members", non_members, len(records))
     both = np.intersect1d(members, non_members)
     if both.size:
         raise DataError(
@@ -197,23 +199,6 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
     inside[0, members] = True
     pools = {AUDIT: np.union1d(members, non_members)}
     return Membership(inside=inside, roles=("given",), pools=pools, units=records.units, seed=0)
-
-
-def _indices(what: str, indices: IntArray, n: int) -> IntArray:
-    found = np.asarray(indices)
-    if found.size == 0:
-        raise DataError(f"{what} is empty: an audit needs members and non-members")
-    if found.ndim != 1 or found.dtype.kind not in "iu":
-        raise DataError(
-            f"{what} must be a list of record indices, got {found.dtype} of shape {found.shape}; "
-            "of a mask, give np.flatnonzero(mask)"
-        )
-    if found.min() < 0 or found.max() >= n:
-        raise DataError(
-            f"{what} holds indices {found.min()} .. {found.max()}, but there are {n} records, "
-            f"0 .. {n - 1}"
-        )
-    return found
 
 
 def restrict(records: Records, membership: Membership) -> tuple[Records, Membership]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError
 from secateur.own.build import OwnBuild, OwnTrain
 from secateur.own.module import code_digest, inside, load_file
@@ -147,14 +148,7 @@ def named_rows(module: ModuleType, name: str, n: int) -> IntArray | None:
     value = getattr(module, name, None)
     if value is None:
         return None
-    rows = np.asarray(value() if callable(value) else value)
-    if rows.dtype.kind == "b" and rows.shape == (n,):
-        rows = np.flatnonzero(rows)
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not rows.size:
-        raise DataError(f"{name} must be indices of records, got {rows.dtype} of {rows.shape}")
-    if rows.min() < 0 or rows.max() >= n:
-        raise DataError(f"{name} holds {rows.min()} .. {rows.max()}, but there are {n} records")
-    return np.unique(rows)
+    return chosen_rows(name, value() if callable(value) else value, n)
 
 
 def shares(n: int) -> tuple[int, int, int]:
