@@ -224,6 +224,13 @@ def test_members_of_the_same_source_are_not_told_by_their_inputs(tmp_path):
     assert "told-by-inputs" not in {finding.id for finding in checked.findings}
 
 
+@pytest.mark.parametrize(("members", "found"), [(2, True), (49, True), (50, False)])
+def test_few_members_are_found_as_few_non_members_are(tmp_path, members, found):
+    named = f"\n\nMEMBERS = np.arange({members})\n"
+    checked = check_recipe(written(tmp_path, GOOD + named), Wanted(references=2, fpr=0.1))
+    assert ("few-records" in {f.id for f in checked.findings}) == found
+
+
 @pytest.mark.parametrize("named", [NAMED, NAMED.partition("NON_")[0]], ids=["both", "members"])
 def test_with_members_the_audit_is_that_of_one_network_and_its_16_references(tmp_path, named):
     file = written(tmp_path, GOOD + named.replace("200", "120"))

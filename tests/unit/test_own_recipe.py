@@ -299,6 +299,23 @@ def test_every_form_gives_the_same_records(form):
     assert found.digest == Records.from_arrays(X, Y).digest
 
 
+@pytest.mark.parametrize("said", [{"unit": "who"}, {"groups": ("age",)}, {"label": "class"}])
+def test_a_column_that_is_named_beside_arrays_is_refused_and_not_passed_over(said):
+    x, y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
+    items = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    word = next(iter(said)).upper()
+    for found in ((x, y), items, Records.from_arrays(x, y)):
+        with pytest.raises(DataError, match=f"{word}.*Records.from_arrays"):
+            as_records(found, **said)
+
+
+def test_records_keep_their_own_number_of_classes():
+    records = Records.from_arrays(np.eye(4, dtype=np.float32), [0, 1, 0, 1])
+    assert as_records(records, n_classes=2) is records
+    with pytest.raises(DataError, match=r"2 classes here.*CLASSES"):
+        as_records(records, n_classes=3)
+
+
 def test_a_table_gives_numbers_as_they_are_and_texts_as_one_input_per_value():
     table = pandas.DataFrame(
         {

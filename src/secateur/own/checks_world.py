@@ -16,6 +16,7 @@ __all__ = ["few_records", "shared_records", "told_by_inputs"]
 
 EXPECTED = 10  # false positives over all targets, below which a TPR is not resolvable
 MOST = 4000
+FEW = 50  # as the audit's own control of one network has it
 
 
 def shared_records(records: Records, members: IntArray, others: IntArray) -> Finding | None:
@@ -53,7 +54,17 @@ def told_by_inputs(
 
 
 def few_records(size: AuditSize, fpr: float, *, drawn: bool) -> Finding | None:
-    """Find an audit that cannot resolve the asked rate; of one network no more can be `drawn`."""
+    """Find an audit of too few records; of one network no more can be `drawn`."""
+    fewest = min(size.members, size.non_members)
+    if not drawn and fewest < FEW:
+        return Finding(
+            id="few-records",
+            what=f"there are {size.members} members and {size.non_members} non-members, counted in "
+            f"persons; below {FEW} of either intervals are wide, and the audit says so",
+            mend=f"name {FEW} members and {FEW} non-members or more; a thousand of each resolve "
+            "1 % FPR",
+            values={"fewest": fewest},
+        )
     expected = size.targets * size.non_members * fpr
     if expected >= EXPECTED:
         return None

@@ -55,13 +55,23 @@ def as_records(
         values, in sorted order; numbers stay as they are, float32.
 
     Raises:
-        DataError: another form, or values that no classifier can learn from; says which.
+        DataError: another form, values that no classifier can learn from, or a column or number of
+            classes that this form does not read; says which.
 
     Example:
         >>> as_records((np.zeros((4, 2)), [0, 1, 0, 1])).input_shape
         (2,)
     """
     if isinstance(found, Records):
+        named = Named(label=label, unit=unit, groups=groups, words=WORDS).columns()
+        said = [w for w, _ in named] + ["CLASSES"] * (n_classes not in (None, found.n_classes))
+        if said:
+            raise DataError(
+                f"{WHAT} gives Records, which hold labels, units, groups and classes themselves "
+                f"({found.n_classes} classes here), so {', '.join(dict.fromkeys(said))} is not "
+                "read; say it to Records, Records.from_arrays(inputs, labels, units=..., "
+                "groups=..., n_classes=...), and delete it"
+            )
         return found
     raw = as_raw(found, label=label, unit=unit, groups=groups)
     refuse(WHAT, label_shape(raw), lengths(raw))
@@ -81,10 +91,17 @@ def as_raw(
     """Return inputs and labels as numbers, nothing refused yet; arguments as of `as_records`.
 
     Raises:
-        DataError: another form, or items or columns that cannot stand in one array of numbers.
+        DataError: another form, items or columns that cannot stand in one array of numbers, or
+            columns named beside arrays.
     """
     named = Named(label=label, unit=unit, groups=groups, needed=NEEDED, words=WORDS)
     raw = read_raw(found, what=WHAT, forms=FORMS, named=named)
+    if raw.form in ("pair", "items") and named.columns():
+        words = ", ".join(dict.fromkeys(word for word, _ in named.columns()))
+        raise DataError(
+            f"{WHAT} gives arrays, and {words} names a column of a table; give a DataFrame, or "
+            "Records.from_arrays(inputs, labels, units=..., groups=...)"
+        )
     if is_table(raw.inputs):
         raw = replace(raw, inputs=_spread(*places([raw.inputs])))
     if raw.form == "columns":
