@@ -305,6 +305,18 @@ def test_units_that_cannot_be_told_are_refused(world, spoil, words):
         secateur.audit(world[0], **call, unit="patient")
 
 
+@pytest.mark.parametrize("kind", ["float64", "Int64", "object", "str"])
+def test_a_person_on_both_sides_is_found_whatever_the_type_of_each_tables_column(world, kind):
+    inside, outside = tables(world, [i // 2 - 3 * (i >= 80) for i in range(N)])
+    inside = inside.assign(patient=inside["patient"].astype(kind))
+    if kind == "object":
+        inside["patient"] = [float(p) for p in inside["patient"]]
+        inside["patient"] = inside["patient"].astype(object)
+    call = {"members": inside, "non_members": outside, "label": "sick", "unit": "patient"}
+    with pytest.raises(DataError, match=r"3 units of the column 'patient' .* the first is '37'"):
+        secateur.audit(world[0], **call)
+
+
 def _pruned(net, x, y):
     records = secateur.Records.from_arrays(x, y, n_classes=CLASSES)
     return secateur.apply(secateur.Magnitude(rate=4, retrain_epochs=0), net, records, seed=0)

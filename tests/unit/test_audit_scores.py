@@ -188,7 +188,8 @@ def test_clean_deletes_the_table_and_its_note_and_keeps_the_report(copied):
     assert done.code == 0 and f"{copied / 'risk.csv'}: deleted" in done.out
     assert "a page made of it is not deleted" in done.out
     assert [p.name for p in copied.iterdir()] == ["r.json"]
-    assert "not there, nothing to do" in run("clean", copied / "r.json").out
+    again = run("clean", copied / "r.json")
+    assert "not there, nothing was deleted" in again.err and not again.out
 
 
 def test_clean_deletes_no_table_that_was_changed(copied):
@@ -257,7 +258,8 @@ def test_the_command_writes_the_table_that_the_report_names(trained):
     ("more", "message"),
     [
         (("--scores", "risk.npz"), "give a name that ends in .csv"),
-        (("--scores", "dense/risk.csv"), "which would be overwritten"),
+        (("--scores", "dense/risk.csv"), "is in another folder than --out"),
+        (("--scores", "elsewhere/risk.csv"), "where `secateur clean` would not find it; give"),
         (("--pictures",), "give --html too"),
         (("--pictures", "--html", "p.html"), "named from 64 models under audit on; there are 2"),
     ],

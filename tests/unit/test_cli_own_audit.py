@@ -44,6 +44,12 @@ def test_an_own_network_is_audited_beside_references_that_are_kept_beside_the_re
     assert "made" in report.provenance.context and (mine.parent / "report.html").is_file()
 
 
+def test_scores_in_another_folder_than_the_report_are_refused_before_any_training(mine):
+    done = audited(mine, "--scores", mine.parent / "elsewhere" / "risk.csv")
+    assert done.code == 2 and "is in another folder than --out" in done.err, done.err
+    assert not (mine.parent / "report-models").exists()
+
+
 def test_a_stopped_audit_writes_no_report_and_trains_what_is_missing_when_given_again(
     mine, monkeypatch
 ):

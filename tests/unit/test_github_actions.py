@@ -73,6 +73,14 @@ def test_the_file_is_a_workflow_whose_steps_are_all_known_here():
     assert all("@" in step["uses"] for step in steps() if "uses" in step)
 
 
+def test_fleets_are_found_again_by_what_they_are_trained_with_and_not_by_the_policy():
+    (cache,) = (step for step in steps() if step.get("uses", "").startswith("actions/cache"))
+    hashed = cache["with"]["key"].partition("hashFiles(")[2].partition(")")[0]
+    assert hashed == "'**/*.py', '.github/workflows/audit.yml'"
+    assert "restore-keys" not in cache["with"]  # other sources' fleets are not taken
+    assert cache["with"]["path"] in commands()["Train and prune"]
+
+
 def test_what_is_installed_is_there_and_has_the_extra_that_is_asked_for():
     import tomllib
 

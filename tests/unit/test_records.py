@@ -133,6 +133,18 @@ def audited(tmp_path):
     return tmp_path
 
 
+def test_scores_in_another_folder_than_the_report_are_refused_before_anything_is_written(tmp_path):
+    named = saved_signals.save_npz(tmp_path, saved_signals.world())
+    before = sorted(tmp_path.rglob("*"))
+    out = ("--out", tmp_path / "r.json", "--scores", tmp_path / "elsewhere" / "scores.npz")
+    done = run("attack", *named, "--attack", "LiRA", *out)
+    assert done.code == 2 and f"give --scores {tmp_path / 'scores.npz'}" in done.err, done.err
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "link").symlink_to(tmp_path)
+    out = ("--out", tmp_path / "r.json", "--scores", tmp_path / "link" / "scores.npz")
+    assert run("attack", *named, "--attack", "LiRA", *out).code == 0
+
+
 def test_the_command_writes_the_table_and_its_note(audited):
     done = run("report", audited / "r.json", "--records", audited / "risk.csv")
     assert (done.code, done.err) == (0, "")
@@ -197,7 +209,8 @@ def test_clean_deletes_the_scores_beside_a_report_and_keeps_the_report(audited):
     assert done.code == 0 and f"{audited / 'scores.npz'}: deleted" in done.out
     assert not (audited / "scores.npz").exists() and (audited / "r.json").exists()
     again = run("clean", audited / "r.json")
-    assert again.code == 0 and "not there, nothing to do" in again.out
+    assert again.code == 0 and not again.out
+    assert "not there, nothing was deleted; wherever it was moved" in again.err
 
 
 def test_clean_deletes_nothing_that_the_report_does_not_name(audited):

@@ -59,6 +59,8 @@ def test_names_stay_text_and_nothing_is_fetched():
         ("", "has no column record, model, attack, models_asked"),
         ("a,b\n1,2\n", "has no column record"),
         (HEAD, "holds 0 lines"),
+        (HEAD.replace(",", ";") + "a;b;c;1;2\n", "parts its columns by semicolons, .* with commas"),
+        (HEAD.replace(",", "\t") + "a\tb\tc\t1\t2\n", "parts its columns by tabs"),
         (HEAD + "a,b,c,1\n", "line 1 has 4 cells, the header has 5"),
         (HEAD + '"a,b,c,1,2\n', "is no CSV table"),
         (HEAD + "a,b,c,1,2\n" * (MOST_RECORDS + 1), "a page shows 1 to 100000"),
@@ -67,6 +69,15 @@ def test_names_stay_text_and_nothing_is_fetched():
 def test_what_is_no_table_of_records_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         render_records_page(text, name="risk.csv")
+
+
+def test_a_table_that_a_spreadsheet_saved_with_its_mark_of_utf8_is_the_same_table(risks):
+    out = risks.with_name("risk.html")
+    assert run("report", risks, "--html", out).code == 0
+    plain = data_of(out.read_text())
+    risks.write_bytes(b"\xef\xbb\xbf" + risks.read_bytes())
+    done = run("report", risks, "--html", out)
+    assert (done.code, done.err) == (0, "") and data_of(out.read_text()) == plain
 
 
 @pytest.fixture

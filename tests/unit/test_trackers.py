@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import posixpath
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -63,10 +64,15 @@ def test_every_row_with_a_value_has_a_name_of_its_own_that_every_tracker_takes()
 
 
 def test_values_that_are_not_there_are_not_sent():
-    metrics = sent(made_report(), page=False, every_row=True).metrics
+    report = made_report()
+    metrics = sent(report, page=False, every_row=True).metrics
     assert metrics and all(math.isfinite(v) for v in metrics.values())
-    rows = [r for r in made_report().rows if r.value is None]
-    assert rows and not [n for n in metrics if "not run" in n]
+    absent = [r for r in report.rows if r.value is None]
+    for row in absent:
+        there = replace(report, rows=(replace(row, value=0.5, status="measured", why=""),))
+        (name,) = sent(there, page=False, every_row=True).metrics
+        assert name not in metrics
+    assert {r.status for r in absent} == {"not run", "not resolvable"}
 
 
 def test_by_default_weaker_attacks_and_groups_stay_in_the_report():
@@ -82,8 +88,11 @@ def test_the_report_is_sent_as_its_file_and_the_controls_as_settings():
     content = json.loads(what.files["report.json"])
     assert content.pop("digest") == what.digest
     assert secateur.Report.from_dict(content) == report
-    for control in report.controls:
-        assert control.status in {v for k, v in what.settings.items() if control.id in k}
+    told = {k: v for k, v in what.settings.items() if k.startswith("control ")}
+    assert told == {
+        "control gap admm below/script above below b above": "raised",
+        "control null dense": "passed",
+    }
 
 
 def test_no_value_of_a_single_record_is_sent(tmp_path):
@@ -104,6 +113,47 @@ def test_methods_that_have_one_short_name_are_told_apart():
     report = replace(made_report(), rows=twice)
     names = [n for n in sent(report, page=False, every_row=True).metrics if "/low" not in n]
     assert len([n for n in names if "/high" not in n]) == 2
+
+
+GROUPS = ("age=<30", "age=>30", "age=30", "age=<=30", "age=>=30", "age=30+")
+ALIKE = ("town=Köln", "town=K?ln", "town=K ln", "x" * 300, "x" * 301, "../..", ".")
+
+
+def grouped(groups):
+    """A report of one attack whose AUC differs from group to group."""
+    row = next(r for r in made_report().rows if r.metric == "auc" and r.low is not None)
+    rows = [
+        replace(row, group=g, value=0.5 + i / 100, low=0.4 + i / 100, high=0.6 + i / 100)
+        for i, g in enumerate(groups)
+    ]
+    return replace(made_report(), rows=tuple(rows))
+
+
+@pytest.mark.parametrize("groups", [GROUPS, ALIKE], ids=["signs", "alike"])
+def test_groups_whose_names_become_one_lose_no_value_and_no_end_of_an_interval(groups):
+    report = grouped(groups)
+    found = sent(report, page=False, every_row=True).metrics
+    names = [n for n in found if not n.endswith(("/low", "/high"))]
+    assert [found[n] for n in names] == [r.value for r in report.rows]
+    assert [found[f"{n}/low"] for n in names] == [r.low for r in report.rows]
+    assert [found[f"{n}/high"] for n in names] == [r.high for r in report.rows]
+    assert all(len(n) <= 250 and posixpath.normpath(n) == n and n[0] != "." for n in found)
+
+
+def test_signs_of_a_groups_name_are_written_as_words():
+    names = " ".join(sent(grouped(GROUPS), page=False, every_row=True).metrics)
+    for words in ("below 30", "above 30", "at most 30", "at least 30", "30 plus"):
+        assert f"in age {words}/low" in names
+
+
+def test_controls_of_subjects_whose_names_become_one_keep_each_its_status():
+    one, *_ = made_report().controls
+    both = (
+        replace(one, subject="(net)", status="passed"),
+        replace(one, subject="net", status="raised"),
+    )
+    settings = sent(replace(made_report(), controls=both), page=False, every_row=False).settings
+    assert [v for k, v in settings.items() if one.id in k] == ["passed", "raised"]
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,23 @@ def test_tensorboard_holds_scalars_texts_and_files(tmp_path):
     assert texts == set(WHAT.settings)
     assert store.read_report(tmp_path / place / "report.json") == made_report()
     assert (tmp_path / place / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_releases_in_one_run_make_a_curve_and_keep_each_its_files(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    titles = {1: "first", 2: "second"}
+    for step, title in titles.items():
+        report = replace(made_report(), title=title)
+        place = secateur.track(report, TensorBoard(folder="logs", run="net", step=step))
+    assert Path(place) == Path("logs") / "net"
+    found = EventAccumulator(place)
+    found.Reload()
+    curves = [[v.step for v in found.Scalars(tag)] for tag in found.Tags()["scalars"]]
+    assert curves and all(steps == [1, 2] for steps in curves)
+    for step, title in titles.items():
+        assert store.read_report(tmp_path / place / f"report-{step}.json").title == title
+        assert (tmp_path / place / f"report-{step}.html").is_file()
 
 
 def test_weights_and_biases_keeps_an_offline_run(tmp_path):

@@ -79,7 +79,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         attacks: by default those that these references allow.
         seed: of draws, references, learned attacks and controls.
         further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
-            `scores`, as `secateur.auditing.run.audit_fleets` takes them.
+            `scores`, as `secateur.auditing.run.audit_fleets` takes them. Write the report into the
+            folder of `scores`: it names that file without its folder.
 
     Returns:
         A report. Of a single model: this-model risk, with intervals over persons; the blind

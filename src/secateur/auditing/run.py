@@ -84,7 +84,8 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         device: where models are queried, such as `cuda:0`; attacks run on the CPU.
         timed: measure latency too: the first target of each fleet, by ONNX Runtime, in turn.
         scores: a .csv file for the risk of every record, with a note on keeping it beside it; the
-            report names it with its digest (docs/gate.md). Written last.
+            report names it with its digest, without its folder (docs/gate.md): write both into one.
+            Written last.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the

@@ -42,7 +42,9 @@ PATH = click.Path(path_type=Path)
     help="What arrays without a name are: logits, probabilities, confidence, margin, loss.",
 )
 @click.option("--html", type=PATH, help="Write the page too.")
-@click.option("--scores", type=PATH, help="Write the scores of every record too, npz.")
+@click.option(
+    "--scores", type=PATH, help="Write the scores of every record too, npz, beside --out."
+)
 @track_option
 @seed_option
 @out_option("The report, JSON.")
@@ -91,12 +93,13 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing.choices import with_recommended
     from secateur.auditing.saved import observed, read_arrays
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
-    from secateur.cli.checks import refuse_outputs
+    from secateur.cli.checks import refuse_apart, refuse_outputs
     from secateur.types import Scores
 
     chosen = tuple(map(_parsed, attacks)) or signal_attacks()
     _check_kind(kind)
     inputs = [p for p in (target, references) if p is not None]
+    refuse_apart(scores, out)
     refuse_outputs(out, html, scores, inputs=inputs)
     parts = _parts(target, references, rows, kind)
     seen = observed(parts, chosen)

@@ -73,7 +73,7 @@ __all__ = ["command"]
 @click.option(
     "--scores",
     type=click.Path(path_type=Path),
-    help="Write the risk of every record too, CSV, and a note on keeping it.",
+    help="Write the risk of every record too, CSV, beside --out, with a note on keeping it.",
 )
 @click.option(
     "--pictures",
@@ -168,6 +168,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     from secateur.auditing.pictures import pictures_of
     from secateur.cli.checks import (
         common_part,
+        refuse_apart,
         refuse_outputs,
         refuse_same_fleet,
         refuse_without_references,
@@ -185,6 +186,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     refuse_same_fleet(fleets)
     files = [path for path in fleets if path.is_file()]
     _refuse_absent(fleets)
+    refuse_apart(scores, out)
     note = None if scores is None else store.note_beside(scores)
     refuse_outputs(
         out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))

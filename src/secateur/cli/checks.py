@@ -31,6 +31,7 @@ __all__ = [
     "check_fit",
     "common_part",
     "made_part",
+    "refuse_apart",
     "refuse_folder_inside",
     "refuse_inside_fleet",
     "refuse_outputs",
@@ -113,6 +114,21 @@ def refuse_outputs(*files: Path | None, inputs: Sequence[Path]) -> None:
                     "choose another path"
                 )
         seen.append(place)
+
+
+def refuse_apart(scores: Path | None, out: Path) -> None:
+    """Refuse scores of single records in another folder than the report that names them.
+
+    A report names them by a plain name, so that `secateur clean` finds them beside it.
+
+    Raises:
+        StoreError: names both.
+    """
+    if scores is not None and scores.parent.resolve() != out.parent.resolve():
+        raise StoreError(
+            f"--scores {scores} is in another folder than --out {out}, where `secateur clean` "
+            f"would not find it; give --scores {out.parent / scores.name}"
+        )
 
 
 def refuse_same_fleet(fleets: Sequence[Path]) -> None:

@@ -12,6 +12,8 @@ from secateur.cli.options import data_dir_option, workers_option
 
 __all__ = ["command"]
 
+ABSENT = "not there, nothing was deleted; wherever it was moved or copied, delete it by hand"
+
 
 @click.command("clean")
 @click.argument("fleets", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -33,9 +35,9 @@ def command(**options: Any) -> None:
 
     reports = [path for path in options["fleets"] if path.is_file()]
     for file, gone in drop_scores(reports):
-        said = "deleted" if gone else "not there, nothing to do"
+        said = "deleted" if gone else ABSENT
         more = "; a page made of it is not deleted: delete that by hand" if is_table(file) else ""
-        click.echo(f"{file}: {said}{more}")
+        click.echo(f"{file}: {said}{more}", err=not gone)
     fleets = tuple(path for path in options["fleets"] if path not in reports)
     if not fleets:
         return

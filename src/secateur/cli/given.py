@@ -79,7 +79,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     del data_dir  # its environment variable may be set for other verbs
     from secateur import own, store
     from secateur.auditing import audit
-    from secateur.cli.checks import refuse_outputs
+    from secateur.cli.checks import refuse_apart, refuse_outputs
     from secateur.cli.runs import processes
     from secateur.cli.spelled import parse_attack, parse_queries
     from secateur.models import check_device
@@ -95,6 +95,7 @@ def audit_own(  # noqa: PLR0913 - one argument per option of the verb
     further["queries"] = None if queries is None else parse_queries(queries)
     folder = folder or out.with_name(f"{out.stem}-models")
     scores = further["scores"]
+    refuse_apart(scores, out)
     note = None if scores is None else store.note_beside(scores)
     refuse_outputs(out, html, scores, note, inputs=(folder, Path(recipe), *fleets))
     plan, records = own.recipe_of(recipe), own.records_of(recipe)

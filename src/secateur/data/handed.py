@@ -233,7 +233,7 @@ def _of_units(sides: Sequence[NDArray[Any] | None], column: str | None) -> dict[
     first, second = sides
     if first is None or second is None:
         return {}
-    names = [[str(v) for v in side] for side in sides if side is not None]
+    names = [[_owner(v) for v in side] for side in sides if side is not None]
     both = sorted({*names[0]} & {*names[1]})
     if both:
         raise DataError(
@@ -242,6 +242,12 @@ def _of_units(sides: Sequence[NDArray[Any] | None], column: str | None) -> dict[
             "the rows of these out of one of the two"
         )
     return {"units": np.unique(np.concatenate(names), return_inverse=True)[1].reshape(-1)}
+
+
+def _owner(value: Any) -> str:
+    """Return an owner's name: pandas makes 7 a 7.0 where another row of the column lacks one."""
+    whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value) if whole else value)
 
 
 def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> None:

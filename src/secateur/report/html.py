@@ -38,7 +38,7 @@ from secateur.report.table import (
 from secateur.report.words import amounts
 from secateur.types import Report
 
-__all__ = ["GLOSSARY", "drawn", "environment", "render", "script_json"]
+__all__ = ["GLOSSARY", "drawn", "environment", "render", "script_json", "still"]
 
 VEGA_LITE = "6.1"
 PICTURE_WIDTH = 760
@@ -134,7 +134,16 @@ def drawn(found: Sequence[tuple[str, str, Spec]]) -> tuple[list[dict[str, str]],
     return charts, bundle if charts else ""
 
 
-def _tools() -> tuple[str, Any]:
+def still(spec: Spec) -> str:
+    """Return a chart as a picture, without the scripts that make it react.
+
+    Raises:
+        MissingExtraError: vl-convert is not installed.
+    """
+    return _svg(_vl_convert(), _fixed(spec))
+
+
+def _vl_convert() -> Any:
     try:
         import vl_convert
     except ImportError as error:
@@ -143,11 +152,20 @@ def _tools() -> tuple[str, Any]:
             "'secateur[report]'. "
             "The JSON report and the table need none of it"
         ) from error
-    whole = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub has no default
+    return vl_convert
+
+
+def _svg(vl_convert: Any, spec: dict[str, Any]) -> str:
+    return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)))
+
+
+def _tools() -> tuple[str, Any]:
+    vl_convert = _vl_convert()
+    whole = vl_convert.javascript_bundle()
     bundle = str(whole).replace("</script", "<\\/script")
 
     def picture(spec: dict[str, Any]) -> str:
-        return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)))
+        return _svg(vl_convert, spec)
 
     return bundle, picture
 

@@ -84,6 +84,9 @@ def render_records_page(text: str, *, name: str) -> str:
     return page + "\n"
 
 
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+
+
 def _counted(headers: list[str], lines: list[list[str]]) -> str:
     """Say how many records there are, and under how many models where they recur.
 
@@ -103,10 +106,17 @@ def _one(lines: list[list[str]], column: int) -> bool:
 
 def _read(text: str, name: str) -> tuple[list[str], list[list[str]]]:
     """Return the header and the lines, all of one length, numbers rounded for the eye."""
+    text = text.removeprefix("\ufeff")  # a spreadsheet's mark of UTF-8
     try:
         headers, *lines = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
     except csv.Error as error:
         raise InputError(f"{name} is no CSV table: {error}") from error
+    for sign, word in SEPARATORS.items():
+        if len(headers) == 1 and sign in headers[0]:
+            raise InputError(
+                f"{name} parts its columns by {word}, as some spreadsheets save it; save it with "
+                "commas, or take the table that secateur wrote"
+            )
     missing = [column for column in NAMED if column not in headers]
     if missing:
         raise InputError(

@@ -20,6 +20,15 @@ from secateur.types import Measurement, Report
 __all__ = ["Sent", "Tracker", "needed", "refused", "sent", "track", "unless_set"]
 
 LONGEST = 250
+ENDS = ("", "/low", "/high")
+WORDS = {  # the longer signs first
+    "<=": "at most",
+    ">=": "at least",
+    "<": "below",
+    ">": "above",
+    "+": "plus",
+    "%": "percent",
+}
 UNKNOWN = re.compile(r"[^A-Za-z0-9_\-./ ]+")
 
 
@@ -84,8 +93,9 @@ def sent(report: Report, *, page: bool, every_row: bool) -> Sent:
 
     Returns:
         `metrics`: per row with a value `subject/attack/metric`, and the ends of its interval with
-        `/low` and `/high` behind it. `settings`: data set, sizes, command, and each control's
-        status. `files`: `report.json` and, with `page`, `report.html`.
+        `/low` and `/high` behind it; where two rows had one name, the later gets a number.
+        `settings`: data set, sizes, command, and each control's status.
+        `files`: `report.json` and, with `page`, `report.html`.
 
     Raises:
         MissingExtraError: `page` without the extra `report`.
@@ -162,7 +172,10 @@ def _settings(report: Report) -> dict[str, str]:
     known |= {f"strongest attack on {s}": strongest(report, s) for s in subjects(report)}
     for control in report.controls:
         known[f"control {control.id}, {control.subject}"] = control.status
-    return {_name(k): str(v) for k, v in known.items()}
+    found: dict[str, str] = {}
+    for name, value in known.items():
+        found[_free(_name(name), found)] = str(value)
+    return found
 
 
 def _metrics(report: Report, *, every_row: bool) -> dict[str, float]:
@@ -175,6 +188,7 @@ def _metrics(report: Report, *, every_row: bool) -> dict[str, float]:
         name = _row_name(row)
         if name in found:  # methods that `short` does not tell apart
             name = _name(f"{name} of {row.method}")
+        name = _free(name, found)
         ends = {f"{name}/low": row.low, f"{name}/high": row.high}
         found[name] = row.value
         found |= {k: v for k, v in ends.items() if v is not None}
@@ -194,6 +208,19 @@ def _row_name(row: Measurement) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a name that every tracker takes."""
-    plain = " ".join(UNKNOWN.sub(" ", text.replace("%", " percent")).split())
-    return "/".join(filter(None, map(str.strip, plain.split("/"))))[: LONGEST - len("/high")]
+    """Return a name that every tracker takes: some read it as a path."""
+    for sign, word in WORDS.items():
+        text = text.replace(sign, f" {word} ")
+    plain = " ".join(UNKNOWN.sub(" ", text).split())
+    parts = [part.strip() for part in plain.split("/") if part.strip(" .")]
+    return "/".join(parts)[: LONGEST - len(ENDS[-1])].rstrip(" /")
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """Return the name, with a number behind it where it or one of its ends is taken."""
+    free, number = name, 1
+    while any(free + end in taken for end in ENDS):
+        number += 1
+        more = f" {number}"
+        free = name[: LONGEST - len(ENDS[-1]) - len(more)].rstrip(" /") + more
+    return free

@@ -19,7 +19,8 @@ class TensorBoard:
     Args:
         folder: what `tensorboard --logdir` reads; a report makes one folder in it.
         run: the folder's name; empty for one made of the report's digest.
-        step: at which its scalars stand: a release's number, for a curve over releases.
+        step: at which its scalars stand: a release's number. A curve over releases needs one `run`
+            for all of them; files are then named by the step, as in `report-3.json`.
         page: write the HTML page too; it needs the extra `report`.
         every_row: write the rows of all attacks and groups.
 
@@ -56,7 +57,12 @@ class TensorBoard:
                 for name, text in what.settings.items():
                     writer.add_text(name, text, self.step)
             for file, text in what.files.items():
-                store.write_text(place / file, text)
+                store.write_text(place / self._named(file), text)
         except OSError as error:
             raise refused(self, error) from error
         return str(place)
+
+    def _named(self, file: str) -> str:
+        """Return a file's name: in a folder that several reports share, with the step."""
+        path = Path(file)
+        return f"{path.stem}-{self.step}{path.suffix}" if self.run else file

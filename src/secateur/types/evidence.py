@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from secateur.errors import DataError, InputError, MissingViewError
 from secateur.types.base import BoolArray, set_fields
 from secateur.types.membership import Membership
+from secateur.types.shown import as_table
 
 __all__ = ["Observations", "Outcomes", "Scores", "Signal"]
+
+MOST_LINES = 8
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -178,6 +181,17 @@ class Scores:
     values: NDArray[np.float64]
     evaluated: BoolArray
     threshold: NDArray[np.float64] | None = None
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show: counts and means, no single record."""
+        lines: list[tuple[object, ...]] = [
+            (i, int(judged.sum()), f"{row[judged].mean():.4g}" if judged.any() else "-")
+            for i, (row, judged) in enumerate(zip(self.values, self.evaluated, strict=True))
+        ]
+        headers = ("target", "records", "mean score")
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [(f"and {len(lines) - MOST_LINES} more", "", "")]
+        return as_table("Scores; larger = more like a member", lines, headers)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape != self.evaluated.shape:

@@ -19,6 +19,7 @@ from secateur.types.base import (
     frozen,
     set_fields,
 )
+from secateur.types.shown import as_table
 
 __all__ = ["ATTACK", "AUDIT", "POPULATION", "UTILITY", "Membership", "Role"]
 
@@ -142,6 +143,12 @@ class Membership:
                 f"a unit (person) has records in the pool {AUDIT!r} and in another pool; "
                 "draw by unit"
             )
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show."""
+        roles = [(f"models, {r}", self.roles.count(r)) for r in dict.fromkeys(self.roles)]
+        pools = [(f"records, pool {name}", len(found)) for name, found in self.pools.items()]
+        return as_table("Membership", [*roles, *pools])
 
     def __len__(self) -> int:
         return len(self.roles)

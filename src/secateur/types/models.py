@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from secateur.errors import InputError
 from secateur.types.base import BoolArray, canonical_json, digest_arrays, frozen, set_fields
 from secateur.types.membership import Membership
+from secateur.types.shown import as_table
 
 if TYPE_CHECKING:
     from secateur.types.records import Records
@@ -172,6 +173,13 @@ class Fleet:
             raise InputError(
                 f"{len(self.artifacts)} artifacts but {len(self.membership)} rows of membership"
             )
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show."""
+        roles = self.membership.roles
+        counts = [(f"models, {role}", roles.count(role)) for role in dict.fromkeys(roles)]
+        steps = [(f"step {i}", step) for i, step in enumerate(self.pipeline, start=1)]
+        return as_table(f"Fleet {self.name}", [*counts, *steps])
 
     def __len__(self) -> int:
         return len(self.artifacts)

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 from secateur.errors import InputError
 from secateur.types.base import canonical_json
 from secateur.types.models import Provenance
-from secateur.types.shown import as_html, as_line
+from secateur.types.shown import as_html, as_line, as_measurement
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -78,6 +79,10 @@ class Measurement:
     versus: str = ""
     why: str = ""
     threat: str = ""
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show."""
+        return as_measurement(self)
 
     def __post_init__(self) -> None:
         for what in ("value", "low", "high"):
@@ -171,8 +176,9 @@ class Report:
         return as_line(self)
 
     def _repr_html_(self) -> str:
-        """Return the table that notebooks show."""
-        return as_html(self)
+        """Return the table that notebooks show, with the report's charts as pictures."""
+        drawing = import_module("secateur.report.notebook")  # the room above, when it is asked
+        return as_html(self) + str(drawing.pictures(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

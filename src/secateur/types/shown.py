@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from secateur.types.report import Measurement, Report
 
-__all__ = ["as_html", "as_line"]
+__all__ = ["as_html", "as_line", "as_measurement", "as_table", "told"]
 
 HEADERS = ("model", "attack", "AUC", "TPR at FPR", "accuracy gap")
 LOWER_BOUND = "A lower bound on the leak, never a guarantee: a stronger attack may find more."
@@ -20,13 +20,13 @@ CAUTIONS = 6
 def as_line(report: Report) -> str:
     """Return one short line: the first model's attack, and how many controls are raised."""
     first = next(_subjects(report), None)
-    told = ""
+    leak = ""
     if first is not None:
         row = _find(report, first, "auc", _strongest(report, first))
-        told = f", AUC {_cell(row)}" if row is not None else ""
+        leak = f", AUC {told(row)}" if row is not None else ""
     raised = len({c.id for c in report.controls if c.status == "raised"})
     return (
-        f"<Report {report.title!r}{told}: {len(report.rows)} rows, {raised} of "
+        f"<Report {report.title!r}{leak}: {len(report.rows)} rows, {raised} of "
         f"{len({c.id for c in report.controls})} controls raised>"
     )
 
@@ -52,6 +52,29 @@ def as_html(report: Report) -> str:
     )
 
 
+def as_table(title: str, lines: Iterable[tuple[object, ...]], headers: tuple[str, ...] = ()) -> str:
+    """Return a small table under a title, all text escaped.
+
+    Example:
+        >>> as_table("Sizes", [("models", 3)])
+        '<div><p><b>Sizes</b></p><table><tr><td>models</td><td>3</td></tr></table></div>'
+    """
+    body = "".join(_row(tuple(map(str, line))) for line in lines)
+    head = _row(headers, "th") if headers else ""
+    return f"<div><p><b>{escape(title)}</b></p><table>{head}{body}</table></div>"
+
+
+def as_measurement(row: Measurement) -> str:
+    """Return a measurement as a small table: value, interval, estimand and counts."""
+    about = {"value": told(row), "interval": f"{row.interval}, {row.confidence:.0%}"}
+    if row.low is None and row.high is None:
+        about.pop("interval")
+    about |= {"why": row.why, "estimand": row.estimand, "of": row.method, "group": row.group}
+    about |= {name: f"{count:g}" for name, count in row.counts.items()}
+    title = f"{row.subject}: {row.metric}" + (f" minus {row.versus}" if row.versus else "")
+    return as_table(title, [(k, v) for k, v in about.items() if v])
+
+
 def _row(cells: tuple[str, ...], tag: str = "td", *, bold: bool = False) -> str:
     text = (f"<b>{escape(c)}</b>" if bold else escape(c) for c in cells)
     return "<tr>" + "".join(f"<{tag}>{t}</{tag}>" for t in text) + "</tr>"
@@ -71,7 +94,7 @@ def _lines_of(report: Report, subject: str) -> list[str]:
         attack = row.method + (f" ({row.threat})" if row.threat == "naive" else "")
         tpr = _tpr(report, subject, row.method, row.threat)
         gap = _gap(report, subject) if row is rows[0] else ""
-        cells = (_label(report, subject), attack, _cell(row), tpr, gap)
+        cells = (_label(report, subject), attack, told(row), tpr, gap)
         found.append(_row(cells, bold=row.method == best and row.threat != "naive"))
     return found
 
@@ -107,21 +130,22 @@ def _tpr(report: Report, subject: str, method: str, threat: str) -> str:
     if row is None:
         return "-"
     at = row.metric.removeprefix("tpr at ").removesuffix(" fpr")
-    return f"{_cell(row)} at {at}"
+    return f"{told(row)} at {at}"
 
 
 def _gap(report: Report, subject: str) -> str:
     """Return by how much a model is more often right on members than on others."""
     own = _find(report, subject, "accuracy gap")
     if own is not None:
-        return _cell(own)
+        return told(own)
     train, test = (_find(report, subject, f"{what} accuracy") for what in ("train", "test"))
     if train is None or test is None or train.value is None or test.value is None:
         return "-"
     return f"{train.value - test.value:.3f}"
 
 
-def _cell(row: Measurement) -> str:
+def told(row: Measurement) -> str:
+    """Return a value with its interval, or why there is none."""
     if row.value is None:
         return row.status
     ends = row.low is not None and row.high is not None

@@ -11,6 +11,7 @@ from secateur.errors import InputError
 from secateur.types.base import canonical_json
 from secateur.types.models import Provenance
 from secateur.types.report import Measurement, Series
+from secateur.types.shown import as_table, told
 
 __all__ = ["SWEEP_SCHEMA", "Comparison", "Point", "Sweep"]
 
@@ -75,6 +76,16 @@ class Sweep:
     facts: Mapping[str, Any] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     schema: str = SWEEP_SCHEMA
+
+    def _repr_html_(self) -> str:
+        """Return the table that notebooks show: each case over all seeds, the front marked."""
+        kinds = ("test accuracy", "leak", "kept weights")
+        lines = [
+            (p.case, *(told(p.rows[k]) if k in p.rows else "-" for k in kinds), "yes" * p.front)
+            for p in self.points
+            if p.seed is None
+        ]
+        return as_table(self.title, lines, ("case", *kinds, "on the front"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
