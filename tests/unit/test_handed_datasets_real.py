@@ -83,3 +83,11 @@ def test_a_transform_is_used_and_other_forms_are_refused(hf):
         read_columns("members", hf.DatasetDict(train=data))
     with pytest.raises(InputError, match="streaming=True"):
         read_columns("members", data.to_iterable_dataset())
+
+
+def test_a_dataset_dict_is_refused_by_the_names_of_its_splits(hf):
+    one = hf.Dataset.from_dict({"x": [1.0, 2.0], "label": [0, 1]})
+    splits = hf.DatasetDict(train=one, test=one)
+    for call in (lambda: read_columns("members", splits), lambda: as_records(splits)):
+        with pytest.raises(InputError, match=r"'train' \(2 records\).*non_members=ds\['test'\]"):
+            call()

@@ -216,6 +216,10 @@ def _kind(target: Any) -> str:
         return "estimator"
     if isinstance(target, Mapping):
         from secateur.auditing.saved import holds_signals
+        from secateur.data.handed_datasets import is_splits, refuse_splits
+
+        if is_splits(target):
+            refuse_splits("the target, which is the model under audit,", target)
 
         return "saved" if holds_signals(target) else "network"
     if isinstance(target, str | Path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.data.handed_datasets import is_hugging_face
+from secateur.data.handed_datasets import is_hugging_face, is_splits
 from secateur.data.handed_forms import (
     Named,
     Raw,
@@ -140,7 +140,7 @@ def _side(what: str, value: object, named: Named) -> _Side:
     if isinstance(value, Records):
         return _Side(inputs=value.gather(np.arange(len(value))), labels=value.labels, records=value)
     for word, name in named.columns():
-        if not (is_table(value) or is_hugging_face(value)):
+        if not (is_table(value) or is_hugging_face(value) or is_splits(value)):
             kind = type(value).__name__
             raise InputError(f"{word}={name!r} names a column, but {what} is {kind}, no table")
     raw = read_raw(value, what=what, forms=FORMS, named=named)
