@@ -79,7 +79,7 @@ def test_a_transform_is_used_and_other_forms_are_refused(hf):
         }
     )
     assert read_columns("members", numbers).inputs.tolist() == [[1, 2], [3, 4]]
-    with pytest.raises(InputError, match=r"data\['train'\]"):
+    with pytest.raises(InputError, match=r"ds\['train'\]"):
         read_columns("members", hf.DatasetDict(train=data))
     with pytest.raises(InputError, match="streaming=True"):
         read_columns("members", data.to_iterable_dataset())

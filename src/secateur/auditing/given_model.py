@@ -22,6 +22,7 @@ from secateur.auditing.single import few_records_control, gap_rows, limits_of
 from secateur.auditing.statements import THREAT_MODEL_OF_ONE
 from secateur.data import MeanSignal, restrict
 from secateur.data import given as stated
+from secateur.data.membership import sides_of
 from secateur.errors import DataError
 from secateur.train import Recipe
 from secateur.types import Control, Fleet, Provenance
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder, MembershipAttack
     from secateur.types import Artifact, Membership, Records, Report
 
-__all__ = ["Given", "audit_given", "no_reference_attacks"]
+__all__ = ["Given", "audit_given", "audited_alone", "no_reference_attacks", "pointed_at"]
 
 NAME = "model"
 
@@ -185,24 +186,40 @@ def audited_alone(records: Records, members: Any, non_members: Any) -> tuple[Rec
         members: indices, or a mask of all records.
         non_members: the same; None takes every other record.
     """
-    inside = _indices("members", members, len(records))
-    outside = (
-        np.setdiff1d(np.arange(len(records)), inside)
-        if non_members is None
-        else _indices("non_members", non_members, len(records))
-    )
-    who = stated(records, members=inside, non_members=outside)
-    return restrict(records, who)
+    inside, outside = pointed_at(members, non_members, len(records))
+    return restrict(records, stated(records, members=inside, non_members=outside))
+
+
+def pointed_at(members: Any, non_members: Any, n: int) -> tuple[Any, Any]:
+    """Return the indices of members and of non-members among n records.
+
+    Args:
+        members: indices, or a mask of all records.
+        non_members: the same; None takes every other record.
+        n: number of records.
+
+    Raises:
+        DataError: neither indices nor a mask, out of range, empty; a record on both sides.
+    """
+    inside = _indices("members", members, n)
+    outside = None if non_members is None else _indices("non_members", non_members, n)
+    if outside is None:
+        # of what is no list of indices, the check below says so
+        plain = inside.dtype.kind in "iu"
+        outside = np.setdiff1d(np.arange(n), inside) if plain else np.arange(n)
+    return sides_of(inside, outside, n)
 
 
 def _indices(what: str, value: Any, n: int) -> Any:
     try:
         found = np.asarray(value)
-    except ValueError as error:  # of a pair (inputs, labels)
+    except ValueError:  # of a pair (inputs, labels)
+        found = np.asarray(None)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "biuf"):
         raise DataError(
             f"{what} must be indices or a mask of the {n} records, got {type(value).__name__}; "
             "leave the records out to hand members and non-members over themselves"
-        ) from error
+        )
     if found.dtype == np.bool_:
         if found.shape != (n,):
             raise DataError(f"{what} is a mask of {found.shape}, but there are {n} records")

@@ -184,19 +184,29 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
         >>> who.drawn
         False
     """
-    members = _indices("members", members, len(records))
-    non_members = _indices("non_members", non_members, len(records))
+    members, non_members = sides_of(members, non_members, len(records))
+    assert records.units is not None  # set by Records
+    inside = np.zeros((1, len(records)), dtype=np.bool_)
+    inside[0, members] = True
+    pools = {AUDIT: np.union1d(members, non_members)}
+    return Membership(inside=inside, roles=("given",), pools=pools, units=records.units, seed=0)
+
+
+def sides_of(members: IntArray, non_members: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """Check that these are indices of n records, none on both sides, and return them as arrays.
+
+    Raises:
+        DataError: one of them is empty, no list of indices, or out of range; a record is in both.
+    """
+    members = _indices("members", members, n)
+    non_members = _indices("non_members", non_members, n)
     both = np.intersect1d(members, non_members)
     if both.size:
         raise DataError(
             f"{both.size} records are members and non-members at once, first index {both[0]}; "
             "a record is either in the training set or not: remove them from one of the two"
         )
-    assert records.units is not None  # set by Records
-    inside = np.zeros((1, len(records)), dtype=np.bool_)
-    inside[0, members] = True
-    pools = {AUDIT: np.union1d(members, non_members)}
-    return Membership(inside=inside, roles=("given",), pools=pools, units=records.units, seed=0)
+    return members, non_members
 
 
 def _indices(what: str, indices: IntArray, n: int) -> IntArray:
