@@ -593,7 +593,7 @@ def test_a_recipe_alone_trains_targets_too_and_speaks_of_the_pipeline():
     table = pytest.importorskip("pandas").DataFrame(arrays[0]).assign(sick=arrays[1])
     named = secateur.audit(small_recipe(epochs=2), table, label="sick", references=4, attacks=LOSS)
     assert value(named) == value(report)
-    with pytest.raises(InputError, match="records is a table; .*label='sick'"):
+    with pytest.raises(InputError, match=r"records is a table; .*label='sick'"):
         secateur.audit(small_recipe(), table)
     with pytest.raises(InputError, match="label='sick' names a table's column; these are"):
         secateur.audit(small_recipe(), records, label="sick")
