@@ -185,6 +185,81 @@ def test_state_dicts_files_datasets_tables_and_indices_say_the_same(world, plain
     assert [value(r) for r in found] == pytest.approx([value(plain)] * len(found), abs=1e-9)
 
 
+def test_indices_and_masks_speak_of_all_records_in_whatever_form_these_are_handed_over(
+    world, plain
+):
+    pandas = pytest.importorskip("pandas")
+    net, (x, y), (x2, y2) = world
+    x, y = np.concatenate([x, x2]), np.concatenate([y, y2])
+    order = np.random.default_rng(1).permutation(N)  # members stand anywhere
+    x, y, mask = x[order], y[order], order < 80
+    table = pandas.DataFrame(x).rename(columns=str).assign(sick=y)
+    forms = [
+        ((x, y), {}),
+        ((torch.from_numpy(x), y.tolist()), {}),
+        (torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), {}),
+        (table, {"label": "sick"}),
+        (
+            table.assign(patient=np.char.add("p", order.astype(str))),
+            {"label": "sick", "unit": "patient"},
+        ),
+        (secateur.Records.from_arrays(x, y, n_classes=CLASSES), {}),
+    ]
+    for members in (mask, np.flatnonzero(mask).tolist()):
+        for records, named in forms:
+            report = secateur.audit(net, records, members=members, attacks=LOSS, **named)
+            assert value(report) == pytest.approx(value(plain), abs=1e-9)
+    some = secateur.audit(
+        net,
+        (x, y),
+        members=np.flatnonzero(mask)[:30],
+        non_members=np.flatnonzero(~mask)[:40],
+        attacks=LOSS,
+    )
+    assert {k: row_of(some, "auc").counts[k] for k in ("members", "non_members")} == {
+        "members": 30,
+        "non_members": 40,
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"members": [0, N]}, f"members holds indices 0 .. {N}, but there are {N} records"),
+        ({"members": np.ones(3, bool)}, "a mask of .3,., but there are 160 records"),
+        ({"members": [0, 1], "non_members": [1, 2]}, "1 records are members and non-members"),
+        ({"members": [0.5]}, "must be a list of record indices, got float64"),
+        ({"members": ["a"]}, "must be indices or a mask of the 160 records, got list"),
+        ({"members": np.ones(N, bool)}, "non_members is empty"),
+        ({}, "members= as indices or a mask of these records"),
+        ({"members": [0], "label": "y"}, "label='y' names a column, but records is tuple"),
+    ],
+)
+def test_indices_into_plain_arrays_that_mean_nothing_are_refused(world, call, words):
+    net, (x, y), (x2, y2) = world
+    with pytest.raises((InputError, DataError), match=words):
+        secateur.audit(net, (np.concatenate([x, x2]), np.concatenate([y, y2])), **call)
+
+
+def test_an_owner_on_both_sides_of_a_mask_is_refused_by_name(world):
+    inside, outside = tables(world, [f"p{i // 2}" for i in range(N)])
+    table = pytest.importorskip("pandas").concat([inside, outside])
+    with pytest.raises(DataError, match=r"1 units of the column 'patient' have rows .* 'p5'"):
+        secateur.audit(
+            world[0], table, members=np.arange(11), label="sick", unit="patient", attacks=LOSS
+        )
+
+
+def test_records_beside_what_does_not_read_them_are_refused(world):
+    _, (x, y), _ = world
+    signals = {"logits": np.eye(4)[:, :2], "labels": np.array([0, 1, 0, 1])}
+    with pytest.raises(InputError, match="saved outputs does not read records"):
+        secateur.audit(signals, (x, y), members=[0, 1])
+    fleet = secateur.Fleet(artifacts=[], membership=_no_one())
+    with pytest.raises(InputError, match=r"very Records .* got tuple; .*from_arrays\(inputs"):
+        secateur.audit(fleet, (x, y))
+
+
 def test_saved_logits_say_the_same_whoever_is_named_a_member_and_load_no_torch(world, plain):
     net, inside, outside = world
     x = np.concatenate([inside[0], outside[0]])
@@ -534,6 +609,16 @@ def test_a_recipe_alone_trains_targets_too_and_speaks_of_the_pipeline():
     assert row_of(report, "auc").interval.startswith("t over targets")
     with pytest.raises(InputError, match=r"audit\(recipe, records\)"):
         secateur.audit(small_recipe())
+    arrays = (records.gather(np.arange(120)), records.labels)
+    again = secateur.audit(small_recipe(epochs=2), arrays, references=4, attacks=LOSS)
+    assert value(again) == value(report)
+    table = pytest.importorskip("pandas").DataFrame(arrays[0]).assign(sick=arrays[1])
+    named = secateur.audit(small_recipe(epochs=2), table, label="sick", references=4, attacks=LOSS)
+    assert value(named) == value(report)
+    with pytest.raises(InputError, match=r"records is a table; .*label='sick'"):
+        secateur.audit(small_recipe(), table)
+    with pytest.raises(InputError, match="label='sick' names a table's column; these are"):
+        secateur.audit(small_recipe(), records, label="sick")
 
 
 def test_in_a_notebook_a_report_is_a_small_escaped_table(plain):

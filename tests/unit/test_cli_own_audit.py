@@ -131,6 +131,13 @@ def test_a_recipe_alone_trains_targets_too(mine):
     [
         ("audit --out {}/new.json", "say what is audited"),
         ("audit {}/net.safetensors --folder {}/f --out {}/new.json", "--folder belongs to an"),
+        ("audit {}/net.safetensors --out {}/new.json", "net.safetensors --recipe FILE.py"),
+        ("audit {0}/net.onnx --out {0}/new.json", "net.onnx --recipe FILE.py"),
+        ("audit {0}/mine.py --out {0}/new.json", "audit what it trains by --recipe"),
+        ("audit {0}/net.pt --out {0}/new.json", "give that file with --recipe FILE.py"),
+        ("audit {0}/t.npz --out {0}/new.json", "`secateur attack --target"),
+        ("audit {0}/notes.txt --out {0}/new.json", "nothing that an audit takes: folders of fl"),
+        ("audit {0}/d {0}/net.safetensors --out {0}/new.json", "`secateur init` writes one"),
         ("audit {}/gone.onnx --recipe {}/mine.py --out {}/new.json", "there is no file"),
         ("audit {}/mine.py --recipe {}/mine.py --out {}/new.json", "is no file of a network"),
         ("audit {}/a {}/b --recipe {}/mine.py --out {}/new.json", "of one network, got 2"),
@@ -144,6 +151,8 @@ def test_a_recipe_alone_trains_targets_too(mine):
 def test_a_mistake_is_said_before_anything_is_written(mine, arguments, words):
     written(mine.parent, GOOD, "bare.py")
     written(mine.parent, GOOD.replace("16", "17") + NAMED, "other.py")
+    for name in ("net.onnx", "net.pt", "t.npz", "notes.txt"):
+        (mine.parent / name).write_bytes(b"?")
     before = listing(mine.parent)
     done = secateur(*arguments.format(*[mine.parent] * 4).split())
     assert done.code == 2 and words in done.err, done.err

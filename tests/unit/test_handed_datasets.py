@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import secateur
 from secateur.data.handed import handed_over
 from secateur.data.handed_datasets import is_hugging_face, read_columns
 from secateur.errors import DataError, InputError
@@ -100,7 +101,8 @@ def test_its_own_transform_is_what_is_read():
             None,
             r"select_columns\(\['input_ids', 'label'\]\)",
         ),
-        (Splits(train=Dataset(x=[1.0], label=[0])), None, r"data\['train'\]"),
+        (Splits(train=Dataset(x=[1.0], label=[0])), None, r"'train' \(1 records\).*ds\['train'\]"),
+        (Splits(), None, "without any split"),
         (Stream(), None, "streaming=True"),
         (Dataset(x=[], label=[]), None, "is empty"),
     ],
@@ -139,3 +141,20 @@ def test_other_values_are_not_taken_for_its_data_sets():
     assert is_hugging_face(Dataset(x=[1])) and not is_hugging_face({"x": [1]})
     with pytest.raises(InputError, match="Hugging Face Dataset"):
         handed_over(3, 4)
+
+
+@pytest.mark.parametrize("made", [Splits, dict], ids=["DatasetDict", "dict"])
+def test_splits_are_named_with_their_sizes_and_the_call_that_takes_two_of_them(made):
+    one, two = Dataset(LABELS, x=[1.0, 2.0], label=[0, 1]), Dataset(LABELS, x=[3.0], label=[0])
+    splits = made(validation=two, test=two, train=one)
+    mend = r"'train' \(2 records\); give .*members=ds\['train'\], non_members=ds\['test'\]"
+    for call in (
+        lambda: handed_over(splits, two),
+        lambda: handed_over(splits, two, label="label"),
+        lambda: as_records(splits),
+        lambda: secateur.audit(splits),
+    ):
+        with pytest.raises(InputError, match=mend):
+            call()
+    with pytest.raises(InputError, match=r"such as ds\['a'\]$"):
+        as_records(made(a=one))

@@ -79,7 +79,15 @@ def test_a_transform_is_used_and_other_forms_are_refused(hf):
         }
     )
     assert read_columns("members", numbers).inputs.tolist() == [[1, 2], [3, 4]]
-    with pytest.raises(InputError, match=r"data\['train'\]"):
+    with pytest.raises(InputError, match=r"ds\['train'\]"):
         read_columns("members", hf.DatasetDict(train=data))
     with pytest.raises(InputError, match="streaming=True"):
         read_columns("members", data.to_iterable_dataset())
+
+
+def test_a_dataset_dict_is_refused_by_the_names_of_its_splits(hf):
+    one = hf.Dataset.from_dict({"x": [1.0, 2.0], "label": [0, 1]})
+    splits = hf.DatasetDict(train=one, test=one)
+    for call in (lambda: read_columns("members", splits), lambda: as_records(splits)):
+        with pytest.raises(InputError, match=r"'train' \(2 records\).*non_members=ds\['test'\]"):
+            call()

@@ -14,21 +14,22 @@ from secateur.auditing.estimators import (
     check_fitted,
     given_estimator,
 )
-from secateur.auditing.given_model import audit_given, audited_alone
+from secateur.auditing.given_model import audit_given, audited_alone, pointed_at
 from secateur.auditing.networks import LOOKED_AT, network_of
 from secateur.auditing.run import audit_fleets
 from secateur.data import draw
 from secateur.data.coins import with_drawn_references
-from secateur.data.handed import Handed, as_records, handed_over
+from secateur.data.handed import Handed, as_records, handed_over, whole_of
+from secateur.data.handed_tables import is_table
 from secateur.errors import DataError, InputError
 from secateur.models import rebuild
 from secateur.train import train_fleet
-from secateur.types import derive_seed
+from secateur.types import Records, derive_seed
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder, MembershipAttack
     from secateur.train import Recipe
-    from secateur.types import Membership, Records, Report
+    from secateur.types import Membership, Report
 
 __all__ = ["Sides", "audit_estimator", "audit_network", "audit_recipe"]
 
@@ -41,7 +42,7 @@ NAME = "these records"
 class Sides:
     """Members and non-members as they were handed over."""
 
-    records: Records | None
+    records: Any
     members: Any
     non_members: Any
     label: str | None
@@ -50,19 +51,23 @@ class Sides:
     def handed(self) -> Handed | None:
         """Return what was handed over as records of its own; None for indices into records."""
         if self.members is None:
+            which = "" if self.records is None else " as indices or a mask of these records"
             raise InputError(
-                "say what the model was trained on: members=, and non_members= of the same "
-                "people and time that it never saw"
+                f"say what the model was trained on: members={which}, and non_members= of the "
+                "same people and time that it never saw"
             )
-        if self.records is not None:
+        if isinstance(self.records, Records):
             return None
+        if self.records is not None:
+            whole = whole_of(self.records, label=self.label, unit=self.unit)
+            return whole.split(*pointed_at(self.members, self.non_members, len(whole)))
         if self.non_members is None:
             raise InputError("give non_members= too: an audit needs records that it never saw")
         return handed_over(self.members, self.non_members, label=self.label, unit=self.unit)
 
     def indexed(self) -> tuple[Records, Membership]:
         """Return the records that indices speak of, and the membership of the one model."""
-        assert self.records is not None  # `handed` said so
+        assert isinstance(self.records, Records)  # `handed` said so
         for word, name in (("label", self.label), ("unit", self.unit)):
             if name is not None:
                 raise InputError(f"{word}={name!r} names a table's column; these are Records")
@@ -154,8 +159,10 @@ def audit_estimator(
 
 def audit_recipe(
     recipe: Recipe,
-    records: Records | None,
+    given: Any,
     *,
+    label: str | None = None,
+    unit: str | None = None,
     references: Any,
     folder: str | Path | None,
     attacks: Sequence[MembershipAttack] | None,
@@ -163,8 +170,7 @@ def audit_recipe(
     **further: Any,
 ) -> Report:
     """Train targets and references by a recipe and audit them: pipeline risk."""
-    if records is None:
-        raise InputError("a recipe is audited on records: audit(recipe, records)")
+    records = _all_records(given, label=label, unit=unit)
     count = REFERENCES if references is None else references
     who = draw(records, targets=TARGETS, references=count, seed=seed)
     fleet = train_fleet(
@@ -177,6 +183,23 @@ def audit_recipe(
         folder=_path(folder),
     )
     return audit_fleets(fleet, records, attacks=attacks, seed=seed, **further)
+
+
+def _all_records(given: Any, *, label: str | None, unit: str | None) -> Records:
+    """Return the records that a recipe is audited on, in whatever form they are handed over."""
+    if given is None:
+        raise InputError("a recipe is audited on records: audit(recipe, records)")
+    named = next((f"{k}={v!r}" for k, v in (("label", label), ("unit", unit)) if v), None)
+    if isinstance(given, Records) and named:
+        raise InputError(f"{named} names a table's column; these are Records")
+    if is_table(given) and label is None:
+        raise InputError(
+            "records is a table; say which column holds the true classes, such as "
+            f"label={str(given.columns[-1])!r}"
+        )
+    from secateur.own.records import as_records as read
+
+    return read(given, label=label, unit=unit)
 
 
 def _path(folder: str | Path | None) -> Path | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from secateur.errors import InputError
-from secateur.types import Artifact, Fleet, Observations
+from secateur.types import Artifact, Fleet, Observations, Records
 
 if TYPE_CHECKING:
     from secateur.data import Queries
     from secateur.protocols import Builder, MembershipAttack, Progress
     from secateur.train import Recipe
-    from secateur.types import Records, Report
+    from secateur.types import Report
 
 __all__ = ["Further", "audit"]
 
@@ -36,7 +36,7 @@ class Further(TypedDict, total=False):
 
 def audit(  # noqa: PLR0913 - one signature for every subject
     target: Any,
-    records: Records | None = None,
+    records: Any = None,
     *,
     members: Any = None,
     non_members: Any = None,
@@ -59,7 +59,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             `predict_proba`; saved outputs (a file, or arrays by name, as docs/signals.md lists
             them, or `Observations`); a fleet, or a dense fleet and what was made of it, with its
             `records`; a `Recipe`, of which targets are trained too.
-        records: all records, where members are indices or a mask, and for fleets and recipes.
+        records: all records, where members are indices or a mask, and for fleets and recipes:
+            Records; or, but for fleets, in any form that `members` takes.
         members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
             of such pairs, a Hugging Face Dataset, a pandas table; or indices or a mask into
             `records`.
@@ -129,11 +130,14 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     if kind == "saved":
         from secateur.auditing.saved import audit_saved
 
+        _refuse_records("saved outputs", records)
         return audit_saved(target, members=members, non_members=non_members, **common)
     from secateur.auditing import brought
 
     if kind == "recipe":
-        return brought.audit_recipe(target, records, folder=folder, **common)
+        return brought.audit_recipe(
+            target, records, label=label, unit=unit, folder=folder, **common
+        )
     common["name"] = _checked(name)
     sides = brought.Sides(
         records=records, members=members, non_members=non_members, label=label, unit=unit
@@ -150,13 +154,20 @@ def _checked(name: str | None) -> str:
     return "given" if name is None else name
 
 
-def _of_fleet_or_seen(target: Any, records: Records | None, **common: Any) -> Report:
+def _of_fleet_or_seen(target: Any, records: Any, **common: Any) -> Report:
     if isinstance(target, Observations):
+        _refuse_records("observations", records)
         from secateur.auditing.signals import audit_signals
 
         return audit_signals(target, common.pop("attacks"), **common)
     if records is None:
         raise InputError("a fleet is audited with its records: audit(fleet, records)")
+    if not isinstance(records, Records):
+        raise InputError(
+            "a fleet is audited with the very Records that it was trained on, ids and units "
+            f"included, got {type(records).__name__}; give those, or where it was trained on plain "
+            "arrays, secateur.Records.from_arrays(inputs, labels)"
+        )
     from secateur.auditing.run import audit_fleets
 
     return audit_fleets(target, records, **common)
@@ -166,7 +177,7 @@ READ = {
     "fleet": (set(), None),
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
-    "recipe": ({"references", "folder"}, None),
+    "recipe": ({"references", "folder", "label", "unit"}, None),
     "estimator": ({"members", "non_members", "label", "unit", "name", "references"}, None),
     "network": (
         {
@@ -177,6 +188,15 @@ READ = {
     ),
 }
 """Which arguments each kind of target reads; None: all further ones."""
+
+
+def _refuse_records(what: str, records: Any) -> None:
+    """Refuse records beside what was asked about them already."""
+    if records is not None:
+        raise InputError(
+            f"an audit of {what} does not read records: the models were asked about them already; "
+            "leave them out, and give members= where nothing says who is in"
+        )
 
 
 def _refuse_unread(kind: str, given: set[str], further: Mapping[str, Any]) -> None:
@@ -217,6 +237,10 @@ def _kind(target: Any) -> str:
         return "estimator"
     if isinstance(target, Mapping):
         from secateur.auditing.saved import holds_signals
+        from secateur.data.handed_datasets import is_splits, refuse_splits
+
+        if is_splits(target):
+            refuse_splits("the target, which is the model under audit,", target)
 
         return "saved" if holds_signals(target) else "network"
     if isinstance(target, str | Path):

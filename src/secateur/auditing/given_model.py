@@ -23,6 +23,7 @@ from secateur.auditing.statements import THREAT_MODEL_OF_ONE
 from secateur.data import MeanSignal, restrict
 from secateur.data import given as stated
 from secateur.data.chosen import chosen_rows
+from secateur.data.membership import sides_of
 from secateur.train import Recipe
 from secateur.types import Control, Fleet, Provenance
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder, MembershipAttack
     from secateur.types import Artifact, Membership, Records, Report
 
-__all__ = ["Given", "audit_given", "no_reference_attacks"]
+__all__ = ["Given", "audit_given", "audited_alone", "no_reference_attacks", "pointed_at"]
 
 NAME = "model"
 
@@ -185,11 +186,21 @@ def audited_alone(records: Records, members: Any, non_members: Any) -> tuple[Rec
         members: indices, or a mask of all records.
         non_members: the same; None takes every other record.
     """
-    inside = chosen_rows("members", members, len(records))
-    outside = (
-        np.setdiff1d(np.arange(len(records)), inside)
-        if non_members is None
-        else chosen_rows("non_members", non_members, len(records))
-    )
-    who = stated(records, members=inside, non_members=outside)
-    return restrict(records, who)
+    inside, outside = pointed_at(members, non_members, len(records))
+    return restrict(records, stated(records, members=inside, non_members=outside))
+
+
+def pointed_at(members: Any, non_members: Any, n: int) -> tuple[Any, Any]:
+    """Return the indices of members and of non-members among n records.
+
+    Args:
+        members: indices, or a mask of all records.
+        non_members: the same; None takes every other record.
+        n: number of records.
+
+    Raises:
+        DataError: neither indices nor a mask, out of range, empty; a record on both sides.
+    """
+    if non_members is None:
+        non_members = np.setdiff1d(np.arange(n), chosen_rows("members", members, n))
+    return sides_of(members, non_members, n)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["audit_own", "refuse_without_recipe"]
 
 NETWORKS = (".safetensors", ".onnx")
+OUTPUTS = (".npz", ".npy", ".csv")
 
 
 def refuse_without_recipe(fleets: Sequence[Path], asked: dict[str, Any]) -> None:
     """Refuse what an audit of fleets does not read, and an audit of nothing.
 
     Raises:
-        InputError: names the options, or says what to give.
+        InputError: names the options, or says what to give in place of a file that no export wrote.
     """
     if not fleets:
         raise InputError(
@@ -36,6 +37,47 @@ def refuse_without_recipe(fleets: Sequence[Path], asked: dict[str, Any]) -> None
             f"{', '.join(unread)} belong{'s' * (len(unread) == 1)} to an audit with --recipe "
             "FILE.py; fleets bring their own references and names"
         )
+    for file in fleets:
+        _refuse_no_export(file)
+
+
+def _refuse_no_export(file: Path) -> None:
+    """Say of a file without a note of `secateur export` how it is audited."""
+    from secateur import store
+    from secateur.auditing.entry import PICKLES
+
+    note, _ = store.beside(file)
+    if not file.is_file() or note.is_file():
+        return
+    if file.suffix == ".py":
+        raise InputError(
+            f"{file} is a recipe file, no fleet: audit what it trains by --recipe {file}, or a "
+            f"network of yours by `secateur audit NETWORK.safetensors --recipe {file}`"
+        )
+    if file.suffix in NETWORKS:
+        raise InputError(
+            f"{file} has no note {note.name} beside it, which `secateur export` writes and which "
+            "says of which fleet it is. A network that you trained yourself is audited with its "
+            f"recipe file: `secateur audit {file} --recipe FILE.py`; `secateur init` writes one, "
+            "its MEMBERS say what the network was trained on (docs/own.md). An exported file "
+            "needs its note: keep the two together, or export it again"
+        )
+    if file.suffix in PICKLES:
+        raise InputError(
+            f"{file.name} is a pickle, which may run code when it is read, and is never read here: "
+            "load it yourself (torch.load(path, weights_only=True)), keep its state dict by "
+            "safetensors.torch.save_file, and give that file with --recipe FILE.py (docs/own.md)"
+        )
+    if file.suffix in OUTPUTS:
+        raise InputError(
+            f"{file} is no network; saved outputs are attacked by `secateur attack --target "
+            f"{file}` (docs/signals.md)"
+        )
+    raise InputError(
+        f"{file} is nothing that an audit takes: folders of fleets, files that `secateur export` "
+        "wrote with their notes beside them, or, with --recipe FILE.py, a network of your own "
+        f"({' or '.join(NETWORKS)})"
+    )
 
 
 def audit_own(  # noqa: PLR0913 - one argument per option of the verb

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.data.handed_datasets import is_hugging_face
+from secateur.data.handed_both import of_records, of_units, refuse_both
+from secateur.data.handed_datasets import is_hugging_face, is_splits
 from secateur.data.handed_forms import (
     Named,
     Raw,
@@ -20,14 +21,13 @@ from secateur.data.handed_forms import (
 )
 from secateur.data.handed_labels import looked_up, numbered, plain_labels
 from secateur.data.handed_tables import Column, is_table, places
-from secateur.data.twins import content_keys
 from secateur.errors import DataError, InputError
 from secateur.types import ArraySource, ByteSource, Records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Handed", "as_records", "handed_over"]
+__all__ = ["Handed", "Whole", "as_records", "handed_over", "whole_of"]
 
 FORMS = (
     "be Records, a pair (inputs, labels), a torch or Hugging Face Dataset, or a pandas table with "
@@ -60,6 +60,14 @@ class _Side:
     records: Records | None = None
     units: NDArray[Any] | None = None
 
+    def take(self, indices: NDArray[Any]) -> _Side:
+        table = is_table(self.inputs)
+        return _Side(
+            inputs=self.inputs.iloc[indices] if table else self.inputs[indices],
+            labels=self.labels[indices],
+            units=None if self.units is None else self.units[indices],
+        )
+
 
 def handed_over(
     members: object, non_members: object, *, label: str | None = None, unit: str | None = None
@@ -84,7 +92,12 @@ def handed_over(
         [True, True, False, False]
     """
     named = Named(label=label, unit=unit)
-    sides = [_side("members", members, named), _side("non_members", non_members, named)]
+    sides = (_side("members", members, named), _side("non_members", non_members, named))
+    return _together(sides, unit)
+
+
+def _together(sides: tuple[_Side, _Side], unit: str | None) -> Handed:
+    """Return members and non-members, one after the other."""
     inside = np.repeat([True, False], [len(s.labels) for s in sides])
     columns: tuple[Column, ...] = ()
     if is_table(sides[0].inputs) or is_table(sides[1].inputs):
@@ -92,14 +105,55 @@ def handed_over(
     else:
         inputs = _stacked([np.asarray(s.inputs) for s in sides])
     labels = np.concatenate([plain_labels(s.labels) for s in sides])
-    _refuse_both(inputs, labels, inside)
+    refuse_both(inputs, labels, inside)
     return Handed(
         inputs=inputs,
         labels=labels,
         inside=inside,
         columns=columns,
-        **(_of_records([s.records for s in sides]) | _of_units([s.units for s in sides], unit)),
+        **(of_records([s.records for s in sides]) | of_units([s.units for s in sides], unit)),
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Whole:
+    """All records that a caller hands over at once, of which indices then speak."""
+
+    side: _Side
+    unit: str | None
+
+    def __len__(self) -> int:
+        return len(self.side.labels)
+
+    def split(self, members: NDArray[Any], non_members: NDArray[Any]) -> Handed:
+        """Return the records at these indices, as `handed_over` returns both sides.
+
+        Raises:
+            DataError: a record or unit on both of them.
+        """
+        inside, outside = (self.side.take(np.unique(i)) for i in (members, non_members))
+        return _together((inside, outside), self.unit)
+
+
+def whole_of(records: object, *, label: str | None = None, unit: str | None = None) -> Whole:
+    """Read all records that a caller hands over, in any form in which members are taken.
+
+    Args:
+        records: a pair (inputs, labels), a torch or Hugging Face Dataset, or a pandas table with
+            its labels in the column `label`.
+        label: the name of that column.
+        unit: the name of the column that says whose record a row is; it is no input.
+
+    Raises:
+        InputError: another form; says which would be taken.
+        DataError: lengths that disagree, missing values.
+
+    Example:
+        >>> whole = whole_of((np.eye(4), np.array([0, 1, 0, 1])))
+        >>> whole.split(np.array([0, 2]), np.array([1, 3])).labels.tolist()
+        [0, 0, 1, 1]
+    """
+    return Whole(side=_side("records", records, Named(label=label, unit=unit)), unit=unit)
 
 
 def as_records(
@@ -140,7 +194,7 @@ def _side(what: str, value: object, named: Named) -> _Side:
     if isinstance(value, Records):
         return _Side(inputs=value.gather(np.arange(len(value))), labels=value.labels, records=value)
     for word, name in named.columns():
-        if not (is_table(value) or is_hugging_face(value)):
+        if not (is_table(value) or is_hugging_face(value) or is_splits(value)):
             kind = type(value).__name__
             raise InputError(f"{word}={name!r} names a column, but {what} is {kind}, no table")
     raw = read_raw(value, what=what, forms=FORMS, named=named)
@@ -201,67 +255,3 @@ def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
             "both in the same way"
         )
     return np.concatenate(parts)
-
-
-def _of_records(sides: Sequence[Records | None]) -> dict[str, Any]:
-    """Return ids, units and groups; units of separate sets are taken for different people."""
-    first, second = sides
-    if first is None and second is None:
-        return {}
-    if first is None or second is None:
-        raise InputError("give members and non-members both as Records, or neither")
-    if set(first.groups) != set(second.groups):
-        raise DataError(
-            f"members have the groups {sorted(first.groups)}, non-members "
-            f"{sorted(second.groups)}; give both the same columns"
-        )
-    assert first.ids is not None and second.ids is not None  # set by Records
-    assert first.units is not None and second.units is not None
-    groups = {k: np.concatenate([v, second.groups[k]]) for k, v in first.groups.items()}
-    if np.intersect1d(first.ids, second.ids).size:  # numbered apart from each other
-        apart = second.units - second.units.min() + first.units.max() + 1
-        return {"units": np.concatenate([first.units, apart]), "groups": groups}
-    return {
-        "ids": np.concatenate([first.ids, second.ids]),
-        "units": np.concatenate([first.units, second.units]),
-        "groups": groups,
-    }
-
-
-def _of_units(sides: Sequence[NDArray[Any] | None], column: str | None) -> dict[str, Any]:
-    """Return the units of both sides' rows; an owner of rows on both is refused by name."""
-    first, second = sides
-    if first is None or second is None:
-        return {}
-    names = [[_owner(v) for v in side] for side in sides if side is not None]
-    both = sorted({*names[0]} & {*names[1]})
-    if both:
-        raise DataError(
-            f"{len(both)} units of the column {column!r} have rows among the members and among the "
-            f"non-members, the first is {both[0]!r}; a person is in the training set or not: leave "
-            "the rows of these out of one of the two"
-        )
-    return {"units": np.unique(np.concatenate(names), return_inverse=True)[1].reshape(-1)}
-
-
-def _owner(value: Any) -> str:
-    """Return an owner's name: pandas makes 7 a 7.0 where another row of the column lacks one."""
-    whole = isinstance(value, float | np.floating) and value.is_integer()
-    return str(int(value) if whole else value)
-
-
-def _refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> None:
-    """Refuse records that stand on both sides, unless the data repeats itself on each side too."""
-    flat = np.ascontiguousarray(inputs.reshape(len(inputs), -1), dtype=np.float32)
-    seen: dict[tuple[bytes, str], int] = {}
-    keys = zip((k.tobytes() for k in content_keys(flat)), map(str, labels), strict=True)
-    which = np.array([seen.setdefault(key, len(seen)) for key in keys])
-    counts = np.stack([np.bincount(which[s], minlength=len(seen)) for s in (inside, ~inside)])
-    both = int(counts[0][counts[1] > 0].sum())
-    repeated = int(counts[counts > 1].sum())
-    if both > 2 * repeated / len(labels) * int(inside.sum()):
-        raise DataError(
-            f"{both} of {int(inside.sum())} members are also among the {int((~inside).sum())} "
-            "non-members, input and label alike; a record is either in the training set or not: "
-            "remove them from one of the two"
-        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from secateur.errors import DataError, InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Columns", "is_hugging_face", "read_columns"]
+__all__ = ["Columns", "is_hugging_face", "is_splits", "read_columns", "refuse_splits"]
 
 LABELS = ("label", "labels")
 LOOKED_AT_TWICE = 4
@@ -81,10 +82,50 @@ def read_columns(what: str, dataset: Any, *, label: str | None = None) -> Column
     )
 
 
+def is_splits(value: object) -> bool:
+    """Tell whether a value is a dictionary of data sets by the names of their splits.
+
+    Example:
+        >>> is_splits({"train": 1})
+        False
+    """
+    return isinstance(value, dict) and (
+        is_hugging_face(value) or (bool(value) and all(map(is_hugging_face, value.values())))
+    )
+
+
+def refuse_splits(what: str, splits: Mapping[Any, Any]) -> NoReturn:
+    """Refuse several data sets in one dictionary.
+
+    Args:
+        what: is read, for the message.
+        splits: data sets by name.
+
+    Raises:
+        InputError: names the splits and says how one is given.
+    """
+    names = list(splits)
+    sizes = [f" ({len(d)} records)" if hasattr(d, "__len__") else "" for d in splits.values()]
+    shown = ", ".join(f"{n!r}{size}" for n, size in list(zip(names, sizes, strict=True))[:SHOWN])
+    kind = type(splits).__name__
+    if not names:
+        raise InputError(f"{what} is a {kind} without any split; give a Dataset")
+    first = "train" if "train" in names else names[0]
+    others = [name for name in ("test", "validation", *names) if name in names and name != first]
+    raise InputError(
+        f"{what} is a {kind}, whose splits are {shown}; give one of them, such as ds[{first!r}]"
+        + (
+            f"; where a model was trained on {first!r} alone, an audit takes "
+            f"members=ds[{first!r}], non_members=ds[{others[0]!r}]"
+            if others
+            else ""
+        )
+    )
+
+
 def _refuse_other_forms(what: str, dataset: Any) -> None:
     if isinstance(dataset, dict):
-        splits = ", ".join(map(repr, list(dataset)[:SHOWN]))
-        raise InputError(f"{what} has the splits {splits}; give one of them, such as data['train']")
+        refuse_splits(what, dataset)
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "features"):
         raise InputError(
             f"{what} is a {type(dataset).__name__}, which is read once, in order; load it without "

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from secateur.data.handed_datasets import is_hugging_face, read_columns
+from secateur.data.handed_datasets import (
+    is_hugging_face,
+    is_splits,
+    read_columns,
+    refuse_splits,
+)
 from secateur.data.handed_tables import column_of, is_table, without
 from secateur.errors import DataError, InputError
 
@@ -88,6 +93,8 @@ def read_raw(found: object, *, what: str, forms: str, named: Named) -> Raw:
     """
     if is_table(found):
         return _of_table(found, what, named)
+    if isinstance(found, dict) and is_splits(found):
+        refuse_splits(what, found)
     if is_hugging_face(found):
         return _of_columns(found, what, named)
     if isinstance(found, tuple | list) and len(found) == 2:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import (
+    TYPE_CHECKING,
+    Any,
+)
 
 import numpy as np
 
@@ -186,19 +189,35 @@ def given(records: Records, *, members: IntArray, non_members: IntArray) -> Memb
         >>> who.drawn
         False
     """
-    members = chosen_rows("members", members, len(records))
-    non_members = chosen_rows("non_members", non_members, len(records))
+    inside, outside = sides_of(members, non_members, len(records))
+    assert records.units is not None  # set by Records
+    mask = np.zeros((1, len(records)), dtype=np.bool_)
+    mask[0, inside] = True
+    pools = {AUDIT: np.union1d(inside, outside)}
+    return Membership(inside=mask, roles=("given",), pools=pools, units=records.units, seed=0)
+
+
+def sides_of(members: Any, non_members: Any, n: int) -> tuple[IntArray, IntArray]:
+    """Return the indices, sorted, of members and of non-members among n records.
+
+    Args:
+        members: indices, or a mask of all records.
+        non_members: the same.
+        n: how many records there are.
+
+    Raises:
+        DataError: one of them is empty, no indices and no mask, out of range, or names a record
+            twice; a record is in both.
+    """
+    members = chosen_rows("members", members, n)
+    non_members = chosen_rows("non_members", non_members, n)
     both = np.intersect1d(members, non_members)
     if both.size:
         raise DataError(
             f"{both.size} records are members and non-members at once, first index {both[0]}; "
             "a record is either in the training set or not: remove them from one of the two"
         )
-    assert records.units is not None  # set by Records
-    inside = np.zeros((1, len(records)), dtype=np.bool_)
-    inside[0, members] = True
-    pools = {AUDIT: np.union1d(members, non_members)}
-    return Membership(inside=inside, roles=("given",), pools=pools, units=records.units, seed=0)
+    return members, non_members
 
 
 def restrict(records: Records, membership: Membership) -> tuple[Records, Membership]:
