@@ -132,7 +132,7 @@ def test_persons_count_and_not_their_records():
 
 
 def test_a_difference_that_so_few_models_do_not_resolve_is_not_said_to_have_passed():
-    rates = [(1.0, 0.9), (0.1, 0.3), (0.7, 0.3), (0.2, 0.3)]
+    rates = [(1.0, 0.9), (0.1, 0.9), (0.7, 0.9), (0.2, 0.9)]
     control = held(observed(rates, 1))
     assert control.status == "not run" and "so few cannot be told apart" in control.saw
     assert control.value > 0.3
@@ -236,11 +236,11 @@ def test_an_estimator_whose_settings_were_changed_after_it_was_fitted(handed, de
 
 @pytest.mark.parametrize(("own", "status"), [(0.98, "raised"), (0.7, "passed")])
 def test_saved_logits_are_compared_where_labels_are_known(own, status):
-    seen = observed([(own, 0.7)] + [(0.7, 0.7)] * 16, 1)
+    seen = observed([(own, 0.7)] + [(0.7, 0.7)] * 16, 1, n=800)
     inside, labels = np.array(seen.membership.inside), np.array(seen.labels)
     right = np.array(seen.views["dense"]["correct"]) > 0
     said = np.where(right, labels, 1 - labels)
-    logits = 3.0 * np.eye(2)[said] + np.random.default_rng(1).normal(size=(17, 200, 2)) / 10
+    logits = 3.0 * np.eye(2)[said] + np.random.default_rng(1).normal(size=(17, 800, 2)) / 10
     report = secateur.audit(
         {"logits": logits[0], "labels": labels, "inside": inside[0]},
         references={"logits": logits[1:], "labels": labels, "inside": inside[1:]},
