@@ -18,7 +18,9 @@ __all__ = [
     "MethodError",
     "MissingExtraError",
     "MissingViewError",
+    "NoPopulationError",
     "NotEnoughReferencesError",
+    "Reason",
     "SecateurError",
     "SecateurWarning",
     "SparsityError",
@@ -51,6 +53,14 @@ class MethodError(InputError):
 class MissingViewError(InputError):
     """An attack reads a view (another model, posteriors, features) that was not observed."""
 
+    lacks = "views"
+
+
+class NoPopulationError(DataError):
+    """An attack compares with population records, and there are too few of them."""
+
+    lacks = "population records"
+
 
 class NotFiniteError(InputError):
     """A network gave outputs that are NaN or infinite."""
@@ -71,9 +81,36 @@ class UnknownMethodError(MethodError):
 class NotEnoughReferencesError(MethodError):
     """An attack needs more reference models in or out of a record than there are."""
 
+    lacks = "references"
+
 
 # what an attack raises where it cannot run on what is there: audits make a row of it
 CANNOT_RUN = (DataError, MissingViewError, NotEnoughReferencesError)
+
+
+class Reason(str):
+    """Why an attack did not run, and of what kind it is.
+
+    `lacks` is one of `references`, `population records`, `views`, `signals`, or empty.
+
+    Example:
+        >>> reason = Reason.of(NotEnoughReferencesError("LiRA needs 16 references"))
+        >>> str(reason), reason.lacks
+        ('LiRA needs 16 references', 'references')
+    """
+
+    lacks: str
+
+    def __new__(cls, why: str, lacks: str = "") -> Reason:
+        """Return the words with their kind."""
+        self = super().__new__(cls, why)
+        self.lacks = lacks
+        return self
+
+    @classmethod
+    def of(cls, error: Exception) -> Reason:
+        """Return the words of an error, with the kind that its class names."""
+        return cls(str(error), str(getattr(error, "lacks", "")))
 
 
 class DependentTrialsError(MethodError):

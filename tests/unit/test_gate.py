@@ -18,7 +18,7 @@ from report_fixture import HOSTILE, LIRA, NASR, PRUNED, RMIA, STOPPED, attack_ro
 from secateur import store
 from secateur.cli.main import group
 from secateur.errors import InputError
-from secateur.report.gate import check, spelled
+from secateur.report.gate import cause, check, spelled
 from secateur.report.metrics import METRICS
 from secateur.report.paired import difference
 from secateur.report.policy import CONTROLS, KEYS, RULE_KEYS, Rule, read_policy
@@ -485,6 +485,55 @@ def test_names_cannot_move_the_cursor_or_add_lines(tmp_path):
     text = render_findings(found(rule(subject="x*", max=0.6), report))
     assert "\x1b" not in text
     assert len(text.splitlines()) == 3
+
+
+ELSEWHERE = """
+subject = "dens"
+adaptive_attacker = true
+required_controls = ["null", "blind-baseline"]
+[[rule]]
+metric = "auc"
+max = 0.6
+[[rule]]
+metric = "test accuracy"
+min = 0.8
+"""
+
+
+def test_a_subject_that_the_report_lacks_is_said_once_before_all_findings(tmp_path):
+    report, policy = written(tmp_path, policy=ELSEWHERE)
+    done = run("gate", report, policy, "--json", tmp_path / "g.json")
+    first, *others = done.out.splitlines()
+    assert done.code == 1
+    assert first == (
+        f"The policy speaks of `dens`, and the report has `dense`, `{PRUNED}`: "
+        "change subject = \"dens\" in the policy; did you mean 'dense'?"
+    )
+    assert all(line.startswith("VIOLATED") for line in others[:5])
+    told = store.read_document(tmp_path / "g.json", what="gate")
+    assert told["violated"] == len(told["findings"]) == 5
+    lacking = [f for f in told["findings"] if f["rule"] != "control blind-baseline"]
+    assert all(
+        f["why"].startswith("the report has no such subject; did you mean 'dense'?")
+        for f in lacking
+    )
+
+
+def test_no_cause_is_said_where_every_subject_is_there_or_is_not_asked_for():
+    assert cause(made_report(), read_policy(rule(max=0.1))) == ""
+    unasked = 'subject = "nowhere"\n' + rule(max=0.1)  # the only rule names its own
+    assert cause(made_report(), read_policy(unasked)) == ""
+    assert "`nowhere`" in cause(
+        made_report(), read_policy('required_controls = ["null"]\n' + unasked)
+    )
+    whole = 'subject = "nowhere"\nrequired_controls = ["blind-baseline"]\n' + rule(max=0.1)
+    assert cause(made_report(), read_policy(whole)) == ""
+
+
+def test_a_rule_that_alone_names_no_subject_is_the_cause_too():
+    said = cause(made_report(), read_policy(rule(subject="nothing*", max=0.1)))
+    assert said.startswith("The policy speaks of `nothing*`, and the report has `dense`")
+    assert said.endswith('change subject = "nothing*" in the policy')
 
 
 def test_no_word_of_the_gate_is_a_verdict_on_privacy(tmp_path):

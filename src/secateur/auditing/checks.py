@@ -20,6 +20,7 @@ from secateur.measure import (
     near_duplicates_control,
     null_control,
     planted_control,
+    reference_accuracy_control,
     reference_count_control,
     saturation_control,
     training_size_control,
@@ -82,6 +83,7 @@ def controls(
         train, test = (a[targets] for a in subject.accuracies())
         if np.isfinite(test).all():
             found.append(gap_control(train, test, subject=subject.name))
+        found.append(reference_accuracy_control(subject.observations, subject=subject.name))
         found.append(saturation_control(subject.observations, subject=subject.name))
         found.append(convergence_control(subject))
     defended = {s.name for s in subjects if s.kind == "defended"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from secateur.errors import Reason
 from secateur.measure import (
     accuracy_of_attack,
     auc,
@@ -29,13 +30,15 @@ def leak_rows(
     resolves) of one attack.
 
     Args:
-        scores: or the reason why it did not run, which becomes a row.
+        scores: or the reason why it did not run, which becomes a row; of which kind it is stands
+            among its counts, as `lacks references`.
         membership: whose targets were scored.
         subject: the models' name.
         method: the attack's spelling.
         threat: what the attacker knows.
     """
     if isinstance(scores, str):
+        lacks = scores.lacks if isinstance(scores, Reason) else ""
         return [
             Measurement(
                 subject=subject,
@@ -44,7 +47,8 @@ def leak_rows(
                 metric="auc",
                 value=None,
                 status="not run",
-                why=scores,
+                why=str(scores),
+                counts={f"lacks {lacks}": 1.0} if lacks else {},
                 threat=threat,
             )
         ]

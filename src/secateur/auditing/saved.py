@@ -13,7 +13,7 @@ import numpy as np
 from secateur import store
 from secateur.auditing.choices import with_recommended
 from secateur.auditing.signals import audit_signals, signal_attacks
-from secateur.auditing.single import accuracy_rows, few_records_control, gap_rows
+from secateur.auditing.single import CORRECT, accuracy_rows, few_records_control, gap_rows
 from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
@@ -88,7 +88,7 @@ def audit_saved(
 def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
     """Compute the signals that attacks and controls read, as far as every file gives them."""
     log_p = Signal(name="log_confidence")
-    wanted = dict.fromkeys([log_p, *(s for a in attacks for s in a.needs)])
+    wanted = dict.fromkeys([log_p, CORRECT, *(s for a in attacks for s in a.needs)])
     held = [list(part.arrays) for part, _, _ in parts]
     possible = [s for s in wanted if all(obtainable(names, s) for names in held)]
     return observations_of(parts, possible, view="given")

@@ -10,7 +10,7 @@ import numpy as np
 
 from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
-from secateur.errors import CANNOT_RUN
+from secateur.errors import CANNOT_RUN, Reason
 from secateur.parallel import run_tasks
 from secateur.protocols import reads_one_view
 from secateur.types import Membership, Observations, Scores, derive_seed
@@ -87,7 +87,7 @@ def train_and_score(task: tuple[MembershipAttack, Observations, int]) -> Scores 
     try:
         return attack(observations, seed=seed)
     except CANNOT_RUN as error:
-        return str(error)
+        return Reason.of(error)
 
 
 def _outputs_alone(observations: Observations) -> Observations:

@@ -12,6 +12,7 @@ from secateur.measure import (
     leave_one_out_control,
     null_control,
     planted_control,
+    reference_accuracy_control,
     reference_count_control,
     saturation_control,
     training_size_control,
@@ -69,6 +70,7 @@ def signal_controls(
         )
     if not len(who.references) or who.inside[who.references].any():
         found.append(training_size_control(who))
+    found.append(reference_accuracy_control(observations, subject=subject))
     found.append(saturation_control(observations, subject=subject))
     return [*found, _kept_control(kept, subject), *_unknown(subject)]
 

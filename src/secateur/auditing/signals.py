@@ -30,7 +30,7 @@ from secateur.auditing.single import limits_of
 from secateur.auditing.statements import THREAT_MODEL_OF_SIGNALS, THREAT_MODEL_OF_SIGNALS_ALONE
 from secateur.context import circumstances
 from secateur.data import MeanSignal
-from secateur.errors import CANNOT_RUN, InputError
+from secateur.errors import CANNOT_RUN, InputError, Reason
 from secateur.measure import histogram_series, roc_series
 from secateur.types import AUDIT, Provenance, Report, Scores, digest_arrays
 
@@ -80,15 +80,16 @@ def score_signals(
     for attack in attacks:
         missing = [s.key for s in attack.needs if s.key not in held]
         if missing or attack.needs_posteriors:
-            found[repr(attack)] = (
+            found[repr(attack)] = Reason(
                 f"{attack!r} needs {', '.join(missing) or 'posteriors'}, which what was saved does "
-                f"not give ({', '.join(held)}); {_mend(attack, missing)}"
+                f"not give ({', '.join(held)}); {_mend(attack, missing)}",
+                "signals",
             )
             continue
         try:
             found[repr(attack)] = attack(observations, seed=seed)
         except CANNOT_RUN as error:
-            found[repr(attack)] = str(error)
+            found[repr(attack)] = Reason.of(error)
     reasons = [s for s in found.values() if isinstance(s, str)]
     if len(reasons) == len(found):
         raise InputError(reasons[0] if reasons else "no attack was named")

@@ -34,7 +34,7 @@ def command(report: Path, policy: Path, out: Path | None) -> None:
     from secateur.cli.amounts import text_of
     from secateur.cli.checks import refuse_outputs
     from secateur.errors import InputError
-    from secateur.report.gate import check
+    from secateur.report.gate import cause, check
     from secateur.report.policy import read_policy
     from secateur.report.verdicts import as_json, render_findings
     from secateur.types import Sweep
@@ -52,6 +52,6 @@ def command(report: Path, policy: Path, out: Path | None) -> None:
         store.write_document(
             out, as_json(findings, report=found.title, policy=asked.title or policy.name)
         )
-    click.echo(render_findings(findings))
+    click.echo(render_findings(findings, cause=cause(found, asked)))
     if not all(finding.holds for finding in findings):
         sys.exit(VIOLATED)

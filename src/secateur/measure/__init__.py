@@ -74,6 +74,7 @@ from secateur.measure.precision import (
     precision_name,
     precision_of,
 )
+from secateur.measure.reference_accuracy import reference_accuracy_control
 from secateur.measure.roc import (
     Roc,
     auc_value,
@@ -168,6 +169,7 @@ __all__ = [
     "rank_agreement",
     "realised_fpr",
     "record_columns",
+    "reference_accuracy_control",
     "reference_count_control",
     "resampled_means",
     "resolvable_fpr",

@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from secateur.errors import InputError
-from secateur.report.lookup import label, strongest, subjects
+from secateur.report.lookup import label, strongest
 from secateur.report.metrics import METRICS
 from secateur.report.paired import difference
 from secateur.report.policy import Policy, Rule
-from secateur.report.requirements import requirements
+from secateur.report.requirements import requirements, requires_subjects
+from secateur.report.spoken import named, no_such, released
 from secateur.report.table import cell
 from secateur.report.verdicts import Finding
 from secateur.spelling import did_you_mean
 from secateur.types import Measurement, Report
 
-__all__ = ["check", "released", "spelled"]
+__all__ = ["cause", "check", "spelled"]
 
 
 def check(report: Report, policy: Policy, *, now: datetime | None = None) -> list[Finding]:
@@ -55,23 +56,40 @@ def check(report: Report, policy: Policy, *, now: datetime | None = None) -> lis
     return found
 
 
-def released(report: Report, pattern: str) -> list[str]:
-    """Return the subjects that a pattern names; early-stopped views only by their whole name."""
-    kinds = dict(report.facts.get("subjects", {}))
-    return [
-        name
-        for name in subjects(report)
-        if name == pattern
-        or (fnmatchcase(name, pattern) and dict(kinds.get(name, {})).get("kind") != "stopped")
-    ]
+def cause(report: Report, policy: Policy) -> str:
+    """Return in one line which subjects a policy speaks of that a report does not have.
+
+    Such a subject violates every rule about it, each finding for the same reason. Empty where each
+    of them names one.
+
+    Args:
+        report: of an audit.
+        policy: what it must show.
+
+    Example:
+        >>> from secateur.report.policy import read_policy
+        >>> row = Measurement(subject="dense", risk="membership", method="LiRA()", metric="auc",
+        ...                   value=0.58)
+        >>> report = Report(title="made", rows=(row,))
+        >>> policy = read_policy('subject = "dens"\\n[[rule]]\\nmetric = "auc"\\nmax = 0.6')
+        >>> cause(report, policy)[:55]
+        'The policy speaks of `dens`, and the report has `dense`'
+    """
+    asked = [policy.subject] if requires_subjects(policy) else []
+    asked += [rule.subject for rule in policy.rules]
+    absent = [a for a in dict.fromkeys(asked) if not released(report, a)]
+    if not absent:
+        return ""
+    there = released(report, "*")
+    said = f"The policy speaks of {named(absent)}, and the report has {named(there)}: "
+    mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, there)}' for a in absent]
+    return (said + " ".join(mends)).strip().removesuffix(";")
 
 
 def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
     names = [name for name in released(report, rule.subject) if name != rule.versus]
     if not names:
-        there = released(report, "*")
-        why = f"the report has no such subject; {did_you_mean(rule.subject, there)}there are "
-        yield _missing(rule, rule.subject, why + (", ".join(there) or "none"))
+        yield _missing(rule, rule.subject, no_such(report, rule.subject))
     for name in names:
         rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:

@@ -159,9 +159,11 @@ def accounted_words(report: Report) -> list[str]:
 def not_run_words(report: Report) -> list[str]:
     """Say of every attack that did not run why, and of which models."""
     found: dict[tuple[str, str], list[str]] = {}  # by method and reason
+    kinds: dict[tuple[str, str], str] = {}
     for row in report.rows:
         if (row.risk, row.metric, row.group, row.status) == ("membership", "auc", "all", "not run"):
             found.setdefault((row.method, row.why), []).append(label(report, row.subject))
+            kinds[row.method, row.why] = _lacks(row)
     everyone = len(subjects(report))
     whom = {
         key: "" if len(who) == everyone else f" on {', '.join(who)}" for key, who in found.items()
@@ -169,12 +171,13 @@ def not_run_words(report: Report) -> list[str]:
     there = dict(report.facts.get("models", {})).get("references")
     everywhere = [key for key in found if not whom[key]]
     told, grouped = [], set()
-    for what, words in LACKS.items():
-        keys = [key for key in everywhere if any(word in key[1] for word in words)]
+    for what in LACKS:
+        keys = [key for key in everywhere if kinds[key] == what]
         if len(keys) > 1:
             names = ", ".join(dict.fromkeys(short(method) for method, _ in keys))
             why = keys[0][1]
-            needed = f"{what} in and out of every record" if there and what == REFS else what
+            needed = NEEDED.get(what, what)
+            needed += " in and out of every record" if there and what == REFS else ""
             told.append(
                 f"Did not run: {len(keys)} attacks need {needed}: {names}. Of the first: {why}."
             )
@@ -193,8 +196,20 @@ REFS = "references"
 LACKS = {
     REFS: ("reference models", "each reference"),
     "population records": ("with population records",),
+    "signals": (),
 }
-"""What several attacks may lack, with words by which their reasons say so."""
+"""What several attacks may lack; with words by which the reasons of older reports say so."""
+NEEDED = {"signals": "signals that were not saved"}
+
+
+def _lacks(row: Measurement) -> str:
+    """Return what an attack that did not run lacks; empty where that is not known."""
+    for name in row.counts:
+        if name.startswith("lacks "):
+            return name.removeprefix("lacks ")
+    said = (what for what, words in LACKS.items() if any(word in row.why for word in words))
+    return next(said, "")
+
 
 CHOSEN = (
     "the strongest attack is the one with the largest AUC on references that play targets; at a "

@@ -23,6 +23,7 @@ CONTROLS = (
     "references",
     "few-records",
     "training-size",
+    "reference-accuracy",
     "leave-one-out",
     "gap",
     "logits",

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 from secateur.context import MADE
 from secateur.report.policy import Policy
+from secateur.report.spoken import no_such
 from secateur.report.verdicts import Finding
 from secateur.types import Control, Report
 
-__all__ = ["requirements"]
+__all__ = ["requirements", "requires_subjects"]
 
-PER_SUBJECT = ("null", "gap", "saturation", "convergence", "adaptive")
+PER_SUBJECT = ("null", "gap", "reference-accuracy", "saturation", "convergence", "adaptive")
 """Controls of which each is of one subject; the others are of the audit."""
 WHERE_IT_APPLIES = ("convergence", "adaptive")
 """Of these, those that only some subjects have."""
@@ -38,11 +39,22 @@ def requirements(
     ):
         if least is not None:
             yield _models(name, models.get(name), least)
+    lacking = "" if about else no_such(report, policy.subject)
     if policy.adaptive_attacker:
-        for subject in about or [policy.subject]:
+        if lacking:
+            yield Finding(rule="adaptive_attacker", subject=policy.subject, why=lacking)
+        for subject in about:
             yield _adaptive(report, subject)
     for name in policy.required_controls:
-        yield _control(report, name, about)
+        if lacking and name in PER_SUBJECT:
+            yield Finding(rule=f"control {name}", subject=policy.subject, why=lacking)
+        else:
+            yield _control(report, name, about)
+
+
+def requires_subjects(policy: Policy) -> bool:
+    """Tell whether a policy asks for something of each of its subjects, beside its rules."""
+    return policy.adaptive_attacker or bool({*PER_SUBJECT} & {*policy.required_controls})
 
 
 def _age(report: Report, most: float, now: datetime) -> Finding:

@@ -127,7 +127,11 @@ def attack_table(report: Report) -> list[dict[str, str]]:
         if row.risk != "membership" or row.group != "all":
             continue
         subject = label(report, row.subject)
-        counts = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in row.counts.items())
+        counts = ", ".join(
+            f"{k.replace('_', ' ')} {v:g}"
+            for k, v in row.counts.items()
+            if not k.startswith("lacks ")
+        )
         found.append(
             {
                 "model": f"{subject} - {label(report, row.versus)}" if row.versus else subject,

@@ -59,8 +59,13 @@ def as_json(findings: Sequence[Finding], *, report: str, policy: str) -> dict[st
     }
 
 
-def render_findings(findings: Sequence[Finding]) -> str:
-    """Return one line per finding, violations first, and their number."""
+def render_findings(findings: Sequence[Finding], *, cause: str = "") -> str:
+    """Return one line per finding, violations first, and their number.
+
+    Args:
+        findings: of one report and one policy.
+        cause: one line that comes first, where several violations have one cause.
+    """
     ordered = sorted(findings, key=lambda f: f.holds)
     broken = sum(not f.holds for f in findings)
     said = (
@@ -70,6 +75,7 @@ def render_findings(findings: Sequence[Finding]) -> str:
     )
     return "\n".join(
         [
+            *([_printable(cause)] if cause else []),
             *map(_line, ordered),
             said,
             "An audit is an empirical lower bound on leakage, never a guarantee.",
@@ -86,4 +92,8 @@ def _line(finding: Finding) -> str:
     said += f", {short(finding.attack)}" if finding.attack else ""
     said += f", {short(finding.versus_attack)} on {finding.versus}" if finding.versus_attack else ""
     about = "; ".join(filter(None, (finding.shown, finding.why)))
-    return "".join(c if c.isprintable() else " " for c in f"{said}: {about}")
+    return _printable(f"{said}: {about}")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from secateur.attack.membership.references import MEND_POPULATION, audit_scores, population_of
-from secateur.errors import DataError, MethodError
+from secateur.errors import MethodError, NoPopulationError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
 
@@ -100,7 +100,7 @@ class QuantileRegression:
         who = observations.membership
         population, audit = population_of(who, what="QuantileRegression"), who.pools[AUDIT]
         if len(population) < FEWEST:
-            raise DataError(
+            raise NoPopulationError(
                 f"QuantileRegression fits a regression to the population, and the pool "
                 f"{POPULATION!r} holds {len(population)} records; it takes at least {FEWEST}; "
                 f"{MEND_POPULATION}"

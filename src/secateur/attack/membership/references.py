@@ -19,7 +19,7 @@ from secateur.attack.membership.blocks import (
     sided_moments,
 )
 from secateur.attack.membership.lacks import MEND_POPULATION, few_words, mend_words
-from secateur.errors import DataError, MissingViewError, NotEnoughReferencesError
+from secateur.errors import MissingViewError, NoPopulationError, NotEnoughReferencesError
 from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def population_of(membership: Membership, *, what: str) -> IntArray:
     """
     population = membership.pool(POPULATION)
     if not population.size:
-        raise DataError(
+        raise NoPopulationError(
             f"{what} compares with population records, but the pool {POPULATION!r} is empty; "
             f"{MEND_POPULATION}"
         )

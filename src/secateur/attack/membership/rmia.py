@@ -17,7 +17,7 @@ from secateur.attack.membership.references import (
     sided_log_means,
     with_queries,
 )
-from secateur.errors import DataError, MethodError
+from secateur.errors import MethodError, NoPopulationError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal
 
@@ -129,7 +129,7 @@ class RMIA:
         check_references(membership, what="RMIA", min_in=self.min_in, min_out=self.min_out)
         audit, population = membership.pools[AUDIT], membership.pool(POPULATION)
         if not population.size:
-            raise DataError(
+            raise NoPopulationError(
                 f"RMIA compares with population records, but the pool {POPULATION!r} is empty; "
                 f"{MEND_POPULATION}"
             )
