@@ -530,6 +530,14 @@ def test_no_cause_is_said_where_every_subject_is_there_or_is_not_asked_for():
     assert cause(made_report(), read_policy(whole)) == ""
 
 
+def test_a_subject_that_the_page_calls_otherwise_is_named_both_ways():
+    report = made_report()
+    kinds = {"dense": {"label": "release 3"}}
+    report = replace(report, facts={**report.facts, "subjects": kinds})
+    said = cause(report, read_policy(rule(subject="release 3", max=0.1)))
+    assert "the report has `dense` (shown as release 3), " in said
+
+
 def test_a_rule_that_alone_names_no_subject_is_the_cause_too():
     said = cause(made_report(), read_policy(rule(subject="nothing*", max=0.1)))
     assert said.startswith("The policy speaks of `nothing*`, and the report has `dense`")

@@ -81,9 +81,20 @@ def cause(report: Report, policy: Policy) -> str:
     if not absent:
         return ""
     there = released(report, "*")
-    said = f"The policy speaks of {named(absent)}, and the report has {named(there)}: "
+    said = f"The policy speaks of {named(absent)}, and the report has {_shown(report, there)}: "
     mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, there)}' for a in absent]
     return (said + " ".join(mends)).strip().removesuffix(";")
+
+
+def _shown(report: Report, names: list[str]) -> str:
+    """Return subjects, each with what the report's page calls it where that is another name."""
+    called = {name: label(report, name) for name in names}
+    return (
+        ", ".join(
+            named([n]) + (f" (shown as {said})" if said != n else "") for n, said in called.items()
+        )
+        or "none"
+    )
 
 
 def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
