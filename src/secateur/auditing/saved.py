@@ -18,6 +18,7 @@ from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
+from secateur.probe.saved_order import taken_on_trust
 from secateur.store.signals import OUTPUTS, SIGNAL, made_of
 from secateur.types import Signal
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 
     Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
 
-__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays", "truly_named"]
+__all__ = [
+    "audit_saved",
+    "holds_signals",
+    "observed",
+    "read_arrays",
+    "truly_named",
+    "warned_of_order",
+]
 
 
 def holds_signals(target: Mapping[Any, Any]) -> bool:
@@ -71,12 +79,14 @@ def audit_saved(
     if attacks is None:
         chosen = with_recommended(chosen, seen.membership)
     title = "Membership audit of saved outputs"
+    notes = warned_of_order(parts)
     report = audit_signals(
         seen,
         chosen,
         kept=read_arrays(parts, chosen),
         seed=seed,
         about={"title": title, **(about or {})},
+        notes=notes,
     )
     if len(seen.membership.targets) > 1:
         return report
@@ -92,6 +102,14 @@ def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
     held = [list(part.arrays) for part, _, _ in parts]
     possible = [s for s in wanted if all(obtainable(names, s) for names in held)]
     return observations_of(parts, possible, view="given")
+
+
+def warned_of_order(parts: Parts) -> list[str]:
+    """Return, and warn of, what shows nowhere: that files hold their records in one order."""
+    found = taken_on_trust(parts)
+    for sentence in found:
+        warnings.warn(sentence, SecateurWarning, stacklevel=2)
+    return found
 
 
 def read_arrays(parts: Parts, attacks: Sequence[MembershipAttack]) -> dict[str, list[str]]:

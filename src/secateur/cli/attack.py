@@ -91,7 +91,7 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
 
     from secateur import store
     from secateur.auditing.choices import with_recommended
-    from secateur.auditing.saved import observed, read_arrays
+    from secateur.auditing.saved import observed, read_arrays, warned_of_order
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
     from secateur.cli.checks import refuse_apart, refuse_outputs
     from secateur.types import Scores
@@ -111,7 +111,13 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
         "files": [p.name for p in inputs],
     }
     report = audit_signals(
-        seen, chosen, scores=found, kept=read_arrays(parts, chosen), seed=seed, about=about
+        seen,
+        chosen,
+        scores=found,
+        kept=read_arrays(parts, chosen),
+        seed=seed,
+        about=about,
+        notes=warned_of_order(parts),
     )
     if scores is not None:
         ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
