@@ -9,7 +9,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,7 +21,15 @@ from secateur.store.files import read_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OUTPUTS", "SIGNAL", "SavedSignals", "arrays_of_folder", "made_of", "refused"]
+__all__ = [
+    "OUTPUTS",
+    "SIGNAL",
+    "SavedSignals",
+    "arrays_of_folder",
+    "made_of",
+    "refused",
+    "with_labels",
+]
 
 WHAT = "signals"
 OUTPUTS = ("logits", "probabilities")  # with a last axis `class`
@@ -236,6 +244,18 @@ def _whole_numbers(
     if found.min() < 0 or found.max() >= 2**53:
         raise refused(path, f"{name} must be from 0 on, got {found.min()} .. {found.max()}")
     return found.astype(np.int64)
+
+
+def with_labels(saved: SavedSignals, path: Path) -> SavedSignals:
+    """Return saved signals with the labels of a npy file of their own.
+
+    Raises:
+        StoreError: no such file, another number of labels, or other labels than are there already.
+    """
+    labels = _whole_numbers(path, {"labels": array_of(path)}, "labels", saved.shape[1])
+    if saved.labels is not None and not np.array_equal(saved.labels, np.asarray(labels)):
+        raise refused(path, f"other labels than {saved.path} holds itself; give one of them")
+    return replace(saved, labels=labels)
 
 
 def _ids(path: Path, arrays: Mapping[str, NDArray[Any]], records: int) -> NDArray[np.int64] | None:
