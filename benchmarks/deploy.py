@@ -166,8 +166,7 @@ def measured(
 
 def runner(file: Shipped, threads: int) -> Run:
     """Return what runs a file on so many threads."""
-    network = OnnxNetwork(file.data, threads=threads)
-    return lambda batch: network(torch.from_numpy(batch))
+    return OnnxNetwork(file.data, threads=threads).run
 
 
 def told(one: Latency) -> dict[str, Any]:

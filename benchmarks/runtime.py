@@ -106,10 +106,7 @@ def dense_torch(module: torch.nn.Module) -> Run:
 def runs_of(files: Files, network: Any, threads: int) -> dict[str, Run]:
     """Return what is timed: dense ONNX Runtime first."""
     dense = OnnxNetwork(files.onnx, threads=threads)
-    runs: dict[str, Run] = {
-        "ONNX Runtime": lambda batch: dense(torch.from_numpy(batch)),
-        "sparse": network,
-    }
+    runs: dict[str, Run] = {"ONNX Runtime": dense.run, "sparse": network}
     if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2" and files.dense is not None:
         runs["torch"] = dense_torch(files.dense)
     return runs

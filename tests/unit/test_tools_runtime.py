@@ -63,6 +63,10 @@ def test_threads_that_were_timed_in_turn_have_a_table_of_their_own():
     }
     text = runtime_block({**report([row()]), "gains": [gain]})
     assert "| VGG16 by ADMM, shuffled | 32 | 3 | 1.5 | 2.00x (1.90 to 2.10) |" in text
+    assert "1 of 1 are at least 1.8 times as fast, the aim." in text and "slower" not in text
+    slow = {**gain, "ratio": {"min": 0.6, "median": 0.7, "max": 0.8}}
+    slower = runtime_block({**report([row()]), "gains": [gain, slow]})
+    assert "1 of 2 are at least 1.8 times as fast, the aim. Below 1x two threads are" in slower
     assert "trained for a moment" in runtime_block(report([row(network="LeNet-5 by ADMM")]))
     assert "trained for" not in text
     assert "Two threads" not in runtime_block({**report([row()]), "gains": []})

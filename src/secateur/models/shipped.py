@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 from torch import nn
@@ -74,7 +75,15 @@ class OnnxNetwork(nn.Module):
         Raises:
             InputError: the file does not take inputs of this shape.
         """
-        values = np.ascontiguousarray(x.detach().cpu().numpy())
+        return torch.from_numpy(self.run(x.detach().cpu().numpy())).to(x.device)
+
+    def run(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the file's output as `forward` does, from an array to an array.
+
+        Raises:
+            InputError: the file does not take inputs of this shape.
+        """
+        values = np.ascontiguousarray(inputs)
         given = values.reshape(len(values), -1) if self._flat and len(values) else values
         try:
             (out,) = self.session.run([self._output], {self._input: given})
@@ -82,7 +91,8 @@ class OnnxNetwork(nn.Module):
             raise InputError(
                 f"the ONNX file does not take inputs of shape {values.shape}: {error}"
             ) from error
-        return torch.from_numpy(out).to(x.device)
+        found: NDArray[Any] = out
+        return found
 
 
 def runnable(artifact: Artifact, build: Builder) -> nn.Module:
