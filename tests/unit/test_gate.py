@@ -163,6 +163,35 @@ def test_a_difference_is_held_by_its_interval_and_skips_its_other_side():
     assert not one(rule(subject="*", versus="dense", max=-0.04)).holds
 
 
+def faster():
+    """A report with the baseline `dense`, and speed-ups over it."""
+    about = {"risk": "latency", "method": "onnx", "metric": "speed-up, 1 record"}
+    report = with_rows(
+        Measurement(subject=PRUNED, versus="dense", value=2.0, **about),
+        Measurement(subject=PRUNED, versus=STOPPED, value=3.0, **about),
+    )
+    return replace(report, facts={**report.facts, "baseline": "dense"})
+
+
+def test_a_speed_up_is_asked_of_all_but_the_baseline_that_it_is_over():
+    (finding,) = found(rule(metric="speed-up", subject="*", min=1.5), faster())
+    assert finding.holds and (finding.subject, finding.versus) == (PRUNED, "dense")
+    over = rule(metric="speed-up", subject=PRUNED, versus=STOPPED, min=2.5)
+    assert one(over, faster()).value == 3.0
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"versus": "dense"}, "`dense` would be compared with itself; give another subject, or"),
+        ({"metric": "speed-up"}, "speed-ups are over `dense`, which has none over itself; give"),
+    ],
+)
+def test_a_subject_held_against_itself_is_no_subject_that_is_missing(keys, why):
+    finding = one(rule(**keys, max=1.0), faster())
+    assert not finding.holds and finding.why.startswith(why)
+
+
 def with_two_strongest():
     """Two targets of two families, each with another strongest attack; -0.2 by one attack."""
     methods = {"dense": RMIA, PRUNED: LIRA}
@@ -534,8 +563,40 @@ def test_a_subject_that_the_page_calls_otherwise_is_named_both_ways():
     report = made_report()
     kinds = {"dense": {"label": "release 3"}}
     report = replace(report, facts={**report.facts, "subjects": kinds})
-    said = cause(report, read_policy(rule(subject="release 3", max=0.1)))
+    policy = read_policy(rule(subject="releas 3", max=0.1))
+    said = cause(report, policy)
     assert "the report has `dense` (shown as release 3), " in said
+    assert said.endswith("did you mean 'release 3'?")
+    (finding,) = check(report, policy)
+    assert f"there are dense (shown as release 3), {PRUNED}" in finding.why
+
+
+def shown_as(**labels):
+    report = made_report()
+    kinds = {name: dict(about) for name, about in report.facts["subjects"].items()}
+    for name, said in labels.items():
+        kinds[STOPPED if name == "stopped" else name]["label"] = said
+    return replace(report, facts={**report.facts, "subjects": kinds})
+
+
+@pytest.mark.parametrize("asked", ["dense", "release 3", "release*"])
+def test_a_policy_may_name_a_subject_as_the_page_does(asked):
+    report = shown_as(dense="release 3")
+    finding = one(rule(subject=asked, max=0.9), report)
+    assert finding.holds and (finding.subject, finding.label) == ("dense", "release 3")
+    assert cause(report, read_policy(rule(subject=asked, max=0.9))) == ""
+    required = f'subject = "{asked}"\nrequired_controls = ["null"]\nadaptive_attacker = true'
+    assert all(f.holds for f in found(required, report))
+    against = one(rule(subject=PRUNED, versus="release 3", max=0.0), report)
+    assert against.holds and against.versus == "dense"
+
+
+def test_a_subjects_own_name_goes_before_what_the_page_calls_another():
+    report = shown_as(stopped="dense")
+    assert one(rule(max=0.9), report).subject == "dense"
+    only = shown_as(stopped="release 3, epoch 2")
+    assert one(rule(subject="release 3, epoch 2", max=0.9), only).subject == STOPPED
+    assert not one(rule(subject="release 3*", max=0.9), only).holds
 
 
 def test_a_rule_that_alone_names_no_subject_is_the_cause_too():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from secateur.auditing.given_check import given_model_control
 from secateur.data import digits
 from secateur.report import html, main_table
 from secateur.report.first import first_screen
+from secateur.report.lookup import label
 from secateur.report.words import answer
 from secateur.train import Recipe
 from secateur.types import Control, Membership, Observations
@@ -201,3 +203,13 @@ def test_saved_outputs_of_one_model_show_both_accuracies():
 
 def test_a_report_with_a_test_accuracy_shows_that_one():
     assert main_table(made_report())[0]["test acc. %"] == "90.0 [89.0, 91.0]"
+
+
+def test_the_table_of_single_records_calls_the_network_as_the_page_does(world, tmp_path):
+    net, inside, outside = (world[0], *((x[:60], y[:60]) for x, y in world[1:]))
+    report = audited(net, inside, outside, name="release 3", scores=tmp_path / "risk.csv")
+    with (tmp_path / "risk.csv").open(newline="") as file:
+        assert {line["model"] for line in csv.DictReader(file)} == {"release 3"}
+    assert label(report, "model") == "release 3"
+    assert {row.subject for row in report.rows} == {"model"}
+    assert "labels" not in report.facts

@@ -6,6 +6,7 @@ What a report lacks, and what it could not resolve, is a violation, never a pass
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -15,7 +16,7 @@ from secateur.report.metrics import METRICS
 from secateur.report.paired import difference
 from secateur.report.policy import Policy, Rule
 from secateur.report.requirements import requirements, requires_subjects
-from secateur.report.spoken import named, no_such, released
+from secateur.report.spoken import called, named, no_such, released, subject_of
 from secateur.report.table import cell
 from secateur.report.verdicts import Finding
 from secateur.spelling import did_you_mean
@@ -81,26 +82,19 @@ def cause(report: Report, policy: Policy) -> str:
     if not absent:
         return ""
     there = released(report, "*")
-    said = f"The policy speaks of {named(absent)}, and the report has {_shown(report, there)}: "
-    mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, there)}' for a in absent]
+    said = f"The policy speaks of {named(absent)}, and the report has {called(report, there)}: "
+    known = [*there, *(label(report, name) for name in there)]
+    mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, known)}' for a in absent]
     return (said + " ".join(mends)).strip().removesuffix(";")
 
 
-def _shown(report: Report, names: list[str]) -> str:
-    """Return subjects, each with what the report's page calls it where that is another name."""
-    called = {name: label(report, name) for name in names}
-    return (
-        ", ".join(
-            named([n]) + (f" (shown as {said})" if said != n else "") for n, said in called.items()
-        )
-        or "none"
-    )
-
-
 def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
-    names = [name for name in released(report, rule.subject) if name != rule.versus]
+    about = released(report, rule.subject)
+    rule = replace(rule, versus=_versus(report, rule))
+    names = [name for name in about if name != rule.versus]
     if not names:
-        yield _missing(rule, rule.subject, no_such(report, rule.subject))
+        why = _itself(rule) if about else no_such(report, rule.subject)
+        yield _missing(rule, rule.subject, why)
     for name in names:
         rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:
@@ -111,12 +105,11 @@ def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
 
 def _rows(report: Report, rule: Rule, subject: str) -> list[Measurement]:
     """Return a subject's rows that a rule is about: of several names the first that is there."""
-    versus = _versus(report, rule)
     for name in rule.rows:
         found = [
             row
             for row in report.rows
-            if (row.subject, row.metric, row.versus) == (subject, name, versus)
+            if (row.subject, row.metric, row.versus) == (subject, name, rule.versus)
             and row.risk == METRICS[rule.metric].risk
             and row.threat != "naive"
             and (row.group == rule.group or fnmatchcase(row.group, rule.group))
@@ -154,7 +147,16 @@ def _versus(report: Report, rule: Rule) -> str:
     """Return the other side of a difference; speed-ups are over the baseline unless named."""
     if rule.metric == "speed-up" and not rule.versus:
         return str(report.facts.get("baseline", ""))
-    return rule.versus
+    return subject_of(report, rule.versus)
+
+
+def _itself(rule: Rule) -> str:
+    """Say that a rule compares a subject with itself."""
+    other = named([rule.versus])
+    said = f"{other} would be compared with itself"
+    if rule.metric == "speed-up":
+        said = f"speed-ups are over {other}, which has none over itself"
+    return f"{said}; give another subject, or another versus"
 
 
 def _by(report: Report, rule: Rule, row: Measurement) -> bool:
