@@ -20,7 +20,7 @@ from secateur.cli.main import group
 from secateur.errors import InputError
 from secateur.report.gate import cause, check, spelled
 from secateur.report.metrics import METRICS
-from secateur.report.paired import difference
+from secateur.report.paired import difference, paired
 from secateur.report.policy import CONTROLS, KEYS, RULE_KEYS, Rule, read_policy
 from secateur.report.verdicts import render_findings
 from secateur.types import Measurement, Provenance, Series
@@ -107,7 +107,8 @@ def test_an_attack_that_did_not_run_is_a_violation():
         ({"metric": "latency"}, "the report has no latency, 1 record$"),
         ({"attack": "SAMIA"}, "the report has no auc by SAMIA$"),
         ({"group": "class=1"}, "the report has no auc of group class=1 by"),
-        ({"versus": "admm"}, "the report has no auc against admm by"),
+        ({"versus": STOPPED}, "the report has no auc against dense, epoch 2 by"),
+        ({"versus": "adm"}, "versus: the report has no such subject; there are dense"),
         ({"subject": "dens"}, "no such subject; did you mean 'dense'"),
         ({"subject": "nothing*"}, "no such subject; there are dense, admm"),
     ],
@@ -206,9 +207,12 @@ def with_two_strongest():
             kind="targets",
             subject=subject,
             method=methods[subject],
-            columns={"target": (0.0, 1.0), "auc": aucs},
+            columns={"target": (0.0, 1.0), "auc": aucs, "test_accuracy": accuracies},
         )
-        for subject, aucs in (("dense", (0.70, 0.71)), (PRUNED, (0.60, 0.62)))
+        for subject, aucs, accuracies in (
+            ("dense", (0.70, 0.71), (0.90, 0.92)),
+            (PRUNED, (0.60, 0.62), (0.87, 0.90)),
+        )
     )
     key = {**report.provenance.key, "membership": "m", "attacks": [LIRA, RMIA]}
     return replace(
@@ -231,6 +235,41 @@ def test_a_difference_is_the_one_of_the_page_each_side_by_its_own_strongest_atta
     assert (named.value, named.versus_attack) == (-0.2, "")
     lacking = replace(report, series=())
     assert one(rule(**asked), lacking).value == -0.2
+
+
+def test_a_test_accuracy_is_held_against_the_other_models_target_by_target():
+    report = with_two_strongest()
+    asked = {"metric": "test accuracy", "subject": PRUNED, "versus": "dense"}
+    own = paired((report, PRUNED), (report, "dense"), "test accuracy")
+    finding = one(rule(**asked, min=-0.2), report)
+    assert finding.holds and (finding.versus, finding.versus_attack) == ("dense", "")
+    assert finding.value == pytest.approx(-0.025) == own.value  # mean of -0.03 and -0.02
+    assert (finding.low, finding.high) == (own.low, own.high)
+    assert not one(rule(**asked, min=-0.05), report).holds  # the lower end is -0.0885
+    assert one(rule(**asked, min=-0.03, end="value"), report).holds
+    assert {f.subject for f in found(rule(**{**asked, "subject": "*"}, min=-0.2), report)} == {
+        PRUNED
+    }
+
+
+def test_a_difference_of_test_accuracy_that_cannot_be_made_is_a_violation():
+    report = replace(with_two_strongest(), series=())
+    asked = {"metric": "test accuracy", "subject": PRUNED, "versus": "dense"}
+    finding = one(rule(**asked, min=-0.5), report)
+    assert not finding.holds and finding.why.startswith("not run: the report holds no numbers of")
+    alone = replace(report, facts={**report.facts, "models": {"targets": 1}})
+    assert "one model each: nothing to pair" in one(rule(**asked, min=-0.5), alone).why
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_difference_is_asked_only_of_what_reports_have_one_of(name):
+    options = {"tpr": "fpr = 0.01", "precision": "prior = 0.1"}.get(name, "")
+    text = f'[[rule]]\nmetric = "{name}"\nmax = 0.5\nversus = "dense"\n{options}'
+    if name in {"auc", "tpr", "attack accuracy", "test accuracy", "speed-up"}:
+        assert read_policy(text).rules[0].versus == "dense"
+    else:
+        with pytest.raises(InputError, match=f"no differences of {name} are known, .* speed-up"):
+            read_policy(text)
 
 
 def test_latency_is_held_by_its_median_or_its_95th_percentile():
@@ -398,6 +437,10 @@ def test_a_control_that_only_some_models_have_must_be_there_once():
         ('[[rule]]\nmetric = "auc"', "has no limit"),
         ('[[rule]]\nmetric = "auc"\nmaximum = 1', "unknown key 'maximum'; did you mean 'max'?"),
         ('[[rule]]\nmetric = "auc"\nmax = 60', r"lies in \[0, 1\], so that the limit 60"),
+        (
+            '[[rule]]\nmetric = "auc"\nmax = 0\nversus = "dense"\ngroup = "class=3"',
+            "differences are over all records, none within class=3; leave group or versus out",
+        ),
         ('[[rule]]\nmetric = "auc"\nmax = inf', "finite number, got inf"),
         ('[[rule]]\nmetric = "auc"\nmax = nan', "finite number, got nan"),
         ('[[rule]]\nmetric = "auc"\nmax = "0.6"', "finite number, got '0.6'"),

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from secateur.errors import InputError
-from secateur.report.lookup import label, strongest
+from secateur.report.lookup import label, strongest, subjects
 from secateur.report.metrics import METRICS
-from secateur.report.paired import difference
+from secateur.report.paired import difference, paired
 from secateur.report.policy import Policy, Rule
 from secateur.report.requirements import requirements, requires_subjects
 from secateur.report.spoken import called, named, no_such, released, subject_of
@@ -95,6 +95,10 @@ def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
     if not names:
         why = _itself(rule) if about else no_such(report, rule.subject)
         yield _missing(rule, rule.subject, why)
+        return
+    if rule.versus and rule.versus not in subjects(report):
+        yield _missing(rule, rule.subject, f"versus: {no_such(report, rule.versus)}")
+        return
     for name in names:
         rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:
@@ -126,8 +130,11 @@ def _by_each(
     """Return rows with the difference over all records as the page has it.
 
     There each side is attacked by its own strongest attack. The rows stay as they are where the
-    rule names an attack, or the report lacks what that difference is made of.
+    rule names an attack, or the report lacks what that difference is made of. One of test accuracy
+    is none of the report's rows, but made of its numbers target by target.
     """
+    if rule.metric == "test accuracy" and rule.versus and not rows:
+        return [paired((report, subject), (report, rule.versus), "test accuracy")]
     if not rule.versus or rule.attack != "strongest" or not fnmatchcase("all", rule.group):
         return rows
     if rule.metric not in ("auc", "tpr"):
@@ -138,9 +145,11 @@ def _by_each(
     return [row, *(other for other in rows if other.group != "all")]
 
 
-def _other_attack(report: Report, row: Measurement) -> str:
+def _other_attack(report: Report, rule: Rule, row: Measurement) -> str:
     """Return the attack on a difference's other side, where it is another one."""
-    return "" if not row.versus or row in report.rows else strongest(report, row.versus)
+    if not (row.versus and METRICS[rule.metric].attacked) or row in report.rows:
+        return ""
+    return strongest(report, row.versus)
 
 
 def _versus(report: Report, rule: Rule) -> str:
@@ -206,7 +215,7 @@ def _judged(report: Report, rule: Rule, row: Measurement) -> Finding:
         attack=row.method if METRICS[rule.metric].attacked else "",
         group=row.group,
         versus=row.versus,
-        versus_attack=_other_attack(report, row),
+        versus_attack=_other_attack(report, rule, row),
         holds=not broken,
         value=row.value,
         low=row.low,

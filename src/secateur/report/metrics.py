@@ -22,14 +22,15 @@ class Metric:
     """How a metric stands in a report.
 
     `rows` are names of rows of which the first that is there counts; of those with an option the
-    name is made of it. `rate` says that values lie in [0, 1], `attacked` that the row is of one
-    attack.
+    name is made of it. `rate` says that values lie in [0, 1], `differs` that differences between
+    models are known, `attacked` that the row is of one attack.
     """
 
     rows: tuple[str, ...]
     risk: str
     about: str
     rate: bool = False
+    differs: bool = False
     end: End = "worse"
     options: tuple[str, ...] = ()
 
@@ -40,7 +41,15 @@ class Metric:
 
 
 def _leak(row: str, about: str, *options: str, rate: bool = True, end: End = "worse") -> Metric:
-    return Metric(rows=(row,), risk="membership", about=about, rate=rate, end=end, options=options)
+    return Metric(
+        rows=(row,),
+        risk="membership",
+        about=about,
+        rate=rate,
+        differs=row in ("auc", "tpr", "accuracy"),
+        end=end,
+        options=options,
+    )
 
 
 def _size(*rows: str, about: str, rate: bool = False) -> Metric:
@@ -48,7 +57,14 @@ def _size(*rows: str, about: str, rate: bool = False) -> Metric:
 
 
 def _speed(row: str, about: str, *options: str) -> Metric:
-    return Metric(rows=(row,), risk="latency", about=about, end="value", options=options)
+    return Metric(
+        rows=(row,),
+        risk="latency",
+        about=about,
+        differs=row == "speed-up",
+        end="value",
+        options=options,
+    )
 
 
 FILE, TENSORS = "bytes of the file", "bytes of all tensors"
@@ -68,7 +84,11 @@ METRICS: Mapping[str, Metric] = {
     "jensen-shannon divergence": _leak("jensen-shannon divergence", "in nats", rate=False),
     "reachable accuracy": _leak("reachable accuracy", "of the best decision on the scores"),
     "test accuracy": Metric(
-        rows=("test accuracy",), risk="utility", about="on records that nobody saw", rate=True
+        rows=("test accuracy",),
+        risk="utility",
+        about="on records that nobody saw",
+        rate=True,
+        differs=True,
     ),
     "train accuracy": Metric(
         rows=("train accuracy",), risk="utility", about="on members", rate=True

@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from secateur.errors import InputError
@@ -154,6 +155,7 @@ def _rule(table: Mapping[str, Any], subject: str, where: str) -> Rule:
         end=end,
         options=_options(table, name, where),
     )
+    _check_versus(rule, where)
     _check_limits(rule, where)
     return rule
 
@@ -186,6 +188,21 @@ def _options(table: Mapping[str, Any], metric: str, where: str) -> dict[str, flo
         if key in known and key not in found:
             raise InputError(f"{where}: {metric} needs {key}, such as {key} = {such}")
     return found
+
+
+def _check_versus(rule: Rule, where: str) -> None:
+    """Refuse a difference that no report holds."""
+    if rule.versus and not METRICS[rule.metric].differs:
+        known = ", ".join(name for name, metric in METRICS.items() if metric.differs)
+        raise InputError(
+            f"{where}: no differences of {rule.metric} are known, so that no report could keep the "
+            f"rule; leave versus out, or ask for one of {known}"
+        )
+    if rule.versus and not fnmatchcase("all", rule.group):
+        raise InputError(
+            f"{where}: differences are over all records, none within {rule.group}; leave group or "
+            "versus out"
+        )
 
 
 def _check_limits(rule: Rule, where: str) -> None:
