@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from secateur.errors import InputError
-from secateur.report.lookup import label, strongest, subjects
+from secateur.report.lookup import find, label, strongest, subjects
 from secateur.report.metrics import METRICS
 from secateur.report.paired import difference, paired
 from secateur.report.policy import Policy, Rule
@@ -192,6 +192,9 @@ def _lacking(report: Report, rule: Rule, subject: str) -> str:
         for row in report.rows
         if row.subject == subject and row.metric.partition(" at ")[0].partition(",")[0] == start
     } - set(rule.rows)
+    others = "accuracy on non-members"  # what a report of a single network has in its place
+    if rule.metric == "test accuracy" and find(report, subject, others) is not None:
+        near.add(others)
     return said + (f"; it has {', '.join(sorted(near))}" if near else "")
 
 

@@ -93,6 +93,17 @@ METRICS: Mapping[str, Metric] = {
     "train accuracy": Metric(
         rows=("train accuracy",), risk="utility", about="on members", rate=True
     ),
+    "accuracy on non-members": Metric(
+        rows=("accuracy on non-members",),
+        risk="utility",
+        about="where no records were kept for a test accuracy",
+        rate=True,
+    ),
+    "accuracy gap": Metric(
+        rows=("accuracy gap",),
+        risk="utility",
+        about="on members less that on non-members, of a single network",
+    ),
     "kept weights": _size("kept weights", about="share of prunable weights", rate=True),
     "kept of all parameters": _size("kept of all parameters", about="share", rate=True),
     "kept of the baseline's weights": _size(

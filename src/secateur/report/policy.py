@@ -162,7 +162,10 @@ def _rule(table: Mapping[str, Any], subject: str, where: str) -> Rule:
 
 def _near(name: str) -> str:
     if name == "accuracy":
-        return "write 'test accuracy' for the model's, 'attack accuracy' for the attack's; "
+        return (
+            "write 'test accuracy' for the model's (of a single network 'accuracy on "
+            "non-members'), 'attack accuracy' for the attack's; "
+        )
     for known, metric in METRICS.items():
         if metric.options and name.lower().startswith(known):  # as a report names its rows
             return f"write {known!r}, and beside it {' and '.join(metric.options)}; "
