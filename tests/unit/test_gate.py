@@ -88,13 +88,13 @@ def test_a_violation_says_the_value_its_interval_the_end_and_the_limit():
 
 
 def test_what_is_not_resolvable_is_a_violation_with_its_reason():
-    finding = one(rule(metric="tpr", fpr=0.01, max=1.0))
+    finding = one(rule(metric="tpr", fpr=0.01, max=0.99))
     assert not finding.holds
     assert finding.why.startswith("not resolvable: 2.4 false positives are expected")
 
 
 def test_an_attack_that_did_not_run_is_a_violation():
-    finding = one(rule(attack="NasrAttack", max=1.0))
+    finding = one(rule(attack="NasrAttack", max=0.99))
     assert not finding.holds and finding.attack == NASR
     assert finding.why == "not run: NasrAttack needs posteriors"
 
@@ -114,7 +114,7 @@ def test_an_attack_that_did_not_run_is_a_violation():
     ],
 )
 def test_what_the_report_lacks_is_a_violation(keys, why):
-    finding = one(rule(**{"max": 1.0, **keys}))
+    finding = one(rule(**{"max": 0.99, **keys}))
     assert not finding.holds
     assert re.search(why, finding.why), finding.why
 
@@ -189,7 +189,7 @@ def test_a_speed_up_is_asked_of_all_but_the_baseline_that_it_is_over():
     ],
 )
 def test_a_subject_held_against_itself_is_no_subject_that_is_missing(keys, why):
-    finding = one(rule(**keys, max=1.0), faster())
+    finding = one(rule(**keys, max=0.99), faster())
     assert not finding.holds and finding.why.startswith(why)
 
 
@@ -441,6 +441,15 @@ def test_a_control_that_only_some_models_have_must_be_there_once():
             '[[rule]]\nmetric = "auc"\nmax = 0\nversus = "dense"\ngroup = "class=3"',
             "differences are over all records, none within class=3; leave group or versus out",
         ),
+        ('[[rule]]\nmetric = "auc"\nmax = 1.0', "max = 1 says nothing: every value keeps it"),
+        ('[[rule]]\nmetric = "auc"\nmin = 0.0', "min = 0 says nothing: every value keeps it"),
+        ('[[rule]]\nmetric = "auc"\nmin = 0\nmax = 0.6', "min = 0 says nothing"),
+        ('[[rule]]\nmetric = "auc"\nmin = -1\nversus = "dense"', "auc lies in .-1, 1., so that mi"),
+        ('[[rule]]\nmetric = "accuracy gap"\nmax = 1', "max = 1 says nothing"),
+        ('[[rule]]\nmetric = "accuracy gap"\nmax = 2', "lies in .-1, 1., so that the limit 2 says"),
+        ('[[rule]]\nmetric = "latency"\nmax = -1', "latency is at least 0, so that the limit -1"),
+        ('[[rule]]\nmetric = "bytes"\nmin = 0', "bytes is at least 0, so that min = 0 says not"),
+        ('[[rule]]\nmetric = "speed-up"\nmin = -1\nversus = "dense"', "the limit -1 says nothing"),
         ('[[rule]]\nmetric = "auc"\nmax = inf', "finite number, got inf"),
         ('[[rule]]\nmetric = "auc"\nmax = nan', "finite number, got nan"),
         ('[[rule]]\nmetric = "auc"\nmax = "0.6"', "finite number, got '0.6'"),
@@ -468,6 +477,21 @@ def test_every_metric_can_be_asked_for_and_is_spelled(name):
     policy = read_policy(f'[[rule]]\nmetric = "{name}"\nmax = 0.5\n{options}')
     assert spelled(policy.rules[0]).startswith(name)
     assert all(policy.rules[0].rows)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        'metric = "false-positive rate"\nmax = 0',
+        'metric = "test accuracy"\nmin = 1',
+        'metric = "auc"\nversus = "dense"\nmin = 0',
+        'metric = "accuracy gap"\nmin = -0.1\nmax = 0',
+        'metric = "epsilon"\nmax = 100',
+        'metric = "compression rate"\nmin = 20',
+    ],
+)
+def test_a_limit_that_some_value_breaks_is_read(limit):
+    assert read_policy(f"[[rule]]\n{limit}").rules
 
 
 def metrics_of_results():

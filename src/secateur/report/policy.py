@@ -216,12 +216,21 @@ def _check_limits(rule: Rule, where: str) -> None:
         raise InputError(
             f"{where}: min {rule.min:g} is above max {rule.max:g}: nothing can keep both"
         )
-    least = -1 if rule.versus else 0
-    for limit in (rule.min, rule.max):
-        if limit is not None and METRICS[rule.metric].rate and not least <= limit <= 1:
+    metric = METRICS[rule.metric]
+    least, most = metric.bounds(difference=bool(rule.versus))
+    lies = f"lies in [{least:g}, {most:g}]" if most < math.inf else f"is at least {least:g}"
+    mend = "; write a share, such as 0.6 for 60 %" if metric.rate else ""
+    for key, limit in (("min", rule.min), ("max", rule.max)):
+        if limit is None:
+            continue
+        if not least <= limit <= most:
             raise InputError(
-                f"{where}: {rule.metric} lies in [{least}, 1], so that the limit {limit:g} says "
-                f"nothing; write a share, such as 0.6 for 60 %"
+                f"{where}: {rule.metric} {lies}, so that the limit {limit:g} says nothing{mend}"
+            )
+        if limit == (least if key == "min" else most):
+            raise InputError(
+                f"{where}: {rule.metric} {lies}, so that {key} = {limit:g} says nothing: every "
+                f"value keeps it; write another limit, or leave {key} out"
             )
 
 
