@@ -84,6 +84,21 @@ def _signals(models: slice) -> Callable[[Things, Path], None]:
     return save
 
 
+def _side(seed: int, key: str | None = None) -> Callable[[Things, Path], None]:
+    """Return what saves one model's logits and labels of some records, or one of the two."""
+
+    def save(things: Things, path: Path) -> None:
+        del things
+        logits = np.random.default_rng(seed).normal(size=(300, 10))
+        found = {"logits": logits, "labels": np.arange(300) % 10}
+        if key is None:
+            np.savez(path, **found)
+        else:
+            np.save(path, found[key])
+
+    return save
+
+
 def _records(things: Things, path: Path) -> None:
     del things
     np.save(path, np.random.default_rng(0).random((5, 1, 8, 8)).astype(np.float32))
@@ -139,4 +154,10 @@ MAKERS: dict[str, Callable[[Things, Path], None]] = {
     "r.npz": _signals(OTHERS),
     "target.npz": _signals(OWN),
     "references.npz": _signals(OTHERS),
+    "train.npz": _side(0),
+    "test.npz": _side(1),
+    "train_logits.npy": _side(0, "logits"),
+    "train_labels.npy": _side(0, "labels"),
+    "test_logits.npy": _side(1, "logits"),
+    "test_labels.npy": _side(1, "labels"),
 }

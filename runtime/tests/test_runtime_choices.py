@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,12 @@ def test_the_command_line_measures_records_and_says_so(packed, tmp_path, capsys)
     assert main([*given, "--explain"]) == 0
     told = capsys.readouterr().err
     assert "choices: measured; recorded in" in told and "(measured)" in told
+
+
+def test_two_processors_that_have_no_name_are_told_apart(monkeypatch):
+    told = "processor\t: 0\nCPU implementer\t: 0x41\nCPU variant\t: 0x1\nCPU part\t: {}\n"
+    found = set()
+    for part in ("0xd0c", "0xd40", "0xd40"):
+        monkeypatch.setattr(Path, "read_text", lambda self, part=part: told.format(part))
+        found.add(choices.processor())
+    assert len(found) == 2

@@ -92,6 +92,28 @@ def test_a_missing_file_and_one_that_is_too_large_are_refused_in_words(tmp_path)
         read(tmp_path / "m", limit=10)
 
 
+def test_what_has_no_end_is_not_read_without_bound():
+    with pytest.raises(FileError):
+        read("/dev/zero", limit=10**6)
+
+
+def test_what_counting_rows_takes_does_not_grow_with_chunks_times_rows(monkeypatch):
+    counted = []
+
+    def bincount(values, **more):
+        counted.append(plain(values, **more))
+        return counted[-1]
+
+    plain = np.bincount
+    held = (np.random.default_rng(0).random((4096, 1)) < 0.3).astype(np.uint8)
+    tensor = unpack(pack({"w": held})).tensors["w"]
+    monkeypatch.setattr("secateur_runtime.tensors._CHUNK", 64)
+    monkeypatch.setattr(np, "bincount", bincount)
+    found = tensor.weight().sparse()
+    assert len(counted) > 30 and sum(map(len, counted)) <= 2 * len(held)
+    assert np.array_equal(np.flatnonzero(np.diff(found.indptr)), np.flatnonzero(held))
+
+
 @pytest.mark.parametrize("data", [b"\x02" + bytes(9), b"\xff" * 4000])
 def test_what_is_of_no_format_is_refused_as_damaged(data):
     with pytest.raises(FileError, match="no whole packed file"):

@@ -226,10 +226,10 @@ def test_indices_and_masks_speak_of_all_records_in_whatever_form_these_are_hande
     ("call", "words"),
     [
         ({"members": [0, N]}, f"members holds indices 0 .. {N}, but there are {N} records"),
-        ({"members": np.ones(3, bool)}, "a mask of .3,., but there are 160 records"),
+        ({"members": np.ones(3, bool)}, "a mask of shape .3,., but there are 160 records"),
         ({"members": [0, 1], "non_members": [1, 2]}, "1 records are members and non-members"),
-        ({"members": [0.5]}, "must be a list of record indices, got float64"),
-        ({"members": ["a"]}, "must be indices or a mask of the 160 records, got list"),
+        ({"members": [0.5]}, "must be indices or a mask of the 160 records, got float64"),
+        ({"members": ["a"]}, "must be indices or a mask of the 160 records, got <U1"),
         ({"members": np.ones(N, bool)}, "non_members is empty"),
         ({}, "members= as indices or a mask of these records"),
         ({"members": [0], "label": "y"}, "label='y' names a column, but records is tuple"),

@@ -30,7 +30,7 @@ class Items:
 
 def by_recipe(found, label="y"):
     """Read as a recipe file's records()."""
-    return as_records(found, label=label)
+    return as_records(found, label=label if isinstance(found, pandas.DataFrame) else None)
 
 
 def by_audit(found, label="y"):

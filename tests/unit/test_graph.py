@@ -222,15 +222,25 @@ class Sorted(nn.Module):
         return torch.sort(x, dim=1).values
 
 
+class Bounded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("least", torch.zeros(4))
+
+    def forward(self, x):
+        return torch.clamp(x, min=self.least)
+
+
 @pytest.mark.parametrize(
     ("net", "words"),
     [
+        (Bounded(), "bounds are tensors"),
         (nn.Sequential(nn.Linear(4, 4), nn.Sequential(Sorted())), r"'sort.default' in layer '1.0'"),
         (nn.Sequential(nn.LayerNorm(4)), r"'layer_norm.default' in layer '0'.*no description here"),
         (nn.BatchNorm1d(4, track_running_stats=False), "no running statistics"),
         (nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)), "has no description as a graph"),
     ],
-    ids=["sort", "layer norm", "batch statistics", "computed weight"],
+    ids=["bounds", "sort", "layer norm", "batch statistics", "computed weight"],
 )
 def test_an_operator_without_description_is_named_with_its_layer(net, words):
     with pytest.raises(MethodError, match=words):

@@ -47,7 +47,9 @@ def processor() -> str:
         lines = []
     told = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
     told = {key.strip(): value.strip() for key, value in told.items()}
-    words = [told.get(key, "") for key in ("model name", "cpu family", "model")]
+    # of the first core; ARM's Linux gives numbers of maker and part in place of names
+    keys = ("model name", "cpu family", "model", "CPU implementer", "CPU variant", "CPU part")
+    words = [told.get(key, "") for key in keys]
     words = [word for word in words if word] or [platform.processor()]
     return " ".join([*words, platform.machine()]).strip()
 

@@ -62,6 +62,8 @@ def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:
         "engine": given.engine,
         "limit": given.limit,
         "measure": given.measure,
+        "isa": given.isa,
+        "generate": False if given.no_code else None,
     }
     packed = read(given.file, limit=given.limit)
     own, asked = _shape_of(packed, given.file), array.shape[1:]
@@ -122,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         f"(default {LIMIT:,})",
     )
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="default auto")
+    parser.add_argument("--isa", help="instructions, such as avx2; by default the best there are")
+    parser.add_argument("--no-code", action="store_true", help="make no machine code for layers")
     parser.add_argument(
         "--measure",
         action="store_true",

@@ -50,14 +50,30 @@ class Engine(Protocol):
         """The ways that were given or measured."""
 
 
-def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
+def built(
+    plan: Plan,
+    engine: str,
+    threads: int,
+    limit: int = LIMIT,
+    *,
+    isa: str | None = None,
+    generate: bool | None = None,
+) -> Engine:
     """Return the engine of this name for a plan.
 
     Where `auto` finds no compiled engine, a `SlowEngineWarning` says so.
 
+    Args:
+        plan: what it runs.
+        engine: its name.
+        threads: of one call.
+        limit: bytes, as `load` takes it.
+        isa: instruction set of the compiled engine.
+        generate: whether it makes code; None where it can.
+
     Raises:
-        EngineError: the name is none, the compiled engine is not there, or the environment names
-            instructions that it has not.
+        EngineError: the name is none, the compiled engine is not there, or has no such
+            instructions, or can make no code here.
         LimitError: it would take too much memory.
     """
     if engine not in ENGINES:
@@ -71,11 +87,16 @@ def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
             "leave it out for one, or give as many as the processor has free cores"
         )
     if engine == "numpy":
+        if isa is not None or generate:
+            raise EngineError(
+                "isa and generate are of the compiled engine, and engine='numpy' was asked for; "
+                "leave them out"
+            )
         return ReferenceEngine(plan)
     try:
         native = import_module("secateur_runtime.native")
     except ImportError as error:
-        if engine == "native":
+        if engine == "native" or isa is not None or generate:
             raise EngineError(
                 f"there is no compiled engine here ({error}); engine='numpy' runs without, slowly"
             ) from error
@@ -85,7 +106,9 @@ def built(plan: Plan, engine: str, threads: int, limit: int = LIMIT) -> Engine:
             stacklevel=_outside(),
         )
         return ReferenceEngine(plan)
-    made: Engine = native.NativeEngine(plan, threads=threads, limit=limit)
+    made: Engine = native.NativeEngine(
+        plan, threads=threads, limit=limit, isa=isa or "", generate=generate
+    )
     return made
 
 

@@ -32,9 +32,13 @@ class Network:
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
         limit: bytes, of which the compiled engine takes at most eight times as many for records
             one by one, and as many for records side by side.
+        isa: instructions of the compiled engine, such as `avx2`; by default those that the
+            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        generate: whether layers may run by code that is made for them; by default where the
+            processor has AVX-512 and the system lets memory become executable. False makes none.
 
     Raises:
-        EngineError: the engine is not there.
+        EngineError: the engine is not there, has no such instructions, or can make no code.
         LimitError: it would take more memory.
 
     Example:
@@ -45,11 +49,18 @@ class Network:
     """
 
     def __init__(
-        self, plan: Plan, *, threads: int = 1, engine: str = "auto", limit: int = LIMIT
+        self,
+        plan: Plan,
+        *,
+        threads: int = 1,
+        engine: str = "auto",
+        limit: int = LIMIT,
+        isa: str | None = None,
+        generate: bool | None = None,
     ) -> None:
         self.plan = plan
         self.threads = threads
-        self._engine = built(plan, engine, threads, checked(limit))
+        self._engine = built(plan, engine, threads, checked(limit), isa=isa, generate=generate)
         self._note = "nothing was measured"
 
     @property
@@ -182,6 +193,8 @@ def load(
     shape: tuple[int, ...] | None = None,
     limit: int = LIMIT,
     measure: bool = False,
+    isa: str | None = None,
+    generate: bool | None = None,
 ) -> Network:
     """Return the network of a packed file as a function of arrays.
 
@@ -198,14 +211,19 @@ def load(
             for one record, are bounded by multiples of it; a file that asks for more is refused.
         measure: where nothing is recorded that fits, measure and record it. To measure anew, remove
             the record.
+        isa: instructions of the compiled engine, such as `avx2`; by default those that the
+            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        generate: whether layers may run by code that is made for them; by default where the
+            processor has AVX-512 and the system lets memory become executable. False makes none.
 
     Raises:
         LimitError: the file asks for too much memory.
         FileError: the file is missing, damaged, has no description of its network, or
             one that does not run here.
-        EngineError: the engine is not there.
+        EngineError: the engine is not there, has no such instructions, or can make no code.
     """
     how: dict[str, Any] = {"threads": threads, "engine": engine, "limit": limit}
+    how |= {"isa": isa, "generate": generate}
     return network_of(read(path, limit=limit), path, shape=shape, measure=measure, **how)
 
 
@@ -218,11 +236,12 @@ def network_of(
     shape: tuple[int, ...] | None,
     limit: int,
     measure: bool,
+    **compiled: Any,
 ) -> Network:
     """Return the network of a file that was read, as `load` does."""
     try:
         plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
-        network = Network(plan, threads=threads, engine=engine, limit=limit)
+        network = Network(plan, threads=threads, engine=engine, limit=limit, **compiled)
     except FileError as error:
         raise type(error)(f"{path}: {error}") from error
     return network._recorded(path, packed.digest, measure)

@@ -45,14 +45,16 @@ def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
     try:
         with Path(path).open("rb") as file:
             refuse_other(file.read(START))
+            most = 2 * limit + MAX_HEAD  # no part takes more than the tensors do
             size = os.fstat(file.fileno()).st_size
-            if size > 2 * limit + MAX_HEAD:  # no part takes more than the tensors do
-                raise LimitError(
-                    f"it has {size:,} bytes, and tensors of at most {limit:,} are read; where that "
-                    "is right, give a higher `limit`"
-                )
             file.seek(0)
-            data = file.read()
+            # a file that grows, or a device, has more than its size says
+            data = file.read(most + 1) if size <= most else b""
+            if max(size, len(data)) > most:
+                raise LimitError(
+                    f"it has {max(size, len(data)):,} bytes, and tensors of at most {limit:,} are "
+                    "read; where that is right, give a higher `limit`"
+                )
         return unpack(data, limit=limit)
     except OSError as error:
         raise FileError(

@@ -178,7 +178,10 @@ class Tensor:
             own = at[kept]
             values[n : n + len(own)] = found[kept]
             columns[n : n + len(own)] = own % row
-            counts += np.bincount(own // row, minlength=shape[0])
+            if len(own):  # counted where they lie: a chunk may span few of very many rows
+                rows = own // row
+                first = int(rows[0])
+                counts[first : int(rows[-1]) + 1] += np.bincount(rows - first)
             n += len(own)
         indptr = np.zeros(shape[0] + 1, np.int64)
         np.cumsum(counts, out=indptr[1:])

@@ -35,7 +35,7 @@ class Further(TypedDict, total=False):
 
 
 def audit(  # noqa: PLR0913 - one signature for every subject
-    target: Any,
+    target: Any = None,
     records: Any = None,
     *,
     members: Any = None,
@@ -58,7 +58,8 @@ def audit(  # noqa: PLR0913 - one signature for every subject
             makes of one module), with `build` or `recipe`; an ONNX file; a fitted estimator with
             `predict_proba`; saved outputs (a file, or arrays by name, as docs/signals.md lists
             them, or `Observations`); a fleet, or a dense fleet and what was made of it, with its
-            `records`; a `Recipe`, of which targets are trained too.
+            `records`; a `Recipe`, of which targets are trained too. Left out, where `members` and
+            `non_members` are saved outputs themselves, each a file or arrays by name.
         records: all records, where members are indices or a mask, and for fleets and recipes:
             Records; or, but for fleets, in any form that `members` takes.
         members: what the model was trained on: Records, a pair (inputs, labels), a torch Dataset
@@ -223,6 +224,8 @@ WHAT = {
 
 def _kind(target: Any) -> str:
     """Tell what is to be audited, without loading torch for what needs none."""
+    if target is None:
+        return "saved"
     if isinstance(target, Fleet):
         return "fleet"
     if isinstance(target, Observations):

@@ -12,12 +12,14 @@ import numpy as np
 
 from secateur import store
 from secateur.auditing.choices import with_recommended
+from secateur.auditing.saved_sides import joined
 from secateur.auditing.signals import audit_signals, signal_attacks
 from secateur.auditing.single import CORRECT, accuracy_rows, few_records_control, gap_rows
 from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
+from secateur.probe.saved_order import taken_on_trust
 from secateur.store.signals import OUTPUTS, SIGNAL, made_of
 from secateur.types import Signal
 
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
     Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
 
-__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays", "truly_named"]
+__all__ = [
+    "audit_saved",
+    "holds_signals",
+    "observed",
+    "read_arrays",
+    "truly_named",
+    "warned_of_order",
+]
 
 
 def holds_signals(target: Mapping[Any, Any]) -> bool:
@@ -39,7 +48,7 @@ def holds_signals(target: Mapping[Any, Any]) -> bool:
 
 
 def audit_saved(
-    target: str | Path | Mapping[str, Any],
+    target: str | Path | Mapping[str, Any] | None,
     *,
     references: str | Path | Mapping[str, Any] | None = None,
     members: Any = None,
@@ -51,7 +60,8 @@ def audit_saved(
     """Audit saved logits, probabilities or signals.
 
     Args:
-        target: a file or folder (docs/signals.md), or arrays by the same names.
+        target: a file or folder (docs/signals.md), or arrays by the same names; None where members
+            and non-members are such files or arrays themselves.
         references: the same, of the attacker's own models.
         members: which records the target was trained on, a mask or indices, where the arrays do not
             say it themselves (`inside`).
@@ -60,7 +70,10 @@ def audit_saved(
         seed: of the controls.
         about: further facts.
     """
-    own = _read("the target", target, members, non_members)
+    if target is None:
+        own = joined(_side("members", members), _side("non_members", non_members))
+    else:
+        own = _read("the target", target, members, non_members)
     parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, range(own.shape[0]), "target")]
     if references is not None:
         others = _read("the references", references, None, None)
@@ -71,12 +84,14 @@ def audit_saved(
     if attacks is None:
         chosen = with_recommended(chosen, seen.membership)
     title = "Membership audit of saved outputs"
+    notes = warned_of_order(parts)
     report = audit_signals(
         seen,
         chosen,
         kept=read_arrays(parts, chosen),
         seed=seed,
         about={"title": title, **(about or {})},
+        notes=notes,
     )
     if len(seen.membership.targets) > 1:
         return report
@@ -92,6 +107,14 @@ def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
     held = [list(part.arrays) for part, _, _ in parts]
     possible = [s for s in wanted if all(obtainable(names, s) for names in held)]
     return observations_of(parts, possible, view="given")
+
+
+def warned_of_order(parts: Parts) -> list[str]:
+    """Return, and warn of, what shows nowhere: that files hold their records in one order."""
+    found = taken_on_trust(parts)
+    for sentence in found:
+        warnings.warn(sentence, SecateurWarning, stacklevel=2)
+    return found
 
 
 def read_arrays(parts: Parts, attacks: Sequence[MembershipAttack]) -> dict[str, list[str]]:
@@ -116,6 +139,18 @@ def _plain_attacks() -> tuple[MembershipAttack, ...]:
 
     kinds = (LossThreshold, ConfidenceThreshold, EntropyThreshold, ModifiedEntropyThreshold)
     return (*(kind(class_wise=False) for kind in kinds), GapAttack())
+
+
+def _side(what: str, source: Any) -> SavedSignals:
+    """Return the saved outputs of one side."""
+    arrays = isinstance(source, Mapping) and holds_signals(source)
+    if not arrays and not isinstance(source, str | Path):
+        raise InputError(
+            "without a model, members and non_members must be saved outputs: files, or arrays by "
+            f"name such as {{'logits': ..., 'labels': ...}}; {what} is {type(source).__name__}; to "
+            "audit a model, give it first: audit(model, members=..., non_members=...)"
+        )
+    return _read(what, source, None, None)
 
 
 def _read(

@@ -112,6 +112,7 @@ def audit_signals(
     kept: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Report:
     """Score saved signals and put every number into one report.
 
@@ -123,6 +124,7 @@ def audit_signals(
             `probabilities`, or signals' names; default `margin`.
         seed: of the controls.
         about: further facts: `title`, `command`, `data`.
+        notes: what else the numbers rest on, for the report's limits.
 
     Raises:
         InputError: no attack could run.
@@ -151,7 +153,7 @@ def audit_signals(
     rows += consequence_rows(
         ran[best], observations, attack, subject=subject, threat=attack.threat, seed=seed
     )
-    about = dict(about or {})
+    facts, about = _facts(observations, best, seed), dict(about or {})
     arrays = {"labels": observations.labels}
     return Report(
         title=str(about.pop("title", f"Membership audit of {subject}")),
@@ -170,7 +172,8 @@ def audit_signals(
             context=circumstances(),
         ),
         facts={
-            **_facts(observations, best, seed),
+            **facts,
+            "limits": [*facts["limits"], *notes],
             "chosen_on": {subject: why},
             "kept": sorted({name for names in held.values() for name in names}),
             **about,

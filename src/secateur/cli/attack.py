@@ -11,7 +11,7 @@ from secateur.cli.options import out_option, seed_option
 from secateur.cli.tracking import track_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from secateur.protocols import MembershipAttack
     from secateur.store import SavedSignals
@@ -23,7 +23,15 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("attack")
-@click.option("--target", type=PATH, required=True, help="Signals of the models under audit.")
+@click.option("--target", type=PATH, help="Signals of the models under audit.")
+@click.option(
+    "--members",
+    type=PATH,
+    help="In place of --target: their signals of records that they were trained on ...",
+)
+@click.option("--non-members", type=PATH, help="... and, in another file, of records never seen.")
+@click.option("--member-labels", type=PATH, help="Labels (npy) of --members without any.")
+@click.option("--non-member-labels", type=PATH, help="Labels (npy) of --non-members without any.")
 @click.option("--references", type=PATH, help="Signals of the attacker's own models.")
 @click.option(
     "--attack",
@@ -58,6 +66,7 @@ def command(**options: Any) -> None:
     Examples:
       secateur attack --target t.npz --references r.npz --attack LiRA --out report.json
       secateur attack --target exp/experiment-0_16 --references exp --out r.json --html r.html
+      secateur attack --members train.npz --non-members test.npz --out report.json
       secateur attack --target all.npz --rows 0 --scores scores.npz --out report.json
     """
     from secateur.cli.tracking import parse_trackers, send
@@ -75,7 +84,7 @@ def command(**options: Any) -> None:
 
 def attack(  # noqa: PLR0913 - one argument per option of the verb
     *,
-    target: Path,
+    target: Path | None,
     references: Path | None,
     attacks: tuple[str, ...],
     rows: str | None,
@@ -85,33 +94,41 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     seed: int,
     out: Path,
     command: str,
+    **sides: Path | None,
 ) -> Report:
     """Read signals, attack, write what was asked for."""
     from dataclasses import replace
 
     from secateur import store
     from secateur.auditing.choices import with_recommended
-    from secateur.auditing.saved import observed, read_arrays
+    from secateur.auditing.saved import observed, read_arrays, warned_of_order
     from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
     from secateur.cli.checks import refuse_apart, refuse_outputs
     from secateur.types import Scores
 
     chosen = tuple(map(_parsed, attacks)) or signal_attacks()
     _check_kind(kind)
-    inputs = [p for p in (target, references) if p is not None]
+    _check_sides(target, sides)
+    inputs = [p for p in (target, *sides.values(), references) if p is not None]
     refuse_apart(scores, out)
     refuse_outputs(out, html, scores, inputs=inputs)
-    parts = _parts(target, references, rows, kind)
+    parts = _parts(_own(target, sides, kind), target, references, rows, kind)
     seen = observed(parts, chosen)
     chosen = chosen if attacks else with_recommended(chosen, seen.membership)
     found = score_signals(seen, chosen, seed=seed)
     about = {
         "command": command,
-        "title": f"Membership audit of {target.name}",
+        "title": f"Membership audit of {parts[0][0].path.name}",
         "files": [p.name for p in inputs],
     }
     report = audit_signals(
-        seen, chosen, scores=found, kept=read_arrays(parts, chosen), seed=seed, about=about
+        seen,
+        chosen,
+        scores=found,
+        kept=read_arrays(parts, chosen),
+        seed=seed,
+        about=about,
+        notes=warned_of_order(parts),
     )
     if scores is not None:
         ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
@@ -161,8 +178,56 @@ def _check_kind(kind: str | None) -> None:
         )
 
 
+def _check_sides(target: Path | None, sides: Mapping[str, Path | None]) -> None:
+    """Refuse both ways of naming the models under audit, neither, or half of one."""
+    from secateur.errors import InputError
+
+    given = [f"--{name.replace('_', '-')}" for name, path in sides.items() if path is not None]
+    if target is not None and given:
+        raise InputError(
+            f"--target and {', '.join(given)} both name what is under audit; give the one file "
+            "that says who is in by --target, or members and non-members apart"
+        )
+    if target is None and not {"--members", "--non-members"} <= set(given):
+        raise InputError(
+            "say what is attacked: --target FILE, which says itself who was trained on (an array "
+            "`inside`), or --members FILE and --non-members FILE"
+            + (f"; of these there is {', '.join(given)} alone" if given else "")
+        )
+
+
+def _own(target: Path | None, sides: Mapping[str, Path | None], kind: str | None) -> SavedSignals:
+    """Return the signals of the models under audit, from one file or from two."""
+    from secateur import store
+    from secateur.auditing.saved import truly_named
+    from secateur.auditing.saved_sides import joined
+    from secateur.errors import InputError
+    from secateur.store.signals import OUTPUTS, with_labels
+
+    if target is not None:
+        return truly_named(store.read_signals(target, kind=kind))
+    found = []
+    for name, labels in (("members", "member_labels"), ("non_members", "non_member_labels")):
+        path, labelled = sides[name], sides.get(labels)
+        assert path is not None  # `_check_sides` said so
+        side = truly_named(store.read_signals(path, kind=kind))
+        found.append(side if labelled is None else with_labels(side, labelled))
+    made = joined(*found)
+    if made.labels is None and set(made.arrays) & set(OUTPUTS):
+        raise InputError(
+            f"{sides['members']} and {sides['non_members']} hold no labels, the true class of each "
+            "record, which logits and probabilities need; name them by --member-labels FILE.npy "
+            "and --non-member-labels FILE.npy"
+        )
+    return made
+
+
 def _parts(
-    target: Path, references: Path | None, rows: str | None, kind: str | None
+    own: SavedSignals,
+    target: Path | None,
+    references: Path | None,
+    rows: str | None,
+    kind: str | None,
 ) -> list[tuple[SavedSignals, Sequence[int], Role]]:
     """Return each file with the models that are taken of it, and their role."""
     import warnings
@@ -171,12 +236,12 @@ def _parts(
     from secateur.auditing.saved import truly_named
     from secateur.errors import SecateurWarning
 
-    own = truly_named(store.read_signals(target, kind=kind))
     models = range(own.shape[0])
     under = list(models) if rows is None else _numbers(rows, own.shape[0])
     parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, under, "target")]
     if references is not None:
-        others = truly_named(store.read_signals(references, kind=kind, without=(target,)))
+        without = () if target is None else (target,)
+        others = truly_named(store.read_signals(references, kind=kind, without=without))
         if others.inside is None:
             warnings.warn(
                 f"{references.name} has no array `inside`: its models count as trained on none of "

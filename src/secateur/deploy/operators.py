@@ -92,6 +92,8 @@ def _elementwise(kind: str, **attributes: str | float | None) -> Callable[[Call]
         if kind == "gelu" and found["form"] not in ("none", "tanh"):
             raise UnsupportedError(f"its form {found['form']!r} is unknown")
         if kind == "clip":
+            if not all(v is None or isinstance(v, int | float) for v in found.values()):
+                raise UnsupportedError("its bounds are tensors, not numbers")
             found = {k: None if v is None else float(v) for k, v in found.items()}
         axis = call.values[name].axis
         return Found(kind=kind, inputs=(name,), tensors={}, attributes=found, axis=axis)
@@ -262,7 +264,9 @@ TRANSLATIONS: Mapping[str, Callable[[Call], Found]] = {
     **dict.fromkeys(("relu", "relu_"), _elementwise("relu")),
     **dict.fromkeys(("relu6", "relu6_"), _elementwise("clip", low=0.0, high=6.0)),
     **dict.fromkeys(("hardtanh", "hardtanh_"), _elementwise("clip", low="min_val", high="max_val")),
-    **dict.fromkeys(("clamp", "clamp_"), _elementwise("clip", low="min", high="max")),
+    **dict.fromkeys(
+        ("clamp", "clamp_", "clip", "clip_"), _elementwise("clip", low="min", high="max")
+    ),
     "clamp_min": _elementwise("clip", low="min", high=None),
     **dict.fromkeys(
         ("leaky_relu", "leaky_relu_"), _elementwise("leaky_relu", slope="negative_slope")

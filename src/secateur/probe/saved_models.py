@@ -6,12 +6,14 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import signals_of
+from secateur.probe.saved_order import aligned, arrays_at, said_otherwise
 from secateur.types import AUDIT, POPULATION, Membership, Observations
 
 if TYPE_CHECKING:
@@ -40,10 +42,11 @@ def observations_of(
         view: what the models are called.
 
     Raises:
-        DataError: files about different records, a target whose membership is not said, members in
-            the population.
+        DataError: files about different records or in another order, a target whose membership is
+            not said, members in the population.
         InputError: a signal that cannot be computed; a target that is one of the references too.
     """
+    parts = aligned(parts)
     labels, units, population = _records(parts)
     records = parts[0][0].shape[1]
     audit = np.flatnonzero(~population)
@@ -57,7 +60,7 @@ def observations_of(
     each = [(part, model) for part, models, _ in parts for model in models]
     found = _signals(each, labels, wanted)
     _refuse_twins(found, membership)
-    rounded = sum(_rounded({k: a[m] for k, a in p.arrays.items()}, labels) for p, m in each)
+    rounded = sum(_rounded(arrays_at(p, m), labels) for p, m in each)
     if rounded:
         warnings.warn(
             f"{rounded} probabilities of the true class were rounded to 1 when they were saved: "
@@ -72,13 +75,15 @@ def observations_of(
         if k in ("logits", "probabilities")
     ]
     labels = np.zeros(records, np.int64) if labels is None else labels
-    return Observations.from_arrays(
+    seen = Observations.from_arrays(
         found,
         labels=labels,
         membership=membership,
         n_classes=max([int(labels.max()) + 1, *classes]),
         view=view,
     )
+    ids = parts[0][0].ids
+    return seen if ids is None else replace(seen, ids=ids)
 
 
 def _signals(
@@ -106,7 +111,7 @@ def _signals_at(
     """Return one model's signals; an error names its file and its number there."""
     where = f"{part.path}, model {model}"
     try:
-        found = signals_of({k: a[model] for k, a in part.arrays.items()}, labels, wanted)
+        found = signals_of(arrays_at(part, model), labels, wanted)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     for key, values in found.items():
@@ -160,7 +165,7 @@ def _records(
     """Return labels, units and the population; files that say them must agree."""
     first = parts[0][0]
     records = first.shape[1]
-    said: dict[str, NDArray[Any]] = {}
+    said: dict[str, tuple[NDArray[Any], SavedSignals]] = {}
     for part, _, _ in parts:
         if part.shape[1] != records:
             raise DataError(
@@ -169,13 +174,13 @@ def _records(
             )
         for name in ("labels", "units", "population"):
             value = getattr(part, name)
-            if value is not None and (said.setdefault(name, value) != value).any():
-                raise DataError(
-                    f"{part.path} says other {name} than another file: targets and references "
-                    "must be asked about the same records in the same order"
-                )
-    population = said.get("population", np.zeros(records, np.bool_))
-    return said.get("labels"), said.get("units"), population
+            if value is None:
+                continue
+            other, source = said.setdefault(name, (value, part))
+            if (other != value).any():
+                raise said_otherwise(name, part, other, source)
+    labels, units, population = (said.get(n, (None,))[0] for n in ("labels", "units", "population"))
+    return labels, units, np.zeros(records, np.bool_) if population is None else population
 
 
 def _inside(part: SavedSignals, models: Sequence[int], role: Role) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arrays_of_table"]
 
-PER_RECORD = {"label": "labels", "population": "population", "unit": "units"}
+PER_RECORD = {"label": "labels", "population": "population", "unit": "units", "record": "ids"}
 OUTPUTS = {"logit": "logits", "probability": "probabilities"}
 MOST = 2**31
 
@@ -90,7 +90,7 @@ def _long(path: Path, names: list[str], cells: NDArray[np.float64]) -> dict[str,
             if (cube[:, :, i] != cube[0, :, i]).any():
                 raise _bad(path, f"column {name!r} differs between models of one record")
             found[PER_RECORD[name]] = cube[0, :, i]
-        elif name not in ("model", "record"):
+        elif name != "model":
             found[name] = cube[:, :, i]
     return _joined(path, found)
 
@@ -104,7 +104,7 @@ def _wide(path: Path, names: list[str], cells: NDArray[np.float64]) -> dict[str,
             columns.setdefault(signal, {})[model] = cells[:, i]
         elif name in PER_RECORD:
             found[PER_RECORD[name]] = cells[:, i]
-        elif name != "record":
+        else:
             found[name] = cells[:, i]
     models = list(next(iter(columns.values())))
     for signal, by_model in columns.items():

@@ -9,7 +9,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,7 +21,15 @@ from secateur.store.files import read_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OUTPUTS", "SIGNAL", "SavedSignals", "arrays_of_folder", "made_of", "refused"]
+__all__ = [
+    "OUTPUTS",
+    "SIGNAL",
+    "SavedSignals",
+    "arrays_of_folder",
+    "made_of",
+    "refused",
+    "with_labels",
+]
 
 WHAT = "signals"
 OUTPUTS = ("logits", "probabilities")  # with a last axis `class`
@@ -36,7 +44,7 @@ HEAD = re.compile(
     rb"'shape': \(((?:\d{1,12}(?:, \d{1,12})*,?)?)\), *\} *\n"
 )
 LONGEST_HEAD = 10_000
-ABOUT = ("inside", "labels", "population", "units")
+ABOUT = ("inside", "labels", "population", "units", "ids")
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -58,7 +66,8 @@ class SavedSignals:
     """What a file holds: per name one array for each model, `[query, record]`.
 
     Outputs (`logits`, `probabilities`) have a further axis `class`. `inside[model, record]`,
-    `labels[record]`, `population[record]` and `units[record]` are None where the file is silent.
+    `labels[record]`, `population[record]`, `units[record]` and `ids[record]` are None where the
+    file is silent. With an `order` the records of the arrays are `array[:, order]`.
     """
 
     path: Path
@@ -67,12 +76,14 @@ class SavedSignals:
     labels: NDArray[np.int64] | None
     population: NDArray[np.bool_] | None
     units: NDArray[np.int64] | None
+    ids: NDArray[np.int64] | None = None
+    order: NDArray[np.int64] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of models and of records."""
         first = next(iter(self.arrays.values()))
-        return len(first), first[0].shape[1]
+        return len(first), first[0].shape[1] if self.order is None else len(self.order)
 
 
 def refused(path: str | Path, why: object) -> StoreError:
@@ -190,6 +201,7 @@ def made_of(
         labels=labels,
         population=_population(path, arrays, records),
         units=units,
+        ids=_ids(path, arrays, records),
     )
 
 
@@ -232,6 +244,32 @@ def _whole_numbers(
     if found.min() < 0 or found.max() >= 2**53:
         raise refused(path, f"{name} must be from 0 on, got {found.min()} .. {found.max()}")
     return found.astype(np.int64)
+
+
+def with_labels(saved: SavedSignals, path: Path) -> SavedSignals:
+    """Return saved signals with the labels of a npy file of their own.
+
+    Raises:
+        StoreError: no such file, another number of labels, or other labels than are there already.
+    """
+    labels = _whole_numbers(path, {"labels": array_of(path)}, "labels", saved.shape[1])
+    if saved.labels is not None and not np.array_equal(saved.labels, np.asarray(labels)):
+        raise refused(path, f"other labels than {saved.path} holds itself; give one of them")
+    return replace(saved, labels=labels)
+
+
+def _ids(path: Path, arrays: Mapping[str, NDArray[Any]], records: int) -> NDArray[np.int64] | None:
+    found = _whole_numbers(path, arrays, "ids", records)
+    if found is None:
+        return None
+    values, counts = np.unique(found, return_counts=True)
+    if len(values) < records:
+        raise refused(
+            path,
+            f"ids must name each record once, but {int((counts > 1).sum())} of them stand more "
+            f"than once, first {values[counts > 1][0]}; leave doubled records out",
+        )
+    return found
 
 
 def _population(

@@ -1,0 +1,112 @@
+"""Saved outputs of members and of non-members, from two files, as one set of records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secateur.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from secateur.store import SavedSignals
+
+__all__ = ["joined"]
+
+
+def joined(members: SavedSignals, non_members: SavedSignals) -> SavedSignals:
+    """Return one set of records: all members in their order, then all non-members in theirs.
+
+    Args:
+        members: outputs of the same models for records that all of these were trained on.
+        non_members: for records that none of them saw.
+
+    Raises:
+        DataError: other arrays, models, queries or classes on one side; labels, units or ids on one
+            alone; an `inside` that says otherwise; a record on both sides.
+    """
+    sides = (members, non_members)
+    _refuse_unlike(members, non_members)
+    counts = [side.shape[1] for side in sides]
+    for side, inside in zip(sides, (True, False), strict=True):
+        if side.inside is not None and (side.inside != inside).any():
+            raise DataError(
+                f"{side.path} holds an array `inside` that names "
+                f"{'non-members among the members' if inside else 'members among the others'}; a "
+                "file that says itself who was trained on is given as the target"
+            )
+    ids = _both(sides, "ids")
+    if ids is not None and len(np.unique(ids)) < len(ids):
+        doubled = np.intersect1d(ids[: counts[0]], ids[counts[0] :])
+        raise DataError(
+            f"{doubled.size} ids stand in {members.path} and in {non_members.path}, the first is "
+            f"{doubled[0]}; a record is either in the training set or not: remove them from one of "
+            "the two"
+        )
+    populations = [
+        np.zeros(n, np.bool_) if s.population is None else s.population
+        for s, n in zip(sides, counts, strict=True)
+    ]
+    arrays = {
+        key: tuple(
+            np.concatenate(pair, axis=1)
+            for pair in zip(models, non_members.arrays[key], strict=True)
+        )
+        for key, models in members.arrays.items()
+    }
+    return replace(
+        members,
+        path=members.path.with_name(f"{members.path.name} + {non_members.path.name}"),
+        arrays=arrays,
+        inside=np.tile(np.repeat([True, False], counts), (members.shape[0], 1)),
+        labels=_both(sides, "labels"),
+        units=_both(sides, "units"),
+        ids=ids,
+        population=np.concatenate(populations),
+    )
+
+
+def _both(sides: Sequence[SavedSignals], name: str) -> NDArray[Any] | None:
+    found = [getattr(side, name) for side in sides]
+    silent = [str(s.path) for s, f in zip(sides, found, strict=True) if f is None]
+    if len(silent) == 1:
+        raise DataError(
+            f"{silent[0]} has no {name}, and the other file has; give both files an array `{name}`"
+            ", one number per record, or neither"
+        )
+    return None if silent else np.concatenate(found)
+
+
+def _refuse_unlike(members: SavedSignals, non_members: SavedSignals) -> None:
+    """Refuse files of other arrays, models, queries or classes, and one file as both sides."""
+    first, second = members.arrays, non_members.arrays
+    if set(first) != set(second):
+        raise DataError(
+            f"{members.path} holds {', '.join(sorted(first))}, {non_members.path} "
+            f"{', '.join(sorted(second))}; save the same of members and non-members"
+        )
+    for name in first:
+        one, other = (_sizes(arrays[name]) for arrays in (first, second))
+        if one != other:
+            raise DataError(
+                f"{name} is of {one} in {members.path}, of {other} in {non_members.path}; ask the "
+                "same models about members and non-members in the same way"
+            )
+    pairs = (p for name in first for p in zip(first[name], second[name], strict=True))
+    if all(np.array_equal(a, b) for a, b in pairs):
+        raise DataError(
+            f"{members.path} and {non_members.path} hold the same outputs, value by value: members "
+            "and non-members are other records; give the file of the others"
+        )
+
+
+def _sizes(models: Sequence[NDArray[Any]]) -> str:
+    """Return in words what both sides must have alike."""
+    queries, _, *classes = models[0].shape
+    told = f"{len(models)} models and {queries} queries"
+    return told + (f" of {classes[0]} classes" if classes else "")

@@ -1,0 +1,143 @@
+"""Outputs of members and of non-members in two files are one set of records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import secateur
+from command_line import listing
+from command_line import secateur as run
+from secateur import GapAttack, LossThreshold, read_report
+from secateur.errors import DataError, InputError
+from secateur.store.score_tables import read_record_scores
+
+LOSS = LossThreshold(class_wise=False)
+BARE = ("--attack", repr(LOSS))
+RNG = np.random.default_rng(0)
+CLASSES, INSIDE, OUTSIDE = 4, 70, 50
+LABELS = RNG.integers(0, CLASSES, INSIDE + OUTSIDE)
+LOGITS = RNG.normal(size=(INSIDE + OUTSIDE, CLASSES))
+LOGITS[np.arange(INSIDE), LABELS[:INSIDE]] += 2
+FIRST = {"logits": LOGITS[:INSIDE], "labels": LABELS[:INSIDE]}
+SECOND = {"logits": LOGITS[INSIDE:], "labels": LABELS[INSIDE:]}
+WHOLE = {"logits": LOGITS, "labels": LABELS, "inside": np.arange(INSIDE + OUTSIDE) < INSIDE}
+
+
+def saved(folder, first=FIRST, second=SECOND):
+    np.savez(folder / "train.npz", **first)
+    np.savez(folder / "test.npz", **second)
+    return ("--members", folder / "train.npz", "--non-members", folder / "test.npz")
+
+
+def test_two_files_give_the_report_of_the_one_that_says_inside_members_first(tmp_path):
+    np.savez(tmp_path / "one.npz", **WHOLE)
+    out, scores = tmp_path / "r.json", tmp_path / "s.npz"
+    ends = (*BARE, "--out", out, "--scores", scores)
+    assert run("attack", "--target", tmp_path / "one.npz", *ends).code == 0
+    rows, one = read_report(out).rows, read_record_scores(scores)
+    done = run("attack", *saved(tmp_path), *ends)
+    assert done.code == 0, done.err
+    report, two = read_report(out), read_record_scores(scores)
+    assert report.rows == rows
+    assert np.array_equal(two.scores[repr(LOSS)].values, one.scores[repr(LOSS)].values)
+    assert two.inside.tolist() == [[True] * INSIDE + [False] * OUTSIDE]
+    assert report.title == "Membership audit of train.npz + test.npz"
+    assert report.facts["files"] == ["train.npz", "test.npz"]
+
+
+def test_npy_files_take_their_labels_from_files_beside_them(tmp_path):
+    out = tmp_path / "r.json"
+    assert run("attack", *saved(tmp_path), *BARE, "--out", out).code == 0
+    rows = read_report(out).rows
+    for name, side in (("a", FIRST), ("b", SECOND)):
+        for key, values in side.items():
+            np.save(tmp_path / f"{name}_{key}.npy", values)
+    sides = ("--members", tmp_path / "a_logits.npy", "--non-members", tmp_path / "b_logits.npy")
+    labels = (
+        *("--member-labels", tmp_path / "a_labels.npy"),
+        *("--non-member-labels", tmp_path / "b_labels.npy"),
+    )
+    ends = ("--kind", "logits", *BARE, "--out", out)
+    done = run("attack", *sides, *labels, *ends)
+    assert done.code == 0, done.err
+    assert read_report(out).rows == rows
+    bare = run("attack", *sides, *ends)
+    assert bare.code == 2 and "name them by --member-labels FILE.npy" in bare.err
+    swapped = run("attack", *sides, *labels[:3], labels[1], *ends)
+    assert swapped.code == 2 and "a_labels.npy: labels has the shape (70,)" in swapped.err
+
+
+def test_references_follow_the_members_then_the_others_or_their_ids(tmp_path):
+    ids = RNG.permutation(INSIDE + OUTSIDE)
+    sides = saved(tmp_path, {**FIRST, "ids": ids[:INSIDE]}, {**SECOND, "ids": ids[INSIDE:]})
+    others = RNG.normal(size=(8, INSIDE + OUTSIDE, CLASSES))
+    inside = np.argsort(RNG.random((8, INSIDE + OUTSIDE)), axis=0) < 4
+    rows = []
+    for order in (np.arange(INSIDE + OUTSIDE), RNG.permutation(INSIDE + OUTSIDE)):
+        found = {"logits": others[:, order], "inside": inside[:, order], "ids": ids[order]}
+        np.savez(tmp_path / "r.npz", **found)
+        out = tmp_path / "report.json"
+        ends = ("--references", tmp_path / "r.npz", "--attack", "LiRA", "--out", out)
+        done = run("attack", *sides, *ends)
+        assert done.code == 0, done.err
+        rows.append(read_report(out).rows)
+    assert rows[0] == rows[1]
+
+
+def test_in_python_sides_are_files_or_arrays_and_load_no_target(tmp_path):
+    attacks = [LOSS, GapAttack()]
+    whole = secateur.audit(WHOLE, attacks=attacks)
+    arrays = secateur.audit(members=FIRST, non_members=SECOND, attacks=attacks)
+    saved(tmp_path)
+    files = secateur.audit(
+        members=tmp_path / "train.npz", non_members=str(tmp_path / "test.npz"), attacks=attacks
+    )
+    assert whole.rows == arrays.rows == files.rows
+    for call in ({}, {"members": FIRST}, {"members": (LOGITS, LABELS), "non_members": SECOND}):
+        with pytest.raises(InputError, match=r"must be saved outputs.*audit\(model, members="):
+            secateur.audit(**call)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"logits": LOGITS[INSIDE:, :3]}, "1 models and 1 queries of 4 classes in .*of 3 cl"),
+        ({}, {"logits": np.stack([LOGITS[INSIDE:]] * 2)}, "of 1 models .* of 2 models"),
+        ({"logits": None, "loss": np.ones(INSIDE)}, {}, "holds loss, .* logits; save the same"),
+        ({}, {"labels": None}, "non_members has no labels, and the other file has"),
+        ({"units": np.arange(INSIDE)}, {}, "non_members has no units"),
+        ({"inside": np.arange(INSIDE) > 2}, {}, "names non-members among the members"),
+        ({}, {"inside": np.ones(OUTSIDE)}, "names members among the others"),
+        (
+            {"ids": np.arange(INSIDE)},
+            {"ids": np.arange(OUTSIDE) + INSIDE - 2},
+            "2 ids stand in members and in non_members, the first is 68",
+        ),
+        ({}, FIRST, "hold the same outputs, value by value"),
+    ],
+)
+def test_sides_that_do_not_belong_together_are_refused(first, second, words):
+    one, two = (
+        {k: v for k, v in d.items() if v is not None} for d in (FIRST | first, SECOND | second)
+    )
+    with pytest.raises(DataError, match=words):
+        secateur.audit(members=one, non_members=two)
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("", "say what is attacked: --target FILE"),
+        ("--members {}/train.npz", "there is --members alone"),
+        ("--target {}/train.npz --non-members {}/test.npz", "--target and --non-members both"),
+        ("--members {}/train.npz --non-members {}/gone.npz", "gone.npz"),
+    ],
+)
+def test_half_of_a_pair_is_refused_and_nothing_is_written(tmp_path, named, words):
+    saved(tmp_path)
+    before = listing(tmp_path)
+    out = ("--out", tmp_path / "r.json")
+    done = run("attack", *named.format(*[tmp_path] * 2).split(), *out)
+    assert done.code == 2 and words in done.err, done.err
+    assert listing(tmp_path) == before
