@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 
@@ -15,8 +16,13 @@ from report_fixture import HOSTILE, made_report
 from secateur.attack.membership import GapAttack, LossThreshold
 from secateur.auditing.given_check import given_model_control
 from secateur.data import digits
+from secateur.measure import clopper_pearson
 from secateur.report import html, main_table
 from secateur.report.first import first_screen
+from secateur.report.gate import check
+from secateur.report.lookup import label
+from secateur.report.policy import read_policy
+from secateur.report.releases import releases_table
 from secateur.report.words import answer
 from secateur.train import Recipe
 from secateur.types import Control, Membership, Observations
@@ -182,12 +188,15 @@ def test_a_single_model_shows_its_accuracy_on_non_members_and_the_gap(world):
     report = audited(net, inside, outside)
     (card,) = (dict(facts) for _, facts in first_screen(report).cards)
     assert "test accuracy" not in card
-    assert card["accuracy on non-members"] == f"{100 * right:.1f} %"
+    low, high = clopper_pearson(round(200 * right), 200)
+    shown = f"{100 * right:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    assert card["accuracy on non-members"] == f"{shown} %"
     assert card["above it on members"] == f"{100 * (own - right):.1f} points"
     told = main_table(report)[0]["test acc. %"]
-    assert told == f"{100 * right:.1f} on non-members, gap {100 * (own - right):.1f}"
+    assert told == f"{shown} on non-members, gap {100 * (own - right):.1f}"
     with_gap = secateur.audit(net, members=inside, non_members=outside, attacks=[GapAttack()])
-    assert "[" in main_table(with_gap)[0]["test acc. %"]  # the gap attack gives it an interval
+    gap = main_table(with_gap)[0]["test acc. %"].partition("gap")[2]
+    assert "[" in gap  # the gap attack gives it an interval
 
 
 def test_saved_outputs_of_one_model_show_both_accuracies():
@@ -196,8 +205,70 @@ def test_saved_outputs_of_one_model_show_both_accuracies():
     report = secateur.audit({"logits": 3 * z - 1, "labels": y}, members=np.arange(40))
     rows = {r.metric: r.value for r in report.rows if r.risk == "utility"}
     assert (rows["train accuracy"], rows["accuracy on non-members"]) == (1.0, 0.25)
-    assert "25.0 on non-members, gap 75.0" in main_table(report)[0]["test acc. %"]
+    told = main_table(report)[0]["test acc. %"]
+    assert told == "25.0 [12.7, 41.2] on non-members, gap 75.0 [60.5, 88.2]"
 
 
 def test_a_report_with_a_test_accuracy_shows_that_one():
     assert main_table(made_report())[0]["test acc. %"] == "90.0 [89.0, 91.0]"
+
+
+def test_the_table_of_single_records_calls_the_network_as_the_page_does(world, tmp_path):
+    net, inside, outside = (world[0], *((x[:60], y[:60]) for x, y in world[1:]))
+    report = audited(net, inside, outside, name="release 3", scores=tmp_path / "risk.csv")
+    with (tmp_path / "risk.csv").open(newline="") as file:
+        assert {line["model"] for line in csv.DictReader(file)} == {"release 3"}
+    assert label(report, "model") == "release 3"
+    assert {row.subject for row in report.rows} == {"model"}
+    assert "labels" not in report.facts
+
+
+POLICY = """
+[[rule]]
+metric = "accuracy on non-members"
+min = 0.5
+[[rule]]
+metric = "train accuracy"
+max = 0.9
+[[rule]]
+metric = "accuracy gap"
+max = 0.4
+[[rule]]
+metric = "test accuracy"
+min = 0.5
+"""
+
+
+def test_accuracies_of_a_single_network_have_intervals_that_a_policy_holds(world):
+    net, inside, outside = world
+    report = secateur.audit(net, members=inside, non_members=outside, attacks=[*LOSS, GapAttack()])
+    with torch.no_grad():
+        right = [
+            (net(torch.from_numpy(x.copy())).argmax(1).numpy() == y).sum()
+            for x, y in (outside, inside)
+        ]
+    others, train, gap, test = check(report, read_policy(POLICY))
+    for finding, hits in zip((others, train), right, strict=True):
+        assert finding.value == hits / 200
+        assert (finding.low, finding.high) == clopper_pearson(int(hits), 200)
+    assert others.holds and not train.holds and gap.holds
+    assert gap.value == pytest.approx(train.value - others.value)
+    assert gap.low < gap.value < gap.high
+    assert test.why == "the report has no test accuracy; it has accuracy on non-members"
+
+
+def test_accuracies_of_saved_outputs_have_intervals(world):
+    net, inside, outside = world
+    x, y = (np.concatenate([a, b]) for a, b in zip(inside, outside, strict=True))
+    with torch.no_grad():
+        signals = {"logits": net(torch.from_numpy(x)).numpy(), "labels": y}
+    report = secateur.audit(signals, members=np.arange(200))
+    others, train, *_ = check(report, read_policy(POLICY))
+    assert (others.interval, train.interval) == ("Clopper-Pearson", "Clopper-Pearson")
+
+
+def test_releases_of_single_networks_show_their_accuracy_side_by_side(world):
+    report = audited(*world)
+    for line in releases_table({"a": report, "b": report}):
+        assert "on non-members" in line["test acc. %"]
+        assert line["test acc. %"] == main_table(report)[0]["test acc. %"]

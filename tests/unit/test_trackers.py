@@ -95,6 +95,20 @@ def test_the_report_is_sent_as_its_file_and_the_controls_as_settings():
     }
 
 
+def test_releases_of_other_names_share_their_metrics_and_say_their_names():
+    """A curve over releases needs one name of a metric in all of them."""
+    reports = []
+    for name in ("release 3", "release 4"):
+        kinds = {"dense": {"label": name}}
+        report = made_report()
+        reports.append(replace(report, facts={**report.facts, "subjects": kinds}))
+    first, second = (sent(report, page=False, every_row=False) for report in reports)
+    assert set(first.metrics) == set(second.metrics)
+    names = [what.settings["name of dense"] for what in (first, second)]
+    assert names == ["release 3", "release 4"]
+    assert "name of dense" not in sent(made_report(), page=False, every_row=False).settings
+
+
 def test_no_value_of_a_single_record_is_sent(tmp_path):
     secret = "patient-4711"
     (tmp_path / "scores.npz").write_bytes(secret.encode())

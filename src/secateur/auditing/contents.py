@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +160,9 @@ def _how(state: Found) -> str:
     return GIVEN_RECIPE if not steps or steps[0].startswith("Recipe(") else GIVEN_SETTINGS
 
 
-def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
+def facts_of(
+    state: Found, records: Records, seed: int, labels: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what the report says of data, models, choices and limits."""
     membership = state.subjects[0].observations.membership
     shipped = [s for s in state.subjects if s.kind != "stopped"]
@@ -178,7 +181,7 @@ def facts_of(state: Found, records: Records, seed: int) -> dict[str, Any]:
         "subjects": {
             s.name: {
                 "pipeline": list(s.fleet.pipeline),
-                "label": s.name,
+                "label": labels.get(s.name, s.name),
                 "kind": s.kind,
                 **repeats(s, state.subjects[0]),
             }

@@ -111,7 +111,11 @@ def audit_given(
         records,
         attacks=[a for a in chosen if a not in unsuited],
         seed=seed,
-        about={"title": "Membership audit of one model", **(about or {})},
+        about={
+            "title": "Membership audit of one model",
+            "labels": {NAME: name},
+            **(about or {}),
+        },
         **further,
     )
     rows = [*report.rows, *gap_rows(report)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +41,31 @@ def check_table_path(path: str | Path | None) -> Path | None:
 
 
 def write_table(
-    path: Path, state: Found, records: Records, groups: Sequence[str], *, title: str
+    path: Path | None,
+    state: Found,
+    records: Records,
+    groups: Sequence[str],
+    *,
+    title: str,
+    labels: Mapping[str, str],
 ) -> dict[str, str]:
-    """Write the table of single records, and its note; return its name with its digest."""
-    text = table_of_records(state, records, groups)
+    """Write the table of single records, and its note; return its name with its digest.
+
+    Nothing is written, and the answer is empty, without a path.
+    """
+    if path is None:
+        return {}
+    text = table_of_records(state, records, groups, labels=labels)
     return {path.name: store.write_record_table(path, text, title=title)}
 
 
-def table_of_records(state: Found, records: Records, groups: Sequence[str] = ()) -> str:
+def table_of_records(
+    state: Found,
+    records: Records,
+    groups: Sequence[str] = (),
+    *,
+    labels: Mapping[str, str],
+) -> str:
     """Return one line per model family and record that its strongest attack judged, as CSV.
 
     Early-stopped views are left out: they are no model that is shipped.
@@ -57,6 +74,7 @@ def table_of_records(state: Found, records: Records, groups: Sequence[str] = ())
         state: what the attacks found.
         records: whose ids, units (where they are named), classes and groups stand in the table.
         groups: columns of the records that stand in it too.
+        labels: what the report calls a family, where that is not its name.
     """
     columns: dict[str, list[Any]] = {}
     units = _named_units(records)
@@ -70,7 +88,7 @@ def table_of_records(state: Found, records: Records, groups: Sequence[str] = ())
         part: dict[str, list[Any]] = {
             "record": _ids(records)[judged].tolist(),
             **({} if units is None else {"unit": units[judged].tolist()}),
-            "model": [subject.name] * len(judged),
+            "model": [labels.get(subject.name, subject.name)] * len(judged),
             "attack": [best.method] * len(judged),
             **found,
             **{

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur.auditing.leak import HEADLINE_FPR, leak_rows
-from secateur.auditing.single import CORRECT, accuracy_rows
+from secateur.auditing.single import CORRECT, accuracy_row, accuracy_rows
 from secateur.auditing.size import size_and_cost
 from secateur.auditing.subjects import Subject
 from secateur.data import canary_indices, holds_canaries
@@ -20,7 +20,6 @@ from secateur.measure import (
     difference,
     gap_attack,
     non_member_units,
-    over_targets,
     per_target,
     resolved_fpr,
 )
@@ -96,23 +95,16 @@ def subject_rows(subject: Subject, records: Records) -> list[Measurement]:
         [len(np.unique(units[s])) for s in (m, ~m)] for m in membership.inside[targets][:, audit]
     ]
     fewest_in, fewest_out = np.min(kinds, axis=0).tolist()
-    rows = [
-        over_targets(
-            train,
-            about=(subject.name, "utility", "accuracy", "train accuracy"),
-            counts={"members": members},
-            better="neither",
-            trials=fewest_in,
-        )
-    ]
+    seen = subject.observations
+    inside = [membership.members(m) for m in targets.tolist()]
+    rows = [accuracy_row(seen, inside, metric="train accuracy", counted="members")]
     if np.isfinite(test).all():
         rows.append(
-            over_targets(
-                test,
-                about=(subject.name, "utility", "accuracy", "test accuracy"),
-                counts={"records": float(len(membership.pool(UTILITY)))},
-                better="higher",
-                trials=len(np.unique(membership.units[membership.pool(UTILITY)])),
+            accuracy_row(
+                seen,
+                [membership.pool(UTILITY)] * len(targets),
+                metric="test accuracy",
+                counted="records",
             )
         )
         held_out = subject.observations.plain(CORRECT)

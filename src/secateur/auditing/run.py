@@ -129,6 +129,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     if timed:
         rows += latency_rows(files, fleets[0].membership, records, progress=progress)
     about = dict(about or {})
+    labels = dict(about.pop("labels", {}))
     title = str(about.pop("title", f"Membership audit of {', '.join(f.name for f in fleets)}"))
     return Report(
         title=title,
@@ -150,12 +151,12 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
             context=circumstances(),
         ),
         facts={
-            **facts_of(state, records, seed),
+            **facts_of(state, records, seed, labels),
             **({"queries": repr(queries)} if queries else {}),
             **({"groups": list(groups)} if groups else {}),
             **about,
         },
-        side_files={} if table is None else write_table(table, state, records, groups, title=title),
+        side_files=write_table(table, state, records, groups, title=title, labels=labels),
     )
 
 

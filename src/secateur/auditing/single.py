@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secateur.attack.membership import GapAttack
 from secateur.auditing.statements import BEYOND, LIMIT_OF_ONE, LIMITS, PIPELINE_LIMIT
-from secateur.measure import lowest_resolvable_fpr, over_targets
+from secateur.measure import lowest_resolvable_fpr, over_targets, over_units
 from secateur.types import Control, Signal
 
 if TYPE_CHECKING:
-    from secateur.types import Measurement, Membership, Observations, Report
+    from collections.abc import Sequence
 
-__all__ = ["CORRECT", "accuracy_rows", "few_records_control", "gap_rows", "limits_of"]
+    from secateur.types import IntArray, Measurement, Membership, Observations, Report
+
+__all__ = [
+    "CORRECT",
+    "accuracy_row",
+    "accuracy_rows",
+    "few_records_control",
+    "gap_rows",
+    "limits_of",
+]
 
 CORRECT = Signal(name="correct")
 
@@ -38,22 +47,40 @@ def accuracy_rows(observations: Observations) -> list[Measurement]:
     who = observations.membership
     if CORRECT.key not in observations.views[observations.primary]:
         return []
-    correct = observations.plain(CORRECT)
     sides = {"train accuracy": who.members, "accuracy on non-members": who.non_members}
-    rows = []
-    for metric, side in sides.items():
-        found = [side(m) for m in who.targets.tolist()]
-        kind = "members" if metric == "train accuracy" else "non_members"
-        rows.append(
-            over_targets(
-                np.array([correct[m, s].mean() for m, s in zip(who.targets, found, strict=True)]),
-                about=(observations.primary, "utility", "accuracy", metric),
-                counts={kind: float(np.mean([len(s) for s in found]))},
-                better="neither" if kind == "members" else "higher",
-                trials=min(len(np.unique(who.units[s])) for s in found),
-            )
+    return [
+        accuracy_row(
+            observations,
+            [side(m) for m in who.targets.tolist()],
+            metric=metric,
+            counted="members" if metric == "train accuracy" else "non_members",
         )
-    return rows
+        for metric, side in sides.items()
+    ]
+
+
+def accuracy_row(
+    observations: Observations, asked: Sequence[IntArray], *, metric: str, counted: str
+) -> Measurement:
+    """Return how often the audited models are right; of one model with an interval over its units.
+
+    Args:
+        observations: which hold what is right, of the subject of their name.
+        asked: the records that each target is asked about.
+        metric: the row's name.
+        counted: what the row's counts call these records; training records are no virtue.
+    """
+    who, correct = observations.membership, observations.plain(CORRECT)
+    told: dict[str, Any] = {
+        "about": (observations.primary, "utility", "accuracy", metric),
+        "counts": {counted: float(np.mean([len(s) for s in asked]))},
+        "better": "neither" if counted == "members" else "higher",
+    }
+    if len(asked) == 1:
+        return over_units(correct[who.targets[0], asked[0]], who.units[asked[0]], **told)
+    rates = [correct[m, s].mean() for m, s in zip(who.targets, asked, strict=True)]
+    fewest = min(len(np.unique(who.units[s])) for s in asked)
+    return over_targets(np.array(rates), trials=fewest, **told)
 
 
 def gap_rows(report: Report) -> list[Measurement]:

@@ -95,7 +95,7 @@ from secateur.measure.tails import (
 )
 from secateur.measure.targets import non_member_units, per_target, units_per_target
 from secateur.measure.trials import best_guesses, default_guesses
-from secateur.measure.utility import gap_attack, over_targets, size_rows
+from secateur.measure.utility import gap_attack, over_targets, over_units, size_rows
 from secateur.measure.weighted import Ranked, rank
 from secateur.measure.widen import Ends, trials_of_metric, widened, widened_metric
 
@@ -157,6 +157,7 @@ __all__ = [
     "null_control",
     "one_run_p_value",
     "over_targets",
+    "over_units",
     "overlap_of_found",
     "paired_difference",
     "per_target",

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.measure.interval import t_interval
+from secateur.measure.interval import clopper_pearson, t_interval, unit_bootstrap
 from secateur.measure.widen import widened
-from secateur.types import Measurement
+from secateur.types import Interval, Measurement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["gap_attack", "over_targets", "size_rows"]
+__all__ = ["gap_attack", "over_targets", "over_units", "size_rows"]
+
+
+_SEED = 0  # of the resampling; the same call gives the same interval
 
 
 def over_targets(
@@ -72,6 +75,79 @@ def over_targets(
         confidence=confidence,
         interval=ends.interval,
         why=ends.note,
+    )
+
+
+def over_units(
+    right: NDArray[Any],
+    units: NDArray[Any],
+    *,
+    about: tuple[str, str, str, str],
+    counts: Mapping[str, float],
+    better: Literal["higher", "lower", "neither"],
+    confidence: float = 0.95,
+) -> Measurement:
+    """Return one model's rate with its interval for other units: this-model risk.
+
+    Clopper-Pearson's interval where every record is its own unit; else units are resampled as
+    wholes, and the interval is widened (`widened`) where nearly all of them agree.
+
+    Args:
+        right: `[records]`, 1 where the model is right, else 0.
+        units: `[records]`, whose record each is.
+        about: as `over_targets` takes it.
+        counts: what n stands behind it.
+        better: which direction is good.
+        confidence: of the interval, in (0, 1).
+
+    Raises:
+        InputError: no records, or shapes that differ.
+
+    Example:
+        >>> row = over_units(np.array([1, 1, 1, 0]), np.arange(4), counts={}, better="higher",
+        ...     about=("model", "utility", "accuracy", "accuracy on non-members"))
+        >>> row.value, round(row.low, 3), round(row.high, 3), row.interval
+        (0.75, 0.194, 0.994, 'Clopper-Pearson')
+    """
+    right, units = np.asarray(right, dtype=np.float64), np.asarray(units)
+    if right.ndim != 1 or right.shape != units.shape or not len(right):
+        raise InputError(
+            f"a rate needs one answer and one unit per record, got {right.shape} and {units.shape}"
+        )
+    value, people = float(right.mean()), len(np.unique(units))
+    interval: Interval = "Clopper-Pearson"
+    note = ""
+    if people == len(right):
+        low, high = clopper_pearson(round(right.sum()), people, confidence)
+    else:
+        ends = widened(
+            unit_bootstrap(
+                lambda weights: weights @ right / weights.sum(axis=1),
+                units,
+                seed=_SEED,
+                confidence=confidence,
+            ),
+            value=value,
+            trials=np.array([float(people)]),
+            interval="unit bootstrap",
+            confidence=confidence,
+        )
+        low, high, interval, note = ends.low, ends.high, ends.interval, ends.note
+    subject, risk, method, metric = about
+    return Measurement(
+        subject=subject,
+        risk=risk,
+        method=method,
+        metric=metric,
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
+        confidence=confidence,
+        interval=interval,
+        estimand="this model",
+        counts={"targets": 1.0, **counts},
+        better=better,
+        why=note,
     )
 
 

@@ -6,16 +6,17 @@ What a report lacks, and what it could not resolve, is a violation, never a pass
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from secateur.errors import InputError
-from secateur.report.lookup import label, strongest
+from secateur.report.lookup import find, label, strongest, subjects
 from secateur.report.metrics import METRICS
-from secateur.report.paired import difference
+from secateur.report.paired import difference, paired
 from secateur.report.policy import Policy, Rule
 from secateur.report.requirements import requirements, requires_subjects
-from secateur.report.spoken import named, no_such, released
+from secateur.report.spoken import called, named, no_such, released, subject_of
 from secateur.report.table import cell
 from secateur.report.verdicts import Finding
 from secateur.spelling import did_you_mean
@@ -81,26 +82,23 @@ def cause(report: Report, policy: Policy) -> str:
     if not absent:
         return ""
     there = released(report, "*")
-    said = f"The policy speaks of {named(absent)}, and the report has {_shown(report, there)}: "
-    mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, there)}' for a in absent]
+    said = f"The policy speaks of {named(absent)}, and the report has {called(report, there)}: "
+    known = [*there, *(label(report, name) for name in there)]
+    mends = [f'change subject = "{a}" in the policy; {did_you_mean(a, known)}' for a in absent]
     return (said + " ".join(mends)).strip().removesuffix(";")
 
 
-def _shown(report: Report, names: list[str]) -> str:
-    """Return subjects, each with what the report's page calls it where that is another name."""
-    called = {name: label(report, name) for name in names}
-    return (
-        ", ".join(
-            named([n]) + (f" (shown as {said})" if said != n else "") for n, said in called.items()
-        )
-        or "none"
-    )
-
-
 def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
-    names = [name for name in released(report, rule.subject) if name != rule.versus]
+    about = released(report, rule.subject)
+    rule = replace(rule, versus=_versus(report, rule))
+    names = [name for name in about if name != rule.versus]
     if not names:
-        yield _missing(rule, rule.subject, no_such(report, rule.subject))
+        why = _itself(rule) if about else no_such(report, rule.subject)
+        yield _missing(rule, rule.subject, why)
+        return
+    if rule.versus and rule.versus not in subjects(report):
+        yield _missing(rule, rule.subject, f"versus: {no_such(report, rule.versus)}")
+        return
     for name in names:
         rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:
@@ -111,12 +109,11 @@ def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
 
 def _rows(report: Report, rule: Rule, subject: str) -> list[Measurement]:
     """Return a subject's rows that a rule is about: of several names the first that is there."""
-    versus = _versus(report, rule)
     for name in rule.rows:
         found = [
             row
             for row in report.rows
-            if (row.subject, row.metric, row.versus) == (subject, name, versus)
+            if (row.subject, row.metric, row.versus) == (subject, name, rule.versus)
             and row.risk == METRICS[rule.metric].risk
             and row.threat != "naive"
             and (row.group == rule.group or fnmatchcase(row.group, rule.group))
@@ -133,8 +130,11 @@ def _by_each(
     """Return rows with the difference over all records as the page has it.
 
     There each side is attacked by its own strongest attack. The rows stay as they are where the
-    rule names an attack, or the report lacks what that difference is made of.
+    rule names an attack, or the report lacks what that difference is made of. One of test accuracy
+    is none of the report's rows, but made of its numbers target by target.
     """
+    if rule.metric == "test accuracy" and rule.versus and not rows:
+        return [paired((report, subject), (report, rule.versus), "test accuracy")]
     if not rule.versus or rule.attack != "strongest" or not fnmatchcase("all", rule.group):
         return rows
     if rule.metric not in ("auc", "tpr"):
@@ -145,16 +145,27 @@ def _by_each(
     return [row, *(other for other in rows if other.group != "all")]
 
 
-def _other_attack(report: Report, row: Measurement) -> str:
+def _other_attack(report: Report, rule: Rule, row: Measurement) -> str:
     """Return the attack on a difference's other side, where it is another one."""
-    return "" if not row.versus or row in report.rows else strongest(report, row.versus)
+    if not (row.versus and METRICS[rule.metric].attacked) or row in report.rows:
+        return ""
+    return strongest(report, row.versus)
 
 
 def _versus(report: Report, rule: Rule) -> str:
     """Return the other side of a difference; speed-ups are over the baseline unless named."""
     if rule.metric == "speed-up" and not rule.versus:
         return str(report.facts.get("baseline", ""))
-    return rule.versus
+    return subject_of(report, rule.versus)
+
+
+def _itself(rule: Rule) -> str:
+    """Say that a rule compares a subject with itself."""
+    other = named([rule.versus])
+    said = f"{other} would be compared with itself"
+    if rule.metric == "speed-up":
+        said = f"speed-ups are over {other}, which has none over itself"
+    return f"{said}; give another subject, or another versus"
 
 
 def _by(report: Report, rule: Rule, row: Measurement) -> bool:
@@ -181,6 +192,9 @@ def _lacking(report: Report, rule: Rule, subject: str) -> str:
         for row in report.rows
         if row.subject == subject and row.metric.partition(" at ")[0].partition(",")[0] == start
     } - set(rule.rows)
+    others = "accuracy on non-members"  # what a report of a single network has in its place
+    if rule.metric == "test accuracy" and find(report, subject, others) is not None:
+        near.add(others)
     return said + (f"; it has {', '.join(sorted(near))}" if near else "")
 
 
@@ -204,7 +218,7 @@ def _judged(report: Report, rule: Rule, row: Measurement) -> Finding:
         attack=row.method if METRICS[rule.metric].attacked else "",
         group=row.group,
         versus=row.versus,
-        versus_attack=_other_attack(report, row),
+        versus_attack=_other_attack(report, rule, row),
         holds=not broken,
         value=row.value,
         low=row.low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,14 +23,17 @@ class Metric:
     """How a metric stands in a report.
 
     `rows` are names of rows of which the first that is there counts; of those with an option the
-    name is made of it. `rate` says that values lie in [0, 1], `attacked` that the row is of one
-    attack.
+    name is made of it. `rate` says that values lie in [0, 1], `signed` in [-1, 1]; all others are
+    at least 0. `differs` says that differences between models are known, `attacked` that the row is
+    of one attack.
     """
 
     rows: tuple[str, ...]
     risk: str
     about: str
     rate: bool = False
+    signed: bool = False
+    differs: bool = False
     end: End = "worse"
     options: tuple[str, ...] = ()
 
@@ -38,9 +42,22 @@ class Metric:
         """Whether an attack is part of the row's name."""
         return self.risk == "membership" and self.rows != ("accounted epsilon",)
 
+    def bounds(self, *, difference: bool) -> tuple[float, float]:
+        """Return the least and the most that a value, or a difference of two, may be."""
+        least = -1.0 if self.signed or (difference and self.rate) else 0.0
+        return least, 1.0 if self.rate or self.signed else math.inf
+
 
 def _leak(row: str, about: str, *options: str, rate: bool = True, end: End = "worse") -> Metric:
-    return Metric(rows=(row,), risk="membership", about=about, rate=rate, end=end, options=options)
+    return Metric(
+        rows=(row,),
+        risk="membership",
+        about=about,
+        rate=rate,
+        differs=row in ("auc", "tpr", "accuracy"),
+        end=end,
+        options=options,
+    )
 
 
 def _size(*rows: str, about: str, rate: bool = False) -> Metric:
@@ -48,7 +65,14 @@ def _size(*rows: str, about: str, rate: bool = False) -> Metric:
 
 
 def _speed(row: str, about: str, *options: str) -> Metric:
-    return Metric(rows=(row,), risk="latency", about=about, end="value", options=options)
+    return Metric(
+        rows=(row,),
+        risk="latency",
+        about=about,
+        differs=row == "speed-up",
+        end="value",
+        options=options,
+    )
 
 
 FILE, TENSORS = "bytes of the file", "bytes of all tensors"
@@ -68,10 +92,26 @@ METRICS: Mapping[str, Metric] = {
     "jensen-shannon divergence": _leak("jensen-shannon divergence", "in nats", rate=False),
     "reachable accuracy": _leak("reachable accuracy", "of the best decision on the scores"),
     "test accuracy": Metric(
-        rows=("test accuracy",), risk="utility", about="on records that nobody saw", rate=True
+        rows=("test accuracy",),
+        risk="utility",
+        about="on records that nobody saw",
+        rate=True,
+        differs=True,
     ),
     "train accuracy": Metric(
         rows=("train accuracy",), risk="utility", about="on members", rate=True
+    ),
+    "accuracy on non-members": Metric(
+        rows=("accuracy on non-members",),
+        risk="utility",
+        about="where no records were kept for a test accuracy",
+        rate=True,
+    ),
+    "accuracy gap": Metric(
+        rows=("accuracy gap",),
+        risk="utility",
+        about="on members less that on non-members, of a single network",
+        signed=True,
     ),
     "kept weights": _size("kept weights", about="share of prunable weights", rate=True),
     "kept of all parameters": _size("kept of all parameters", about="share", rate=True),

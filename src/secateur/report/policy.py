@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from secateur.errors import InputError
@@ -154,13 +155,17 @@ def _rule(table: Mapping[str, Any], subject: str, where: str) -> Rule:
         end=end,
         options=_options(table, name, where),
     )
+    _check_versus(rule, where)
     _check_limits(rule, where)
     return rule
 
 
 def _near(name: str) -> str:
     if name == "accuracy":
-        return "write 'test accuracy' for the model's, 'attack accuracy' for the attack's; "
+        return (
+            "write 'test accuracy' for the model's (of a single network 'accuracy on "
+            "non-members'), 'attack accuracy' for the attack's; "
+        )
     for known, metric in METRICS.items():
         if metric.options and name.lower().startswith(known):  # as a report names its rows
             return f"write {known!r}, and beside it {' and '.join(metric.options)}; "
@@ -188,6 +193,21 @@ def _options(table: Mapping[str, Any], metric: str, where: str) -> dict[str, flo
     return found
 
 
+def _check_versus(rule: Rule, where: str) -> None:
+    """Refuse a difference that no report holds."""
+    if rule.versus and not METRICS[rule.metric].differs:
+        known = ", ".join(name for name, metric in METRICS.items() if metric.differs)
+        raise InputError(
+            f"{where}: no differences of {rule.metric} are known, so that no report could keep the "
+            f"rule; leave versus out, or ask for one of {known}"
+        )
+    if rule.versus and not fnmatchcase("all", rule.group):
+        raise InputError(
+            f"{where}: differences are over all records, none within {rule.group}; leave group or "
+            "versus out"
+        )
+
+
 def _check_limits(rule: Rule, where: str) -> None:
     """Refuse limits that no report could break, or none could keep."""
     if rule.min is None and rule.max is None:
@@ -196,12 +216,21 @@ def _check_limits(rule: Rule, where: str) -> None:
         raise InputError(
             f"{where}: min {rule.min:g} is above max {rule.max:g}: nothing can keep both"
         )
-    least = -1 if rule.versus else 0
-    for limit in (rule.min, rule.max):
-        if limit is not None and METRICS[rule.metric].rate and not least <= limit <= 1:
+    metric = METRICS[rule.metric]
+    least, most = metric.bounds(difference=bool(rule.versus))
+    lies = f"lies in [{least:g}, {most:g}]" if most < math.inf else f"is at least {least:g}"
+    mend = "; write a share, such as 0.6 for 60 %" if metric.rate else ""
+    for key, limit in (("min", rule.min), ("max", rule.max)):
+        if limit is None:
+            continue
+        if not least <= limit <= most:
             raise InputError(
-                f"{where}: {rule.metric} lies in [{least}, 1], so that the limit {limit:g} says "
-                f"nothing; write a share, such as 0.6 for 60 %"
+                f"{where}: {rule.metric} {lies}, so that the limit {limit:g} says nothing{mend}"
+            )
+        if limit == (least if key == "min" else most):
+            raise InputError(
+                f"{where}: {rule.metric} {lies}, so that {key} = {limit:g} says nothing: every "
+                f"value keeps it; write another limit, or leave {key} out"
             )
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from secateur.report.lookup import find, label, short, strongest, subjects
+from secateur.report.cells import test_cell
+from secateur.report.lookup import best_rows, find, label, short, strongest, subjects
 from secateur.report.paired import Pairable, paired, unpaired_because
 from secateur.report.table import cell
 from secateur.report.words import compare
@@ -98,7 +99,7 @@ def releases_table(reports: Mapping[str, Report]) -> list[dict[str, str]]:
         values = (
             release.name,
             label(report, subject),
-            cell(find(report, subject, "test accuracy"), percent=True, digits=1),
+            test_cell(best_rows(report, subject)),
             short(method),
             cell(find(report, subject, "auc", method=method)),
             "-" if tpr is None else f"{cell(tpr, percent=True, digits=1)} at {at}",

@@ -14,7 +14,7 @@ from typing import Protocol
 from secateur import store
 from secateur.errors import InputError, MissingExtraError, StoreError
 from secateur.report import html
-from secateur.report.lookup import short, strongest, subjects
+from secateur.report.lookup import label, short, strongest, subjects
 from secateur.types import Measurement, Report
 
 __all__ = ["Sent", "Tracker", "needed", "refused", "sent", "track", "unless_set"]
@@ -94,7 +94,7 @@ def sent(report: Report, *, page: bool, every_row: bool) -> Sent:
     Returns:
         `metrics`: per row with a value `subject/attack/metric`, and the ends of its interval with
         `/low` and `/high` behind it; where two rows had one name, the later gets a number.
-        `settings`: data set, sizes, command, and each control's status.
+        `settings`: data set, sizes, command, other names of subjects, and each control's status.
         `files`: `report.json` and, with `page`, `report.html`.
 
     Raises:
@@ -169,6 +169,8 @@ def _settings(report: Report) -> dict[str, str]:
     known |= dict(facts.get("models", {}))
     known |= {f"pool {k}": v for k, v in dict(facts.get("pools", {})).items()}
     known |= {k: facts[k] for k in ("command", "seed", "queries", "baseline") if k in facts}
+    called = {s: label(report, s) for s in subjects(report)}
+    known |= {f"name of {s}": said for s, said in called.items() if said != s}
     known |= {f"strongest attack on {s}": strongest(report, s) for s in subjects(report)}
     for control in report.controls:
         known[f"control {control.id}, {control.subject}"] = control.status
