@@ -54,17 +54,21 @@ def audit_saved(
         target: a file or folder (docs/signals.md), or arrays by the same names.
         references: the same, of the attacker's own models.
         members: which records the target was trained on, a mask or indices, where the arrays do not
-            say it themselves (`inside`).
-        non_members: which it was not, by default all others; what is neither is left out.
+            say it themselves (`inside`); of a stack of models, all of them were.
+        non_members: which it was not, by default all others but the population; what is neither is
+            left out, of the references too.
         attacks: by default those that these references allow.
         seed: of the controls.
         about: further facts.
+
+    Raises:
+        InputError: members beside an array `inside`; non_members without members.
+        DataError: nothing says who is a member; records on both sides, or of other numbers.
+        StoreError: a file that cannot be read, or arrays that do not fit each other.
     """
-    own = _read("the target", target, members, non_members)
-    parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, range(own.shape[0]), "target")]
-    if references is not None:
-        others = _read("the references", references, None, None)
-        parts.append((others, range(others.shape[0]), "reference"))
+    own, kept = _sided(_read("the target", target), members, non_members)
+    others = None if references is None else _read("the references", references)
+    parts = _parts(own, kept, others)
     chosen = _plain_attacks() if references is None else signal_attacks()
     chosen = chosen if attacks is None else tuple(attacks)
     seen = observed(parts, chosen)
@@ -118,35 +122,11 @@ def _plain_attacks() -> tuple[MembershipAttack, ...]:
     return (*(kind(class_wise=False) for kind in kinds), GapAttack())
 
 
-def _read(
-    what: str, source: str | Path | Mapping[str, Any], members: Any, non_members: Any
-) -> SavedSignals:
+def _read(what: str, source: str | Path | Mapping[str, Any]) -> SavedSignals:
     if not isinstance(source, Mapping):
-        return _of_file(source, members, non_members)
+        return truly_named(store.read_signals(source))
     arrays = {str(k): np.asarray(v) for k, v in source.items()}
-    if members is not None:
-        arrays = _with_members(arrays, members, non_members)
-    found = truly_named(made_of(Path(what), arrays))
-    if found.inside is None and what == "the target":
-        raise DataError(
-            "the target's arrays do not say who is a member; give members=, a mask or indices of "
-            "the records that it was trained on"
-        )
-    return found
-
-
-def _of_file(source: str | Path, members: Any, non_members: Any) -> SavedSignals:
-    found = truly_named(store.read_signals(source))
-    if members is None:
-        return found
-    if found.inside is not None or non_members is not None:
-        raise InputError(
-            f"{source}: members says who is in where the file does not (an array `inside`), and "
-            "all others are non-members; to leave records out, give the arrays, as numpy.load "
-            "gives them"
-        )
-    models, n = found.shape
-    return replace(found, inside=np.tile(_mask("members", members, n), (models, 1)))
+    return truly_named(made_of(Path(what), arrays))
 
 
 def truly_named(saved: SavedSignals) -> SavedSignals:
@@ -177,25 +157,58 @@ def _add_up_to_one(z: NDArray[Any]) -> bool:
     return bool((z >= 0).all() and (np.abs(z.sum(axis=-1, dtype=np.float64) - 1) < 2e-3).all())
 
 
-def _with_members(arrays: dict[str, Any], members: Any, non_members: Any) -> dict[str, Any]:
-    """Return arrays of the records that are spoken of, with `inside`."""
-    if "labels" in arrays:
-        n = len(arrays["labels"])
-    else:
-        n = max((a.shape[-1] for k, a in arrays.items() if k not in OUTPUTS), default=0)
-    inside = _mask("members", members, n)
-    outside = ~inside if non_members is None else _mask("non_members", non_members, n)
-    both = int((inside & outside).sum())
-    if both:
-        raise DataError(
-            f"{both} records are members and non-members at once; remove them from one of the two"
+def _sided(own: SavedSignals, members: Any, non_members: Any) -> tuple[SavedSignals, Any]:
+    """Return the target with `inside`, and which of its records are spoken of; None: all."""
+    if members is None:
+        if non_members is not None:
+            raise InputError("non_members= goes with members=, what the target was trained on")
+        if own.inside is None:
+            raise DataError(
+                f"{own.path} does not say who is a member; give members=, a mask or indices of the "
+                "records that the target was trained on, or an array `inside`"
+            )
+        return own, None
+    if own.inside is not None:
+        raise InputError(
+            f"{own.path} says by its array `inside` who is a member, and members= says it again; "
+            "leave one of the two out"
         )
-    kept = np.flatnonzero(inside | outside)
-    found = {
-        name: np.take(a, kept, axis=a.ndim - 2 if name in OUTPUTS else a.ndim - 1)
-        for name, a in arrays.items()
+    models, n = own.shape
+    inside, beyond = _mask("members", members, n), np.zeros(n, np.bool_)
+    beyond = beyond if own.population is None else own.population
+    outside = ~inside & ~beyond if non_members is None else _mask("non_members", non_members, n)
+    if not outside.any():
+        raise DataError(f"members names all {n} records, so that none is left as a non-member")
+    for side, what in ((outside, "non-members"), (beyond, "the population")):
+        both = int((inside & side).sum())
+        if both:
+            raise DataError(
+                f"{both} records are members and {what} at once; remove them from one of the two"
+            )
+    kept = np.flatnonzero(inside | outside | beyond)
+    # all models of a stack, such as checkpoints, were trained on these members
+    named = replace(own, inside=np.tile(inside, (models, 1)))
+    return named, None if len(kept) == n else kept
+
+
+def _parts(own: SavedSignals, kept: Any, others: SavedSignals | None) -> Parts:
+    """Return target and references, both of the records that are spoken of alone."""
+    held: list[tuple[SavedSignals, Role]] = [(own, "target")]
+    held += [] if others is None else [(others, "reference")]
+    if kept is not None and len({saved.shape[1] for saved, _ in held}) == 1:  # else refused later
+        held = [(_taken(saved, kept), role) for saved, role in held]
+    return [(saved, range(saved.shape[0]), role) for saved, role in held]
+
+
+def _taken(saved: SavedSignals, kept: NDArray[np.int64]) -> SavedSignals:
+    """Return saved outputs of these records alone."""
+    about = {
+        name: None if value is None else value[..., kept]
+        for name in ("inside", "labels", "population", "units")
+        for value in [getattr(saved, name)]
     }
-    return {**found, "inside": inside[kept]}
+    arrays = {k: tuple(a[:, kept] for a in models) for k, models in saved.arrays.items()}
+    return replace(saved, arrays=arrays, **about)  # type: ignore[arg-type]
 
 
 def _mask(what: str, value: Any, n: int) -> NDArray[np.bool_]:
