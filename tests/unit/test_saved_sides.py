@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import secateur
+from command_line import secateur as run
 from secateur.errors import DataError, InputError, StoreError
 
 N = 120
@@ -74,3 +75,22 @@ def test_the_population_is_no_non_member_unless_that_is_said():
     held = {"logits": Z, "labels": Y, "population": np.arange(N) >= 100}
     report = secateur.audit(held, members=MEMBERS, attacks=LOSS)
     assert report.facts["pools"] == {"audit": 100, "population": 20}
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["with references", "alone"])
+def test_the_verb_and_the_call_make_one_report_of_one_model(tmp_path, beside):
+    target, others, out = (tmp_path / name for name in ("t.npz", "r.npz", "report.json"))
+    np.savez(target, logits=Z, labels=Y, inside=np.arange(N) < 40)
+    np.savez(others, logits=OTHERS, labels=Y, inside=INSIDE)
+    more = ("--references", others) if beside else ()
+    done = run("attack", "--target", target, *more, "--out", out)
+    assert done.code == 0, done.err
+    called = secateur.audit(target, references=others if beside else None)
+    told = secateur.read_report(out)
+    assert str(values(told)) == str(values(called))
+    assert [(c.id, c.status) for c in told.controls] == [(c.id, c.status) for c in called.controls]
+    assert {"train accuracy", "accuracy on non-members", "accuracy gap"} <= {
+        r.metric for r in told.rows
+    }
+    status = {c.id: c.status for c in told.controls}
+    assert status["few-records"] == "raised" and "given-model" in status

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
+from secateur.attack.membership import GapAttack
 from secateur.auditing.choices import with_recommended
-from secateur.auditing.signals import audit_signals, signal_attacks
+from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
 from secateur.auditing.single import CORRECT, accuracy_rows, few_records_control, gap_rows
 from secateur.data.chosen import chosen_rows
 from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
 from secateur.store.signals import OUTPUTS, SIGNAL, made_of
-from secateur.types import Signal
+from secateur.types import Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 
     Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
 
-__all__ = ["audit_saved", "holds_signals", "observed", "read_arrays", "truly_named"]
+__all__ = [
+    "attacks_on",
+    "audit_parts",
+    "audit_saved",
+    "holds_signals",
+    "observed",
+    "read_arrays",
+    "truly_named",
+]
 
 
 def holds_signals(target: Mapping[Any, Any]) -> bool:
@@ -67,26 +76,76 @@ def audit_saved(
         StoreError: a file that cannot be read, or arrays that do not fit each other.
     """
     own, kept = _sided(_read("the target", target), members, non_members)
-    others = None if references is None else _read("the references", references)
-    parts = _parts(own, kept, others)
-    chosen = _plain_attacks() if references is None else signal_attacks()
-    chosen = chosen if attacks is None else tuple(attacks)
-    seen = observed(parts, chosen)
-    if attacks is None:
-        chosen = with_recommended(chosen, seen.membership)
+    aside = target if isinstance(target, str | Path) else None
+    others = None if references is None else _read("the references", references, without=aside)
     title = "Membership audit of saved outputs"
-    report = audit_signals(
-        seen,
-        chosen,
-        kept=read_arrays(parts, chosen),
-        seed=seed,
-        about={"title": title, **(about or {})},
+    return audit_parts(
+        _parts(own, kept, others), attacks, seed=seed, about={"title": title, **(about or {})}
     )
-    if len(seen.membership.targets) > 1:
+
+
+def audit_parts(
+    parts: Parts,
+    attacks: Sequence[MembershipAttack] | None = None,
+    *,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
+    scores: Path | None = None,
+) -> Report:
+    """Audit models of saved outputs; of one alone with its accuracy and what so few records say.
+
+    Args:
+        parts: what a file holds, which of its models, their role; targets first.
+        attacks: by default `attacks_on(parts)`, and the one recommended for so few references.
+        seed: of the controls.
+        about: further facts.
+        scores: where the scores of every record are written, npz; by default nowhere.
+
+    Raises:
+        InputError: no attack could run.
+    """
+    chosen = attacks_on(parts) if attacks is None else tuple(attacks)
+    seen = observed(parts, chosen)
+    _warn_of_silent(parts)
+    who = seen.membership
+    if attacks is None:
+        chosen = with_recommended(chosen, who)
+    found = score_signals(seen, chosen, seed=seed)
+    kept = read_arrays(parts, chosen)
+    report = audit_signals(seen, chosen, scores=found, kept=kept, seed=seed, about=about)
+    if len(who.targets) == 1:
+        rows = (*report.rows, *accuracy_rows(seen), *gap_rows(report))
+        few = few_records_control(who)
+        report = replace(report, rows=rows, controls=(*report.controls, few))
+    if scores is None:
         return report
-    few = few_records_control(seen.membership)
-    rows = (*report.rows, *accuracy_rows(seen), *gap_rows(report))
-    return replace(report, rows=rows, controls=(*report.controls, few))
+    ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
+    digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
+    return replace(report, side_files={scores.name: digest})
+
+
+def attacks_on(parts: Parts) -> tuple[MembershipAttack, ...]:
+    """Return the attacks that an audit of these models runs unless told otherwise.
+
+    Without references those that ask the target alone; of one target the gap attack too, from which
+    the accuracy gap is read.
+    """
+    targets = sum(len(models) for _, models, role in parts if role == "target")
+    if not any(role == "reference" and len(models) for _, models, role in parts):
+        return _plain_attacks()
+    right = all(obtainable(list(part.arrays), CORRECT) for part, _, _ in parts)
+    return (*signal_attacks(), *([GapAttack()] if right and targets == 1 else []))
+
+
+def _warn_of_silent(parts: Parts) -> None:
+    for part, _, role in parts:
+        if role == "reference" and part.inside is None:
+            warnings.warn(
+                f"{part.path.name} has no array `inside`: its models count as trained on none of "
+                "these records; where some were in, say which (docs/signals.md)",
+                SecateurWarning,
+                stacklevel=2,
+            )
 
 
 def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
@@ -113,7 +172,6 @@ def _plain_attacks() -> tuple[MembershipAttack, ...]:
     from secateur.attack.membership import (
         ConfidenceThreshold,
         EntropyThreshold,
-        GapAttack,
         LossThreshold,
         ModifiedEntropyThreshold,
     )
@@ -122,9 +180,12 @@ def _plain_attacks() -> tuple[MembershipAttack, ...]:
     return (*(kind(class_wise=False) for kind in kinds), GapAttack())
 
 
-def _read(what: str, source: str | Path | Mapping[str, Any]) -> SavedSignals:
+def _read(
+    what: str, source: str | Path | Mapping[str, Any], without: str | Path | None = None
+) -> SavedSignals:
     if not isinstance(source, Mapping):
-        return truly_named(store.read_signals(source))
+        aside = () if without is None else (Path(without),)
+        return truly_named(store.read_signals(source, without=aside))
     arrays = {str(k): np.asarray(v) for k, v in source.items()}
     return truly_named(made_of(Path(what), arrays))
 

@@ -30,7 +30,8 @@ PATH = click.Path(path_type=Path)
     "attacks",
     multiple=True,
     help="An attack of `secateur methods`; may be repeated. Default: twelve on signals "
-    "alone, variants of LiRA and RMIA and class-wise thresholds (docs/signals.md).",
+    "alone, variants of LiRA and RMIA and class-wise thresholds, or without references five "
+    "that ask the target alone (docs/signals.md).",
 )
 @click.option(
     "--rows",
@@ -87,37 +88,22 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     command: str,
 ) -> Report:
     """Read signals, attack, write what was asked for."""
-    from dataclasses import replace
-
     from secateur import store
-    from secateur.auditing.choices import with_recommended
-    from secateur.auditing.saved import observed, read_arrays
-    from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
+    from secateur.auditing.saved import audit_parts
     from secateur.cli.checks import refuse_apart, refuse_outputs
-    from secateur.types import Scores
 
-    chosen = tuple(map(_parsed, attacks)) or signal_attacks()
+    chosen = tuple(map(_parsed, attacks)) or None
     _check_kind(kind)
     inputs = [p for p in (target, references) if p is not None]
     refuse_apart(scores, out)
     refuse_outputs(out, html, scores, inputs=inputs)
-    parts = _parts(target, references, rows, kind)
-    seen = observed(parts, chosen)
-    chosen = chosen if attacks else with_recommended(chosen, seen.membership)
-    found = score_signals(seen, chosen, seed=seed)
     about = {
         "command": command,
         "title": f"Membership audit of {target.name}",
         "files": [p.name for p in inputs],
     }
-    report = audit_signals(
-        seen, chosen, scores=found, kept=read_arrays(parts, chosen), seed=seed, about=about
-    )
-    if scores is not None:
-        ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
-        who = seen.membership
-        digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
-        report = replace(report, side_files={scores.name: digest})
+    parts = _parts(target, references, rows, kind)
+    report = audit_parts(parts, chosen, seed=seed, about=about, scores=scores)
     store.write_report(out, report)
     if html is not None:
         from secateur.report import html as page
@@ -165,11 +151,8 @@ def _parts(
     target: Path, references: Path | None, rows: str | None, kind: str | None
 ) -> list[tuple[SavedSignals, Sequence[int], Role]]:
     """Return each file with the models that are taken of it, and their role."""
-    import warnings
-
     from secateur import store
     from secateur.auditing.saved import truly_named
-    from secateur.errors import SecateurWarning
 
     own = truly_named(store.read_signals(target, kind=kind))
     models = range(own.shape[0])
@@ -177,13 +160,6 @@ def _parts(
     parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, under, "target")]
     if references is not None:
         others = truly_named(store.read_signals(references, kind=kind, without=(target,)))
-        if others.inside is None:
-            warnings.warn(
-                f"{references.name} has no array `inside`: its models count as trained on none of "
-                "these records; where some were in, say which (docs/signals.md)",
-                SecateurWarning,
-                stacklevel=1,
-            )
         parts.append((others, range(others.shape[0]), "reference"))
     elif rows is not None:
         parts.append((own, [m for m in models if m not in under], "reference"))
