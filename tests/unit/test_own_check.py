@@ -173,6 +173,7 @@ PLANTED = [
     ("pools", GOOD),
     ("few-records", data("x, y = x[:60], y[:60]") + "\nCLASSES = 3\n"),
     ("told-by-inputs", data(SHIFTED.strip()) + NAMED),
+    ("reference-size", GOOD + "\n\nMEMBERS = np.arange(10)\n"),
     ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
     ("members", GOOD + NAMED.replace("400", "900")),
     ("members", GOOD + "\n\nMEMBERS = np.arange(0, 400)\n"),
@@ -266,6 +267,22 @@ def test_few_members_are_found_as_few_non_members_are(tmp_path, members, found):
     named = f"\n\nMEMBERS = np.arange({members})\n"
     checked = check_recipe(written(tmp_path, GOOD + named), Wanted(references=2, fpr=0.1))
     assert ("few-records" in {f.id for f in checked.findings}) == found
+
+
+@pytest.mark.parametrize(("members", "least"), [(10, 37), (20, 19)])
+def test_references_of_another_size_are_found_and_what_is_asked_for_mends_them(
+    tmp_path, members, least
+):
+    text = GOOD + f"\n\nMEMBERS = np.arange({members})\n"
+    few = check_recipe(written(tmp_path, text), Wanted(references=8, fpr=0.1))
+    (found,) = (f for f in few.findings if f.id == "reference-size")
+    assert f"trained on {members} records" in found.what and "about 50" in found.what
+    assert f"--references {least}" in found.mend
+    assert np.isclose(found.values["ratio"], 50 / members, rtol=0.05)
+    most = int(re.search(r"name (\d+) non-members", found.mend)[1])
+    for more, count in (("", least), (f"NON_MEMBERS = np.arange(300, {300 + most})\n", 8)):
+        checked = check_recipe(written(tmp_path, text + more), Wanted(references=count, fpr=0.1))
+        assert "reference-size" not in {f.id for f in checked.findings}, checked.findings
 
 
 @pytest.mark.parametrize("named", [NAMED, NAMED.partition("NON_")[0]], ids=["both", "members"])

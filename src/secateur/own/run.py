@@ -218,6 +218,7 @@ def _beside(
         found.append(Finding(id="members", what=str(error), mend=mend))
         return None, None
     who = with_drawn_references(who, count, seed=wanted.seed)
+    found += _kept(world_checks.reference_size(who))
     inside, outside = (len(np.unique(who.units[rows])) for rows in (members, alone))
     size = AuditSize(targets=1, members=inside, non_members=outside, between_sd=0.0)
     found += _kept(world_checks.few_records(size, wanted.fpr, drawn=False))
