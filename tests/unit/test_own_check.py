@@ -90,7 +90,45 @@ SHIFTED = """x[200:] += 2
 """
 NAMED = "\n\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
 
+BODY = "        self.body = nn.Linear(6, 3)\n\n    def forward(self, x):\n"
+LONG = "\n\nclass Long(nn.Module):\n    def forward(self, x):\n        return x.long()\n"
+TABLE = "nn.Sequential(Long(), nn.Embedding(300, 2), nn.Flatten(), nn.Linear(12, 3))"
+TOKENS = "x = rng.integers(0, 300, size=x.shape).astype(np.float32); x[{row}, 2] = 300"
+
+
+def tokens(row, records=400):
+    """Return a recipe of token numbers, of which one is beyond the network's table."""
+    text = data(TOKENS.format(row=row)).replace(NETWORK, TABLE) + LONG
+    return text.replace("(400, 6)", f"({records}, 6)")
+
+
 PLANTED = [
+    ("forward", module(BODY + "        return self.body(y)\n")),
+    ("forward", module(BODY + "        assert len(x) == 5\n        return self.body(x)\n")),
+    ("forward", module(BODY + "        return self.body(x) * (1 / 0)\n")),
+    (
+        "forward",
+        module(
+            BODY + "        return self.body(x)\n\n    def train(self, mode=True):\n"
+            "        return self.nothing\n"
+        ),
+    ),
+    ("forward", tokens(row=100)),
+    ("forward", tokens(row=2345, records=5000)),
+    (
+        "nan-outputs",
+        module(BODY + "        return self.body(x / x.norm(dim=1, keepdim=True))\n").replace(
+            "    return x, x[", "    x[390] = 0\n    return x, x["
+        ),
+    ),
+    *(
+        (
+            "training-step",
+            module(BODY + f"        return self.body(x) + ({wrong} if self.training else 0)\n"),
+        )
+        for wrong in ("self.nothing", "{}['a']", "nothing", "1 / 0")
+    ),
+    ("members", GOOD + "\n\ndef MEMBERS():\n    return nothing\n"),
     ("shape", network("nn.Linear(7, 3)")),
     ("outputs", network("nn.Linear(6, 2)")),
     ("outputs", GOOD + "\nCLASSES = 5\n"),
@@ -135,6 +173,7 @@ PLANTED = [
     ("pools", GOOD),
     ("few-records", data("x, y = x[:60], y[:60]") + "\nCLASSES = 3\n"),
     ("told-by-inputs", data(SHIFTED.strip()) + NAMED),
+    ("reference-size", GOOD + "\n\nMEMBERS = np.arange(10)\n"),
     ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
     ("members", GOOD + NAMED.replace("400", "900")),
     ("members", GOOD + "\n\nMEMBERS = np.arange(0, 400)\n"),
@@ -186,13 +225,12 @@ SCALED = {
     ),
     "an embedding": (
         "x = np.arange(2400).reshape(400, 6) * 7 % 300",
-        "nn.Sequential(Long(), nn.Embedding(300, 2), nn.Flatten(), nn.Linear(12, 3))",
+        TABLE,
     ),
     "rare columns": ("x[:, 3:] = x[:, 3:] > 2.5", NETWORK),
     "a constant column": ("x[:, 5] = 0", NETWORK),
     "a few outliers": ("x[:4, 5] = 30", NETWORK),
 }
-LONG = "\n\nclass Long(nn.Module):\n    def forward(self, x):\n        return x.long()\n"
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -229,6 +267,22 @@ def test_few_members_are_found_as_few_non_members_are(tmp_path, members, found):
     named = f"\n\nMEMBERS = np.arange({members})\n"
     checked = check_recipe(written(tmp_path, GOOD + named), Wanted(references=2, fpr=0.1))
     assert ("few-records" in {f.id for f in checked.findings}) == found
+
+
+@pytest.mark.parametrize(("members", "least"), [(10, 37), (20, 19)])
+def test_references_of_another_size_are_found_and_what_is_asked_for_mends_them(
+    tmp_path, members, least
+):
+    text = GOOD + f"\n\nMEMBERS = np.arange({members})\n"
+    few = check_recipe(written(tmp_path, text), Wanted(references=8, fpr=0.1))
+    (found,) = (f for f in few.findings if f.id == "reference-size")
+    assert f"trained on {members} records" in found.what and "about 50" in found.what
+    assert f"--references {least}" in found.mend
+    assert np.isclose(found.values["ratio"], 50 / members, rtol=0.05)
+    most = int(re.search(r"name (\d+) non-members", found.mend)[1])
+    for more, count in (("", least), (f"NON_MEMBERS = np.arange(300, {300 + most})\n", 8)):
+        checked = check_recipe(written(tmp_path, text + more), Wanted(references=count, fpr=0.1))
+        assert "reference-size" not in {f.id for f in checked.findings}, checked.findings
 
 
 @pytest.mark.parametrize("named", [NAMED, NAMED.partition("NON_")[0]], ids=["both", "members"])
@@ -270,6 +324,16 @@ def test_persons_with_several_records_are_counted_as_such_and_stand_on_one_side(
     file = written(tmp_path, GOOD + OWNED + NAMED.replace("200", "199"))
     (found,) = check_recipe(file, Wanted(fpr=0.2)).findings
     assert found.id == "members" and "partly in and partly out" in found.what
+
+
+def test_what_a_network_raises_ends_with_its_line_and_exit_code_1(tmp_path):
+    for text in (
+        module(BODY + "        return self.body(y)\n"),
+        module(BODY + "        return self.body(x) + (self.nothing if self.training else 0)\n"),
+    ):
+        done = secateur("check", written(tmp_path, text), "--fpr", "0.05", "--workers", "1")
+        assert done.code == 1 and not done.err, done.err
+        assert re.search(r"mine\.py, line \d+, in the .*Error", done.out), done.out
 
 
 def test_every_finding_has_its_place_on_the_page_and_is_planted_here():

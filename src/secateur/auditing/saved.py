@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur import store
+from secateur.attack.membership import GapAttack
 from secateur.auditing.choices import with_recommended
-from secateur.auditing.saved_sides import joined
-from secateur.auditing.signals import audit_signals, signal_attacks
+from secateur.auditing.saved_sides import joined, sided, taken
+from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
 from secateur.auditing.single import CORRECT, accuracy_rows, few_records_control, gap_rows
-from secateur.data.chosen import chosen_rows
-from secateur.errors import DataError, InputError, SecateurWarning
+from secateur.errors import InputError, SecateurWarning
 from secateur.probe.saved import obtainable, source_of
 from secateur.probe.saved_models import observations_of
 from secateur.probe.saved_order import taken_on_trust
 from secateur.store.signals import OUTPUTS, SIGNAL, made_of
-from secateur.types import Signal
+from secateur.types import Scores, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Parts = Sequence[tuple[SavedSignals, Sequence[int], Role]]
 
 __all__ = [
+    "attacks_on",
+    "audit_parts",
     "audit_saved",
     "holds_signals",
     "observed",
@@ -64,40 +66,95 @@ def audit_saved(
             and non-members are such files or arrays themselves.
         references: the same, of the attacker's own models.
         members: which records the target was trained on, a mask or indices, where the arrays do not
-            say it themselves (`inside`).
-        non_members: which it was not, by default all others; what is neither is left out.
+            say it themselves (`inside`); of a stack of models, all of them were.
+        non_members: which it was not, by default all others but the population; what is neither is
+            left out, of the references too.
         attacks: by default those that these references allow.
         seed: of the controls.
         about: further facts.
+
+    Raises:
+        InputError: members beside an array `inside`; non_members without members.
+        DataError: nothing says who is a member; records on both sides, or of other numbers.
+        StoreError: a file that cannot be read, or arrays that do not fit each other.
     """
     if target is None:
-        own = joined(_side("members", members), _side("non_members", non_members))
+        own, kept = joined(_side("members", members), _side("non_members", non_members)), None
     else:
-        own = _read("the target", target, members, non_members)
-    parts: list[tuple[SavedSignals, Sequence[int], Role]] = [(own, range(own.shape[0]), "target")]
-    if references is not None:
-        others = _read("the references", references, None, None)
-        parts.append((others, range(others.shape[0]), "reference"))
-    chosen = _plain_attacks() if references is None else signal_attacks()
-    chosen = chosen if attacks is None else tuple(attacks)
-    seen = observed(parts, chosen)
-    if attacks is None:
-        chosen = with_recommended(chosen, seen.membership)
+        own, kept = sided(_read("the target", target), members, non_members)
+    aside = target if isinstance(target, str | Path) else None
+    others = None if references is None else _read("the references", references, without=aside)
     title = "Membership audit of saved outputs"
+    return audit_parts(
+        _parts(own, kept, others), attacks, seed=seed, about={"title": title, **(about or {})}
+    )
+
+
+def audit_parts(
+    parts: Parts,
+    attacks: Sequence[MembershipAttack] | None = None,
+    *,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
+    scores: Path | None = None,
+) -> Report:
+    """Audit models of saved outputs; of one alone with its accuracy and what so few records say.
+
+    Args:
+        parts: what a file holds, which of its models, their role; targets first.
+        attacks: by default `attacks_on(parts)`, and the one recommended for so few references.
+        seed: of the controls.
+        about: further facts.
+        scores: where the scores of every record are written, npz; by default nowhere.
+
+    Raises:
+        InputError: no attack could run.
+    """
+    chosen = attacks_on(parts) if attacks is None else tuple(attacks)
+    seen = observed(parts, chosen)
+    _warn_of_silent(parts)
+    who = seen.membership
+    if attacks is None:
+        chosen = with_recommended(chosen, who)
+    found = score_signals(seen, chosen, seed=seed)
+    kept = read_arrays(parts, chosen)
     notes = warned_of_order(parts)
     report = audit_signals(
-        seen,
-        chosen,
-        kept=read_arrays(parts, chosen),
-        seed=seed,
-        about={"title": title, **(about or {})},
-        notes=notes,
+        seen, chosen, scores=found, kept=kept, seed=seed, about=about, notes=notes
     )
-    if len(seen.membership.targets) > 1:
+    if len(who.targets) == 1:
+        rows = (*report.rows, *accuracy_rows(seen), *gap_rows(report))
+        few = few_records_control(who)
+        report = replace(report, rows=rows, controls=(*report.controls, few))
+    if scores is None:
         return report
-    few = few_records_control(seen.membership)
-    rows = (*report.rows, *accuracy_rows(seen), *gap_rows(report))
-    return replace(report, rows=rows, controls=(*report.controls, few))
+    ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
+    digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
+    return replace(report, side_files={scores.name: digest})
+
+
+def attacks_on(parts: Parts) -> tuple[MembershipAttack, ...]:
+    """Return the attacks that an audit of these models runs unless told otherwise.
+
+    Without references those that ask the target alone; of one target the gap attack too, from which
+    the accuracy gap is read.
+    """
+    targets = sum(len(models) for _, models, role in parts if role == "target")
+    if not any(role == "reference" and len(models) for _, models, role in parts):
+        return _plain_attacks()
+    right = all(obtainable(list(part.arrays), CORRECT) for part, _, _ in parts)
+    return (*signal_attacks(), *([GapAttack()] if right and targets == 1 else []))
+
+
+def _warn_of_silent(parts: Parts) -> None:
+    for part, _, role in parts:
+        if role == "reference" and part.inside is None:
+            warnings.warn(
+                f"{part.path.name} has no array `inside`: its models count as trained on none of "
+                "these records; where some were in, say which (docs/signals.md)",
+                SecateurWarning,
+                stacklevel=2,
+            )
 
 
 def observed(parts: Parts, attacks: Sequence[MembershipAttack]) -> Observations:
@@ -132,7 +189,6 @@ def _plain_attacks() -> tuple[MembershipAttack, ...]:
     from secateur.attack.membership import (
         ConfidenceThreshold,
         EntropyThreshold,
-        GapAttack,
         LossThreshold,
         ModifiedEntropyThreshold,
     )
@@ -150,38 +206,17 @@ def _side(what: str, source: Any) -> SavedSignals:
             f"name such as {{'logits': ..., 'labels': ...}}; {what} is {type(source).__name__}; to "
             "audit a model, give it first: audit(model, members=..., non_members=...)"
         )
-    return _read(what, source, None, None)
+    return _read(what, source)
 
 
 def _read(
-    what: str, source: str | Path | Mapping[str, Any], members: Any, non_members: Any
+    what: str, source: str | Path | Mapping[str, Any], without: str | Path | None = None
 ) -> SavedSignals:
     if not isinstance(source, Mapping):
-        return _of_file(source, members, non_members)
+        aside = () if without is None else (Path(without),)
+        return truly_named(store.read_signals(source, without=aside))
     arrays = {str(k): np.asarray(v) for k, v in source.items()}
-    if members is not None:
-        arrays = _with_members(arrays, members, non_members)
-    found = truly_named(made_of(Path(what), arrays))
-    if found.inside is None and what == "the target":
-        raise DataError(
-            "the target's arrays do not say who is a member; give members=, a mask or indices of "
-            "the records that it was trained on"
-        )
-    return found
-
-
-def _of_file(source: str | Path, members: Any, non_members: Any) -> SavedSignals:
-    found = truly_named(store.read_signals(source))
-    if members is None:
-        return found
-    if found.inside is not None or non_members is not None:
-        raise InputError(
-            f"{source}: members says who is in where the file does not (an array `inside`), and "
-            "all others are non-members; to leave records out, give the arrays, as numpy.load "
-            "gives them"
-        )
-    models, n = found.shape
-    return replace(found, inside=np.tile(_mask("members", members, n), (models, 1)))
+    return truly_named(made_of(Path(what), arrays))
 
 
 def truly_named(saved: SavedSignals) -> SavedSignals:
@@ -212,28 +247,10 @@ def _add_up_to_one(z: NDArray[Any]) -> bool:
     return bool((z >= 0).all() and (np.abs(z.sum(axis=-1, dtype=np.float64) - 1) < 2e-3).all())
 
 
-def _with_members(arrays: dict[str, Any], members: Any, non_members: Any) -> dict[str, Any]:
-    """Return arrays of the records that are spoken of, with `inside`."""
-    if "labels" in arrays:
-        n = len(arrays["labels"])
-    else:
-        n = max((a.shape[-1] for k, a in arrays.items() if k not in OUTPUTS), default=0)
-    inside = _mask("members", members, n)
-    outside = ~inside if non_members is None else _mask("non_members", non_members, n)
-    both = int((inside & outside).sum())
-    if both:
-        raise DataError(
-            f"{both} records are members and non-members at once; remove them from one of the two"
-        )
-    kept = np.flatnonzero(inside | outside)
-    found = {
-        name: np.take(a, kept, axis=a.ndim - 2 if name in OUTPUTS else a.ndim - 1)
-        for name, a in arrays.items()
-    }
-    return {**found, "inside": inside[kept]}
-
-
-def _mask(what: str, value: Any, n: int) -> NDArray[np.bool_]:
-    mask = np.zeros(n, dtype=np.bool_)
-    mask[chosen_rows(what, value, n)] = True
-    return mask
+def _parts(own: SavedSignals, kept: Any, others: SavedSignals | None) -> Parts:
+    """Return target and references, both of the records that are spoken of alone."""
+    held: list[tuple[SavedSignals, Role]] = [(own, "target")]
+    held += [] if others is None else [(others, "reference")]
+    if kept is not None and len({saved.shape[1] for saved, _ in held}) == 1:  # else refused later
+        held = [(taken(saved, kept), role) for saved, role in held]
+    return [(saved, range(saved.shape[0]), role) for saved, role in held]

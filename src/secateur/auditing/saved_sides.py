@@ -1,4 +1,4 @@
-"""Saved outputs of members and of non-members, from two files, as one set of records."""
+"""Who of saved outputs is a member: from two files, or from indices and masks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secateur.errors import DataError
+from secateur.data.chosen import chosen_rows
+from secateur.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from secateur.store import SavedSignals
 
-__all__ = ["joined"]
+__all__ = ["joined", "sided", "taken"]
 
 
 def joined(members: SavedSignals, non_members: SavedSignals) -> SavedSignals:
@@ -110,3 +111,59 @@ def _sizes(models: Sequence[NDArray[Any]]) -> str:
     queries, _, *classes = models[0].shape
     told = f"{len(models)} models and {queries} queries"
     return told + (f" of {classes[0]} classes" if classes else "")
+
+
+def sided(own: SavedSignals, members: Any, non_members: Any) -> tuple[SavedSignals, Any]:
+    """Return the target with `inside`, and which of its records are spoken of; None: all.
+
+    Raises:
+        InputError: members beside an array `inside`; non_members without members.
+        DataError: nothing says who is a member; no record is left on a side, or one is on both.
+    """
+    if members is None:
+        if non_members is not None:
+            raise InputError("non_members= goes with members=, what the target was trained on")
+        if own.inside is None:
+            raise DataError(
+                f"{own.path} does not say who is a member; give members=, a mask or indices of the "
+                "records that the target was trained on, or an array `inside`"
+            )
+        return own, None
+    if own.inside is not None:
+        raise InputError(
+            f"{own.path} says by its array `inside` who is a member, and members= says it again; "
+            "leave one of the two out"
+        )
+    models, n = own.shape
+    inside, beyond = _mask("members", members, n), np.zeros(n, np.bool_)
+    beyond = beyond if own.population is None else own.population
+    outside = ~inside & ~beyond if non_members is None else _mask("non_members", non_members, n)
+    if not outside.any():
+        raise DataError(f"members names all {n} records, so that none is left as a non-member")
+    for side, what in ((outside, "non-members"), (beyond, "the population")):
+        both = int((inside & side).sum())
+        if both:
+            raise DataError(
+                f"{both} records are members and {what} at once; remove them from one of the two"
+            )
+    kept = np.flatnonzero(inside | outside | beyond)
+    # all models of a stack, such as checkpoints, were trained on these members
+    named = replace(own, inside=np.tile(inside, (models, 1)))
+    return named, None if len(kept) == n else kept
+
+
+def taken(saved: SavedSignals, kept: NDArray[np.int64]) -> SavedSignals:
+    """Return saved outputs of these records alone."""
+    about = {
+        name: None if value is None else value[..., kept]
+        for name in ("inside", "labels", "population", "units", "ids")
+        for value in [getattr(saved, name)]
+    }
+    arrays = {k: tuple(a[:, kept] for a in models) for k, models in saved.arrays.items()}
+    return replace(saved, arrays=arrays, **about)  # type: ignore[arg-type]
+
+
+def _mask(what: str, value: Any, n: int) -> NDArray[np.bool_]:
+    mask = np.zeros(n, dtype=np.bool_)
+    mask[chosen_rows(what, value, n)] = True
+    return mask

@@ -85,7 +85,7 @@ THREAT_MODEL_OF_ONE = (
     "no model of his own to compare with. He does not see the weights or the training set."
 )
 BEYOND = (
-    "No reference models: an attacker who trains models of his own on similar records (LiRA, RMIA) "
+    "No reference models: an attacker who trains models of his own on similar records (LiRA) "
     "usually finds more, above all at low false-alarm rates; he was not tried. Add references, or "
     "a recipe that trains them, to measure him."
 )

@@ -38,7 +38,8 @@ PATH = click.Path(path_type=Path)
     "attacks",
     multiple=True,
     help="An attack of `secateur methods`; may be repeated. Default: twelve on signals "
-    "alone, variants of LiRA and RMIA and class-wise thresholds (docs/signals.md).",
+    "alone, variants of LiRA and RMIA and class-wise thresholds, or without references five "
+    "that ask the target alone (docs/signals.md).",
 )
 @click.option(
     "--rows",
@@ -97,44 +98,23 @@ def attack(  # noqa: PLR0913 - one argument per option of the verb
     **sides: Path | None,
 ) -> Report:
     """Read signals, attack, write what was asked for."""
-    from dataclasses import replace
-
     from secateur import store
-    from secateur.auditing.choices import with_recommended
-    from secateur.auditing.saved import observed, read_arrays, warned_of_order
-    from secateur.auditing.signals import audit_signals, score_signals, signal_attacks
+    from secateur.auditing.saved import audit_parts
     from secateur.cli.checks import refuse_apart, refuse_outputs
-    from secateur.types import Scores
 
-    chosen = tuple(map(_parsed, attacks)) or signal_attacks()
+    chosen = tuple(map(_parsed, attacks)) or None
     _check_kind(kind)
     _check_sides(target, sides)
     inputs = [p for p in (target, *sides.values(), references) if p is not None]
     refuse_apart(scores, out)
     refuse_outputs(out, html, scores, inputs=inputs)
     parts = _parts(_own(target, sides, kind), target, references, rows, kind)
-    seen = observed(parts, chosen)
-    chosen = chosen if attacks else with_recommended(chosen, seen.membership)
-    found = score_signals(seen, chosen, seed=seed)
     about = {
         "command": command,
         "title": f"Membership audit of {parts[0][0].path.name}",
         "files": [p.name for p in inputs],
     }
-    report = audit_signals(
-        seen,
-        chosen,
-        scores=found,
-        kept=read_arrays(parts, chosen),
-        seed=seed,
-        about=about,
-        notes=warned_of_order(parts),
-    )
-    if scores is not None:
-        ran = {name: s for name, s in found.items() if isinstance(s, Scores)}
-        who = seen.membership
-        digest = store.write_score_table(scores, ran, ids=seen.ids, inside=who.inside[who.targets])
-        report = replace(report, side_files={scores.name: digest})
+    report = audit_parts(parts, chosen, seed=seed, about=about, scores=scores)
     store.write_report(out, report)
     if html is not None:
         from secateur.report import html as page
@@ -230,11 +210,8 @@ def _parts(
     kind: str | None,
 ) -> list[tuple[SavedSignals, Sequence[int], Role]]:
     """Return each file with the models that are taken of it, and their role."""
-    import warnings
-
     from secateur import store
     from secateur.auditing.saved import truly_named
-    from secateur.errors import SecateurWarning
 
     models = range(own.shape[0])
     under = list(models) if rows is None else _numbers(rows, own.shape[0])
@@ -242,13 +219,6 @@ def _parts(
     if references is not None:
         without = () if target is None else (target,)
         others = truly_named(store.read_signals(references, kind=kind, without=without))
-        if others.inside is None:
-            warnings.warn(
-                f"{references.name} has no array `inside`: its models count as trained on none of "
-                "these records; where some were in, say which (docs/signals.md)",
-                SecateurWarning,
-                stacklevel=1,
-            )
         parts.append((others, range(others.shape[0]), "reference"))
     elif rows is not None:
         parts.append((own, [m for m in models if m not in under], "reference"))

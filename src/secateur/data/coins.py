@@ -59,9 +59,10 @@ def _repair(inside: NDArray[np.bool_], rng: np.random.Generator) -> None:
 
 
 def with_drawn_references(who: Membership, references: int, *, seed: int) -> Membership:
-    """Add references to the membership of one model: draws of its size from the audit pool.
+    """Add references to the membership of one model: draws of about its size from the audit pool.
 
-    Drawn by unit, each in the same number of them, without looking at who is a member.
+    Drawn by unit, each in the same number of them and in one at least, without looking at who is a
+    member. So references are larger than a model whose share of the pool is below 1 in so many.
 
     Raises:
         InputError: one reference, or fewer than none.

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from secateur.errors import DataError, InputError, NotFiniteError, SecateurError
+from secateur.errors import DataError, InputError, NotFiniteError
 from secateur.models import logits_of
 from secateur.own.findings import Finding
-from secateur.types import Records
+from secateur.own.module import told
+from secateur.types import IntArray, Records
 
-__all__ = ["batch_statistics", "eval_updates", "fresh", "hidden_modules", "mode", "outputs_fit",
-           "random_outputs", "same_weights", "softmax", "trained_build"]  # fmt: skip
+__all__ = ["batch_statistics", "eval_updates", "failed", "fresh", "hidden_modules", "mode",
+           "outputs_fit", "random_outputs", "same_weights", "softmax",
+           "trained_build"]  # fmt: skip
 
 ROWS = 64
+MOST = 1000
+BLOCK = 2048
 SEEDS = 8
 LIKELIER = 0.1
 
@@ -42,16 +48,15 @@ def _ask(network: nn.Module, inputs: torch.Tensor, seed: int = 0) -> torch.Tenso
 
 
 def outputs_fit(network: nn.Module, records: Records) -> Finding | None:
-    """Find a network that does not take the records, or gives no logits of their classes."""
-    rows = np.arange(min(ROWS, len(records)))
+    """Find a network that does not take the records, or gives no logits of their classes.
+
+    Of many records 1,000 at random are asked about, and those with the smallest and the largest
+    number, which a table that looks tokens up may not hold.
+    """
     try:
-        logits_of(network, records, indices=rows)
+        logits_of(network, records, indices=_asked(records))
     except NotFiniteError as error:
-        return Finding(
-            id="nan-outputs",
-            what=f"a fresh network already gives NaN: {error}",
-            mend="look for a division by zero or a logarithm of zero, and scale the inputs",
-        )
+        return not_finite(error)
     except DataError as error:
         return Finding(
             id="shape",
@@ -66,15 +71,44 @@ def outputs_fit(network: nn.Module, records: Records) -> Finding | None:
             mend=f"end the network with {records.n_classes} outputs, one per class, and return "
             "them alone; CLASSES says how many classes there are",
         )
-    except (RuntimeError, TypeError, IndexError, AttributeError, KeyError, SecateurError) as error:
-        return Finding(
-            id="shape",
-            what=f"the network fails on inputs of shape {records.input_shape}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            mend="its forward takes one batch of float32 inputs: cast tokens by .long() in it, and "
-            "return a tensor of logits",
-        )
     return None
+
+
+def not_finite(error: Exception) -> Finding:
+    """Return the finding of a network that gives NaN before any training."""
+    return Finding(
+        id="nan-outputs",
+        what=f"a fresh network already gives NaN: {error}",
+        mend="look for a division by zero or a logarithm of zero, and scale the inputs",
+    )
+
+
+def failed(path: Path, error: Exception) -> Finding:
+    """Return the finding of a network that raised while it was asked or put into a mode."""
+    if isinstance(error, NotFiniteError):
+        return not_finite(error)
+    mend = "its forward takes one batch of float32 inputs and returns a tensor of logits; mend that"
+    mend += " line, and ask the network yourself: build().eval()(torch.from_numpy(inputs[:8]))"
+    if isinstance(error, IndexError):
+        mend = "where tokens are looked up, nn.Embedding needs as many rows as the largest token "
+        mend += "says, and one more; else mend that line"
+    return Finding(id="forward", what=told(path, "the network", error), mend=mend)
+
+
+def _asked(records: Records) -> IntArray:
+    """Return which records are asked about: all, or some at random and the extreme ones."""
+    n = len(records)
+    if n <= MOST:
+        return np.arange(n)
+    blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
+    ends = [(x.min(axis=1), x.max(axis=1)) for x in (_flat(records, rows) for rows in blocks)]
+    low, high = (np.concatenate(side) for side in zip(*ends, strict=True))
+    some = np.random.default_rng(0).permutation(n)[:MOST]
+    return np.unique([*some, low.argmin(), high.argmax()])
+
+
+def _flat(records: Records, rows: IntArray) -> NDArray[np.float32]:
+    return records.gather(rows).reshape(len(rows), -1)
 
 
 def softmax(network: nn.Module, records: Records) -> Finding | None:
@@ -179,10 +213,10 @@ def batch_statistics(network: nn.Module, records: Records) -> Finding | None:
     together = _ask(network, inputs)
     try:
         alone = torch.cat([_ask(network, one[None]) for one in inputs])
-    except (RuntimeError, ValueError) as error:
-        saw = f"one record alone fails ({str(error)[:120]})"
-    else:
         moved = float((together - alone).abs().max())
+    except Exception as error:  # whatever a user's code raises
+        saw = f"one record alone fails ({type(error).__name__}: {str(error)[:120]})"
+    else:
         if moved <= 1e-3 * max(1.0, float(together.abs().max())):
             return None
         saw = f"asked alone, records get other outputs, by up to {moved:.3g}"
@@ -192,7 +226,7 @@ def batch_statistics(network: nn.Module, records: Records) -> Finding | None:
         id="batch-statistics",
         what=f"in evaluation mode outputs depend on the other records of the batch: {saw}",
         mend="normalise by running statistics in evaluation: track_running_stats=True, and "
-        "training=self.training in F.batch_norm",
+        "training=self.training in F.batch_norm; let forward take one record too, no squeeze()",
     )
 
 

@@ -8,14 +8,15 @@ import numpy as np
 
 from secateur.data import given
 from secateur.data.twins import content_keys
-from secateur.measure import AuditSize, blind_baseline, resolvable_fpr
+from secateur.measure import AuditSize, blind_baseline, resolvable_fpr, training_size_control
 from secateur.own.findings import Finding
-from secateur.types import IntArray, Records
+from secateur.types import AUDIT, IntArray, Membership, Records
 
-__all__ = ["few_records", "shared_records", "told_by_inputs"]
+__all__ = ["few_records", "reference_size", "shared_records", "told_by_inputs"]
 
 EXPECTED = 10  # false positives over all targets, below which a TPR is not resolvable
 MOST = 4000
+MOST_REFERENCES = 10_000
 FEW = 50  # as the audit's own control of one network has it
 
 
@@ -80,3 +81,34 @@ def few_records(size: AuditSize, fpr: float, *, drawn: bool) -> Finding | None:
         f"{'more targets (--targets), ' * drawn}or ask for a higher rate (--fpr)",
         values={"expected": expected, "needed": need},
     )
+
+
+def reference_size(who: Membership) -> Finding | None:
+    """Find references that train on another number of records than the network, as the audit does.
+
+    Every record is in one reference at least, so that few members among many need many references.
+    """
+    control = training_size_control(who)
+    if control.status != "raised":
+        return None
+    members, everyone = (len(np.unique(who.units[s])) for s in (who.members(0), who.pools[AUDIT]))
+    share, count = members / everyone, len(who.references)
+    need = next((r for r in range(count + 1, MOST_REFERENCES) if _fits(share, r)), None)
+    ways = [] if need is None else [f"train {need} references (--references {need})"]
+    most = math.floor(members * (1.09 * count - 1))  # inside 10 %, not on it
+    if share < 1 / count and most < everyone - members:
+        ways.append(f"name {most} non-members at most")
+    return Finding(
+        id="reference-size",
+        what=f"the network was trained on {len(who.members(0))} records, each of {count} "
+        f"references would be on about {who.inside[who.references].sum(axis=1).mean():.0f}: "
+        f"{control.why}",
+        mend=", or ".join(ways) or "give persons of about as many records each",
+        values={"ratio": control.value or 0.0},
+    )
+
+
+def _fits(share: float, references: int) -> bool:
+    """Tell whether so many references can train on about this share of the records."""
+    inside = min(references - 1, max(1, round(share * references)))
+    return abs(inside / references / share - 1) < 0.09

@@ -18,7 +18,7 @@ import torch
 from secateur.errors import InputError, SecateurError
 from secateur.train.sources import files_of
 
-__all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file", "source_of"]
+__all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file", "source_of", "told"]
 
 LONGEST = 1_000_000
 TEXT = "__secateur_text__"
@@ -126,7 +126,7 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
             '`if __name__ == "__main__":`'
         ) from error
     except Exception as error:  # whatever a user's code raises
-        raise InputError(_said(path, what, error)) from error
+        raise InputError(told(path, what, error)) from error
     finally:
         if keep_random:
             np.random.set_state(numpys)
@@ -135,7 +135,7 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
             sys.path.remove(folder)
 
 
-def _said(path: Path, what: str, error: Exception) -> str:
+def told(path: Path, what: str, error: Exception) -> str:
     """Return where in the user's file an error came from, and what it says."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     where = f"{path}, line {lines[-1]}, in {what}" if lines else f"{path}, in {what}"

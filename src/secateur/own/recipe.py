@@ -121,6 +121,7 @@ def named_sides(module: ModuleType, n: int) -> tuple[IntArray, IntArray]:
     """Return the indices of a file's MEMBERS, and of NON_MEMBERS, by default all others.
 
     Raises:
+        InputError: a function of them fails.
         DataError: no indices of records, or members alone.
     """
     members = named_rows(module, "MEMBERS", n)
@@ -143,12 +144,16 @@ def named_rows(module: ModuleType, name: str, n: int) -> IntArray | None:
         n: how many records there are.
 
     Raises:
+        InputError: the function fails; names its line.
         DataError: no indices of records.
     """
     value = getattr(module, name, None)
     if value is None:
         return None
-    return chosen_rows(name, value() if callable(value) else value, n)
+    if callable(value):
+        with inside(Path(str(module.__file__)), f"{name}()"):
+            value = value()
+    return chosen_rows(name, value, n)
 
 
 def shares(n: int) -> tuple[int, int, int]:

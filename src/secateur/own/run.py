@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from secateur.data import draw, given
 from secateur.data.coins import with_drawn_references
 from secateur.data.handed_forms import Raw
-from secateur.errors import DataError, InputError, SecateurError
+from secateur.errors import InputError, SecateurError
 from secateur.measure import AuditSize
 from secateur.own import checks_network as network_checks
 from secateur.own import checks_training as training_checks
@@ -23,7 +24,7 @@ from secateur.own import checks_world as world_checks
 from secateur.own.checks_records import RAW_CHECKS, changing_records, duplicates
 from secateur.own.checks_scale import unscaled_inputs
 from secateur.own.findings import Finding
-from secateur.own.module import inside, load_file
+from secateur.own.module import inside, load_file, told
 from secateur.own.recipe import named_sides, recipe_of, records_of, said_columns, shares
 from secateur.own.records import as_raw
 from secateur.train import Recipe
@@ -107,12 +108,12 @@ def check_recipe(file: str | Path, wanted: Wanted | None = None) -> Checked:
     else:
         membership = _drawn(records, wanted, found)
         size = _size(module, wanted, membership, found)
-    fits = _of_network(recipe, records, found)
-    seconds = _of_training(recipe, records, membership, found) if fits else None
+    fits = _of_network(path, recipe, records, found)
+    seconds = _of_training(path, recipe, records, membership, found) if fits else None
     return Checked(
         recipe=recipe,
         findings=tuple(found),
-        left="" if fits else "the training, until the network takes the records",
+        left=_left(fits, found),
         records=records,
         membership=membership,
         size=size,
@@ -120,6 +121,15 @@ def check_recipe(file: str | Path, wanted: Wanted | None = None) -> Checked:
         owned=len(np.unique(np.asarray(records.units))) < len(records),
         seconds_per_record=seconds,
     )
+
+
+def _left(fits: bool, found: list[Finding]) -> str:
+    """Return what could not be looked at."""
+    if not fits:
+        return "the training, until the network takes the records"
+    if any(one.id == "training-step" for one in found):
+        return "what the audit takes, until the first step of training works"
+    return ""
 
 
 def _kept(*found: Finding | None) -> list[Finding]:
@@ -203,18 +213,19 @@ def _beside(
             told = world_checks.told_by_inputs(records, members, alone, seed=wanted.seed)
             found += _kept(told)
         who = given(records, members=members, non_members=alone)
-    except DataError as error:
+    except InputError as error:
         mend = "name them by index, such as MEMBERS = np.arange(0, 500), whole persons on one side"
         found.append(Finding(id="members", what=str(error), mend=mend))
         return None, None
     who = with_drawn_references(who, count, seed=wanted.seed)
+    found += _kept(world_checks.reference_size(who))
     inside, outside = (len(np.unique(who.units[rows])) for rows in (members, alone))
     size = AuditSize(targets=1, members=inside, non_members=outside, between_sd=0.0)
     found += _kept(world_checks.few_records(size, wanted.fpr, drawn=False))
     return (who.part(who.references.tolist()) if count else None), size
 
 
-def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
+def _of_network(path: Path, recipe: Recipe, records: Records, found: list[Finding]) -> bool:
     """Look at the network; return whether it takes the records."""
     try:
         network = network_checks.fresh(recipe.build, 0)
@@ -222,33 +233,45 @@ def _of_network(recipe: Recipe, records: Records, found: list[Finding]) -> bool:
         mend = "let build() take nothing and return a torch module"
         found.append(Finding(id="build", what=str(error), mend=mend))
         return False
-    found += _kept(network_checks.hidden_modules(network), network_checks.mode(network))
-    wrong = network_checks.outputs_fit(network, records)
-    if wrong is not None:
-        found.append(wrong)
+
+    def looked(check: Callable[..., Finding | None], *given: Any) -> Finding | None:
+        try:
+            seen = check(*given)
+        except Exception as error:  # whatever a user's code raises
+            seen = network_checks.failed(path, error)
+        if seen is not None and seen not in found:
+            found.append(seen)
+        return seen
+
+    looked(network_checks.hidden_modules, network)
+    looked(network_checks.mode, network)
+    if looked(network_checks.outputs_fit, network, records) is not None:
         return False
-    chance = network_checks.random_outputs(network, records)
-    found += _kept(chance, network_checks.softmax(network, records))
-    updated = network_checks.eval_updates(network, records)
-    found += _kept(updated)
+    chance = looked(network_checks.random_outputs, network, records)
+    looked(network_checks.softmax, network, records)
+    updated = looked(network_checks.eval_updates, network, records)
     if chance is None and updated is None:
-        found += _kept(network_checks.batch_statistics(network, records))
-    found += _kept(unscaled_inputs(network, records))
-    same = network_checks.same_weights(recipe.build)
-    found += _kept(same, network_checks.trained_build(recipe.build, records))
+        looked(network_checks.batch_statistics, network, records)
+    looked(unscaled_inputs, network, records)
+    looked(network_checks.same_weights, recipe.build)
+    looked(network_checks.trained_build, recipe.build, records)
     return True
 
 
 def _of_training(
-    recipe: Recipe, records: Records, membership: Membership | None, found: list[Finding]
+    path: Path,
+    recipe: Recipe,
+    records: Records,
+    membership: Membership | None,
+    found: list[Finding],
 ) -> float | None:
     """Look at the training; return the seconds that the file's own takes per record."""
     if recipe.train is None:
         if membership is not None:
             try:
                 rehearse(recipe, None, records, membership)
-            except (SecateurError, RuntimeError, TypeError, ValueError) as error:
-                what = f"the first step of training fails: {type(error).__name__}: {error}"
+            except Exception as error:  # whatever a user's code raises
+                what = told(path, "the first step of training", error)
                 mend = "let the network take batches in training mode too, and RECIPE's hooks fit"
                 found.append(Finding(id="training-step", what=what, mend=mend))
         return None

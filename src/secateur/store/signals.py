@@ -182,6 +182,8 @@ def made_of(
             f"no array of signals; it holds {', '.join(sorted(map(str, arrays))[:12]) or 'nothing'}"
             f"; name one of them logits, probabilities, margin, confidence or loss",
         )
+    for name in {*signals, *ABOUT} & set(arrays):
+        _refuse_texts(path, name, arrays[name])
     other = sorted(set(arrays) - set(signals) - set(ABOUT))
     if other:
         warnings.warn(f"{path}: not read: {', '.join(other)[:200]}", SecateurWarning, stacklevel=2)
@@ -203,6 +205,19 @@ def made_of(
         units=units,
         ids=_ids(path, arrays, records),
     )
+
+
+def _refuse_texts(path: Path, name: str, array: NDArray[Any]) -> None:
+    """Refuse what holds no plain numbers, such as labels that are texts."""
+    kind = np.asarray(array).dtype.kind
+    if kind in "biuf":
+        return
+    mend = "give plain numbers"
+    if name in ("labels", "units"):
+        mend = f"number them: np.unique({name}, return_inverse=True)[1]"
+    if name == "labels":
+        mend += ", in the order of the outputs' classes"
+    raise refused(path, f"{name} must be numbers, got {np.asarray(array).dtype}; {mend}")
 
 
 def _full(path: Path, name: str, array: NDArray[Any]) -> tuple[NDArray[Any], ...]:
