@@ -657,6 +657,8 @@ def test_a_policy_may_name_a_subject_as_the_page_does(asked):
     finding = one(rule(subject=asked, max=0.9), report)
     assert finding.holds and (finding.subject, finding.label) == ("dense", "release 3")
     assert cause(report, read_policy(rule(subject=asked, max=0.9))) == ""
+    lacking = one(rule(subject=asked, metric="bytes", max=1), report)
+    assert (lacking.subject, lacking.label) == ("dense", "release 3")
     required = f'subject = "{asked}"\nrequired_controls = ["null"]\nadaptive_attacker = true'
     assert all(f.holds for f in found(required, report))
     against = one(rule(subject=PRUNED, versus="release 3", max=0.0), report)

@@ -173,4 +173,6 @@ def test_accuracies_of_several_groups_hold_together():
     assert perfect[0].low == pytest.approx(clopper_pearson(int(people), int(people), 0.9875)[0])
     one = draw(records, targets=1, references=0, seed=0, pools={"audit": 40, "utility": 240})
     row = accuracy_by_group(correct[:1], one, four, name="g", subject="dense")[0]
-    assert row.interval == "none" and "together" not in row.why
+    own = correct[0, one.pools["utility"]][four[one.pools["utility"]] == 0]
+    assert (row.low, row.high) == clopper_pearson(int(own.sum()), len(own), 1 - 0.05 / 4)
+    assert row.interval == "Clopper-Pearson" and "together" in row.why

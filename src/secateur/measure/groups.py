@@ -11,7 +11,7 @@ from secateur.errors import InputError
 from secateur.measure.membership import auc, fpr_name, tpr_at_fpr
 from secateur.measure.roc import resolved_fpr
 from secateur.measure.targets import non_member_units
-from secateur.measure.utility import over_targets
+from secateur.measure.utility import over_targets, over_units
 from secateur.types import UTILITY, Measurement, Membership, Records, Scores
 
 if TYPE_CHECKING:
@@ -229,13 +229,17 @@ def accuracy_by_group(
                 )
             )
             continue
-        row = over_targets(
-            correct[np.ix_(membership.targets, pool[inside])].mean(axis=1),
-            about=about,
-            counts=counts,
-            better="higher",
-            trials=units,
-            confidence=_confidence_of_one(enough),
+        right = correct[np.ix_(membership.targets, pool[inside])]
+        told: dict[str, Any] = {
+            "about": about,
+            "counts": counts,
+            "better": "higher",
+            "confidence": _confidence_of_one(enough),
+        }
+        row = (
+            over_units(right[0], membership.units[pool[inside]], **told)
+            if len(right) == 1
+            else over_targets(right.mean(axis=1), trials=units, **told)
         )
         rows.append(_one_of(row, group, enough))
     return rows

@@ -102,7 +102,8 @@ def _rule(report: Report, rule: Rule) -> Iterator[Finding]:
     for name in names:
         rows = _by_each(report, rule, name, _rows(report, rule, name))
         if not rows:
-            yield _missing(rule, name, _lacking(report, rule, name))
+            lacking = _missing(rule, name, _lacking(report, rule, name))
+            yield replace(lacking, label=label(report, name))
         for row in rows:
             yield _judged(report, rule, row)
 
