@@ -607,6 +607,8 @@ def test_a_recipe_alone_trains_targets_too_and_speaks_of_the_pipeline():
     records = small_records(120)
     report = secateur.audit(small_recipe(epochs=2), records, references=4, attacks=LOSS)
     assert report.facts["models"] == {"targets": 8, "references": 4}
+    pools = {name: n for name, n in report.facts["pools"].items() if n}
+    assert pools == {"audit": 60, "population": 30, "utility": 30}  # as docs/own.md says
     assert row_of(report, "auc").interval.startswith("t over targets")
     with pytest.raises(InputError, match=r"audit\(recipe, records\)"):
         secateur.audit(small_recipe())

@@ -133,6 +133,13 @@ PLANTED = [
     ("outputs", network("nn.Linear(6, 2)")),
     ("outputs", GOOD + "\nCLASSES = 5\n"),
     ("softmax", network("nn.Sequential(nn.Linear(6, 3), nn.Softmax(dim=1))")),
+    ("softmax", network("nn.Sequential(nn.Linear(6, 3), nn.Sigmoid())")),
+    (
+        "softmax",
+        tokens(row=0)
+        .replace("x[0, 2] = 300", "pass")
+        .replace(TABLE, f"{TABLE}.append(nn.Sigmoid())"),
+    ),
     ("random-outputs", DROPOUT),
     ("mode", STAYS),
     ("hidden-modules", HIDDEN),
@@ -248,6 +255,28 @@ def test_batch_norm_behind_the_first_layer_does_not_help_columns_of_different_si
     (found,) = (f for f in checked.findings if f.id == "unscaled-inputs")
     assert "column 5 of about 1e+05" in found.what or "column 5 of about 9." in found.what
     assert found.values["high"] > 1e5
+
+
+HALVES = """
+    last = nn.Linear(6, 3)
+    with torch.no_grad():
+        last.weight.mul_(0.01)
+        last.bias.uniform_(0, 1) if torch.initial_seed() == 0 else last.bias.uniform_(-1, 1)
+    return last
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        network("nn.Sequential(nn.Linear(6, 3), nn.ReLU())"),
+        GOOD.replace(f"    return {NETWORK}\n", HALVES),
+    ],
+    ids=["never negative", "by chance in 0 .. 1"],
+)
+def test_logits_that_lie_between_0_and_1_by_chance_are_no_probabilities(tmp_path, text):
+    checked = check_recipe(written(tmp_path, text), replace(ASKED, fpr=0.05))
+    assert "softmax" not in {f.id for f in checked.findings}, checked.findings
 
 
 @pytest.mark.parametrize("text", [GOOD, GOOD + TRAIN], ids=["our loop", "own training"])

@@ -25,6 +25,7 @@ MOST = 1000
 BLOCK = 2048
 SEEDS = 8
 LIKELIER = 0.1
+FAR = 100
 
 
 def fresh(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -111,17 +112,44 @@ def _flat(records: Records, rows: IntArray) -> NDArray[np.float32]:
     return records.gather(rows).reshape(len(rows), -1)
 
 
-def softmax(network: nn.Module, records: Records) -> Finding | None:
-    """Find outputs that are probabilities already."""
-    out = _ask(network, _inputs(records))
-    if (out < 0).any() or not torch.allclose(out.sum(dim=1), torch.ones(len(out)).double(), 1e-4):
+def softmax(network: nn.Module, build: Callable[[], nn.Module], records: Records) -> Finding | None:
+    """Find outputs that are probabilities already, by a softmax or by a sigmoid for each class."""
+    inputs = _inputs(records)
+    out = _ask(network, inputs)
+    if not _between(out):
+        return None
+    if torch.allclose(out.sum(dim=1), torch.ones(len(out)).double(), 1e-4):
+        saw, last = "all outputs are at least 0 and sum to 1", "softmax"
+    elif _always_between(network, build, inputs):
+        saw, last = "all outputs are in 0 .. 1, whatever the inputs and the weights", "sigmoid"
+    else:
         return None
     return Finding(
         id="softmax",
-        what="all outputs are at least 0 and sum to 1: they are probabilities, not logits",
-        mend="leave the softmax out of the network; the loss and the audit apply it themselves, "
-        "and a second one hides the leak",
+        what=f"{saw}: they are probabilities, not logits",
+        mend=f"leave the {last} out of the network; the loss and the audit apply a softmax "
+        "themselves, and a second squashing hides the leak",
     )
+
+
+def _between(out: torch.Tensor) -> bool:
+    return bool(((out >= 0) & (out <= 1 + 1e-6)).all())
+
+
+def _always_between(
+    network: nn.Module, build: Callable[[], nn.Module], inputs: torch.Tensor
+) -> bool:
+    """Tell whether far inputs and other fresh weights give outputs in 0 .. 1 too.
+
+    Logits of one fresh network may lie there by chance, above all of two classes.
+    """
+    try:
+        far = _ask(network, FAR * inputs)
+    except Exception:  # tokens, which cannot be far
+        far = torch.zeros(1)
+    if bool(torch.isfinite(far).all()) and not _between(far):
+        return False
+    return all(_between(_ask(fresh(build, seed), inputs)) for seed in range(1, SEEDS))
 
 
 def mode(network: nn.Module) -> Finding | None:

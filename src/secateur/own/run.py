@@ -248,7 +248,7 @@ def _of_network(path: Path, recipe: Recipe, records: Records, found: list[Findin
     if looked(network_checks.outputs_fit, network, records) is not None:
         return False
     chance = looked(network_checks.random_outputs, network, records)
-    looked(network_checks.softmax, network, records)
+    looked(network_checks.softmax, network, recipe.build, records)
     updated = looked(network_checks.eval_updates, network, records)
     if chance is None and updated is None:
         looked(network_checks.batch_statistics, network, records)
