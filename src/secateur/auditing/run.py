@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit_fleets", "audit_key", "default_attacks"]
 
-REVISION = 4
+REVISION = 5
 """Of what an audit chooses and measures: a report of another one is made anew. 2: the first
 snapshot that is no less accurate; 4: TPR and canaries target by target."""
 
