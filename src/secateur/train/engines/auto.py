@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from secateur.models import prunable
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.cluster import Ray
 from secateur.train.engines.processes import Processes, check_counts
+from secateur.train.engines.room import available, give_back, peak_of
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.loop import run_phases
@@ -41,6 +43,9 @@ SHORT = 4.0
 """Seconds of all the work on one core below which no workers are started: that takes as long."""
 MARGIN = 1.2
 """How much faster a stack must be, so that noise alone does not choose it."""
+
+ROOM = 0.5
+"""Share of the free memory that the stacks of all workers may take together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,18 +130,36 @@ def choose(
         best, fastest = 0, MARGIN * rates["one by one"]
         for size in [s for s in SIZES if s <= len(trial.members)]:
             try:
-                seconds = trial.stacked(size)
+                seconds, taken = peak_of(partial(trial.stacked, size))
             except (SecateurError, RuntimeError, NotImplementedError, TypeError, ValueError):
                 break  # what cannot be stacked is made one by one
             rate = rates[f"stacks of {size}"] = size * trial.rate(seconds)
             if rate > fastest:
                 best, fastest = size, rate
+            if not _has_room(size, taken, cores):
+                break
+    give_back()
     if not best:
         return Choice(engine=one_by_one, rates=rates)
     if trial.work / fastest < SHORT:
         workers = cores = 1
     engine = Stacked(models=even(models, best, cores), workers=workers)
     return Choice(engine=engine, rates=rates)
+
+
+def _has_room(size: int, taken: int | None, cores: int) -> bool:
+    """Tell whether the next larger stack has room in memory, in as many workers as there are.
+
+    Args:
+        size: of the stack that was tried.
+        taken: bytes that it took; None where that is not known.
+        cores: workers.
+    """
+    larger = [s for s in SIZES if s > size]
+    free = available()
+    if taken is None or free is None or not larger:
+        return True
+    return taken / size * larger[0] * cores <= ROOM * free
 
 
 def even(models: int, size: int, cores: int) -> int:

@@ -1,0 +1,60 @@
+"""A trial of stacks is measured, leaves room for all workers, and gives back what it took."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from secateur.train.engines import auto, room
+from small_world import small_membership, small_recipe, small_records
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
+SIZE = 64 * 2**20
+
+
+def took() -> float:
+    return float(np.ones(SIZE, np.uint8)[-1])
+
+
+@linux
+def test_the_peak_of_a_call_is_what_it_took():
+    found, taken = room.peak_of(took)
+    assert found == 1.0
+    assert taken is not None and SIZE * 0.9 <= taken < SIZE * 1.5
+    free = room.available()
+    assert free is not None and free > 0
+
+
+def test_where_the_system_does_not_say_nothing_is_known(monkeypatch):
+    monkeypatch.setattr(room, "_told", lambda *_: None)
+    assert room.peak_of(took) == (1.0, None)
+    assert room.available() is None
+
+
+@pytest.mark.parametrize(
+    ("size", "taken", "cores", "fits"),
+    [
+        (4, 100, 1, True),  # the next of 16 takes four times as much
+        (4, 126, 1, False),
+        (4, 60, 2, True),
+        (4, 63, 2, False),
+        (32, 10_000, 2, True),  # there is none larger
+        (4, None, 2, True),
+    ],
+)
+def test_a_larger_stack_is_tried_where_all_workers_have_room_for_it(
+    monkeypatch, size, taken, cores, fits
+):
+    monkeypatch.setattr(auto, "available", lambda: 1000)
+    assert auto._has_room(size, taken, cores) is fits
+
+
+def test_no_larger_stack_is_tried_than_has_room(monkeypatch):
+    records = small_records()
+    who = small_membership(records)
+    monkeypatch.setattr(auto, "peak_of", lambda work: (work(), 100))
+    monkeypatch.setattr(auto, "available", lambda: 300)
+    found = auto.choose(small_recipe(), None, records, who, workers=1)
+    assert list(found.rates) == ["one by one", "stacks of 2"]
