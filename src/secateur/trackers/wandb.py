@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from secateur import store
 from secateur.errors import MethodError
@@ -86,7 +86,7 @@ class WandB:
             return str(run.settings.sync_dir)
 
 
-def _settings(mode: Literal["offline", "online"]) -> object:
+def _settings(mode: Literal["offline", "online"]) -> Any:
     """Return what keeps the run to what is sent: no code, no machine, no console."""
     import wandb
 
