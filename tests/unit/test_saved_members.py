@@ -94,3 +94,19 @@ def test_the_verb_and_the_call_make_one_report_of_one_model(tmp_path, beside):
     }
     status = {c.id: c.status for c in told.controls}
     assert status["few-records"] == "raised" and "given-model" in status
+
+
+@pytest.mark.filterwarnings("ignore:.* are left out:secateur.errors.SecateurWarning")
+@pytest.mark.parametrize("further", [0, 5])
+def test_references_in_another_order_are_cut_by_their_ids_not_by_place(further):
+    attacks = [*LOSS, secateur.LiRA(mode="offline")]
+    sides = {"members": MEMBERS, "non_members": REST, "attacks": attacks}
+    beside = {"logits": OTHERS, "labels": Y, "inside": INSIDE}
+    wanted = secateur.audit({"logits": Z, "labels": Y}, references=beside, **sides)
+    order = np.random.default_rng(1).permutation(N + further)  # the last ones are of no target
+    more = {k: np.concatenate([v, v[:, :further]], 1) for k, v in beside.items() if k != "labels"}
+    more |= {"labels": np.r_[Y, Y[:further]], "ids": np.arange(N + further)}
+    turned = {k: v[:, order] if v.ndim > 1 else v[order] for k, v in more.items()}
+    held = {"logits": Z, "labels": Y, "ids": np.arange(N)}
+    found = secateur.audit(held, references=turned, **sides)
+    assert str(values(found)) == str(values(wanted))

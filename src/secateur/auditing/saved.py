@@ -248,9 +248,14 @@ def _add_up_to_one(z: NDArray[Any]) -> bool:
 
 
 def _parts(own: SavedSignals, kept: Any, others: SavedSignals | None) -> Parts:
-    """Return target and references, both of the records that are spoken of alone."""
+    """Return target and references, both of the records that are spoken of alone.
+
+    Where both have ids the target alone is cut: references are brought to its records by them.
+    """
+    by_ids = others is not None and own.ids is not None and others.ids is not None
+    if kept is not None and (others is None or by_ids or own.shape[1] == others.shape[1]):
+        own = taken(own, kept)  # where numbers differ it is refused later
+        others = others if others is None or by_ids else taken(others, kept)
     held: list[tuple[SavedSignals, Role]] = [(own, "target")]
     held += [] if others is None else [(others, "reference")]
-    if kept is not None and len({saved.shape[1] for saved, _ in held}) == 1:  # else refused later
-        held = [(taken(saved, kept), role) for saved, role in held]
     return [(saved, range(saved.shape[0]), role) for saved, role in held]
