@@ -90,7 +90,7 @@ def test_choices_do_not_look_at_the_targets(fleets):
         spoiled.append(replace(subject, observations=replace(seen, views=views)))
     curve = [(e, *stopped(subjects[0], records, e).accuracies()) for e in (1, 2, 4)]
     for before, after in zip(subjects, spoiled, strict=True):
-        assert strongest(before, ATTACKS, seed=0) == strongest(after, ATTACKS, seed=0)
+        assert strongest([before], ATTACKS, seed=0) == strongest([after], ATTACKS, seed=0)
         assert matched_epochs(curve, before) == matched_epochs(curve, after)
 
 

@@ -159,11 +159,11 @@ def test_the_whole_audit_keeps_its_choices_when_the_targets_change(world, report
 def test_the_strongest_attack_has_the_largest_auc_on_pseudo_targets(world):
     records, dense, _ = world
     subject = observe_subjects([dense], records, ATTACKS, workers=0)[0]
-    chosen = strongest(subject, ATTACKS, seed=0)
+    chosen = strongest([subject], ATTACKS, seed=0)[subject.name]
     assert chosen in {repr(a) for a in ATTACKS if not a.needs_posteriors}
     for attack in (LiRA(), LossThreshold()):
-        assert strongest(subject, [attack], seed=0) == repr(attack)
-    assert strongest(subject, [LEARNED], seed=0) is None
+        assert strongest([subject], [attack], seed=0)[subject.name] == repr(attack)
+    assert strongest([subject], [LEARNED], seed=0) == {subject.name: None}
 
 
 def test_a_larger_auc_is_chosen_over_more_members_at_a_low_false_alarm_rate():

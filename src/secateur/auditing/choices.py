@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.attack.membership import pseudo_targets, recommended
+from secateur.auditing.spread import spread
 from secateur.data import Queries
 from secateur.errors import CANNOT_RUN, InputError
 from secateur.measure import per_target
@@ -17,7 +18,7 @@ from secateur.types import AUDIT, POPULATION
 
 if TYPE_CHECKING:
     from secateur.auditing.subjects import Subject
-    from secateur.protocols import MembershipAttack
+    from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Membership, Observations
 
 __all__ = [
@@ -51,17 +52,47 @@ def _no_attack(value: object) -> bool:
     return isinstance(value, type) or not callable(value)
 
 
-def strongest(subject: Subject, attacks: Sequence[MembershipAttack], *, seed: int) -> str | None:
-    """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
-    can be said.
+def strongest(
+    subjects: Sequence[Subject],
+    attacks: Sequence[MembershipAttack],
+    *,
+    seed: int,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, str | None]:
+    """Return, by subject, the repr of the attack that is strongest on its references.
+
+    Args:
+        subjects: model families.
+        attacks: to choose from.
+        seed: of the attacks.
+        workers: processes for many or slow ones.
+        progress: called after each subject.
     """
-    return strongest_on(subject.observations, attacks, seed=seed)
+    seen = [subject.observations for subject in subjects]
+    found = spread(
+        choose_attack,
+        range(len(seen)),
+        shared=(seen, attacks, seed),
+        workers=workers,
+        progress=progress,
+    )
+    return {subject.name: choice for subject, choice in zip(subjects, found, strict=True)}
+
+
+def choose_attack(
+    seen: Sequence[Observations], attacks: Sequence[MembershipAttack], seed: int, which: int
+) -> str | None:
+    """Return `strongest_on` of one of these; the function stands at the top for workers."""
+    return strongest_on(seen[which], attacks, seed=seed)
 
 
 def strongest_on(
     observations: Observations, attacks: Sequence[MembershipAttack], *, seed: int
 ) -> str | None:
-    """Return what `strongest` does, from what was seen alone."""
+    """Return the repr of the attack with the largest mean AUC on pseudo-targets; None when nothing
+    can be said.
+    """
     several = any(getattr(a, "needs_more_views", False) for a in attacks)
     trial = pseudo_targets(observations, every_view=several)
     if trial is None:

@@ -19,7 +19,7 @@ from secateur.auditing.choices import (
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
 from secateur.auditing.per_record import check_table_path, exposed_series, write_table
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
-from secateur.auditing.scoring import can_run, score, train_and_score
+from secateur.auditing.scoring import attack_each, can_run, score
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
 from secateur.auditing.subjects import Subject, observe_subjects, stopped
@@ -230,7 +230,8 @@ def _attack(
 ) -> Found:
     baseline = subjects[0]
     on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
-    choice = {s.name: strongest(s, attacks, seed=seed) for s in subjects}
+    how: dict[str, Any] = {"seed": seed, "workers": workers, "progress": progress}
+    choice = strongest(subjects, attacks, **how)
     points = [
         (e, *s.accuracies())
         for e, s in zip(baseline.fleet.snapshot_epochs, on_the_way, strict=True)
@@ -242,11 +243,11 @@ def _attack(
     ]
     views = {m["view"] for m in matched}
     everyone = [*subjects, *(s for s in on_the_way if s.name in views)]
-    choice.update({s.name: strongest(s, attacks, seed=seed) for s in everyone[len(subjects) :]})
+    choice.update(strongest(everyone[len(subjects) :], attacks, **how))
     by_name = {repr(a): a for a in attacks}
-    scored = score(everyone, attacks, seed=seed, workers=workers, progress=progress)
+    scored = score(everyone, attacks, **how)
     told = [s for s in subjects[1:] if choice.get(s.name) is not None]
-    naive = _naive(told, attacks, seed=seed)
+    naive = _naive(told, attacks, **how)
     ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
     otherwise, why = (
         fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
@@ -268,15 +269,26 @@ def _attack(
 
 
 def _naive(
-    subjects: Sequence[Subject], attacks: Sequence[MembershipAttack], *, seed: int
+    subjects: Sequence[Subject],
+    attacks: Sequence[MembershipAttack],
+    *,
+    seed: int,
+    workers: int,
+    progress: Progress | None,
 ) -> list[Scored]:
     """Score by references that were not pruned or defended as the targets were."""
+    known = [s for s in subjects if s.naive is not None]
+    able = [a for a in attacks if reads_one_view(a) and not a.needs_posteriors and a.min_out > 0]
+    found = attack_each(
+        [(s.naive, able) for s in known if s.naive is not None],
+        seed=seed,
+        workers=workers,
+        progress=progress,
+    )
     return [
-        Scored(subject=s, attack=a, scores=train_and_score((a, s.naive, seed)), threat="naive")
-        for s in subjects
-        if s.naive is not None
-        for a in attacks
-        if reads_one_view(a) and not a.needs_posteriors and a.min_out > 0
+        Scored(subject=s, attack=a, scores=scores, threat="naive")
+        for s, each in zip(known, found, strict=True)
+        for a, scores in zip(able, each, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Run every attack on every subject: arrays here, networks target by target in the workers."""
+"""Run every attack on every subject: those on signals subject by subject, networks by target."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.auditing.rows import Scored
+from secateur.auditing.spread import spread
 from secateur.auditing.subjects import Subject
 from secateur.errors import CANNOT_RUN, Reason
 from secateur.parallel import run_tasks
@@ -18,7 +19,7 @@ from secateur.types import Membership, Observations, Scores, derive_seed
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
 
-__all__ = ["can_run", "score"]
+__all__ = ["attack_each", "can_run", "score"]
 
 
 def score(
@@ -47,7 +48,7 @@ def score(
         Subject by subject, with scores, or with the reason why an attack did not run.
     """
     pairs = [(s, a) for s in subjects for a in attacks if can_run(s, a)]
-    light: dict[int, Scores | str] = {}
+    light = _light(subjects, pairs, seed=seed, workers=workers, progress=progress)
     tasks: list[tuple[MembershipAttack, Observations, int]] = []
     owners: list[int] = []
     for i, (subject, attack) in enumerate(pairs):
@@ -58,8 +59,6 @@ def score(
             parts = _by_target(subject.observations)
             tasks += [(attack, o, derive_seed(seed, "target", row)) for row, o in enumerate(parts)]
             owners += [i] * len(parts)
-        else:
-            light[i] = train_and_score((attack, subject.observations, seed))
     results = run_tasks(train_and_score, tasks, workers=workers, progress=progress)
     heavy = {
         i: _joined([r.value for r, o in zip(results, owners, strict=True) if o == i])
@@ -69,6 +68,60 @@ def score(
         Scored(subject=s, attack=a, scores={**light, **heavy}[i], threat=a.threat)
         for i, (s, a) in enumerate(pairs)
     ]
+
+
+def _light(
+    subjects: Sequence[Subject],
+    pairs: Sequence[tuple[Subject, MembershipAttack]],
+    *,
+    seed: int,
+    workers: int,
+    progress: Progress | None,
+) -> dict[int, Scores | str]:
+    """Return the scores of attacks that read signals, by their places among the pairs."""
+    places = [
+        [i for i, (s, a) in enumerate(pairs) if s is subject and not _trains_networks(a)]
+        for subject in subjects
+    ]
+    families = [
+        (subject.observations, [pairs[i][1] for i in own])
+        for subject, own in zip(subjects, places, strict=True)
+    ]
+    found = attack_each(families, seed=seed, workers=workers, progress=progress)
+    return {
+        i: scores
+        for own, each in zip(places, found, strict=True)
+        for i, scores in zip(own, each, strict=True)
+    }
+
+
+def _trains_networks(attack: MembershipAttack) -> bool:
+    return bool(getattr(attack, "shadows", 0)) or attack.needs_posteriors
+
+
+def attack_each(
+    families: Sequence[tuple[Observations, Sequence[MembershipAttack]]],
+    *,
+    seed: int,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[list[Scores | str]]:
+    """Return what each family's attacks say of it, or why they did not run, family by family."""
+    return spread(
+        attack_family,
+        range(len(families)),
+        shared=(families, seed),
+        workers=workers,
+        progress=progress,
+    )
+
+
+def attack_family(
+    families: Sequence[tuple[Observations, Sequence[MembershipAttack]]], seed: int, which: int
+) -> list[Scores | str]:
+    """Run one family's attacks; the function stands at the top so that a worker can import it."""
+    observations, attacks = families[which]
+    return [train_and_score((attack, observations, seed)) for attack in attacks]
 
 
 def can_run(subject: Subject, attack: MembershipAttack) -> bool:

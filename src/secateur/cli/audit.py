@@ -224,6 +224,8 @@ def _stages() -> dict[str, str]:
     """Return what the bar says of each stage."""
     return {
         "observe_model": "querying models",
+        "choose_attack": "choosing attacks on references",
+        "attack_family": "attacking",
         "train_and_score": "training the neural attack, target by target",
         **{f"timing, {n} at once": f"timing the models, batches of {n}" for n in (1, 32)},
     }

@@ -253,6 +253,8 @@ def _bar(asked: _Asked) -> Any:
     names = {node.label: f"making {node.label}" for node in asked.nodes}
     names |= {
         "observe_model": "querying models",
+        "choose_attack": "choosing attacks on references",
+        "attack_family": "attacking",
         "train_and_score": "training the neural attack, target by target",
     }
     return Bar("sweep", **names)
