@@ -7,31 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
+from secateur.auditing.attacking import attack_subjects
 from secateur.auditing.checks import controls
-from secateur.auditing.choices import (
-    CHOSEN_ON_REFERENCES,
-    check_kinds,
-    fallback,
-    matched_epochs,
-    strongest,
-    with_recommended,
-)
+from secateur.auditing.choices import check_kinds, with_recommended
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
 from secateur.auditing.per_record import check_table_path, exposed_series, write_table
-from secateur.auditing.rows import Scored, early_stopping_series, group_rows
-from secateur.auditing.scoring import attack_each, can_run, score
+from secateur.auditing.rows import group_rows
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
-from secateur.auditing.subjects import Subject, observe_subjects, stopped
+from secateur.auditing.subjects import Subject, observe_subjects
 from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
-from secateur.measure import auc, column_of
-from secateur.protocols import reads_one_view
-from secateur.types import Fleet, Provenance, Report, Scores
+from secateur.measure import column_of
+from secateur.types import Fleet, Provenance, Report
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
-    from secateur.types import Measurement, Records, Series
+    from secateur.types import Measurement, Records
 
 __all__ = ["audit_fleets", "audit_key", "default_attacks"]
 
@@ -123,7 +115,9 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         progress=progress,
         device=device,
     )
-    state = _attack(subjects, records, chosen, seed=seed, workers=workers, progress=progress)
+    state = attack_subjects(
+        subjects, records, chosen, seed=seed, workers=workers, progress=progress
+    )
     rows, adaptive_pairs = rows_of(state, records, seed=seed)
     rows += _rows_of_groups(state, subjects, records, groups)
     if timed:
@@ -217,96 +211,3 @@ def _model_key(fleet: Fleet, model: int) -> str:
     """Return a model's provenance digest, without reading the model where it is stored."""
     stored = getattr(fleet.artifacts, "key_digest", None)
     return str(stored(model)) if stored else fleet.artifacts[model].provenance.digest
-
-
-def _attack(
-    subjects: list[Subject],
-    records: Records,
-    attacks: Sequence[MembershipAttack],
-    *,
-    seed: int,
-    workers: int,
-    progress: Progress | None,
-) -> Found:
-    baseline = subjects[0]
-    on_the_way = [stopped(baseline, records, e) for e in baseline.fleet.snapshot_epochs]
-    how: dict[str, Any] = {"seed": seed, "workers": workers, "progress": progress}
-    choice = strongest(subjects, attacks, **how)
-    points = [
-        (e, *s.accuracies())
-        for e, s in zip(baseline.fleet.snapshot_epochs, on_the_way, strict=True)
-    ]
-    matched = [
-        {"subject": s.name, "by": by, "epoch": epoch, "view": f"{baseline.name}, epoch {epoch}"}
-        for s in subjects[1:]
-        for by, epoch in matched_epochs(points, s).items()
-    ]
-    views = {m["view"] for m in matched}
-    everyone = [*subjects, *(s for s in on_the_way if s.name in views)]
-    choice.update(strongest(everyone[len(subjects) :], attacks, **how))
-    by_name = {repr(a): a for a in attacks}
-    scored = score(everyone, attacks, **how)
-    told = [s for s in subjects[1:] if choice.get(s.name) is not None]
-    naive = _naive(told, attacks, **how)
-    ran = [i.method for i in scored if i.subject is baseline and isinstance(i.scores, Scores)]
-    otherwise, why = (
-        fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
-    )
-    picked = {name: method or otherwise for name, method in choice.items()}
-    curved = by_name[picked[baseline.name]]
-    curve = _curve(baseline, on_the_way, points, curved, seed) if repr(curved) in ran else None
-    return Found(
-        subjects=everyone,
-        scored=scored,
-        naive=naive,
-        strongest=picked,
-        chosen_on={
-            name: CHOSEN_ON_REFERENCES if method else why for name, method in choice.items()
-        },
-        matched=matched,
-        curve=curve,
-    )
-
-
-def _naive(
-    subjects: Sequence[Subject],
-    attacks: Sequence[MembershipAttack],
-    *,
-    seed: int,
-    workers: int,
-    progress: Progress | None,
-) -> list[Scored]:
-    """Score by references that were not pruned or defended as the targets were."""
-    known = [s for s in subjects if s.naive is not None]
-    able = [a for a in attacks if reads_one_view(a) and not a.needs_posteriors and a.min_out > 0]
-    found = attack_each(
-        [(s.naive, able) for s in known if s.naive is not None],
-        seed=seed,
-        workers=workers,
-        progress=progress,
-    )
-    return [
-        Scored(subject=s, attack=a, scores=scores, threat="naive")
-        for s, each in zip(known, found, strict=True)
-        for a, scores in zip(able, each, strict=True)
-    ]
-
-
-def _curve(
-    baseline: Subject,
-    on_the_way: Sequence[Subject],
-    points: Sequence[tuple[int, Any, Any]],
-    attack: MembershipAttack,
-    seed: int,
-) -> Series | None:
-    if not on_the_way or not all(can_run(subject, attack) for subject in on_the_way):
-        return None  # a snapshot holds neither posteriors nor every signal, and stands alone
-    membership = baseline.observations.membership
-    measured = []
-    for subject, (epoch, train, test) in zip(on_the_way, points, strict=True):
-        scores = attack(subject.observations, seed=seed)
-        row = auc(
-            scores, membership, subject=subject.name, method=repr(attack), threat=attack.threat
-        )
-        measured.append((epoch, train, test, row))
-    return early_stopping_series(baseline.name, repr(attack), measured, membership.targets)
