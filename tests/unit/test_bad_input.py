@@ -1123,8 +1123,14 @@ TYPED = (
     Typed(
         kind="labels beyond the classes of logits",
         command=SIGNALS,
-        message=r"labels go up to 7, but logits have 3 classes",
+        message=r"labels go up to 7, but logits have 3 classes, which are numbered from 0$",
         spoil=lambda here: saved(here, labels=np.full(40, 7)),
+    ),
+    Typed(
+        kind="labels that begin at 1",
+        command=SIGNALS,
+        message=r"labels go up to 3, but logits have 3 .*they begin at 1: subtract 1",
+        spoil=lambda here: saved(here, labels=np.arange(40) % 3 + 1),
     ),
     Typed(
         kind="signals with NaN",

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from oracles import attacks as oracle
 from secateur.attack.membership import LiRA
@@ -390,6 +392,21 @@ def test_the_blind_baseline_catches_a_shifted_non_member_set_and_passes_a_draw()
     control = blind_baseline(shifted, given_, seed=0)
     assert control.status == "raised"
     assert control.value > 0.7
+
+
+def test_the_blind_baseline_learns_on_one_thread_whatever_the_caller_allows(monkeypatch):
+    seen = []
+    fit = HistGradientBoostingClassifier.fit
+
+    def watched(self, *args, **kwargs):
+        seen.extend(p["num_threads"] for p in threadpool_info() if p["user_api"] == "openmp")
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", watched)
+    who = planted_world(records=200, targets=1, references=2, shift=0, seed=0).membership
+    with threadpool_limits(3):
+        blind_baseline(planted_records(200, seed=0), who, seed=0)
+    assert set(seen) == {1}
 
 
 def test_near_duplicates_of_other_persons_are_counted():

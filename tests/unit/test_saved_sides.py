@@ -115,6 +115,11 @@ def test_in_python_sides_are_files_or_arrays_and_load_no_target(tmp_path):
             "2 ids stand in members and in non_members, the first is 68",
         ),
         ({}, FIRST, "hold the same outputs, value by value"),
+        (
+            {},
+            {k: np.concatenate([v, FIRST[k][:9]]) for k, v in SECOND.items()},
+            "9 of 70 members in members have the very logits of a non-member in non_members",
+        ),
     ],
 )
 def test_sides_that_do_not_belong_together_are_refused(first, second, words):
@@ -123,6 +128,22 @@ def test_sides_that_do_not_belong_together_are_refused(first, second, words):
     )
     with pytest.raises(DataError, match=words):
         secateur.audit(members=one, non_members=two)
+
+
+def test_outputs_that_repeat_on_each_side_are_not_taken_for_shared_records():
+    coarse = {"probabilities": 0.8 * np.eye(CLASSES)[LABELS] + 0.05, "labels": LABELS}
+    one, two = ({k: v[s] for k, v in coarse.items()} for s in (slice(INSIDE), slice(INSIDE, None)))
+    report = secateur.audit(members=one, non_members=two, attacks=[GapAttack()])
+    assert report.facts["models"] == {"targets": 1, "references": 0}
+
+
+def test_a_table_of_one_model_has_a_row_per_record_and_needs_no_column_model(tmp_path):
+    for name, side in (("train", FIRST), ("test", SECOND)):
+        head = ",".join(["label", *(f"logit_{k}" for k in range(CLASSES))])
+        rows = np.column_stack([side["labels"], side["logits"]])
+        np.savetxt(tmp_path / f"{name}.csv", rows, "%.17g", ",", header=head, comments="")
+    tables = secateur.audit(members=tmp_path / "train.csv", non_members=tmp_path / "test.csv")
+    assert tables.rows == secateur.audit(members=FIRST, non_members=SECOND).rows
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.data.chosen import chosen_rows
+from secateur.data.handed_both import on_both_sides
 from secateur.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def joined(members: SavedSignals, non_members: SavedSignals) -> SavedSignals:
 
     Raises:
         DataError: other arrays, models, queries or classes on one side; labels, units or ids on one
-            alone; an `inside` that says otherwise; a record on both sides.
+            alone; an `inside` that says otherwise; a record on both sides, by its id or, for over
+            1 % of the members, by logits or probabilities that are the same value by value.
     """
     sides = (members, non_members)
     _refuse_unlike(members, non_members)
@@ -49,6 +51,8 @@ def joined(members: SavedSignals, non_members: SavedSignals) -> SavedSignals:
             f"{doubled[0]}; a record is either in the training set or not: remove them from one of "
             "the two"
         )
+    labels = _both(sides, "labels")
+    _refuse_same_outputs(sides, labels)
     populations = [
         np.zeros(n, np.bool_) if s.population is None else s.population
         for s, n in zip(sides, counts, strict=True)
@@ -65,7 +69,7 @@ def joined(members: SavedSignals, non_members: SavedSignals) -> SavedSignals:
         path=members.path.with_name(f"{members.path.name} + {non_members.path.name}"),
         arrays=arrays,
         inside=np.tile(np.repeat([True, False], counts), (members.shape[0], 1)),
-        labels=_both(sides, "labels"),
+        labels=labels,
         units=_both(sides, "units"),
         ids=ids,
         population=np.concatenate(populations),
@@ -103,6 +107,26 @@ def _refuse_unlike(members: SavedSignals, non_members: SavedSignals) -> None:
         raise DataError(
             f"{members.path} and {non_members.path} hold the same outputs, value by value: members "
             "and non-members are other records; give the file of the others"
+        )
+
+
+def _refuse_same_outputs(sides: Sequence[SavedSignals], labels: NDArray[Any] | None) -> None:
+    """Refuse sides that share records: over 1 % of members with the very outputs of a non-member.
+
+    Where outputs repeat on each side too, such as a forest's, they say nothing.
+    """
+    name = next((k for k in ("logits", "probabilities") if k in sides[0].arrays), None)
+    if name is None:
+        return
+    counts = [side.shape[1] for side in sides]
+    outputs = np.concatenate([np.moveaxis(s.arrays[name][0], 1, 0) for s in sides])
+    said = np.zeros(len(outputs), np.int64) if labels is None else labels
+    both = on_both_sides(outputs, said, np.repeat([True, False], counts))
+    if both > 0.01 * counts[0]:
+        raise DataError(
+            f"{both} of {counts[0]} members in {sides[0].path} have the very {name} of a "
+            f"non-member in {sides[1].path}: the two files share records; a record is either in "
+            "the training set or not: remove them from one of the two"
         )
 
 

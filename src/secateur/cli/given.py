@@ -191,6 +191,7 @@ def _network_of(files: Sequence[Path]) -> Path | None:
     if not files[0].is_file() or files[0].suffix not in NETWORKS:
         raise InputError(
             f"{files[0]} is no file of a network ({' or '.join(NETWORKS)}), which is what --recipe "
-            "goes with; a fleet is audited without it"
+            "goes with; a fleet is audited without it, and what torch.save wrote (a pickle) is not "
+            "read: safetensors.torch.save_file(net.state_dict(), 'net.safetensors')"
         )
     return files[0]

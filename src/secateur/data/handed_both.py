@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from secateur.types import Records
 
-__all__ = ["of_records", "of_units", "refuse_both"]
+__all__ = ["of_records", "of_units", "on_both_sides", "refuse_both"]
 
 
 def of_records(sides: Sequence[Records | None]) -> dict[str, Any]:
@@ -80,6 +80,17 @@ def refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.b
     Raises:
         DataError: counts them.
     """
+    both = on_both_sides(inputs, labels, inside)
+    if both:
+        raise DataError(
+            f"{both} of {int(inside.sum())} members are also among the {int((~inside).sum())} "
+            "non-members, input and label alike; a record is either in the training set or not: "
+            "remove them from one of the two"
+        )
+
+
+def on_both_sides(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.bool_]) -> int:
+    """Return how many members are non-members too; 0 where the data repeats itself on each side."""
     flat = np.ascontiguousarray(inputs.reshape(len(inputs), -1), dtype=np.float32)
     seen: dict[tuple[bytes, str], int] = {}
     keys = zip((k.tobytes() for k in content_keys(flat)), map(str, labels), strict=True)
@@ -87,9 +98,4 @@ def refuse_both(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np.b
     counts = np.stack([np.bincount(which[s], minlength=len(seen)) for s in (inside, ~inside)])
     both = int(counts[0][counts[1] > 0].sum())
     repeated = int(counts[counts > 1].sum())
-    if both > 2 * repeated / len(labels) * int(inside.sum()):
-        raise DataError(
-            f"{both} of {int(inside.sum())} members are also among the {int((~inside).sum())} "
-            "non-members, input and label alike; a record is either in the training set or not: "
-            "remove them from one of the two"
-        )
+    return both if both > 2 * repeated / len(labels) * int(inside.sum()) else 0

@@ -50,6 +50,7 @@ def looked_up(labels: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.int64]
     if unknown.size:
         raise DataError(
             f"the model knows the classes {own[:12].tolist()}, but there are records of "
-            f"{unknown[:SHOWN].tolist()}; leave them out"
+            f"{unknown[:SHOWN].tolist()}; number them as for the training (from 1 here, from 0 "
+            "there?), or leave records of a class that it never met out"
         )
     return found

@@ -65,6 +65,11 @@ def as_records(
     if isinstance(found, Records):
         named = Named(label=label, unit=unit, groups=groups, words=WORDS).columns()
         said = [w for w, _ in named] + ["CLASSES"] * (n_classes not in (None, found.n_classes))
+        if said == ["CLASSES"]:
+            raise DataError(
+                f"CLASSES = {n_classes}, but {WHAT} gives Records of {found.n_classes} classes; "
+                f"say CLASSES = {found.n_classes}"
+            )
         if said:
             raise DataError(
                 f"{WHAT} gives Records, which hold labels, units, groups and classes themselves "

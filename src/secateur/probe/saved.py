@@ -112,7 +112,11 @@ def signals_of(
     if labels is None:
         raise DataError(f"{outputs} need labels, the true class of each record")
     if z.shape[-1] < 2 or labels.max() >= z.shape[-1]:
-        raise DataError(f"labels go up to {labels.max()}, but {outputs} have {z.shape[-1]} classes")
+        first = "; they begin at 1: subtract 1" if labels.min() == 1 else ""
+        raise DataError(
+            f"labels go up to {labels.max()}, but {outputs} have {z.shape[-1]} classes, which are "
+            f"numbered from 0{first}"
+        )
     parts = []
     for form in z:
         if not np.isfinite(form).all():

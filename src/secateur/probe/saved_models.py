@@ -190,5 +190,6 @@ def _inside(part: SavedSignals, models: Sequence[int], role: Role) -> NDArray[np
         return np.zeros((len(models), part.shape[1]), np.bool_)
     raise DataError(
         f"{part.path} does not say which records the target was trained on; add an array `inside` "
-        "of 0 and 1, [model, record]"
+        "of 0 and 1, [model, record], or give both sides as two files: --members FILE "
+        "--non-members FILE (docs/signals.md)"
     )

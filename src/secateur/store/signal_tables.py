@@ -25,8 +25,9 @@ def arrays_of_table(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of a table, `[model, record]`, of outputs `[model, record, class]`.
 
     Long: columns `model`, `record`, `inside`, `label` and signals, a row per pair. Wide: a row per
-    record, columns `inside:m` and `margin:m` for each model m. Columns `logit_0`, `logit_1`, ... or
-    `probability_0`, ... make outputs.
+    record, columns `inside:m` and `margin:m` for each model m. Of one model: a row per record,
+    columns `inside`, `label` and signals, `record` where it has an id. Columns `logit_0`,
+    `logit_1`, ... or `probability_0`, ... make outputs.
 
     Raises:
         StoreError: missing, no such table, torn rows, or values that are no numbers.
@@ -36,7 +37,9 @@ def arrays_of_table(path: Path) -> dict[str, NDArray[Any]]:
         return _long(path, names, cells)
     if any(":" in name for name in names):
         return _wide(path, names, cells)
-    raise _bad(path, "a table needs columns model and record, or names such as margin:0")
+    if "model" not in names:
+        return _joined(path, _one_model(names, cells))
+    raise _bad(path, "a table with a column model needs a column record too")
 
 
 def _bad(path: Path, why: str) -> StoreError:
@@ -70,6 +73,12 @@ def _cells(path: Path) -> tuple[list[str], NDArray[np.float64]]:
         first = int(np.argwhere(~np.isfinite(cells))[0][0])
         raise _bad(path, f"row {first + 2} holds a value that is NaN or infinite")
     return names, cells
+
+
+def _one_model(names: list[str], cells: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Take a row per record as all that was asked of one model."""
+    columns = dict(zip(names, cells.T, strict=True))
+    return {PER_RECORD.get(n, n): v if n in PER_RECORD else v[None] for n, v in columns.items()}
 
 
 def _long(path: Path, names: list[str], cells: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
