@@ -99,9 +99,10 @@ def test_verbs_that_train_start_anew_with_the_environment_set_before_torch_loads
     assert "OMP_NUM_THREADS" not in told
 
 
-def test_the_module_runs_as_a_program():
+@pytest.mark.parametrize("module", ["secateur", "secateur.cli"])
+def test_the_module_runs_as_a_program(module):
     done = subprocess.run(
-        [sys.executable, "-m", "secateur.cli", "--version"], capture_output=True, text=True
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.startswith("secateur, version ")
 

@@ -153,7 +153,10 @@ def convergence_control(subject: Subject) -> Control | None:
             "where ADMM has not converged, the hard prune is a shock that acts like early "
             "stopping and can pass for protection"
         ),
-        mend="raise the final rho or the number of updates, or give the layer a larger budget",
+        mend=(
+            "raise the last rho or the number of updates, such as ADMM(rho=(0.01, 10), "
+            "updates=20), or give the layer a larger budget"
+        ),
         value=worst[layer],
     )
 

@@ -94,7 +94,8 @@ def warn_of_convergence(fleet: Any) -> None:
         if value > CONVERGED:
             warnings.warn(
                 f"ADMM has not converged in {layer}: ||W - Z|| / ||W|| is up to {value:.3f} (above "
-                f"{CONVERGED}); raise the final rho or the updates",
+                f"{CONVERGED}); raise the last rho (3 by default) or the updates, such as "
+                "ADMM(rho=(0.01, 10), updates=20)",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -164,5 +164,8 @@ def _unknown(report: Report, *, grouped: bool, exposed: bool) -> list[str]:
     if not exposed:
         found.append("How much a single person is exposed: the numbers are means over records.")
     if not grouped:
-        found.append("Whether some groups are more exposed than others: none were measured.")
+        found.append(
+            "Whether some groups are more exposed than others: none were measured; name a column "
+            "of the data, or the class, as the audit's --group."
+        )
     return found
