@@ -23,9 +23,10 @@ from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_si
 try:
     from secateur_runtime import _native
 except ImportError as error:
+    missing = isinstance(error, ModuleNotFoundError) or "cannot import name" in str(error)
+    why = "was not built" if missing else f"does not load ({error})"
     raise ImportError(
-        f"this installation has no compiled engine ({error}): install it anew where there is GCC "
-        "or Clang, or run by numpy alone"
+        f"the compiled part of secateur-runtime {why}; install it anew where there is GCC or Clang"
     ) from error
 
 __all__ = ["LANES", "NativeEngine", "instruction_sets"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from secateur_runtime.lower import lowered
 from secateur_runtime.packed import Packed, read
 from secateur_runtime.plan import Floats, Plan, Step
 from secateur_runtime.room import LIMIT, checked
+from secateur_runtime.shapes import checked_shape
 
 __all__ = ["Network", "load", "network_of"]
 
@@ -105,12 +106,27 @@ class Network:
             return np.zeros((0, *self.output_shape), np.float32)
         return self._engine.run(np.ascontiguousarray(array))
 
+    def __repr__(self) -> str:
+        return f"<Network of {self.input_shape} to {self.output_shape}, {self.engine}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Network is not pickled; give other processes the file's path, and load it there"
+        )
+
     def _hint(self, shape: tuple[int, ...]) -> str:
-        if shape == self.input_shape:
+        own = self.input_shape
+        if shape == own:
             return "; put one record into a batch: x[None]"
-        if len(shape) == len(self.input_shape) + 1:
-            return f"; for records of another size give load the shape {shape[1:]}"
-        return ""
+        if len(shape) == 4 and (shape[3], *shape[1:3]) == own:
+            return "; channels come first: x.transpose(0, 3, 1, 2)"
+        if len(shape) != len(own) + 1 and shape and prod(shape[1:]) == prod(own):
+            return f"; as many numbers in this order: x.reshape(-1, {', '.join(map(str, own))})"
+        if len(shape) != len(own) + 1 or len(own) != 3:
+            return ""
+        if shape[1] != own[0]:
+            return f"; it reads {own[0]} channel(s), not {shape[1]}"
+        return f"; for records of another size give load the shape {shape[1:]}"
 
     def measured(self) -> Network:
         """Return the network whose layers run in the ways that are fastest here and now.
@@ -122,7 +138,8 @@ class Network:
         return self._with(self._engine.measure(), "measured in this process")
 
     def _with(self, engine: Engine, note: str) -> Network:
-        made = copy(self)
+        made = object.__new__(Network)
+        made.__dict__.update(self.__dict__)
         made._engine, made._note = engine, note
         return made
 
@@ -217,6 +234,7 @@ def load(
             processor has AVX-512 and the system lets memory become executable. False makes none.
 
     Raises:
+        InputError: the shape, or the limit, is none.
         LimitError: the file asks for too much memory.
         FileError: the file is missing, damaged, has no description of its network, or
             one that does not run here.
@@ -239,9 +257,13 @@ def network_of(
     **compiled: Any,
 ) -> Network:
     """Return the network of a file that was read, as `load` does."""
+    asked = None if shape is None else checked_shape(shape)
     try:
-        plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
+        plan = lowered(packed, shape=asked, limit=limit)
         network = Network(plan, threads=threads, engine=engine, limit=limit, **compiled)
+    except LimitError as error:
+        raise LimitError(f"{path}: {error}") from error
     except FileError as error:
-        raise type(error)(f"{path}: {error}") from error
+        exported = f", for records of {asked}, which load was asked for" if asked else ""
+        raise FileError(f"{path}{exported}: {error}") from error
     return network._recorded(path, packed.digest, measure)
