@@ -126,6 +126,19 @@ def test_arrays_that_are_no_batch_are_refused_each_in_its_words(lenet, tmp_path,
     assert "does not fit into memory" in capsys.readouterr().err
 
 
+def test_ctrl_c_ends_with_status_130_and_writes_nothing(lenet, tmp_path, capsys, monkeypatch):
+    def pressed(network, array):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line.Network, "__call__", pressed)
+    np.save(tmp_path / "x.npy", records(2))
+    out = ["--out", str(tmp_path / "y.npy")]
+    assert main([str(lenet[1]), str(tmp_path / "x.npy"), *out]) == 130
+    told = capsys.readouterr()
+    assert told.out == "" and told.err == "secateur-run: interrupted, nothing was written\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
 def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

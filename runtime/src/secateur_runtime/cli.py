@@ -28,7 +28,10 @@ _NPY = b"\x93NUMPY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, or 2 where something is refused."""
+    """Run the command line; return its exit status.
+
+    It is 0, 2 where something is refused, or 130 where it was interrupted.
+    """
     given = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
@@ -37,14 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SecateurRuntimeError, OSError) as error:
         print(f"secateur-run: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("secateur-run: interrupted, nothing was written", file=sys.stderr)
+        return 130  # as a shell says it of Ctrl-C
     if given.out is None:
-        try:
-            for row in outputs:
-                print(int(row.argmax()))
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print(outputs)
     return 0
+
+
+def _print(outputs: Floats) -> None:
+    try:
+        for row in outputs:
+            print(int(row.argmax()))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: Warning | str, *_: Any, **__: Any) -> None:

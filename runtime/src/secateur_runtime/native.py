@@ -19,6 +19,7 @@ from secateur_runtime.locks import Lock
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.room import ENGINE, LIMIT, within
 from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_side, usual_way
+from secateur_runtime.slices import ABREAST, run_in_slices
 
 try:
     from secateur_runtime import _native
@@ -35,8 +36,6 @@ VARIABLE = "SECATEUR_RUNTIME_ISA"
 MOST_FLOATS = 2**31
 MOST_OF_VALUE = 2**29
 """What the engine can address in all, and in one value with its gaps."""
-ABREAST = 4
-"""Groups of pictures side by side that one thread takes at once, at most."""
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -96,6 +95,7 @@ class NativeEngine:
         self._lock = Lock()
         self._programs: dict[int, Any] = {}
         self._wide: bool | None = None
+        self._paces: dict[int, float] = {}  # seconds of a record, by lanes, as it last was
         self._check_room(1)
 
     @property
@@ -264,8 +264,14 @@ class NativeEngine:
             many = 0
         for lanes, first, last in ((LANES, 0, many), (1, many, len(given))):
             if first < last:
-                program = self.program(lanes)
-                program.run(given[first:last], made[first:last], last - first, threads)
+                run_in_slices(
+                    self.program(lanes),
+                    lanes,
+                    given[first:last],
+                    made[first:last],
+                    threads,
+                    self._paces,
+                )
         return made
 
     def seconds(self, inputs: NDArray[Any], rounds: int = 5) -> list[tuple[str, int, float]]:
