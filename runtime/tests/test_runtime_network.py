@@ -209,6 +209,16 @@ def test_the_runtime_imports_numpy_and_the_standard_library_alone(path):
     assert names <= {"numpy", "secateur_runtime", *sys.stdlib_module_names}
 
 
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.py")), ids=lambda path: path.name)
+def test_nothing_of_the_environment_changes_what_runs(path):
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    read |= {
+        alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert not read & {"environ", "environb", "getenv", "getenvb"}
+
+
 def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
     monkeypatch.setitem(sys.modules, "secateur_runtime.native", None)
     with pytest.warns(SlowEngineWarning) as told:

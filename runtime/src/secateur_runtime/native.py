@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,6 @@ except ImportError as error:
 
 __all__ = ["LANES", "NativeEngine", "instruction_sets"]
 
-VARIABLE = "SECATEUR_RUNTIME_ISA"
 MOST_FLOATS = 2**31
 MOST_OF_VALUE = 2**29
 """What the engine can address in all, and in one value with its gaps."""
@@ -55,8 +53,7 @@ class NativeEngine:
     Args:
         plan: what to run.
         threads: how many a run uses, where it is not told.
-        isa: the instruction set; by default the one that the environment names in
-            `SECATEUR_RUNTIME_ISA`, or the best that there is.
+        isa: the instruction set; by default the best that there is.
         generate: make machine code for sparse layers of many pictures; by default where the
             instructions are AVX-512 and the system lets memory become executable.
         ways: how steps with weights run, by lanes (1 or 16) and the step's number: `sparse` or
@@ -79,11 +76,11 @@ class NativeEngine:
 
     def __post_init__(self) -> None:
         known = instruction_sets()
-        self.isa = self.isa or os.environ.get(VARIABLE, "") or known[0]
+        self.isa = self.isa or known[0]
         if self.isa not in known:
             raise EngineError(
                 f"instructions {self.isa!r} are not here, only {', '.join(known)}; name one of "
-                f"these, or take {VARIABLE} out of the environment"
+                "these, or leave isa out for the best"
             )
         possible = self.isa == "avx512" and _native.generates()
         if self.generate and not possible:

@@ -33,8 +33,8 @@ class Network:
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
         limit: bytes, of which the compiled engine takes at most eight times as many for records
             one by one, and as many for records side by side.
-        isa: instructions of the compiled engine, such as `avx2`; by default those that the
-            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        isa: instructions of the compiled engine, `avx512`, `avx2`, `neon` or `plain`; by default
+            the best of the processor.
         generate: whether layers may run by code that is made for them; by default where the
             processor has AVX-512 and the system lets memory become executable. False makes none.
 
@@ -228,8 +228,8 @@ def load(
             for one record, are bounded by multiples of it; a file that asks for more is refused.
         measure: where nothing is recorded that fits, measure and record it. To measure anew, remove
             the record.
-        isa: instructions of the compiled engine, such as `avx2`; by default those that the
-            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        isa: instructions of the compiled engine, `avx512`, `avx2`, `neon` or `plain`; by default
+            the best of the processor.
         generate: whether layers may run by code that is made for them; by default where the
             processor has AVX-512 and the system lets memory become executable. False makes none.
 
