@@ -8,7 +8,8 @@ as the weights are. Those "by ADMM" are trained for a moment and pruned by ADMM,
 spread evenly; "shuffled" has as many in each layer at random. A network is packed and run by
 `secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times
 do not depend on the weights' values, and accuracy is not spoken of here. Each round times both in
-turn; a ratio is of one round. Outputs are compared with the numpy engine's first. At 90 % zeros two
+turn; a ratio is of one round. Which way each layer ran (sparse,
+dense, code) is recorded. Outputs are compared with the numpy engine's first. At 90 % zeros two
 threads of the runtime are timed beside one, in turn. `--isa avx2` runs our side without AVX-512,
 which ONNX Runtime cannot be told to leave; so torch is timed too, dense and without AVX-512.
 With `--packed` and `--onnx` a trained model's two files are timed.
@@ -164,6 +165,7 @@ def rows_of(
                 "batch": batch,
                 "threads": threads,
                 "engine": network.engine,
+                "layers": [list(layer) for layer in network.chosen(batch)],
                 "apart": apart,
                 "bytes": {"packed": len(files.packed), "onnx": len(files.onnx)},
                 "peak_memory": {

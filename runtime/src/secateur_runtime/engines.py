@@ -33,6 +33,9 @@ class Engine(Protocol):
     def choices(self) -> Sequence[str]:
         """Return for each step of the plan how it runs, empty where there is no choice."""
 
+    def chosen(self, n: int) -> Sequence[str]:
+        """Return for each step how it runs in a call of n records, empty where it has no choice."""
+
     def options(self) -> Options:
         """Return the ways in which each layer can run, where there are several."""
 

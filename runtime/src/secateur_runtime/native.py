@@ -120,6 +120,11 @@ class NativeEngine:
             found.append(f"{both} ({why})" if one else "")
         return found
 
+    def chosen(self, n: int) -> list[str]:
+        """Return for each step how it runs in a call of n records: most of them, if they differ."""
+        lanes = LANES if self.wide and 2 * side_by_side(n) > n else 1
+        return [self.way(i, lanes) for i in range(len(self.plan.steps))]
+
     def options(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return the ways in which each step with weights can run, by lanes and its number."""
         return {

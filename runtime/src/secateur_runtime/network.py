@@ -165,6 +165,27 @@ class Network:
             return "there are none"
         return f"{'measured' if self._engine.ways else 'rules of thumb'}; {self._note}"
 
+    def chosen(self, n: int = 1) -> list[tuple[str, str]]:
+        """Return how each layer with weights runs in a call of n records.
+
+        Args:
+            n: how many. Of many that do not fill all groups, what is said is of most.
+
+        Returns:
+            The layer's name and `sparse`, `dense` or `code`, in the order of the steps.
+
+        Example:
+            >>> from secateur_runtime import Weight
+            >>> weight = Weight.of(np.eye(4, dtype=np.float32))
+            >>> step = Step(kind="linear", inputs=(0,), output=1, layer="fc", weight=weight,
+            ...     attributes={"activation": "none"})
+            >>> plan = Plan(steps=(step,), shapes=((4,), (4,)), input=0, output=1)
+            >>> Network(plan, engine="numpy").chosen()
+            [('fc', 'dense')]
+        """
+        steps = zip(self.plan.steps, self._engine.chosen(n), strict=True)
+        return [(step.layer, way) for step, way in steps if way]
+
     def explain(self) -> str:
         """Return a table of the steps: where each stands, its zeros, its work, how it runs."""
         choices = self._engine.choices()
