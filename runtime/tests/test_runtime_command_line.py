@@ -126,6 +126,21 @@ def test_arrays_that_are_no_batch_are_refused_each_in_its_words(lenet, tmp_path,
     assert "does not fit into memory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("last", "shape"), [((nn.Flatten(), nn.Linear(36, 1)), (1,)), ((nn.ReLU(),), (1, 6, 6))]
+)
+def test_outputs_that_are_no_classes_are_not_printed_but_written(tmp_path, capsys, last, shape):
+    torch.manual_seed(0)
+    net = settled(nn.Sequential(nn.Conv2d(1, 1, 3), *last), zeros=0.2)
+    (tmp_path / "m").write_bytes(file_of(net, (1, 8, 8)))
+    np.save(tmp_path / "x.npy", records(3, (1, 8, 8)))
+    assert main([str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 2
+    assert f"gives {shape} for each record, which is no output for each" in capsys.readouterr().err
+    out = tmp_path / "y.npy"
+    assert main([str(tmp_path / "m"), str(tmp_path / "x.npy"), "--out", str(out)]) == 0
+    assert np.abs(np.load(out) - truth(net, records(3, (1, 8, 8)))).max() < 1e-4
+
+
 def test_ctrl_c_ends_with_status_130_and_writes_nothing(lenet, tmp_path, capsys, monkeypatch):
     def pressed(network, array):
         raise KeyboardInterrupt

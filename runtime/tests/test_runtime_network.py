@@ -158,7 +158,18 @@ def test_explain_says_zeros_work_and_how_each_step_runs(lenet):
     assert lines[0] == "engine: numpy, threads: 1"
     assert lines[1] == "choices: there are none"
     assert lines[2].split("  ")[0] == "layer"
-    assert len(lines) == 3 + len(network.plan.steps)
+    assert len(lines) == 3 + len(network.plan.steps) + 1
+    layers = [step for step in network.plan.steps if step.weight is not None]
+    total, size = sum(s.weight.n_nonzero for s in layers), sum(s.weight.size for s in layers)
+    places = {"0": 28 * 28, "3": 10 * 10}  # a linear layer's weights are used once
+    work = sum(s.weight.n_nonzero * places.get(s.layer, 1) for s in layers)
+    assert lines[-1].split() == [
+        "in",
+        "all",
+        f"{size:,}",
+        f"{100 - 100 * total / size:.1f}",
+        f"{work:,}",
+    ]
     step = next(s for s in network.plan.steps if s.layer == "3")
     (line,) = [line for line in lines if line.startswith("3 ")]
     assert "convolution + relu" in line and "16x10x10" in line and line.endswith("dense")

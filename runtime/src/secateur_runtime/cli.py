@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def _outputs(given: argparse.Namespace) -> Floats:
         print(f"choices: {network.choices}", file=sys.stderr)
     if given.explain:
         print(network.explain(), file=sys.stderr)
+    if given.out is None:
+        _refuse_without_classes(network.output_shape)
     outputs = network(array)
     if given.out is not None:
         beside = given.out.with_name(f"{given.out.name}.{os.getpid()}.part")
@@ -81,6 +84,15 @@ def _outputs(given: argparse.Namespace) -> Floats:
         finally:
             beside.unlink(missing_ok=True)
     return outputs
+
+
+def _refuse_without_classes(shape: tuple[int, ...]) -> None:
+    """Refuse to print the index of the largest output where that says nothing."""
+    if shape[0] == 1 or prod(shape) != shape[0]:
+        raise InputError(
+            f"the network gives {shape} for each record, which is no output for each class; "
+            "write all outputs with --out FILE.npy"
+        )
 
 
 def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:

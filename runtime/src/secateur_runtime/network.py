@@ -187,10 +187,14 @@ class Network:
         return [(step.layer, way) for step, way in steps if way]
 
     def explain(self) -> str:
-        """Return a table of the steps: where each stands, its zeros, its work, how it runs."""
+        """Return a table of the steps: where each stands, its zeros, its work, how it runs.
+
+        Work is multiply-adds for one record, zeros left out; the last line is of all steps.
+        """
         choices = self._engine.choices()
         rows: list[tuple[str, ...]] = [_TITLES]
         rows += [self._row(step, how) for step, how in zip(self.plan.steps, choices, strict=True)]
+        rows.append(self._total())
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip()
@@ -214,8 +218,20 @@ class Network:
         if step.weight is None:
             return (step.layer, name, sizes, "", "", "", how)
         zeros = f"{100 * step.weight.share_zero:.1f}"
-        work = f"{step.weight.n_nonzero * _positions(step, shape):,}"
+        work = f"{_work(step, shape):,}"
         return (step.layer, name, sizes, f"{step.weight.size:,}", zeros, work, how)
+
+    def _total(self) -> tuple[str, ...]:
+        weights = [step.weight for step in self.plan.steps if step.weight is not None]
+        size, nonzero = sum(w.size for w in weights), sum(w.n_nonzero for w in weights)
+        zeros = f"{100 * (1 - nonzero / size):.1f}" if size else ""
+        work = sum(_work(step, self.plan.shapes[step.output]) for step in self.plan.steps)
+        return ("", "in all", "", f"{size:,}", zeros, f"{work:,}", "")
+
+
+def _work(step: Step, shape: Sequence[int]) -> int:
+    """Return the multiply-adds of a step for one record, zeros left out."""
+    return 0 if step.weight is None else step.weight.n_nonzero * _positions(step, shape)
 
 
 def _positions(step: Step, shape: Sequence[int]) -> int:
