@@ -8,7 +8,8 @@ as the weights are. Those "by ADMM" are trained for a moment and pruned by ADMM,
 spread evenly; "shuffled" has as many in each layer at random. A network is packed and run by
 `secateur_runtime`; beside it stands the dense network in ONNX Runtime with the same threads. Times
 do not depend on the weights' values, and accuracy is not spoken of here. Each round times both in
-turn; a ratio is of one round. Outputs are compared with the numpy engine's first. At 90 % zeros two
+turn; a ratio is of one round. Which way each layer ran (sparse,
+dense, code) is recorded. Outputs are compared with the numpy engine's first. At 90 % zeros two
 threads of the runtime are timed beside one, in turn. `--isa avx2` runs our side without AVX-512,
 which ONNX Runtime cannot be told to leave; so torch is timed too, dense and without AVX-512.
 With `--packed` and `--onnx` a trained model's two files are timed.
@@ -55,7 +56,7 @@ def of(name):
 
 Path("/proc/self/clear_refs").write_text("5")
 before = of("VmRSS")
-network = secateur_runtime.load(sys.argv[1], threads=int(sys.argv[3]))
+network = secateur_runtime.load(sys.argv[1], threads=int(sys.argv[3]), isa=sys.argv[4] or None)
 values = np.ones([int(n) for n in sys.argv[2].split(",")], np.float32)
 for _ in range(3):
     network(values)
@@ -63,14 +64,14 @@ print(of("VmHWM") - before)
 """
 
 
-def peak(file: Path, shape: tuple[int, ...], batch: int, threads: int) -> int:
+def peak(file: Path, shape: tuple[int, ...], batch: int, threads: int, isa: str | None) -> int:
     """Return how many bytes loading and running a packed file adds at its highest.
 
     Each thread has memory of its own for values, so they are as many as in what is timed.
     """
     sizes = ",".join(map(str, (batch, *shape)))
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(file), sizes, str(threads)],
+        [sys.executable, "-c", _CHILD, str(file), sizes, str(threads), isa or ""],
         capture_output=True,
         text=True,
         check=True,
@@ -79,11 +80,10 @@ def peak(file: Path, shape: tuple[int, ...], batch: int, threads: int) -> int:
 
 
 def keep_to(isa: str) -> None:
-    """Make our side use these instructions only, and torch none of AVX-512 where they have none.
+    """Make torch use nothing of AVX-512 where our side has none.
 
     To be called before torch computes anything, for it reads this once.
     """
-    os.environ["SECATEUR_RUNTIME_ISA"] = isa  # of this process and those it starts
     if isa == "avx2":
         os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
@@ -137,6 +137,7 @@ def rows_of(
     *,
     zeros: float | None,
     threads: int,
+    isa: str | None,
     how: tuple[int, float],
 ) -> Iterator[dict[str, Any]]:
     """Yield one row for each size of batch."""
@@ -145,7 +146,7 @@ def rows_of(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.packed"
         file.write_bytes(files.packed)
-        network = secateur_runtime.load(file, threads=threads)
+        network = secateur_runtime.load(file, threads=threads, isa=isa)
         apart = apart_of(file, network, inputs[: 4 if len(inputs) < 16 else 16], batches)
         if not apart <= CLOSE:
             sys.exit(f"runtime: {name} is {apart:.2g} from the reference, more than {CLOSE}")
@@ -164,10 +165,11 @@ def rows_of(
                 "batch": batch,
                 "threads": threads,
                 "engine": network.engine,
+                "layers": [list(layer) for layer in network.chosen(batch)],
                 "apart": apart,
                 "bytes": {"packed": len(files.packed), "onnx": len(files.onnx)},
                 "peak_memory": {
-                    "sparse": peak(file, files.shape, batch, threads),
+                    "sparse": peak(file, files.shape, batch, threads, isa),
                     "ONNX Runtime": peak_memory(files.onnx, files.shape, batch=batch),
                 },
                 "median_ms": {k: v.median for k, v in timed.items()},
@@ -176,7 +178,7 @@ def rows_of(
 
 
 def gains_of(
-    name: str, files: Files, batches: tuple[int, ...], how: tuple[int, float]
+    name: str, files: Files, batches: tuple[int, ...], isa: str | None, how: tuple[int, float]
 ) -> Iterator[dict[str, Any]]:
     """Yield for each size of batch how much faster two threads are than one, timed in turn."""
     inputs = inputs_of(files.shape)
@@ -184,7 +186,7 @@ def gains_of(
         file = Path(folder) / "model.packed"
         file.write_bytes(files.packed)
         runs: dict[str, Run] = {
-            f"{n} thread(s)": secateur_runtime.load(file, threads=n) for n in (1, 2)
+            f"{n} thread(s)": secateur_runtime.load(file, threads=n, isa=isa) for n in (1, 2)
         }
         for batch in batches:
             timed = latency(runs, inputs, batch=batch, rounds=how[0], seconds=how[1])
@@ -273,14 +275,15 @@ def main() -> None:
         "rows": [],
         "gains": [],
     }
+    isa, threads = arguments.isa, arguments.threads
     for name, files, batches, zeros in wanted(arguments):
-        for row in rows_of(name, files, batches, zeros=zeros, threads=arguments.threads, how=how):
+        for row in rows_of(name, files, batches, zeros=zeros, threads=threads, isa=isa, how=how):
             report["rows"].append(row)
             print(line(row), flush=True)
             if arguments.out:  # what is there so far
                 store.write_document(arguments.out, report)
         if zeros in (None, 0.9) and arguments.threads == 1 and (os.cpu_count() or 1) > 1:
-            for row in gains_of(name, files, batches, how):
+            for row in gains_of(name, files, batches, isa, how):
                 report["gains"].append(row)
                 print(gain_line(row), flush=True)
     if arguments.out:

@@ -45,6 +45,7 @@ def runtime_block(
         f"Fresh weights, the smallest set to zero{_trained(rows)}: accuracy is not spoken of here.",
         "",
         *_speeds(rows),
+        *_said_of_ways(rows),
         "",
         *_reached(rows),
         "",
@@ -75,10 +76,11 @@ def _shown(ratio: dict[str, float]) -> str:
 
 
 def _speeds(rows: list[dict[str, Any]]) -> list[str]:
+    told = any("layers" in row for row in rows)
     lines = [
         "| network | zeros % | batch | ms | dense ONNX Runtime, ms | speed-up | DeepSparse 1.8, "
-        "another machine | aim |",
-        "|" + " --- |" * 8,
+        f"another machine | aim |{' layers by way |' if told else ''}",
+        "|" + " --- |" * (9 if told else 8),
     ]
     for row in rows:
         other, aim = AIMS.get((row["network"], row["batch"]), {}).get(row["zeros"], (None, None))
@@ -88,8 +90,26 @@ def _speeds(rows: list[dict[str, Any]]) -> list[str]:
             f"| {row['network']} | {zeros} | {row['batch']} | {times['sparse']:.3g} | "
             f"{times['ONNX Runtime']:.3g} | {_shown(row['ratio'])} | "
             f"{'-' if other is None else f'{other:g}x'} | {'-' if aim is None else f'{aim:g}x'} |"
+            f"{f' {_ways(row)} |' if told else ''}"
         )
     return lines
+
+
+def _ways(row: dict[str, Any]) -> str:
+    """Return how many layers ran in which way, in the order of the words on the page."""
+    ways = [way for _, way in row.get("layers", [])]
+    counts = [(ways.count(way), way) for way in ("sparse", "dense", "code")]
+    return ", ".join(f"{n} {way}" for n, way in counts if n) or "-"
+
+
+def _said_of_ways(rows: list[dict[str, Any]]) -> list[str]:
+    if not any("layers" in row for row in rows):
+        return []
+    return [
+        "",
+        "The last column counts the layers with weights by the way in which they ran, "
+        "[as above](#from-a-file-to-a-run); each layer's is in the file of results.",
+    ]
 
 
 def _reached(rows: list[dict[str, Any]]) -> list[str]:

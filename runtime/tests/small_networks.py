@@ -1,7 +1,10 @@
-"""Files of networks as small as can be, for changing them."""
+"""Files of networks as small as can be, for changing them; records and what torch makes of them."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from drawn_networks import file_of, settled
 from torch import nn
@@ -36,3 +39,14 @@ class _Joined(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a, b = self.a(x), self.b(x)
         return torch.cat([torch.relu(a + b), (a - 0.5) * 2, b], dim=1)
+
+
+def records(n: int, shape: tuple[int, ...] = (1, 28, 28)) -> Any:
+    """Return records, the same ones every time."""
+    return np.random.default_rng(1).random((n, *shape), dtype=np.float32)
+
+
+def truth(net: nn.Module, x: Any) -> Any:
+    """Return what torch makes of records."""
+    with torch.no_grad():
+        return net(torch.from_numpy(x)).numpy()

@@ -95,7 +95,11 @@ def test_the_source_distribution_has_all_that_a_build_needs(builder):
     for file in (HERE.parent / "src").rglob("*"):
         if file.suffix in (".py", ".pyi", ".c", ".h", ".typed"):
             assert str(file.relative_to(HERE.parent)) in names
-    assert {"setup.py", "pyproject.toml", "README.md"} <= names
+    assert {"setup.py", "pyproject.toml", "README.md", "LICENSE"} <= names
+
+
+def test_the_licence_is_that_of_the_repository():
+    assert (HERE.parent / "LICENSE").read_bytes() == (HERE.parents[1] / "LICENSE").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,8 @@ def lenet(tmp_path_factory):
 
 def check_it_runs(wheel, lenet, tmp_path, engine):
     """Install a wheel and run a network by its command; the answers and the engine are right."""
+    licence = [name for name in names_in(wheel) if name.endswith(".dist-info/licenses/LICENSE")]
+    assert len(licence) == 1
     python = environment(tmp_path / "venv")
     pip = [python, "-m", "pip", "install", "--no-index", "--no-deps", wheel]
     run(pip, cwd=tmp_path)

@@ -74,6 +74,26 @@ def test_a_record_decides_how_layers_run(packed):
 
 
 @needs_native
+def test_the_ways_of_a_call_are_told_by_its_number_of_records(packed):
+    load(packed, measure=True)
+
+    def change(text):
+        for lanes, way in (("1", "dense"), ("16", "sparse")):
+            row = text["measured"][0]["ways"][lanes]
+            row.update(dict.fromkeys(row, way))
+
+    spoil(packed, change)
+    network = load(packed)
+    for n, way in ((1, "dense"), (5, "dense"), (6, "sparse"), (17, "sparse"), (32, "sparse")):
+        assert network.chosen(n) == [("0", way), ("2", way), ("4", way)]
+    assert load(packed, engine="numpy").chosen(32) == [
+        ("0", "dense"),
+        ("2", "dense"),
+        ("4", "dense"),
+    ]
+
+
+@needs_native
 def test_what_fits_is_not_measured_again(packed, monkeypatch):
     load(packed, measure=True)
     monkeypatch.setattr("secateur_runtime.native.NativeEngine.measure", None)

@@ -10,8 +10,9 @@ import pytest
 from written_files import convolution, plain, written
 
 import secateur_runtime
-from secateur_runtime import allot, fuse
+from secateur_runtime import FileError, allot, description, fuse
 from secateur_runtime.assembly import assembled
+from secateur_runtime.description import MAX_OPERATORS, MAX_READS
 from secateur_runtime.lower import lowered
 from secateur_runtime.packed import unpack
 
@@ -80,6 +81,33 @@ def test_planning_takes_lines_in_proportion_to_the_operators(make):
     few, many = lines_run(make, 500), lines_run(make, 5_000)
     assert many < 12 * few
     assert many < 1_000 * 5_000
+
+
+@pytest.mark.parametrize(
+    ("operators", "words"),
+    [
+        (chain(MAX_OPERATORS + 1), "it has 10,001 operators, and networks of at most 10,000 run"),
+        (
+            [plain("concatenate", ["x"] * (MAX_READS + 1), "all", axis=0)],
+            "its operators read 40,001 values, and at most 40,000 run here",
+        ),
+    ],
+)
+def test_a_short_file_of_very_many_operators_is_refused_before_it_is_planned(
+    operators, words, monkeypatch
+):
+    data = written((4, 3, 3), operators)
+    assert len(data) < 30_000
+    monkeypatch.setattr(description, "_operator", None)  # nothing is made of any of them
+    with pytest.raises(FileError, match=words):
+        lowered(unpack(data))
+
+
+def test_as_many_operators_as_are_taken_run():
+    plan = lowered(unpack(written((4, 3, 3), chain(MAX_OPERATORS))))
+    assert len(plan.steps) == MAX_OPERATORS
+    wide = [plain("concatenate", ["x"] * MAX_READS, "all", axis=0)]
+    assert lowered(unpack(written((1, 1, 1), wide))).shapes[1] == (MAX_READS, 1, 1)
 
 
 def test_the_weights_of_a_layer_are_scaled_once(monkeypatch):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import os
+import pickle
+import re
 import subprocess
 import sys
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from drawn_networks import file_of, settled
-from torch import nn
+from small_networks import records, truth
 
 import secateur_runtime
 from secateur.models import VGG16, LeNet5, SmallCNN
@@ -26,8 +28,6 @@ from secateur_runtime import (
     SlowEngineWarning,
     load,
 )
-from secateur_runtime import cli as command_line
-from secateur_runtime.cli import main
 
 SOURCE = Path(secateur_runtime.__file__).parent
 HERE = Path(__file__).parent
@@ -40,15 +40,6 @@ def lenet(tmp_path_factory):
     path = tmp_path_factory.mktemp("lenet") / "m.packed"
     path.write_bytes(file_of(net, (1, 28, 28)))
     return net, path
-
-
-def records(n, shape=(1, 28, 28)):
-    return np.random.default_rng(1).random((n, *shape), dtype=np.float32)
-
-
-def truth(net, x):
-    with torch.no_grad():
-        return net(torch.from_numpy(x)).numpy()
 
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -104,7 +95,9 @@ def test_threads_that_call_at_once_get_their_own_answers(lenet):
         (np.zeros((1, 1, 28, 28), np.uint8), "got uint8"),
         (np.zeros((1, 28, 28), np.float32), r"of shape \(n, 1, 28, 28\).*batch: x\[None\]"),
         (np.zeros((1, 1, 32, 32), np.float32), r"give load the shape \(1, 32, 32\)"),
-        (np.zeros((2, 784), np.float32), r"got \(2, 784\)"),
+        (np.zeros((2, 784), np.float32), r"got \(2, 784\).* x.reshape\(-1, 1, 28, 28\)"),
+        (np.zeros((2, 28, 28, 1), np.float32), r"channels come first: x.transpose\(0, 3, 1, 2\)"),
+        (np.zeros((2, 3, 28, 28), np.float32), r"it reads 1 channel\(s\), not 3$"),
         (np.float32(1), r"got \(\)"),
     ],
 )
@@ -121,8 +114,42 @@ def test_an_engine_or_a_size_that_is_not_there_is_refused_in_words(lenet):
         with pytest.raises(EngineError, match=words) as caught:
             load(lenet[1], threads=threads)
         assert "engine" not in str(caught.value)
-    with pytest.raises(FileError, match=r"m.packed: the network .*'linear' in layer '7'"):
+    words = r"m.packed, for records of \(1, 40, 40\), .*: the network .*'linear' in layer '7'"
+    with pytest.raises(FileError, match=words):
         load(lenet[1], shape=(1, 40, 40))
+    with pytest.raises(EngineError, match="generate='no': it is True, False, or left out"):
+        load(lenet[1], generate="no")
+
+
+@pytest.mark.parametrize(
+    "shape", [28, "abc", (1, 28.0, 28.0), (), (1, 0, 28), (1, -28, 28), (5, 1, 28, 28), (1, None)]
+)
+def test_a_shape_that_is_none_is_refused_with_what_it_is(lenet, shape):
+    with pytest.raises(InputError) as caught:
+        load(lenet[1], shape=shape)
+    words = f"shape={shape!r}: it is that of one record, without the batch axis, in whole numbers"
+    assert str(caught.value).startswith(words)
+
+
+def test_a_shape_of_any_whole_numbers_is_taken(lenet):
+    asked = [np.int64(1), np.int32(28), 28]
+    shape = load(lenet[1], shape=asked).input_shape
+    assert shape == (1, 28, 28) and {type(n) for n in shape} == {int}
+
+
+def test_a_network_says_what_it_is_and_that_processes_load_their_own(lenet):
+    network = load(lenet[1], engine="numpy")
+    assert repr(network) == "<Network of (1, 28, 28) to (10,), numpy>"
+    for carry in (pickle.dumps, deepcopy):
+        with pytest.raises(TypeError, match="give other processes the file's path"):
+            carry(network)
+
+
+def test_a_folder_in_place_of_a_file_is_told_how_a_fleet_gives_one(tmp_path):
+    with pytest.raises(FileError) as caught:
+        load(tmp_path)
+    words = f"{tmp_path} is a folder, .*`secateur export {tmp_path} --format packed --out"
+    assert re.match(words, str(caught.value))
 
 
 def test_explain_says_zeros_work_and_how_each_step_runs(lenet):
@@ -131,110 +158,23 @@ def test_explain_says_zeros_work_and_how_each_step_runs(lenet):
     assert lines[0] == "engine: numpy, threads: 1"
     assert lines[1] == "choices: there are none"
     assert lines[2].split("  ")[0] == "layer"
-    assert len(lines) == 3 + len(network.plan.steps)
+    assert len(lines) == 3 + len(network.plan.steps) + 1
+    layers = [step for step in network.plan.steps if step.weight is not None]
+    total, size = sum(s.weight.n_nonzero for s in layers), sum(s.weight.size for s in layers)
+    places = {"0": 28 * 28, "3": 10 * 10}  # a linear layer's weights are used once
+    work = sum(s.weight.n_nonzero * places.get(s.layer, 1) for s in layers)
+    assert lines[-1].split() == [
+        "in",
+        "all",
+        f"{size:,}",
+        f"{100 - 100 * total / size:.1f}",
+        f"{work:,}",
+    ]
     step = next(s for s in network.plan.steps if s.layer == "3")
     (line,) = [line for line in lines if line.startswith("3 ")]
     assert "convolution + relu" in line and "16x10x10" in line and line.endswith("dense")
     assert f"{step.weight.n_nonzero * 100:,}" in line
     assert f"{100 * (1 - step.weight.n_nonzero / 2400):.1f}" in line
-
-
-class TestCommandLine:
-    def test_it_prints_the_index_of_the_largest_output(self, lenet, tmp_path, capsys):
-        net, path = lenet
-        np.save(tmp_path / "x.npy", records(6))
-        assert main([str(path), str(tmp_path / "x.npy")]) == 0
-        found = [int(line) for line in capsys.readouterr().out.split()]
-        assert found == truth(net, records(6)).argmax(axis=1).tolist()
-
-    def test_it_writes_all_outputs_and_explains(self, lenet, tmp_path, capsys):
-        net, path = lenet
-        np.save(tmp_path / "x.npy", records(3))
-        out = tmp_path / "y.npy"
-        arguments = [str(path), str(tmp_path / "x.npy"), "--out", str(out), "--explain"]
-        assert main([*arguments, "--threads", "2"]) == 0
-        assert np.abs(np.load(out) - truth(net, records(3))).max() < 1e-4
-        told = capsys.readouterr()
-        assert told.out == "" and "threads: 2" in told.err
-
-    @pytest.mark.parametrize(
-        ("spoil", "words"),
-        [
-            (lambda x: np.zeros(3, np.float32), "holds no batch of records"),
-            (lambda x: x.astype(np.float64), "reads float32, got float64"),
-            (lambda x: np.array([[None]]), "nothing pickled is ever loaded"),
-            (lambda x: np.full_like(x, np.nan), "that are NaN or infinite"),
-            (lambda x: x[:, 0], "reads a batch of shape (n, 1, 28, 28), got"),
-            (lambda x: np.repeat(x, 3, axis=1), "reads a batch of shape (n, 1, 28, 28), got"),
-            (lambda x: x[:, :, :20], "takes no such size"),
-        ],
-    )
-    def test_an_input_that_does_not_fit_ends_with_status_2(
-        self, lenet, tmp_path, capsys, spoil, words
-    ):
-        np.save(tmp_path / "x.npy", spoil(records(2)), allow_pickle=True)
-        assert main([str(lenet[1]), str(tmp_path / "x.npy")]) == 2
-        assert words in capsys.readouterr().err
-
-    def test_records_of_another_size_load_the_file_once(self, tmp_path, capsys, monkeypatch):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        (tmp_path / "m").write_bytes(file_of(settled(net, zeros=0.5), (1, 8, 8)))
-        np.save(tmp_path / "x.npy", records(3, (1, 11, 9)))
-        counted = Counter()
-        for name in ("read", "network_of"):
-            real = getattr(command_line, name)
-            monkeypatch.setattr(
-                command_line,
-                name,
-                lambda *a, name=name, real=real, **k: counted.update([name]) or real(*a, **k),
-            )
-        assert main([str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 0
-        assert counted == {"read": 1, "network_of": 1}
-        found = [int(line) for line in capsys.readouterr().out.split()]
-        assert found == truth(net, records(3, (1, 11, 9))).argmax(axis=1).tolist()
-
-    @pytest.mark.parametrize(
-        ("arguments", "words"),
-        [
-            (["--threads", "0"], "threads=0: a call takes a whole number of them, from 1 to 256"),
-            (["--limit", "-1"], "limit=-1: it is a whole number of bytes, at least 1"),
-            (["--limit", "1000"], "give a higher `limit`"),
-        ],
-    )
-    def test_a_number_that_is_none_ends_with_status_2_and_the_mend(
-        self, lenet, tmp_path, capsys, arguments, words
-    ):
-        np.save(tmp_path / "x.npy", records(2))
-        assert main([str(lenet[1]), str(tmp_path / "x.npy"), *arguments]) == 2
-        assert words in capsys.readouterr().err
-
-    def test_a_model_of_another_format_is_named(self, tmp_path, capsys):
-        np.save(tmp_path / "x.npy", records(2))
-        torch.save({"w": torch.ones(2)}, tmp_path / "m.pt")
-        assert main([str(tmp_path / "m.pt"), str(tmp_path / "x.npy")]) == 2
-        assert "m.pt: this is no packed file, it is a file of PyTorch" in capsys.readouterr().err
-
-    def test_an_answer_replaces_neither_the_model_nor_the_records(self, lenet, tmp_path, capsys):
-        np.save(tmp_path / "x.npy", records(2))
-        model = lenet[1].read_bytes()
-        for out in (lenet[1], tmp_path / "x.npy"):
-            assert main([str(lenet[1]), str(tmp_path / "x.npy"), "--out", str(out)]) == 2
-            assert "which would be lost" in capsys.readouterr().err
-        assert lenet[1].read_bytes() == model
-        assert len(np.load(tmp_path / "x.npy")) == 2
-
-    def test_a_file_that_is_missing_or_damaged_ends_with_status_2(self, lenet, tmp_path, capsys):
-        np.save(tmp_path / "x.npy", records(1))
-        assert main([str(tmp_path / "none"), str(tmp_path / "x.npy")]) == 2
-        assert "cannot read the packed file" in capsys.readouterr().err
-        data = bytearray(lenet[1].read_bytes())
-        data[-1] ^= 1
-        (tmp_path / "m").write_bytes(data)
-        assert main([str(tmp_path / "m"), str(tmp_path / "x.npy")]) == 2
-        assert "it states the digest" in capsys.readouterr().err
-        assert main([str(lenet[1]), str(tmp_path / "y.npy")]) == 2
-        assert "cannot read the array" in capsys.readouterr().err
 
 
 def check_without_torch(build, tmp_path, engine):
@@ -280,6 +220,16 @@ def test_the_runtime_imports_numpy_and_the_standard_library_alone(path):
     assert names <= {"numpy", "secateur_runtime", *sys.stdlib_module_names}
 
 
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.py")), ids=lambda path: path.name)
+def test_nothing_of_the_environment_changes_what_runs(path):
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    read |= {
+        alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert not read & {"environ", "environb", "getenv", "getenvb"}
+
+
 def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
     monkeypatch.setitem(sys.modules, "secateur_runtime.native", None)
     with pytest.warns(SlowEngineWarning) as told:
@@ -287,7 +237,7 @@ def test_without_a_compiled_engine_numpy_runs_and_says_so(lenet, monkeypatch):
         Network(network.plan)
     for one in told:
         assert one.filename == __file__  # where it was asked for
-        assert len(str(one.message)) < 100 and "C compiler" in str(one.message)
+        assert str(one.message).startswith("numpy runs this network, many times more slowly: ")
     assert len(told) == 2
     assert network.engine == "numpy"
     assert np.array_equal(network(records(2)), load(lenet[1], engine="numpy")(records(2)))

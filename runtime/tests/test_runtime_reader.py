@@ -81,7 +81,7 @@ def test_rows_of_non_zeros_are_those_of_the_whole_tensor(values, layout):
 def test_a_missing_file_and_one_that_is_too_large_are_refused_in_words(tmp_path):
     with pytest.raises(FileError, match=r"cannot read the packed file .*none: No such file"):
         read(tmp_path / "none")
-    with pytest.raises(FileError, match="Is a directory"):
+    with pytest.raises(FileError, match="is a folder, and a packed file is read"):
         read(tmp_path)
     (tmp_path / "m").write_bytes(pack({"w": np.zeros((1000, 1000), np.float32)}))
     with pytest.raises(FileError, match=r"would take 4,000,000 bytes.*give a higher `limit`"):

@@ -3,89 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
 
 import pytest
 from small_networks import network_files
+from watched_builds import HERE, no_compiler, ran, watched_build
 
-import secateur_runtime
-
-HERE = Path(__file__).parent
-PACKAGE = Path(secateur_runtime.__file__).parent
 COUNT = 2_500
 CHUNKS = 40  # of COUNT: each is a test of its own, so that `pytest --lf` goes on where it stopped
-COMPILER = shutil.which("cc") or shutil.which("gcc")
 WATCHED = {
     "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:abort_on_error=0:exitcode=66:"
     "max_allocation_size_mb=512:allocator_may_return_null=1:hard_rss_limit_mb=1500:"
     "quarantine_size_mb=64",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
 }
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        not sys.platform.startswith("linux") or COMPILER is None, reason="no compiler, or no Linux"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), no_compiler]
 
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory):
     """The package built with both sanitisers, beside the files to change; and an environment."""
-    assert COMPILER is not None
     folder = tmp_path_factory.mktemp("watched")
-    skip = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree(PACKAGE, folder / "secateur_runtime", ignore=skip)
-    sources = sorted((PACKAGE / "native_c").glob("*.c"))
-    built = [
-        *(COMPILER, "-shared", "-fPIC", "-O1", "-g", "-std=gnu11", "-pthread", "-Wno-psabi"),
-        *("-fno-math-errno", "-fno-trapping-math", "-fno-omit-frame-pointer"),
-        *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-        f"-I{sysconfig.get_paths()['include']}",
-        *(str(one) for one in sources if not one.name.endswith(".inc.c")),
-        *("-o", str(folder / "secateur_runtime" / "_native.abi3.so"), "-lm"),
-    ]
-    subprocess.run(built, check=True)
-    library = subprocess.run(
-        [COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    if not Path(library).is_absolute():
-        pytest.skip("the compiler has no libasan")
+    environment = watched_build(folder, "address,undefined", "libasan.so")
     for i, file in enumerate(network_files()):
         (folder / f"{i}.packed").write_bytes(file)
-    root = HERE.parents[1]
-    paths = [folder, HERE, root / "tests", root / "src"]
-    return folder, {
-        **os.environ,
-        **WATCHED,
-        "LD_PRELOAD": library,
-        "PYTHONPATH": os.pathsep.join(map(str, paths)),
-    }
-
-
-def ran(watched, script, timeout=1500):
-    folder, environment = watched
-    return subprocess.run(
-        [sys.executable, *script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    return folder, {**environment, **WATCHED}
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_hundred_thousand_changed_files_touch_nothing_that_they_may_not(watched, chunk):
     first = chunk * COUNT
-    done = ran(watched, [HERE / "sanitised.py", ".", str(first), str(COUNT)])
+    done = ran(*watched, [str(HERE / "sanitised.py"), ".", str(first), str(COUNT)])
     last = (watched[0] / f"turn-{first}").read_text()
     assert done.returncode == 0, f"mutant {last}:\n{done.stderr[-6000:]}"
     assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
@@ -107,5 +54,5 @@ def test_what_is_forbidden_is_seen(watched, kind, code):
         "import ctypes, secateur_runtime._native; L = ctypes.CDLL(None);"
         "L.malloc.restype = ctypes.c_void_p; P = L.malloc(ctypes.c_size_t(8));"
     )
-    done = ran(watched, ["-c", start + code])
+    done = ran(*watched, ["-c", start + code])
     assert done.returncode != 0 and kind in done.stderr, done.stderr

@@ -41,6 +41,17 @@ def test_aims_are_counted_by_the_median():
     assert "| LeNet-5 | 90 | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - |" in text
 
 
+def test_the_ways_in_which_layers_ran_have_a_column_where_they_are_recorded():
+    told = {**row(), "layers": [["0", "code"], ["3", "code"], ["7", "dense"], ["9", "sparse"]]}
+    text = runtime_block(report([told, row(network="LeNet-5")]))
+    assert "| DeepSparse 1.8, another machine | aim | layers by way |\n|" + " --- |" * 9 in text
+    assert "1.9x | 5x | 1 sparse, 1 dense, 2 code |\n" in text
+    assert "| LeNet-5 | 90 | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - | - |\n" in text
+    assert "The last column counts the layers" in text
+    assert "layers by way" not in runtime_block(report([row()]))
+    assert "The last column" not in runtime_block(report([row()]))
+
+
 def test_memory_and_a_trained_model_stand_beside():
     text = runtime_block(report([row(network="mine", zeros=None)]))
     assert "| mine | trained | 1 | 2.0 | 30.0 | 1,000 | 9,000 |" in text

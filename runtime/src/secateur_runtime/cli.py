@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +19,80 @@ from secateur_runtime.errors import FileError, InputError, LimitError, SecateurR
 from secateur_runtime.lower import lowered, shape_of
 from secateur_runtime.network import Network, network_of
 from secateur_runtime.packed import Packed, read
+from secateur_runtime.plan import Floats
 from secateur_runtime.room import LIMIT
+from secateur_runtime.version import VERSION
 
 __all__ = ["main"]
 
+_NPY = b"\x93NUMPY"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, or 2 where something is refused."""
+    """Run the command line; return its exit status.
+
+    It is 0, 2 where something is refused, or 130 where it was interrupted.
+    """
     given = _parser().parse_args(arguments)
     try:
-        _refuse_overwriting(given.out, given.file, given.input)
-        array = _read(given.input)
-        network = _network(given, array)
-        if given.measure:
-            print(f"choices: {network.choices}", file=sys.stderr)
-        if given.explain:
-            print(network.explain(), file=sys.stderr)
-        outputs = network(array)
-        if given.out is not None:
-            beside = given.out.with_name(f"{given.out.name}.{os.getpid()}.part")
-            try:
-                with beside.open("wb") as file:
-                    np.save(file, outputs)
-                beside.replace(given.out)
-            finally:
-                beside.unlink(missing_ok=True)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say
+            outputs = _outputs(given)
     except (SecateurRuntimeError, OSError) as error:
         print(f"secateur-run: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("secateur-run: interrupted, nothing was written", file=sys.stderr)
+        return 130  # as a shell says it of Ctrl-C
     if given.out is None:
-        try:
-            for row in outputs:
-                print(int(row.argmax()))
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print(outputs)
     return 0
+
+
+def _print(outputs: Floats) -> None:
+    try:
+        for row in outputs:
+            print(int(row.argmax()))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning as this command's own word, without the line of code that it came from."""
+    print(f"secateur-run: {message}", file=sys.stderr)
+
+
+def _outputs(given: argparse.Namespace) -> Floats:
+    """Return what the network makes of the records, written where that was asked for."""
+    _refuse_overwriting(given.out, given.file, given.input)
+    array = _read(given.input, given.file)
+    network = _network(given, array)
+    if given.measure:
+        print(f"choices: {network.choices}", file=sys.stderr)
+    if given.explain:
+        print(network.explain(), file=sys.stderr)
+    if given.out is None:
+        _refuse_without_classes(network.output_shape)
+    outputs = network(array)
+    if given.out is not None:
+        beside = given.out.with_name(f"{given.out.name}.{os.getpid()}.part")
+        try:
+            with beside.open("wb") as file:
+                np.save(file, outputs)
+            beside.replace(given.out)
+        finally:
+            beside.unlink(missing_ok=True)
+    return outputs
+
+
+def _refuse_without_classes(shape: tuple[int, ...]) -> None:
+    """Refuse to print the index of the largest output where that says nothing."""
+    if shape[0] == 1 or prod(shape) != shape[0]:
+        raise InputError(
+            f"the network gives {shape} for each record, which is no output for each class; "
+            "write all outputs with --out FILE.npy"
+        )
 
 
 def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:
@@ -112,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a packed network on a batch of records. Prints the index of the largest "
         "output of each record, or writes all outputs to a file.",
     )
+    parser.add_argument("--version", action="version", version=f"secateur-runtime {VERSION}")
     parser.add_argument("file", type=Path, help="packed file of secateur export --format packed")
     parser.add_argument("input", type=Path, help="float32 array (n, ...) as .npy")
     parser.add_argument("--out", type=Path, help="write the outputs (n, ...) there, as .npy")
@@ -135,18 +176,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _is_array(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_NPY)) == _NPY
+
+
+def _read(path: Path, model: Path) -> NDArray[Any]:
     try:
         found = np.load(path, allow_pickle=False)
     except OSError as error:
         raise InputError(f"cannot read the array {path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into memory: {error}; give fewer records") from error
     except (ValueError, EOFError) as error:
+        if _is_array(model):
+            raise InputError(
+                f"{model} is an array, and {path} is none: the order is secateur-run FILE INPUT.npy"
+            ) from error
         raise InputError(
             f"{path} is no .npy file of numbers (nothing pickled is ever loaded); write the "
             "records with numpy.save(path, records)"
         ) from error
-    if not isinstance(found, np.ndarray) or found.ndim < 2:
-        raise InputError(f"{path} holds no batch of records (n, ...) as one .npy array")
+    if not isinstance(found, np.ndarray):
+        raise InputError(
+            f"{path} holds several arrays (.npz), and one is read; write it with "
+            "numpy.save(path, records)"
+        )
+    if found.ndim < 2:
+        raise InputError(
+            f"{path} holds no batch of records (n, ...), its shape is {found.shape}; a single "
+            "record is records[None]"
+        )
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).sum())
         raise InputError(f"{path} holds {bad} numbers that are NaN or infinite; leave them out")

@@ -10,9 +10,13 @@ from typing import Any
 from secateur_runtime.errors import PlanError
 from secateur_runtime.shapes import Shape
 
-__all__ = ["Description", "NamedError", "Operator", "described"]
+__all__ = ["MAX_OPERATORS", "MAX_READS", "Description", "NamedError", "Operator", "described"]
 
 _MAX_NAME = 1000
+MAX_OPERATORS = 10_000
+"""Of one network: some times those of the deepest published, and about a second to plan."""
+MAX_READS = 40_000
+"""Values that all operators read together."""
 
 
 class NamedError(PlanError):
@@ -109,9 +113,10 @@ def described(found: Any) -> Description:
     """Return the graph that a packed file holds.
 
     Raises:
-        PlanError: fields are missing, or operators read what was not made.
+        PlanError: fields are missing, operators read what was not made, or there are too many.
     """
     try:
+        _refuse_many(found["operators"])
         operators = tuple(_operator(op) for op in found["operators"])
         given, returned = _name(found["input"]), _name(found["output"])
         shape = tuple(found["values"][given]["shape"])
@@ -127,6 +132,21 @@ def described(found: Any) -> Description:
     if returned not in made:
         raise PlanError(f"no operator makes the output {returned[:80]!r}")
     return Description(operators=operators, input=given, output=returned, shape=shape)
+
+
+def _refuse_many(operators: Any) -> None:
+    """Refuse what takes long to plan; entropy coding makes a short file of it."""
+    if len(operators) > MAX_OPERATORS:
+        raise PlanError(
+            f"it has {len(operators):,} operators, and networks of at most {MAX_OPERATORS:,} run "
+            "here; join some, such as constants that follow one another, and export it again"
+        )
+    reads = sum(len(op["inputs"]) for op in operators)
+    if reads > MAX_READS:
+        raise PlanError(
+            f"its operators read {reads:,} values, and at most {MAX_READS:,} run here; "
+            "concatenate fewer at once, and export it again"
+        )
 
 
 def _operator(found: Any) -> Operator:

@@ -33,6 +33,9 @@ class Engine(Protocol):
     def choices(self) -> Sequence[str]:
         """Return for each step of the plan how it runs, empty where there is no choice."""
 
+    def chosen(self, n: int) -> Sequence[str]:
+        """Return for each step how it runs in a call of n records, empty where it has no choice."""
+
     def options(self) -> Options:
         """Return the ways in which each layer can run, where there are several."""
 
@@ -86,6 +89,10 @@ def built(
             f"threads={threads!r}: a call takes a whole number of them, from 1 to {MAX_THREADS}; "
             "leave it out for one, or give as many as the processor has free cores"
         )
+    if generate is not None and type(generate) is not bool:
+        raise EngineError(
+            f"generate={generate!r}: it is True, False, or left out for code where it can be made"
+        )
     if engine == "numpy":
         if isa is not None or generate:
             raise EngineError(
@@ -98,10 +105,10 @@ def built(
     except ImportError as error:
         if engine == "native" or isa is not None or generate:
             raise EngineError(
-                f"there is no compiled engine here ({error}); engine='numpy' runs without, slowly"
+                f"there is no compiled engine here: {error}; engine='numpy' runs without, slowly"
             ) from error
         warnings.warn(
-            "numpy runs this network, slowly; install secateur-runtime where there is a C compiler",
+            f"numpy runs this network, many times more slowly: {error}",
             SlowEngineWarning,
             stacklevel=_outside(),
         )

@@ -45,7 +45,18 @@ def other_format(data: bytes, ours: str) -> str:
     if data[:1] == b"\x08" and 0 < data[1] <= 32 and data[2:3] in (b"\x12", b"\x1a", b"\x3a", b"B"):
         return "an ONNX model"
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "text in JSON" if text[:1] in (b"{", b"[") and text[1:8] != bytes(7) else ""
+    if text[:1] in (b"{", b"[") and text[1:8] != bytes(7):
+        return "text in JSON"
+    # a packed file begins with the length of its header, whose high bytes are zero
+    return "text" if min(data[:START]) >= 9 and _is_utf8(data[:START]) else ""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"  # a letter that `START` cut
+    return True
 
 
 def _safetensors(data: bytes, ours: str) -> str:

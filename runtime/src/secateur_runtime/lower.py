@@ -26,13 +26,17 @@ def shape_of(packed: Packed) -> Shape:
     Raises:
         FileError: it has no graph, or none that is read here.
     """
+    return _description_of(packed).shape
+
+
+def _description_of(packed: Packed) -> Description:
     if packed.graph is None:
         raise FileError(
             "this packed file has weights alone and no description of its network; write it with "
             "`secateur export --format packed`, whose note names what cannot be described"
         )
     try:
-        return described(packed.graph).shape
+        return described(packed.graph)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
 
@@ -54,10 +58,10 @@ def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -
         LimitError: it would take more; nothing was decoded that does not fit.
         FileError: there is no graph, or it has a part that cannot run here, which is named.
     """
-    own = shape_of(packed)
+    description = _description_of(packed)
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused, not warned of
-            return _plan(described(packed.graph), packed, own if shape is None else shape, limit)
+            return _plan(description, packed, description.shape if shape is None else shape, limit)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
 

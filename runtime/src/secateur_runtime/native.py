@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,23 +18,22 @@ from secateur_runtime.locks import Lock
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.room import ENGINE, LIMIT, within
 from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_side, usual_way
+from secateur_runtime.slices import ABREAST, run_in_slices
 
 try:
     from secateur_runtime import _native
 except ImportError as error:
+    missing = isinstance(error, ModuleNotFoundError) or "cannot import name" in str(error)
+    why = "was not built" if missing else f"does not load ({error})"
     raise ImportError(
-        f"this installation has no compiled engine ({error}): install it anew where there is GCC "
-        "or Clang, or run by numpy alone"
+        f"the compiled part of secateur-runtime {why}; install it anew where there is GCC or Clang"
     ) from error
 
 __all__ = ["LANES", "NativeEngine", "instruction_sets"]
 
-VARIABLE = "SECATEUR_RUNTIME_ISA"
 MOST_FLOATS = 2**31
 MOST_OF_VALUE = 2**29
 """What the engine can address in all, and in one value with its gaps."""
-ABREAST = 4
-"""Groups of pictures side by side that one thread takes at once, at most."""
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -55,8 +53,7 @@ class NativeEngine:
     Args:
         plan: what to run.
         threads: how many a run uses, where it is not told.
-        isa: the instruction set; by default the one that the environment names in
-            `SECATEUR_RUNTIME_ISA`, or the best that there is.
+        isa: the instruction set; by default the best that there is.
         generate: make machine code for sparse layers of many pictures; by default where the
             instructions are AVX-512 and the system lets memory become executable.
         ways: how steps with weights run, by lanes (1 or 16) and the step's number: `sparse` or
@@ -79,11 +76,11 @@ class NativeEngine:
 
     def __post_init__(self) -> None:
         known = instruction_sets()
-        self.isa = self.isa or os.environ.get(VARIABLE, "") or known[0]
+        self.isa = self.isa or known[0]
         if self.isa not in known:
             raise EngineError(
                 f"instructions {self.isa!r} are not here, only {', '.join(known)}; name one of "
-                f"these, or take {VARIABLE} out of the environment"
+                "these, or leave isa out for the best"
             )
         possible = self.isa == "avx512" and _native.generates()
         if self.generate and not possible:
@@ -95,6 +92,7 @@ class NativeEngine:
         self._lock = Lock()
         self._programs: dict[int, Any] = {}
         self._wide: bool | None = None
+        self._paces: dict[int, float] = {}  # seconds of a record, by lanes, as it last was
         self._check_room(1)
 
     @property
@@ -121,6 +119,11 @@ class NativeEngine:
             both = one if one == many else f"{one}, {many} from {FEW} records on"
             found.append(f"{both} ({why})" if one else "")
         return found
+
+    def chosen(self, n: int) -> list[str]:
+        """Return for each step how it runs in a call of n records: most of them, if they differ."""
+        lanes = LANES if self.wide and 2 * side_by_side(n) > n else 1
+        return [self.way(i, lanes) for i in range(len(self.plan.steps))]
 
     def options(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return the ways in which each step with weights can run, by lanes and its number."""
@@ -263,8 +266,14 @@ class NativeEngine:
             many = 0
         for lanes, first, last in ((LANES, 0, many), (1, many, len(given))):
             if first < last:
-                program = self.program(lanes)
-                program.run(given[first:last], made[first:last], last - first, threads)
+                run_in_slices(
+                    self.program(lanes),
+                    lanes,
+                    given[first:last],
+                    made[first:last],
+                    threads,
+                    self._paces,
+                )
         return made
 
     def seconds(self, inputs: NDArray[Any], rounds: int = 5) -> list[tuple[str, int, float]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from secateur_runtime.lower import lowered
 from secateur_runtime.packed import Packed, read
 from secateur_runtime.plan import Floats, Plan, Step
 from secateur_runtime.room import LIMIT, checked
+from secateur_runtime.shapes import checked_shape
 
 __all__ = ["Network", "load", "network_of"]
 
@@ -32,8 +33,8 @@ class Network:
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
         limit: bytes, of which the compiled engine takes at most eight times as many for records
             one by one, and as many for records side by side.
-        isa: instructions of the compiled engine, such as `avx2`; by default those that the
-            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        isa: instructions of the compiled engine, `avx512`, `avx2`, `neon` or `plain`; by default
+            the best of the processor.
         generate: whether layers may run by code that is made for them; by default where the
             processor has AVX-512 and the system lets memory become executable. False makes none.
 
@@ -105,12 +106,27 @@ class Network:
             return np.zeros((0, *self.output_shape), np.float32)
         return self._engine.run(np.ascontiguousarray(array))
 
+    def __repr__(self) -> str:
+        return f"<Network of {self.input_shape} to {self.output_shape}, {self.engine}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Network is not pickled; give other processes the file's path, and load it there"
+        )
+
     def _hint(self, shape: tuple[int, ...]) -> str:
-        if shape == self.input_shape:
+        own = self.input_shape
+        if shape == own:
             return "; put one record into a batch: x[None]"
-        if len(shape) == len(self.input_shape) + 1:
-            return f"; for records of another size give load the shape {shape[1:]}"
-        return ""
+        if len(shape) == 4 and (shape[3], *shape[1:3]) == own:
+            return "; channels come first: x.transpose(0, 3, 1, 2)"
+        if len(shape) != len(own) + 1 and shape and prod(shape[1:]) == prod(own):
+            return f"; as many numbers in this order: x.reshape(-1, {', '.join(map(str, own))})"
+        if len(shape) != len(own) + 1 or len(own) != 3:
+            return ""
+        if shape[1] != own[0]:
+            return f"; it reads {own[0]} channel(s), not {shape[1]}"
+        return f"; for records of another size give load the shape {shape[1:]}"
 
     def measured(self) -> Network:
         """Return the network whose layers run in the ways that are fastest here and now.
@@ -122,7 +138,8 @@ class Network:
         return self._with(self._engine.measure(), "measured in this process")
 
     def _with(self, engine: Engine, note: str) -> Network:
-        made = copy(self)
+        made = object.__new__(Network)
+        made.__dict__.update(self.__dict__)
         made._engine, made._note = engine, note
         return made
 
@@ -148,11 +165,36 @@ class Network:
             return "there are none"
         return f"{'measured' if self._engine.ways else 'rules of thumb'}; {self._note}"
 
+    def chosen(self, n: int = 1) -> list[tuple[str, str]]:
+        """Return how each layer with weights runs in a call of n records.
+
+        Args:
+            n: how many. Of many that do not fill all groups, what is said is of most.
+
+        Returns:
+            The layer's name and `sparse`, `dense` or `code`, in the order of the steps.
+
+        Example:
+            >>> from secateur_runtime import Weight
+            >>> weight = Weight.of(np.eye(4, dtype=np.float32))
+            >>> step = Step(kind="linear", inputs=(0,), output=1, layer="fc", weight=weight,
+            ...     attributes={"activation": "none"})
+            >>> plan = Plan(steps=(step,), shapes=((4,), (4,)), input=0, output=1)
+            >>> Network(plan, engine="numpy").chosen()
+            [('fc', 'dense')]
+        """
+        steps = zip(self.plan.steps, self._engine.chosen(n), strict=True)
+        return [(step.layer, way) for step, way in steps if way]
+
     def explain(self) -> str:
-        """Return a table of the steps: where each stands, its zeros, its work, how it runs."""
+        """Return a table of the steps: where each stands, its zeros, its work, how it runs.
+
+        Work is multiply-adds for one record, zeros left out; the last line is of all steps.
+        """
         choices = self._engine.choices()
         rows: list[tuple[str, ...]] = [_TITLES]
         rows += [self._row(step, how) for step, how in zip(self.plan.steps, choices, strict=True)]
+        rows.append(self._total())
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip()
@@ -176,8 +218,20 @@ class Network:
         if step.weight is None:
             return (step.layer, name, sizes, "", "", "", how)
         zeros = f"{100 * step.weight.share_zero:.1f}"
-        work = f"{step.weight.n_nonzero * _positions(step, shape):,}"
+        work = f"{_work(step, shape):,}"
         return (step.layer, name, sizes, f"{step.weight.size:,}", zeros, work, how)
+
+    def _total(self) -> tuple[str, ...]:
+        weights = [step.weight for step in self.plan.steps if step.weight is not None]
+        size, nonzero = sum(w.size for w in weights), sum(w.n_nonzero for w in weights)
+        zeros = f"{100 * (1 - nonzero / size):.1f}" if size else ""
+        work = sum(_work(step, self.plan.shapes[step.output]) for step in self.plan.steps)
+        return ("", "in all", "", f"{size:,}", zeros, f"{work:,}", "")
+
+
+def _work(step: Step, shape: Sequence[int]) -> int:
+    """Return the multiply-adds of a step for one record, zeros left out."""
+    return 0 if step.weight is None else step.weight.n_nonzero * _positions(step, shape)
 
 
 def _positions(step: Step, shape: Sequence[int]) -> int:
@@ -211,12 +265,13 @@ def load(
             for one record, are bounded by multiples of it; a file that asks for more is refused.
         measure: where nothing is recorded that fits, measure and record it. To measure anew, remove
             the record.
-        isa: instructions of the compiled engine, such as `avx2`; by default those that the
-            environment variable SECATEUR_RUNTIME_ISA names, or the best of the processor.
+        isa: instructions of the compiled engine, `avx512`, `avx2`, `neon` or `plain`; by default
+            the best of the processor.
         generate: whether layers may run by code that is made for them; by default where the
             processor has AVX-512 and the system lets memory become executable. False makes none.
 
     Raises:
+        InputError: the shape, or the limit, is none.
         LimitError: the file asks for too much memory.
         FileError: the file is missing, damaged, has no description of its network, or
             one that does not run here.
@@ -239,9 +294,13 @@ def network_of(
     **compiled: Any,
 ) -> Network:
     """Return the network of a file that was read, as `load` does."""
+    asked = None if shape is None else checked_shape(shape)
     try:
-        plan = lowered(packed, shape=None if shape is None else tuple(shape), limit=limit)
+        plan = lowered(packed, shape=asked, limit=limit)
         network = Network(plan, threads=threads, engine=engine, limit=limit, **compiled)
+    except LimitError as error:
+        raise LimitError(f"{path}: {error}") from error
     except FileError as error:
-        raise type(error)(f"{path}: {error}") from error
+        exported = f", for records of {asked}, which load was asked for" if asked else ""
+        raise FileError(f"{path}{exported}: {error}") from error
     return network._recorded(path, packed.digest, measure)

@@ -56,6 +56,11 @@ def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
                     "read; where that is right, give a higher `limit`"
                 )
         return unpack(data, limit=limit)
+    except IsADirectoryError as error:
+        raise FileError(
+            f"{path} is a folder, and a packed file is read; if it is a fleet's, `secateur export "
+            f"{path} --format packed --out model.packed` writes the file of one of its models"
+        ) from error
     except OSError as error:
         raise FileError(
             f"cannot read the packed file {path}: {error.strerror or error}; check the path"

@@ -43,6 +43,10 @@ class ReferenceEngine:
         """Return for each step how it runs."""
         return ["dense" if step.kind in _DENSE else "" for step in self.plan.steps]
 
+    def chosen(self, n: int) -> list[str]:
+        """Return for each step how it runs, whatever the number of records."""
+        return self.choices()
+
     def options(self) -> Options:
         """Return nothing: it has one way for all."""
         return {}

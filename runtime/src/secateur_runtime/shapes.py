@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any
 
-from secateur_runtime.errors import PlanError
+from secateur_runtime.errors import InputError, PlanError
 
-__all__ = ["MAX_ELEMENTS", "Shape", "output_shape", "window_counts"]
+__all__ = ["MAX_ELEMENTS", "Shape", "checked_shape", "output_shape", "window_counts"]
 
 MAX_ELEMENTS = 2**28  # numbers of one record in one value, padding included: 1 GiB of float32
 MAX_WINDOW = 2**22  # of a kernel, stride, dilation or padding along one axis; engines count on it
 Shape = tuple[int, ...]
+
+
+def checked_shape(shape: Sequence[int]) -> Shape:
+    """Return the shape of one record that a caller asked for.
+
+    Raises:
+        InputError: it is none.
+
+    Example:
+        >>> checked_shape([3, 32, 32])
+        (3, 32, 32)
+    """
+    try:
+        found = tuple(index(n) for n in shape)
+    except TypeError:
+        found = ()
+    if not 1 <= len(found) <= 3 or min(found) < 1:
+        raise InputError(
+            f"shape={shape!r}: it is that of one record, without the batch axis, in whole numbers "
+            "from 1 on: (channels, height, width) or (features,); leave it out for the export's"
+        )
+    return found
 
 
 def output_shape(

@@ -36,7 +36,6 @@ void secateur_lock(void) {
     pthread_mutex_lock(&lock);
 }
 void secateur_unlock(void) { pthread_mutex_unlock(&lock); }
-int secateur_generation(void) { return generation; }
 
 static void breathe(void) {
 #if defined(__x86_64__)
@@ -98,6 +97,7 @@ static Worker *make(Crew *crew) {
     const int failed = pthread_create(&w->thread, NULL, serve, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failed) return w;
+    pthread_mutex_destroy(&w->mutex), pthread_cond_destroy(&w->wake);
     free(w);
     return NULL;
 }

@@ -25,7 +25,6 @@ void secateur_crew_free(Crew *crew);
 /* One lock for short moments, which a fork leaves open. */
 void secateur_lock(void);
 void secateur_unlock(void);
-int secateur_generation(void); /* under the lock */
 
 /* Waits until a number is another: a little in a loop, then by giving the processor away. */
 void secateur_await(atomic_int *number, int old);
