@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
+from secateur.auditing.arguments import check_arguments, check_table_path
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import (
     CHOSEN_ON_REFERENCES,
-    check_kinds,
     fallback,
     matched_epochs,
     strongest,
     with_recommended,
 )
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
-from secateur.auditing.per_record import check_table_path, exposed_series, write_table
+from secateur.auditing.per_record import exposed_series, write_table
 from secateur.auditing.rows import Scored, early_stopping_series, group_rows
 from secateur.auditing.scoring import attack_each, can_run, score
 from secateur.auditing.signals import signal_attacks
@@ -109,7 +109,18 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ['cost', 'membership', 'size', 'utility']
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
-    check_kinds(attacks, groups, queries)
+    check_arguments(
+        attacks=attacks,
+        seed=seed,
+        queries=queries,
+        groups=groups,
+        workers=workers,
+        about=about,
+        progress=progress,
+        device=device,
+        timed=timed,
+        scores=scores,
+    )
     table = check_table_path(scores)
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)
