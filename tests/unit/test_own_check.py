@@ -24,7 +24,11 @@ from own_mistakes import (
     module,
     network,
 )
+from secateur.cli.audit import command as audit_verb
+from secateur.cli.check import command as check_verb
 from secateur.cli.init import KINDS
+from secateur.cli.train import command as train_verb
+from secateur.data.coins import REFERENCES
 from secateur.own import Wanted, check_recipe
 from secateur.own.costs import estimate
 from secateur.probe import SignalProbe
@@ -244,6 +248,18 @@ def test_the_exit_code_says_whether_something_is_wrong(tmp_path, text, code, wor
     assert done.code == code, done.err
     assert words in done.out + done.err
     assert ("lowest resolvable FPR" in done.out) == (code == 0)
+
+
+def test_what_is_checked_for_by_default_is_what_the_verbs_do_by_default(tmp_path):
+    asked = {option.name: option.default for option in train_verb.params}
+    checked = check_recipe(written(tmp_path, GOOD))
+    roles = list(checked.membership.roles)
+    assert roles.count("target") == asked["targets"] == Wanted().targets
+    assert roles.count("reference") == asked["references"]
+    (told,) = (o.help for o in check_verb.params if o.name == "references")
+    assert f"default: {asked['references']}; {REFERENCES} beside MEMBERS" in told
+    (told,) = (o.help for o in audit_verb.params if o.name == "references")
+    assert f"default: {REFERENCES}]" in told
 
 
 def test_estimates_grow_with_what_is_made(tmp_path):

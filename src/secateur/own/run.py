@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from secateur.data import draw, given
-from secateur.data.coins import with_drawn_references
+from secateur.data.coins import REFERENCES, with_drawn_references
 from secateur.data.handed_forms import Raw
 from secateur.errors import InputError, SecateurError
 from secateur.measure import AuditSize
@@ -34,8 +34,7 @@ from secateur.types import AUDIT, POPULATION, UTILITY, Membership, Records
 __all__ = ["Checked", "Wanted", "check_recipe"]
 
 
-REFERENCES = 16  # of one network, as `secateur.audit` has it
-DRAWN_REFERENCES = 32
+DRAWN_REFERENCES = 32  # as `secateur train` has it
 
 
 @dataclass(frozen=True, kw_only=True)
