@@ -85,6 +85,7 @@ def tokens(row, records=400):
 
 
 MORE_TOKENS = ("nn.Embedding(300", "nn.Embedding(301")
+EXIT = "__import__('sys').exit('no weights')"
 THEN = "a further line of records()"
 SCALE = "x = (x - x.mean(axis=0)) / x.std(axis=0)"
 NUMBERED = "y = np.unique(y, return_inverse=True)[1]"
@@ -106,6 +107,11 @@ PLANTED = [
         "forward",
         module(BODY + "        assert len(x) == 5\n        return self.body(x)\n"),
         ("        assert len(x) == 5\n", ""),
+    ),
+    (
+        "forward",
+        module(BODY + "        return self.body(x) if len(x) > 500 else exit(3)\n"),
+        (" if len(x) > 500 else exit(3)", ""),
     ),
     ("forward", module(BODY + "        return self.body(x) * (1 / 0)\n"), ("1 / 0", "1 / 2")),
     (
@@ -131,7 +137,7 @@ PLANTED = [
             module(BODY + f"        return self.body(x) + ({wrong} if self.training else 0)\n"),
             (wrong, "1"),
         )
-        for wrong in ("self.nothing", "{}['a']", "nothing", "1 / 0")
+        for wrong in ("self.nothing", "{}['a']", "nothing", "1 / 0", "exit()")
     ),
     (
         "members",
@@ -181,6 +187,7 @@ PLANTED = [
     ("unscaled-inputs", data("x = np.round(255 * np.clip(0.5 + x / 4, 0, 1))"), then("x /= 255")),
     ("unscaled-inputs", data("x[:, 5] *= 1e5"), then(SCALE)),
     ("unscaled-inputs", data("x[:, 4] = 2000 + 20 * x[:, 4]"), then(SCALE)),
+    ("build", network(EXIT), (EXIT, NETWORK)),
     ("build", network("3"), ("return 3\n", f"return {NETWORK}\n")),
     (
         "training-step",
@@ -233,6 +240,8 @@ PLANTED = [
         data(SHIFTED) + NAMED.partition("NON_")[0],
         ("np.arange(0, 200)", "np.random.default_rng(1).permutation(400)[:200]"),
     ),
+    ("records", data("raise SystemExit"), ("    raise SystemExit\n", "")),
+    ("train", trained("steps.step()", "exit()"), ("exit()", "steps.step()")),
     ("train", trained("steps.step()", "steps.nothing()"), ("steps.nothing()", "steps.step()")),
     (
         "other-network",

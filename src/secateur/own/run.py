@@ -236,7 +236,7 @@ def _of_network(path: Path, recipe: Recipe, records: Records, found: list[Findin
     def looked(check: Callable[..., Finding | None], *given: Any) -> Finding | None:
         try:
             seen = check(*given)
-        except Exception as error:  # whatever a user's code raises
+        except (Exception, SystemExit) as error:  # whatever a user's code raises
             seen = network_checks.failed(path, error)
         if seen is not None and seen not in found:
             found.append(seen)
@@ -269,7 +269,7 @@ def _of_training(
         if membership is not None:
             try:
                 rehearse(recipe, None, records, membership)
-            except Exception as error:  # whatever a user's code raises
+            except (Exception, SystemExit) as error:  # whatever a user's code raises
                 what = told(path, "the first step of training", error)
                 mend = "let the network take batches in training mode too, and RECIPE's hooks fit"
                 found.append(Finding(id="training-step", what=what, mend=mend))
