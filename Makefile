@@ -10,10 +10,10 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow gpu paper cluster browser trackers datasets peers bench demo docs
+.PHONY: help setup check test slow gpu paper cluster browser trackers datasets transformers peers bench demo docs
 
 help: ## list what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv with pinned versions (about 1.5 GB)
 	@echo 'Now enter it, in every new shell, so that the command secateur is found: . .venv/bin/activate'
@@ -66,6 +66,10 @@ trackers: $(STAMP) ## reports sent to MLflow, TensorBoard and Weights & Biases, 
 datasets: $(STAMP) ## data sets of Hugging Face, made on the spot (installs datasets)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt datasets
 	$(BIN)/python -m pytest -q -m datasets tests
+
+transformers: $(STAMP) ## Hugging Face classifiers, made on the spot (installs transformers)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt transformers
+	$(BIN)/python -m pytest -q -m transformers --timeout 600 tests
 
 peers: ## an environment with others' packages for benchmarks.peers and benchmarks.agreement
 	$(PYTHON) -m venv .venv-peers

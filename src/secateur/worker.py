@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import IO, Any
 
-from secateur.errors import InputError, SecateurError, WorkerError
+from secateur.errors import InputError, SecateurError, WorkerError, ended
 from secateur.sharing import mapped
 
 __all__ = ["Failure", "TaskResult", "measured", "pack", "receive", "resolve", "send", "serve"]
@@ -139,9 +139,16 @@ def resolve(function: str | Callable[..., Any]) -> Callable[..., Any]:
 
 
 def measured(function: Callable[..., Any], shared: Sequence[Any], task: Any) -> TaskResult:
-    """Call `function(*shared, task)` and take its time."""
+    """Call `function(*shared, task)` and take its time.
+
+    Raises:
+        InputError: it ended Python, as a user's code may by `sys.exit`.
+    """
     cpu, wall = time.process_time(), time.perf_counter()
-    value = function(*shared, task)
+    try:
+        value = function(*shared, task)
+    except SystemExit as stop:
+        raise ended(stop) from stop
     return TaskResult(
         value=value,
         cpu_seconds=time.process_time() - cpu,

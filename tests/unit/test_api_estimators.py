@@ -183,7 +183,7 @@ def test_estimators_that_cannot_be_audited_say_so(sides):
         secateur.audit(
             fitted, members=(x.reshape(80, 2, 4), y), non_members=(x.reshape(80, 2, 4) + 1, y)
         )
-    with pytest.raises(InputError, match="references must be 0 or at least 2, got 1"):
+    with pytest.raises(InputError, match=r"references must be 0 or at least 2, .*got 1"):
         secateur.audit(fitted, references=1, **call)
     with pytest.raises(InputError, match="does not read build"):
         secateur.audit(fitted, build=LogisticRegression, **call)

@@ -11,8 +11,23 @@ import pytest
 
 import own_files
 from command_line import secateur
-from own_files import SMALL, TRAIN, written
-from secateur.cli.init import KINDS
+from own_files import TRAIN, written
+from own_mistakes import (
+    BODY,
+    LONG,
+    NAMED,
+    NETWORK,
+    PLANTED,
+    TABLE,
+    data,
+    mended,
+    module,
+    network,
+)
+from secateur.cli.audit import command as audit_verb
+from secateur.cli.check import command as check_verb
+from secateur.cli.train import command as train_verb
+from secateur.data.coins import REFERENCES
 from secateur.own import Wanted, check_recipe
 from secateur.own.costs import estimate
 from secateur.probe import SignalProbe
@@ -20,186 +35,9 @@ from secateur.types import Signal
 
 GOOD = own_files.GOOD
 DOCS = Path(__file__).parents[2] / "docs" / "own.md"
-NETWORK = "nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))"
 ASKED = Wanted(targets=8, references=8, fpr=0.02)
 
 
-def network(text: str) -> str:
-    """Return the good recipe with another network."""
-    assert NETWORK in GOOD
-    return GOOD.replace(NETWORK, text)
-
-
-def data(text: str) -> str:
-    """Return the good recipe with a line before its records are returned."""
-    last = "    return x, x[:, :3].argmax(axis=1)\n"
-    assert last in GOOD
-    return GOOD.replace(last, f"    y = x[:, :3].argmax(axis=1)\n    {text}\n    return x, y\n")
-
-
-def trained(old: str, new: str) -> str:
-    """Return the good training code with another line."""
-    assert old in TRAIN
-    return GOOD + TRAIN.replace(old, new)
-
-
-def module(body: str) -> str:
-    """Return the good recipe with a network class of this body."""
-    head = "\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-    return network("Net()") + head + body
-
-
-DROPOUT = module("""        self.body = nn.Linear(6, 3)
-
-    def forward(self, x):
-        return self.body(nn.functional.dropout(x))
-""")
-UPDATES = module("""        self.body = nn.Linear(6, 3)
-        self.norm = nn.BatchNorm1d(6)
-
-    def forward(self, x):
-        mean, var = self.norm.running_mean, self.norm.running_var
-        return self.body(nn.functional.batch_norm(x, mean, var, training=True))
-""")
-STAYS = module("""        self.body = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3))
-
-    def train(self, mode=True):
-        return super().train(True)
-
-    def forward(self, x):
-        return self.body(x)
-""")
-HIDDEN = module("""        self.layers = [nn.Linear(6, 6)]
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, x):
-        return self.head(self.layers[0](x))
-""")
-KNOWS = (
-    network("known()")
-    + """
-
-def known():
-    network = nn.Linear(6, 3)
-    with torch.no_grad():
-        network.weight.mul_(0.1).add_(torch.eye(3, 6))
-    return network
-"""
-)
-SHIFTED = """x[200:] += 2
-"""
-NAMED = "\n\nMEMBERS = np.arange(0, 200)\nNON_MEMBERS = np.arange(200, 400)\n"
-
-BODY = "        self.body = nn.Linear(6, 3)\n\n    def forward(self, x):\n"
-LONG = "\n\nclass Long(nn.Module):\n    def forward(self, x):\n        return x.long()\n"
-TABLE = "nn.Sequential(Long(), nn.Embedding(300, 2), nn.Flatten(), nn.Linear(12, 3))"
-TOKENS = "x = rng.integers(0, 300, size=x.shape).astype(np.float32); x[{row}, 2] = 300"
-
-
-def tokens(row, records=400):
-    """Return a recipe of token numbers, of which one is beyond the network's table."""
-    text = data(TOKENS.format(row=row)).replace(NETWORK, TABLE) + LONG
-    return text.replace("(400, 6)", f"({records}, 6)")
-
-
-PLANTED = [
-    ("forward", module(BODY + "        return self.body(y)\n")),
-    ("forward", module(BODY + "        assert len(x) == 5\n        return self.body(x)\n")),
-    ("forward", module(BODY + "        return self.body(x) * (1 / 0)\n")),
-    (
-        "forward",
-        module(
-            BODY + "        return self.body(x)\n\n    def train(self, mode=True):\n"
-            "        return self.nothing\n"
-        ),
-    ),
-    ("forward", tokens(row=100)),
-    ("forward", tokens(row=2345, records=5000)),
-    (
-        "nan-outputs",
-        module(BODY + "        return self.body(x / x.norm(dim=1, keepdim=True))\n").replace(
-            "    return x, x[", "    x[390] = 0\n    return x, x["
-        ),
-    ),
-    *(
-        (
-            "training-step",
-            module(BODY + f"        return self.body(x) + ({wrong} if self.training else 0)\n"),
-        )
-        for wrong in ("self.nothing", "{}['a']", "nothing", "1 / 0")
-    ),
-    ("members", GOOD + "\n\ndef MEMBERS():\n    return nothing\n"),
-    ("shape", network("nn.Linear(7, 3)")),
-    ("outputs", network("nn.Linear(6, 2)")),
-    ("outputs", GOOD + "\nCLASSES = 5\n"),
-    ("softmax", network("nn.Sequential(nn.Linear(6, 3), nn.Softmax(dim=1))")),
-    ("softmax", network("nn.Sequential(nn.Linear(6, 3), nn.Sigmoid())")),
-    (
-        "softmax",
-        tokens(row=0)
-        .replace("x[0, 2] = 300", "pass")
-        .replace(TABLE, f"{TABLE}.append(nn.Sigmoid())"),
-    ),
-    ("random-outputs", DROPOUT),
-    ("mode", STAYS),
-    ("hidden-modules", HIDDEN),
-    ("eval-updates", UPDATES),
-    (
-        "batch-statistics",
-        network("nn.Sequential(nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 3))"),
-    ),
-    ("same-weights", GOOD.replace("def build():\n", "def build():\n    torch.manual_seed(0)\n")),
-    ("trained-build", KNOWS),
-    (
-        "nan-outputs",
-        module("""        self.body = nn.Linear(6, 3)
-
-    def forward(self, x):
-        return self.body(x) / (0 * x[:, :3])
-"""),
-    ),
-    ("unscaled-inputs", data("x = np.round(255 * np.clip(0.5 + x / 4, 0, 1))")),
-    ("unscaled-inputs", data("x[:, 5] *= 1e5")),
-    ("unscaled-inputs", data("x[:, 4] = 2000 + 20 * x[:, 4]")),
-    ("build", network("3")),
-    (
-        "training-step",
-        GOOD + '\nfrom secateur.train import RandomCrop\nRECIPE["hooks"] = (RandomCrop(),)\n',
-    ),
-    ("nan-inputs", data("x[5, 2] = np.nan")),
-    ("float-labels", data("y = y.astype(float)")),
-    ("one-hot-labels", data("y = np.eye(3)[y]")),
-    ("one-class", data("y = 0 * y")),
-    ("label-range", data("y = y + 1")),
-    ("label-range", data("y = y - 1")),
-    ("label-range", data("y = y * 100")),
-    ("lengths", data("y = y[:-1]")),
-    ("changing-records", data("x = x + np.random.normal(size=x.shape)")),
-    ("duplicates", data("x[200:] = x[:200]; y[200:] = y[:200]")),
-    ("records", data("raise KeyError('column')")),
-    ("pools", GOOD),
-    ("few-records", data("x, y = x[:60], y[:60]") + "\nCLASSES = 3\n"),
-    ("told-by-inputs", data(SHIFTED.strip()) + NAMED),
-    ("reference-size", GOOD + "\n\nMEMBERS = np.arange(10)\n"),
-    ("shared-records", GOOD + NAMED.replace("arange(200", "arange(150")),
-    ("members", GOOD + NAMED.replace("400", "900")),
-    ("members", GOOD + "\n\nMEMBERS = np.arange(0, 400)\n"),
-    ("members", GOOD + "\n\nMEMBERS = (np.arange(400) < 200).astype(int)\n"),
-    ("members", GOOD + "\n\nMEMBERS = np.arange(400) // 2\n"),
-    ("members", GOOD + "\n\nNON_MEMBERS = np.arange(0, 200)\n"),
-    ("told-by-inputs", data(SHIFTED.strip()) + NAMED.partition("NON_")[0]),
-    ("train", trained("steps.step()", "steps.nothing()")),
-    ("other-network", trained("network = build()", "network = nn.Linear(6, 3)")),
-    ("seed-ignored", trained("manual_seed(seed)", "manual_seed(0)")),
-    (
-        "not-repeatable",
-        trained("steps.step()", "inputs += float(np.random.normal()); steps.step()"),
-    ),
-    (
-        "records-ignored",
-        trained("labels = ", "inputs, labels = map(torch.as_tensor, globals()['records']()) #"),
-    ),
-]
 ALSO = {  # what one mistake brings with it
     "mode": {"random-outputs"},
     "label-range": {"outputs"},  # where a class 200 is there, and three outputs
@@ -207,10 +45,16 @@ ALSO = {  # what one mistake brings with it
 MORE = {"pools": replace(ASKED, members=900)}
 
 
+MENDED = {  # where the mend is in what is asked for
+    "pools": replace(ASKED, members=100),
+    "reference-size": replace(ASKED, references=37, fpr=0.1),
+}
+
+
 @pytest.mark.parametrize(
-    ("id_", "text"), PLANTED, ids=[f"{i}-{n[0]}" for i, n in enumerate(PLANTED)]
+    ("id_", "text", "mend"), PLANTED, ids=[f"{i}-{n[0]}" for i, n in enumerate(PLANTED)]
 )
-def test_a_planted_mistake_is_found_with_its_mend_and_nothing_else(tmp_path, id_, text):
+def test_a_planted_mistake_is_found_alone_and_its_mend_leaves_nothing(tmp_path, id_, text, mend):
     checked = check_recipe(written(tmp_path, text), MORE.get(id_, ASKED))
     found = {finding.id: finding for finding in checked.findings}
     assert id_ in found, found
@@ -219,6 +63,15 @@ def test_a_planted_mistake_is_found_with_its_mend_and_nothing_else(tmp_path, id_
     if "MEMBERS" in text:  # one network
         extra -= {"few-records"}
     assert not extra, [found[name] for name in extra]
+    assert (mend is None) == (id_ in MENDED)
+    good = written(tmp_path, text if mend is None else mended(text, mend), "mended.py")
+    asked = MENDED.get(id_, ASKED if id_ == "few-records" else replace(ASKED, fpr=0.1))
+    checked = check_recipe(good, asked)
+    left = {finding.id: finding for finding in checked.findings}
+    assert set(left) == ({"few-records"} if id_ == "reference-size" else set()), left
+    assert not checked.left and checked.membership is not None
+    if id_ == "reference-size":  # as many as it said, of members that stay few
+        assert f"--references {asked.references}" in found[id_].mend
 
 
 RAW = "x = np.round(255 * np.clip(0.5 + x / 4, 0, 1))"
@@ -371,7 +224,7 @@ def test_every_finding_has_its_place_on_the_page_and_is_planted_here():
         for path in (Path(__file__).parents[2] / "src/secateur/own").glob("*.py")
     )
     ids = set(re.findall(r'id="([a-z-]+)"', source))
-    planted = {name for name, _ in PLANTED}
+    planted = {name for name, *_ in PLANTED}
     told = set(re.findall(r"^\| `([a-z-]+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
     assert ids == told
     assert ids == planted
@@ -396,6 +249,18 @@ def test_the_exit_code_says_whether_something_is_wrong(tmp_path, text, code, wor
     assert ("lowest resolvable FPR" in done.out) == (code == 0)
 
 
+def test_what_is_checked_for_by_default_is_what_the_verbs_do_by_default(tmp_path):
+    asked = {option.name: option.default for option in train_verb.params}
+    checked = check_recipe(written(tmp_path, GOOD))
+    roles = list(checked.membership.roles)
+    assert roles.count("target") == asked["targets"] == Wanted().targets
+    assert roles.count("reference") == asked["references"]
+    (told,) = (o.help for o in check_verb.params if o.name == "references")
+    assert f"default: {asked['references']}; {REFERENCES} beside MEMBERS" in told
+    (told,) = (o.help for o in audit_verb.params if o.name == "references")
+    assert f"default: {REFERENCES}]" in told
+
+
 def test_estimates_grow_with_what_is_made(tmp_path):
     probe = SignalProbe(signals=(Signal(name="loss"),))
     file = written(tmp_path, GOOD + TRAIN)
@@ -411,35 +276,3 @@ def test_estimates_grow_with_what_is_made(tmp_path):
     for cost, checked in zip(costs, (small, large), strict=True):
         assert np.isclose(cost.training_s, 0.01 * checked.membership.inside.sum())
         assert cost.records_bytes == 4 * 400 * 6
-
-
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "hugging-face"])
-def test_a_written_recipe_is_right_as_written_and_trains(tmp_path, kind):
-    file = tmp_path / "mine.py"
-    assert secateur("init", kind, file).code == 0
-    assert check_recipe(file).findings == ()
-    some = ("--engine", "serial", "--workers", "1", "--snapshots", "none")
-    done = secateur("train", "--recipe", file, *SMALL, *some, "--out", tmp_path / "runs")
-    assert done.code == 0, done.err
-
-
-def test_a_written_recipe_is_never_written_over_unasked(tmp_path):
-    file = written(tmp_path, "mine = 1\n")
-    done = secateur("init", "images", file)
-    assert done.code == 2 and "--force" in done.err
-    assert file.read_text() == "mine = 1\n"
-    assert secateur("init", "images", file, "--force").code == 0
-    assert "def build()" in file.read_text()
-    assert secateur("init", "tables", tmp_path / "mine.txt").code == 2
-
-
-def test_the_recipe_for_hugging_face_says_what_to_install(tmp_path):
-    file = tmp_path / "text.py"
-    assert secateur("init", "hugging-face", file).code == 0
-    try:
-        import transformers
-    except ImportError:
-        done = secateur("check", file)
-        assert done.code == 2 and "pip install transformers" in done.err
-    else:
-        assert transformers and check_recipe(file).findings == ()

@@ -14,7 +14,7 @@ from torch import nn
 from secateur.errors import InputError, MethodError
 from secateur.train import Recipe, train_fleet
 from secateur.train.plan import Plan
-from secateur.train.sources import sources_of
+from secateur.train.sources import files_of, sources_of
 from small_world import small_membership, small_recipe, small_records
 
 BUILDER = """
@@ -190,3 +190,18 @@ def test_a_parent_that_a_caller_put_together_counts_by_its_bytes(tmp_path):
         )
         found.append(made.artifacts[0].digest)
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "own"), [("site-packages", False), ("dist-packages", False), ("code", True)]
+)
+def test_a_package_of_another_environment_on_the_path_counts_by_its_version_alone(
+    tmp_path, monkeypatch, folder, own
+):
+    place = tmp_path / "lib" / folder
+    place.mkdir(parents=True)
+    name = f"found_in_{folder.replace('-', '_')}"
+    (place / f"{name}.py").write_text("WIDTH = 3\n")
+    monkeypatch.syspath_prepend(str(place))
+    importlib.import_module(name)
+    assert set(files_of(name)) == ({f"file {name}"} if own else set())

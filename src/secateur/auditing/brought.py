@@ -18,7 +18,7 @@ from secateur.auditing.given_model import audit_given, audited_alone, pointed_at
 from secateur.auditing.networks import LOOKED_AT, network_of
 from secateur.auditing.run import audit_fleets
 from secateur.data import draw
-from secateur.data.coins import with_drawn_references
+from secateur.data.coins import REFERENCES, with_drawn_references
 from secateur.data.handed import Handed, as_records, handed_over, whole_of
 from secateur.data.handed_tables import is_table
 from secateur.errors import DataError, InputError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sides", "audit_estimator", "audit_network", "audit_recipe"]
 
-REFERENCES = 16
 TARGETS = 8
 NAME = "these records"
 

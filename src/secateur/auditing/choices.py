@@ -11,8 +11,7 @@ import numpy as np
 
 from secateur.attack.membership import pseudo_targets, recommended
 from secateur.auditing.spread import spread
-from secateur.data import Queries
-from secateur.errors import CANNOT_RUN, InputError
+from secateur.errors import CANNOT_RUN
 from secateur.measure import per_target
 from secateur.types import AUDIT, POPULATION
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHOSEN_ON_REFERENCES",
-    "check_kinds",
     "fallback",
     "matched_epochs",
     "strongest",
@@ -32,24 +30,6 @@ __all__ = [
 ]
 
 CHOSEN_ON_REFERENCES = "references"
-
-
-def check_kinds(attacks: object, groups: object, queries: object) -> None:
-    """Refuse choices of another kind, before they fail far from here.
-
-    Raises:
-        InputError: names the argument.
-    """
-    if attacks is not None and (not isinstance(attacks, Sequence) or any(map(_no_attack, attacks))):
-        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
-    if isinstance(groups, str):
-        raise InputError(f"groups must be a list of columns, such as [{groups!r}], got a text")
-    if queries is not None and not isinstance(queries, Queries):
-        raise InputError(f"queries must be such as Queries(flip=True), got {queries!r}")
-
-
-def _no_attack(value: object) -> bool:
-    return isinstance(value, type) or not callable(value)
 
 
 def strongest(

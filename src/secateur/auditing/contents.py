@@ -23,9 +23,6 @@ from secateur.auditing.single import CORRECT
 from secateur.auditing.size import file_digests, network_rows
 from secateur.auditing.statements import (
     BEYOND,
-    GIVEN_RECIPE,
-    GIVEN_SETTINGS,
-    KNOWN,
     LIMIT_OF_FILES,
     LIMITS,
     threat_model,
@@ -33,6 +30,7 @@ from secateur.auditing.statements import (
 from secateur.auditing.subjects import Subject
 from secateur.measure import histogram_series, roc_series
 from secateur.types import Scores
+from secateur.types.phrases import how_references_were_made
 
 if TYPE_CHECKING:
     from secateur.types import Measurement, Records, Series
@@ -154,10 +152,8 @@ def repeats(subject: Subject, baseline: Subject) -> dict[str, str]:
 def _how(state: Found) -> str:
     """Say how references were made; of a model that was handed over that is what somebody says."""
     first = state.subjects[0]
-    if "given" not in first.observations.membership.roles:
-        return KNOWN
-    steps = first.fleet.pipeline
-    return GIVEN_RECIPE if not steps or steps[0].startswith("Recipe(") else GIVEN_SETTINGS
+    given = "given" in first.observations.membership.roles
+    return how_references_were_made(first.fleet.pipeline, given=given)
 
 
 def facts_of(

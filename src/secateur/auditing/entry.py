@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from secateur.auditing.arguments import (
+    check_arguments,
+    checked_name,
+    checked_path,
+    reference_count,
+)
 from secateur.errors import InputError
 from secateur.types import Artifact, Fleet, Observations, Records
 
@@ -120,39 +127,51 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     unknown = sorted(set(further) - set(Further.__annotations__))
     if unknown:
         raise TypeError(f"audit() got an unexpected keyword argument {unknown[0]!r}")
-    if isinstance(attacks, str):
-        raise InputError(f"attacks must be a list of attacks, such as [LiRA()], got {attacks!r}")
     kind = _kind(target)
     _refuse_unread(kind, {k for k, v in asked.items() if v is not None}, further)
-    common: dict[str, Any] = {"attacks": attacks, "seed": seed, **further}
+    check_arguments(attacks=attacks, seed=seed, **further)
+    common: dict[str, Any] = {"attacks": attacks, "seed": operator.index(seed), **further}
     if kind in ("fleet", "observations"):
         return _of_fleet_or_seen(target, records, **common)
-    common["references"] = references
     if kind == "saved":
         from secateur.auditing.saved import audit_saved
 
         _refuse_records("saved outputs", records)
-        return audit_saved(target, members=members, non_members=non_members, **common)
+        return audit_saved(
+            target, members=members, non_members=non_members, references=references, **common
+        )
+    common["references"] = None if references is None else reference_count(references)
+    checked_path("folder", folder, "runs/references")
     from secateur.auditing import brought
 
     if kind == "recipe":
         return brought.audit_recipe(
             target, records, label=label, unit=unit, folder=folder, **common
         )
-    common["name"] = _checked(name)
+    common["name"] = checked_name(name)
     sides = brought.Sides(
         records=records, members=members, non_members=non_members, label=label, unit=unit
     )
     if kind == "estimator":
         return brought.audit_estimator(target, sides, **common)
+    _check_makers(build, recipe)
     return brought.audit_network(target, sides, build=build, recipe=recipe, folder=folder, **common)
 
 
-def _checked(name: str | None) -> str:
-    """Return what the one model is called for people, before anything is trained."""
-    if name is not None and not (name.strip() and name.isprintable()):
-        raise InputError(f"name must be a printable text that is not empty, got {name!r}")
-    return "given" if name is None else name
+def _check_makers(build: object, recipe: object) -> None:
+    """Refuse, of a network, what makes no empty one and trains no other."""
+    if build is not None and (not callable(build) or _is(build, "torch.nn", "Module")):
+        raise InputError(
+            "build must be a function without arguments that makes the empty network, such as "
+            f"build=lambda: nn.Linear(8, 2), got {type(build).__name__}"
+        )
+    if recipe is not None and not _is(recipe, "secateur.train", "Recipe"):
+        got = f"the class {recipe.__name__}" if isinstance(recipe, type) else repr(recipe)
+        raise InputError(
+            "recipe must be a Recipe, which says how the network was trained, such as "
+            f"Recipe(build=MLP(widths=(64, 10)), epochs=30), got {got}; of a recipe file give "
+            "secateur.own.recipe_of(file)"
+        )
 
 
 def _of_fleet_or_seen(target: Any, records: Any, **common: Any) -> Report:

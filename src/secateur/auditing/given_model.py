@@ -24,6 +24,7 @@ from secateur.data import MeanSignal, restrict
 from secateur.data import given as stated
 from secateur.data.chosen import chosen_rows
 from secateur.data.membership import sides_of
+from secateur.errors import InputError
 from secateur.train import Recipe
 from secateur.types import Control, Fleet, Provenance
 
@@ -99,6 +100,11 @@ def audit_given(
     default = no_reference_attacks() if alone else (*default_attacks(), GapAttack())
     chosen = default if attacks is None else tuple(attacks)
     unsuited = [a for a in chosen if given.unsuited and _perturbs(a)]
+    if unsuited and len(unsuited) == len(chosen):
+        raise InputError(
+            f"{unsuited[0]!r} cannot be run: {given.unsuited}; name an attack that asks about the "
+            "records as they are, such as LossThreshold()"
+        )
     fleet = Fleet(
         artifacts=[given.first, *given.references],
         membership=who,

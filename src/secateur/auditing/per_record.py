@@ -11,7 +11,6 @@ import numpy as np
 from secateur import store
 from secateur.auditing.contents import Found
 from secateur.auditing.exposed import exposed_series_of
-from secateur.errors import InputError
 from secateur.measure import column_of, record_columns
 from secateur.types import Scores
 
@@ -20,24 +19,7 @@ if TYPE_CHECKING:
 
     from secateur.types import Records, Series
 
-__all__ = ["check_table_path", "exposed_series", "table_of_records", "write_table"]
-
-
-def check_table_path(path: str | Path | None) -> Path | None:
-    """Return where a table of single records shall lie.
-
-    Raises:
-        InputError: another suffix than .csv.
-    """
-    if path is None:
-        return None
-    path = Path(path)
-    if path.suffix.lower() != ".csv":
-        raise InputError(
-            f"scores of an audit are a table, and {path.name!r} is no name of one; give a name "
-            "that ends in .csv"
-        )
-    return path
+__all__ = ["exposed_series", "table_of_records", "write_table"]
 
 
 def write_table(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
+from secateur.auditing.arguments import check_arguments, check_table_path
 from secateur.auditing.attacking import attack_subjects
 from secateur.auditing.checks import controls
-from secateur.auditing.choices import check_kinds, with_recommended
+from secateur.auditing.choices import with_recommended
 from secateur.auditing.contents import Found, facts_of, rows_of, series_of
-from secateur.auditing.per_record import check_table_path, exposed_series, write_table
+from secateur.auditing.per_record import exposed_series, write_table
 from secateur.auditing.rows import group_rows
 from secateur.auditing.signals import signal_attacks
 from secateur.auditing.speed import latency_rows, timeable
@@ -101,7 +102,18 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ['cost', 'membership', 'size', 'utility']
     """
     fleets = [target] if isinstance(target, Fleet) else list(target)
-    check_kinds(attacks, groups, queries)
+    check_arguments(
+        attacks=attacks,
+        seed=seed,
+        queries=queries,
+        groups=groups,
+        workers=workers,
+        about=about,
+        progress=progress,
+        device=device,
+        timed=timed,
+        scores=scores,
+    )
     table = check_table_path(scores)
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)

@@ -212,6 +212,11 @@ def _side(what: str, source: Any) -> SavedSignals:
 def _read(
     what: str, source: str | Path | Mapping[str, Any], without: str | Path | None = None
 ) -> SavedSignals:
+    if not isinstance(source, Mapping | str | Path):
+        raise InputError(
+            f"{what} of saved outputs must be a file, or arrays by name such as {{'logits': ..., "
+            f"'labels': ...}}, got {source!r}"
+        )
     if not isinstance(source, Mapping):
         aside = () if without is None else (Path(without),)
         return truly_named(store.read_signals(source, without=aside))

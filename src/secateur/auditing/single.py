@@ -10,6 +10,7 @@ import numpy as np
 from secateur.attack.membership import GapAttack
 from secateur.auditing.statements import BEYOND, LIMIT_OF_ONE, LIMITS, PIPELINE_LIMIT
 from secateur.measure import lowest_resolvable_fpr, over_targets, over_units
+from secateur.measure.roc import FEW
 from secateur.types import Control, Signal
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ __all__ = [
 ]
 
 CORRECT = Signal(name="correct")
-
-FEW = 50
-"""Members, or non-members, below which a report says what so few cannot resolve."""
 
 
 def limits_of(*, targets: int, references: int) -> list[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from secateur.types.phrases import ALONE, KNOWN
+
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
 
 __all__ = [
     "BEYOND",
-    "GIVEN_RECIPE",
-    "GIVEN_SETTINGS",
-    "KNOWN",
     "LIMITS",
     "LIMIT_OF_FILES",
     "LIMIT_OF_ONE",
@@ -23,15 +22,6 @@ __all__ = [
     "threat_model",
 ]
 
-KNOWN = "through the identical pipeline"
-GIVEN_RECIPE = (
-    "through the recipe that was given; whether it is the one that trained the network was not "
-    "verified"
-)
-GIVEN_SETTINGS = (
-    "through the given estimator's own settings; whether they are those that trained it was not "
-    "verified"
-)
 THREAT_MODEL = (
     "The attacker queries the released model's full output, knows the training algorithm, the "
     "defence, the pruning method and all hyper-parameters, has records of the same distribution, "
@@ -85,7 +75,7 @@ THREAT_MODEL_OF_ONE = (
     "no model of his own to compare with. He does not see the weights or the training set."
 )
 BEYOND = (
-    "No reference models: an attacker who trains models of his own on similar records (LiRA) "
+    f"{ALONE}an attacker who trains models of his own on similar records (LiRA) "
     "usually finds more, above all at low false-alarm rates; he was not tried. Add references, or "
     "a recipe that trains them, to measure him."
 )

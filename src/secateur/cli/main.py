@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,7 +13,13 @@ from typing import NoReturn
 
 import click
 
-from secateur.errors import BudgetSpentError, InterruptedRunError, SecateurError, SecateurWarning
+from secateur.errors import (
+    BudgetSpentError,
+    InterruptedRunError,
+    SecateurError,
+    SecateurWarning,
+    ended,
+)
 from secateur.spelling import did_you_mean
 
 __all__ = ["group", "main"]
@@ -144,6 +151,12 @@ def _bad_usage(error: click.ClickException) -> NoReturn:
     _fail(f"error: {error.format_message()}{hint}", BAD_INPUT)
 
 
+def _is_ours(stop: SystemExit) -> bool:
+    """Tell whether a verb ended the command, and not a user's code that a verb ran."""
+    frames = [frame for frame, _ in traceback.walk_tb(stop.__traceback__)]
+    return frames[-1].f_globals["__name__"].partition(".")[0] in ("secateur", "click")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and turn every error of ours into one paragraph and an exit code.
 
@@ -164,6 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(done.exit_code)
         except click.ClickException as error:
             _bad_usage(error)
+        except SystemExit as stop:
+            if _is_ours(stop):
+                raise
+            _fail(f"error: {ended(stop)}", BAD_INPUT)
         except BudgetSpentError as stop:
             print(f"{stop}\ngo on with: {typed}")
         except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:

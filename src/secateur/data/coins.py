@@ -12,7 +12,10 @@ from secateur.types import AUDIT, Membership, derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["by_unit_inside", "with_drawn_references"]
+__all__ = ["REFERENCES", "by_unit_inside", "with_drawn_references"]
+
+REFERENCES = 16
+"""How many references one network, or a recipe alone, is audited beside unless told otherwise."""
 
 
 def by_unit_inside(

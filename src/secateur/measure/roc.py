@@ -26,6 +26,7 @@ __all__ = [
 
 FPRS = (0.0001, 0.001, 0.01, 0.05, 0.1)
 EXPECTED = 10.0  # false positives, in units, below which a TPR at an FPR says nothing
+FEW = 50  # members, or non-members, below which it is said what so few cannot resolve
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,10 +33,13 @@ def check_device(device: str) -> None:
     Example:
         >>> check_device("cpu")
     """
+    words = f"device must be such as 'cpu' or 'cuda:0', got {device!r}"
+    if not isinstance(device, str | torch.device):  # else a number is the card of that number
+        raise InputError(words)
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
-        raise InputError(f"device must be such as 'cpu' or 'cuda:0', got {device!r}") from error
+        raise InputError(words) from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(
             f"device={device!r}, but torch sees no CUDA device here; install a CUDA build of "

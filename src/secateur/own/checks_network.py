@@ -84,7 +84,7 @@ def not_finite(error: Exception) -> Finding:
     )
 
 
-def failed(path: Path, error: Exception) -> Finding:
+def failed(path: Path, error: BaseException) -> Finding:
     """Return the finding of a network that raised while it was asked or put into a mode."""
     if isinstance(error, NotFiniteError):
         return not_finite(error)
@@ -145,7 +145,7 @@ def _always_between(
     """
     try:
         far = _ask(network, FAR * inputs)
-    except Exception:  # tokens, which cannot be far
+    except (Exception, SystemExit):  # tokens, which cannot be far
         far = torch.zeros(1)
     if bool(torch.isfinite(far).all()) and not _between(far):
         return False
@@ -242,7 +242,7 @@ def batch_statistics(network: nn.Module, records: Records) -> Finding | None:
     try:
         alone = torch.cat([_ask(network, one[None]) for one in inputs])
         moved = float((together - alone).abs().max())
-    except Exception as error:  # whatever a user's code raises
+    except (Exception, SystemExit) as error:  # whatever a user's code raises
         saw = f"one record alone fails ({type(error).__name__}: {str(error)[:120]})"
     else:
         if moved <= 1e-3 * max(1.0, float(together.abs().max())):

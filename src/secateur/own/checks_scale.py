@@ -103,7 +103,7 @@ def _received(network: nn.Module, records: Records) -> _Received | None:
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             trained(inputs)
-    except Exception:  # whatever a user's code raises
+    except (Exception, SystemExit):  # whatever a user's code raises
         return None  # said by the first step of training
     for place, (name, layer, given) in enumerate(calls):
         weighted = any(p.ndim > 1 for p in layer.parameters()) and not isinstance(layer, LOOKS_UP)

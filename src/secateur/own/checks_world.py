@@ -9,15 +9,14 @@ import numpy as np
 from secateur.data import given
 from secateur.data.twins import content_keys
 from secateur.measure import AuditSize, blind_baseline, resolvable_fpr, training_size_control
+from secateur.measure.roc import EXPECTED, FEW
 from secateur.own.findings import Finding
 from secateur.types import AUDIT, IntArray, Membership, Records
 
 __all__ = ["few_records", "reference_size", "shared_records", "told_by_inputs"]
 
-EXPECTED = 10  # false positives over all targets, below which a TPR is not resolvable
 MOST = 4000
 MOST_REFERENCES = 10_000
-FEW = 50  # as the audit's own control of one network has it
 
 
 def shared_records(records: Records, members: IntArray, others: IntArray) -> Finding | None:
@@ -75,7 +74,7 @@ def few_records(size: AuditSize, fpr: float, *, drawn: bool) -> Finding | None:
         id="few-records",
         what=f"at {100 * fpr:g} % FPR {expected:.2g} false positives are expected over "
         f"{size.targets} target{'s' * drawn} with {size.non_members} non-members"
-        f"{' each' * drawn}; below {EXPECTED} nothing is resolved"
+        f"{' each' * drawn}; below {EXPECTED:g} nothing is resolved"
         + ("" if lowest is None else f"; {100 * lowest:g} % is the lowest that is"),
         mend=f"give {need} non-members{' per target' * drawn} or more, "
         f"{'more targets (--targets), ' * drawn}or ask for a higher rate (--fpr)",

@@ -22,6 +22,7 @@ __all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file", "s
 
 LONGEST = 1_000_000
 TEXT = "__secateur_text__"
+ITSELF = "the file itself"
 
 
 def is_recipe_file(text: str) -> bool:
@@ -72,7 +73,7 @@ def _loaded(path: Path, content: bytes) -> ModuleType:
         raise InputError(f"{path}{line} is no Python: {why}") from error
     sys.modules[module.__name__] = module
     try:
-        with inside(path, "the file itself"):
+        with inside(path, ITSELF):
             exec(code, vars(module))
         _refuse_namesakes(module, path)
     except BaseException:
@@ -121,6 +122,8 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
         with torch.random.fork_rng(devices=[], enabled=keep_random):
             yield
     except SystemExit as error:
+        if what != ITSELF:
+            raise InputError(told(path, what, error)) from error
         raise InputError(
             f"{path} ends Python when it is loaded ({error}); put what a script does below "
             '`if __name__ == "__main__":`'
@@ -135,13 +138,18 @@ def inside(path: Path, what: str, *, keep_random: bool = True) -> Iterator[None]
             sys.path.remove(folder)
 
 
-def told(path: Path, what: str, error: Exception) -> str:
+def told(path: Path, what: str, error: BaseException) -> str:
     """Return where in the user's file an error came from, and what it says."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     where = f"{path}, line {lines[-1]}, in {what}" if lines else f"{path}, in {what}"
     text = " ".join(str(error).split())[:600]
     if isinstance(error, SecateurError):
         return f"{where}: {text}"
+    if isinstance(error, SystemExit):
+        return (
+            f"{where}: it ends Python (exit: {error.code or 0}); raise an error in its place, "
+            'such as ValueError("what is wrong")'
+        )
     mend = ""
     if isinstance(error, FileNotFoundError):
         mend = "; name files beside the recipe as Path(__file__).parent / NAME"

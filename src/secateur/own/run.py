@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from secateur.data import draw, given
-from secateur.data.coins import with_drawn_references
+from secateur.data.coins import REFERENCES, with_drawn_references
 from secateur.data.handed_forms import Raw
 from secateur.errors import InputError, SecateurError
 from secateur.measure import AuditSize
@@ -34,8 +34,7 @@ from secateur.types import AUDIT, POPULATION, UTILITY, Membership, Records
 __all__ = ["Checked", "Wanted", "check_recipe"]
 
 
-REFERENCES = 16  # of one network, as `secateur.audit` has it
-DRAWN_REFERENCES = 32
+DRAWN_REFERENCES = 32  # as `secateur train` has it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +236,7 @@ def _of_network(path: Path, recipe: Recipe, records: Records, found: list[Findin
     def looked(check: Callable[..., Finding | None], *given: Any) -> Finding | None:
         try:
             seen = check(*given)
-        except Exception as error:  # whatever a user's code raises
+        except (Exception, SystemExit) as error:  # whatever a user's code raises
             seen = network_checks.failed(path, error)
         if seen is not None and seen not in found:
             found.append(seen)
@@ -270,7 +269,7 @@ def _of_training(
         if membership is not None:
             try:
                 rehearse(recipe, None, records, membership)
-            except Exception as error:  # whatever a user's code raises
+            except (Exception, SystemExit) as error:  # whatever a user's code raises
                 what = told(path, "the first step of training", error)
                 mend = "let the network take batches in training mode too, and RECIPE's hooks fit"
                 found.append(Finding(id="training-step", what=what, mend=mend))

@@ -14,6 +14,7 @@ from secateur.report.lookup import (
     subjects,
 )
 from secateur.types import Measurement, Report
+from secateur.types.phrases import ALONE, how_references_were_made
 
 __all__ = [
     "accounted_words",
@@ -28,9 +29,6 @@ __all__ = [
 ]
 
 BARE = "class_wise=False"
-
-ALONE = "No reference models: "
-"""How the sentence begins that an audit without references puts first among its limits."""
 
 
 def alone_words(report: Report) -> list[str]:
@@ -120,19 +118,10 @@ def _how(report: Report) -> str:
     """Say how the references were made, as far as the report knows."""
     if "kept" in report.facts:
         return "as they were given"
-    if not is_given(report):
-        return "through the identical pipeline"
-    first = subjects(report)[0]
+    given = is_given(report)
+    first = subjects(report)[0] if given else ""
     steps = dict(report.facts.get("subjects", {}).get(first, {})).get("pipeline", ())
-    if steps and not str(steps[0]).startswith("Recipe("):
-        return (
-            "through the given estimator's own settings; whether they are those that trained it "
-            "was not verified"
-        )
-    return (
-        "through the recipe that was given; whether it is the one that trained the network was not "
-        "verified"
-    )
+    return how_references_were_made(steps, given=given)
 
 
 def accounted_words(report: Report) -> list[str]:

@@ -30,6 +30,8 @@ _INSTALLED = tuple(
     str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
 )
 
+_ELSEWHERE = {"site-packages", "dist-packages"}  # of the user, or of the system below a venv
+
 
 def refuse_addresses(spelling: str) -> None:
     """Refuse a spelling with an address of memory: it differs in each process, or is used again.
@@ -131,7 +133,8 @@ def _installed(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ in sys.builtin_module_names
-    return str(Path(file).resolve()).startswith(_INSTALLED)
+    path = Path(file).resolve()
+    return str(path).startswith(_INSTALLED) or not _ELSEWHERE.isdisjoint(path.parts)
 
 
 def files_of(name: str) -> dict[str, str]:

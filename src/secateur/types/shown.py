@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from secateur.types.phrases import ALONE
+
 if TYPE_CHECKING:
     from secateur.types.report import Measurement, Report
 
@@ -13,7 +15,6 @@ __all__ = ["as_html", "as_line", "as_measurement", "as_table", "told"]
 
 HEADERS = ("model", "attack", "AUC", "TPR at FPR", "accuracy gap")
 LOWER_BOUND = "A lower bound on the leak, never a guarantee: a stronger attack may find more."
-ALONE = "No reference models: "  # so begins what an audit without references does not cover
 CAUTIONS = 6
 
 
