@@ -171,6 +171,12 @@ def test_workers_change_nothing(sides, forest):
     assert here.rows == apart.rows
 
 
+def test_latency_of_an_estimator_is_refused_before_anything_is_refitted(sides, forest):
+    members, others = sides
+    with pytest.raises(InputError, match=r"^timed=True measures networks"):
+        secateur.audit(forest, members=members, non_members=others, references=4, timed=True)
+
+
 def test_estimators_that_cannot_be_audited_say_so(sides):
     call = {"members": sides[0], "non_members": sides[1]}
     with pytest.raises(InputError, match="LogisticRegression is not fitted"):

@@ -130,6 +130,10 @@ def audit(  # noqa: PLR0913 - one signature for every subject
     kind = _kind(target)
     _refuse_unread(kind, {k for k, v in asked.items() if v is not None}, further)
     check_arguments(attacks=attacks, seed=seed, **further)
+    if kind == "estimator" and further.get("timed"):
+        raise InputError(
+            "timed=True measures networks, by ONNX Runtime, and an estimator is none; leave it out"
+        )
     common: dict[str, Any] = {"attacks": attacks, "seed": operator.index(seed), **further}
     if kind in ("fleet", "observations"):
         return _of_fleet_or_seen(target, records, **common)
