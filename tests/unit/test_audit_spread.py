@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
-from secateur.attack.membership import RMIA, LiRA, LossThreshold
+from secateur.attack.learned import NasrAttack
+from secateur.attack.membership import RMIA, HierarchicalLiRA, LiRA, LossThreshold, WhiteBox
 from secateur.auditing import audit, spread
+from secateur.auditing.subjects import observe_subjects
 from secateur.compress import Magnitude
 from secateur.data import digits, draw
 from secateur.errors import WorkerError
@@ -31,7 +35,7 @@ def test_attacks_in_workers_find_the_same_to_the_bit(tmp_path, monkeypatch):
     pruned = apply(
         Magnitude(rate=4, retrain_epochs=1), dense, records, seed=0, engine="serial", name="pruned"
     )
-    how = {"attacks": [LiRA(), RMIA(), LossThreshold()], "seed": 3}
+    how = {"attacks": [HierarchicalLiRA(), LiRA(), RMIA(), LossThreshold()], "seed": np.int64(3)}
     found = []
     for workers, worth in ((0, 20.0), (2, -1.0)):
         monkeypatch.setattr(spread, "WORTH", worth)
@@ -61,3 +65,38 @@ def test_an_error_of_a_task_comes_through_from_a_worker(monkeypatch):
     monkeypatch.setattr(spread, "WORTH", -1.0)
     with pytest.raises(WorkerError, match="by zero"):
         spread.spread(divmod, [1, 0], shared=[17], workers=2)
+
+
+class OfTheScript(LossThreshold):
+    """An attack that stands in the script that runs, as workers cannot see it."""
+
+
+OfTheScript.__module__ = "__main__"
+
+
+def test_an_attack_that_workers_cannot_import_is_run_here(monkeypatch):
+    monkeypatch.setattr(spread, "WORTH", -1.0)
+    assert not spread.can_travel([LossThreshold(), OfTheScript()])
+    assert spread.can_travel([LossThreshold(), RMIA()])
+    records = digits()
+    who = draw(records, targets=2, references=4, seed=0)
+    fleet = train_fleet(
+        Recipe(build=MLP(widths=(64, 8, 10)), epochs=1), records, who, seed=0, engine="serial"
+    )
+    report = audit(fleet, records, attacks=[OfTheScript()], workers=2)
+    assert {r.method for r in report.rows if r.metric == "auc"} == {repr(OfTheScript())}
+
+
+def test_what_travels_is_no_more_than_attacks_read():
+    records = digits()
+    who = draw(records, targets=2, references=4, seed=0)
+    fleet = train_fleet(
+        Recipe(build=MLP(widths=(64, 8, 10)), epochs=1), records, who, seed=0, engine="serial"
+    )
+    attacks = [LossThreshold(), NasrAttack(epochs=1)]
+    [seen] = [s.observations for s in observe_subjects([fleet], records, attacks, workers=0)]
+    seen = replace(seen, views={**seen.views, "other": seen.views[seen.primary]})
+    assert seen.posteriors and len(seen.views) == 2
+    lean = spread.signals_alone(seen, [LossThreshold()])
+    assert not lean.posteriors and set(lean.views) == {seen.primary}
+    assert set(spread.signals_alone(seen, [LossThreshold(), WhiteBox()]).views) == set(seen.views)

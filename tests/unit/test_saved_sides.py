@@ -9,7 +9,7 @@ import secateur
 from command_line import listing
 from command_line import secateur as run
 from secateur import GapAttack, LossThreshold, read_report
-from secateur.errors import DataError, InputError
+from secateur.errors import DataError, InputError, SecateurWarning
 from secateur.store.score_tables import read_record_scores
 
 LOSS = LossThreshold(class_wise=False)
@@ -162,3 +162,20 @@ def test_half_of_a_pair_is_refused_and_nothing_is_written(tmp_path, named, words
     done = run("attack", *named.format(*[tmp_path] * 2).split(), *out)
     assert done.code == 2 and words in done.err, done.err
     assert listing(tmp_path) == before
+
+
+def test_members_that_saturate_beside_many_others_are_not_taken_for_shared_records():
+    rng = np.random.default_rng(0)
+
+    def outputs(n, saturated):
+        top = np.where(rng.random(n) < saturated, 1.0, rng.uniform(0.3, 0.9, n))
+        labels = rng.integers(CLASSES, size=n)
+        rest = (1 - top)[:, None] * np.full((n, CLASSES), 1 / (CLASSES - 1))
+        rest[np.arange(n), labels] = top
+        return {"probabilities": np.round(rest, 4), "labels": labels}
+
+    with pytest.warns(SecateurWarning, match="rounded to 1"):
+        report = secateur.audit(
+            members=outputs(500, 0.9), non_members=outputs(5000, 0.1), attacks=[LOSS]
+        )
+    assert [r.value > 0.8 for r in report.rows if r.metric == "auc"] == [True]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.attack.membership import pseudo_targets, recommended
-from secateur.auditing.spread import spread
+from secateur.auditing.spread import can_travel, signals_alone, spread
 from secateur.errors import CANNOT_RUN
 from secateur.measure import per_target
 from secateur.types import AUDIT, POPULATION
@@ -49,12 +49,13 @@ def strongest(
         workers: processes for many or slow ones.
         progress: called after each subject.
     """
-    seen = [subject.observations for subject in subjects]
+    light = [attack for attack in attacks if not attack.needs_posteriors]
+    seen = [signals_alone(subject.observations, light) for subject in subjects]
     found = spread(
         choose_attack,
         range(len(seen)),
-        shared=(seen, attacks, seed),
-        workers=workers,
+        shared=(seen, light, seed),
+        workers=workers if can_travel(light) else 0,
         progress=progress,
     )
     return {subject.name: choice for subject, choice in zip(subjects, found, strict=True)}

@@ -114,6 +114,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         timed=timed,
         scores=scores,
     )
+    seed = int(seed)  # numpy's would not go into a file
     table = check_table_path(scores)
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secateur.auditing.rows import Scored
-from secateur.auditing.spread import spread
+from secateur.auditing.spread import can_travel, signals_alone, spread
 from secateur.auditing.subjects import Subject
 from secateur.errors import CANNOT_RUN, Reason
 from secateur.parallel import run_tasks
@@ -107,11 +107,12 @@ def attack_each(
     progress: Progress | None = None,
 ) -> list[list[Scores | str]]:
     """Return what each family's attacks say of it, or why they did not run, family by family."""
+    travels = can_travel([attack for _, attacks in families for attack in attacks])
     return spread(
         attack_family,
         range(len(families)),
-        shared=(families, seed),
-        workers=workers,
+        shared=([(signals_alone(seen, attacks), attacks) for seen, attacks in families], seed),
+        workers=workers if travels else 0,
         progress=progress,
     )
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from secateur.errors import InputError
 from secateur.parallel import run_tasks
+from secateur.protocols import reads_one_view
+from secateur.worker import pack
 
 if TYPE_CHECKING:
-    from secateur.protocols import Progress
+    from secateur.protocols import MembershipAttack, Progress
+    from secateur.types import Observations
 
-__all__ = ["spread"]
+__all__ = ["can_travel", "signals_alone", "spread"]
 
 WORTH = 20.0
 """Seconds of work left, above which the start of workers is soon won back."""
@@ -28,7 +33,7 @@ def spread(
     """Return `function(*shared, task)` for every task, in the order of tasks.
 
     The first is done here and timed; workers are started for the others where these would take
-    long. Where it is done changes no value.
+    long. One thread each, here as there, so that where it is done changes no value.
 
     Args:
         function: at the top of a module, so that a worker can import it.
@@ -41,6 +46,8 @@ def spread(
         >>> spread(pow, [1, 2, 3], shared=[2], workers=2)
         [2, 4, 8]
     """
+    from threadpoolctl import threadpool_limits
+
     if not tasks:
         return []
 
@@ -52,8 +59,32 @@ def spread(
         return of_all
 
     begun = time.monotonic()
-    first = run_tasks(function, tasks[:1], workers=0, shared=shared, progress=told(0))
-    left = (time.monotonic() - begun) * (len(tasks) - 1)
-    beside = workers if workers > 1 and left > WORTH else 0
-    rest = run_tasks(function, tasks[1:], workers=beside, shared=shared, progress=told(1))
+    with threadpool_limits(1):
+        first = run_tasks(function, tasks[:1], workers=0, shared=shared, progress=told(0))
+        left = (time.monotonic() - begun) * (len(tasks) - 1)
+        beside = workers if workers > 1 and left > WORTH else 0
+        rest = run_tasks(function, tasks[1:], workers=beside, shared=shared, progress=told(1))
     return [result.value for result in (*first, *rest)]
+
+
+def can_travel(attacks: Sequence[MembershipAttack]) -> bool:
+    """Tell whether workers could import these attacks; those of a notebook they cannot."""
+    try:
+        pack(tuple(attacks))
+    except InputError:
+        return False
+    return True
+
+
+def signals_alone(observations: Observations, attacks: Sequence[MembershipAttack]) -> Observations:
+    """Return what attacks on signals read of a family: no outputs; one view, where that is all.
+
+    Args:
+        observations: of one family.
+        attacks: none that needs posteriors.
+    """
+    lean = replace(observations, posteriors={}, shadow_posteriors={}, sensitivities={})
+    if not all(reads_one_view(attack) for attack in attacks):
+        return lean
+    view = observations.primary
+    return replace(lean, views={view: observations.views[view]}, gradients={})

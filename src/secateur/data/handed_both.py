@@ -97,5 +97,6 @@ def on_both_sides(inputs: NDArray[Any], labels: NDArray[Any], inside: NDArray[np
     which = np.array([seen.setdefault(key, len(seen)) for key in keys])
     counts = np.stack([np.bincount(which[s], minlength=len(seen)) for s in (inside, ~inside)])
     both = int(counts[0][counts[1] > 0].sum())
-    repeated = int(counts[counts > 1].sum())
-    return both if both > 2 * repeated / len(labels) * int(inside.sum()) else 0
+    # side by side: many others of which few repeat would hide how much the members do
+    repeated = max(side[side > 1].sum() / max(side.sum(), 1) for side in counts)
+    return both if both > 2 * repeated * int(inside.sum()) else 0

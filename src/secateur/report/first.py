@@ -165,7 +165,7 @@ def _unknown(report: Report, *, grouped: bool, exposed: bool) -> list[str]:
         found.append("How much a single person is exposed: the numbers are means over records.")
     if not grouped:
         found.append(
-            "Whether some groups are more exposed than others: none were measured; name a column "
-            "of the data, or the class, as the audit's --group."
+            "Whether some groups are more exposed than others: none were measured. Where the "
+            "records are at hand, an audit measures them by --group COLUMN."
         )
     return found
