@@ -126,7 +126,14 @@ def ours(claim: dict[str, Any], found: dict[str, dict[str, Any]]) -> list[dict[s
 
 
 def of_git(file: str) -> dict[str, str]:
-    """Return commit and date of the last change of a results file; empty texts before it."""
+    """Return commit and date of the last change of a results file; empty texts before it.
+
+    Raises:
+        SystemExit: the file has changes that are not committed, so that no commit holds its numbers.
+    """
+    state = ["git", "-C", str(ROOT), "status", "--porcelain", "--", file]
+    if subprocess.run(state, capture_output=True, text=True, check=False).stdout[:1] in ("M", " "):
+        raise SystemExit(f"{file} differs from what is committed; commit it, then write the claims")
     command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h %cs", "--", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     commit, _, date = done.stdout.strip().partition(" ")

@@ -150,7 +150,7 @@ def test_ctrl_c_ends_with_status_130_and_writes_nothing(lenet, tmp_path, capsys,
     out = ["--out", str(tmp_path / "y.npy")]
     assert main([str(lenet[1]), str(tmp_path / "x.npy"), *out]) == 130
     told = capsys.readouterr()
-    assert told.out == "" and told.err == "secateur-run: interrupted, nothing was written\n"
+    assert told.out == "" and told.err == "secateur-run: interrupted, no outputs were written\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 

@@ -38,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _say
             outputs = _outputs(given)
+        if given.out is None:
+            _print(outputs)
     except (SecateurRuntimeError, OSError) as error:
         print(f"secateur-run: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("secateur-run: interrupted, nothing was written", file=sys.stderr)
+        print("secateur-run: interrupted, no outputs were written", file=sys.stderr)
         return 130  # as a shell says it of Ctrl-C
-    if given.out is None:
-        _print(outputs)
     return 0
 
 
