@@ -129,7 +129,7 @@ def of_git(file: str) -> dict[str, str]:
     """Return commit and date of the last change of a results file; empty texts before it.
 
     Raises:
-        SystemExit: the file has changes that are not committed, so that no commit holds its numbers.
+        SystemExit: the file has changes that are not committed: no commit holds its numbers.
     """
     state = ["git", "-C", str(ROOT), "status", "--porcelain", "--", file]
     if subprocess.run(state, capture_output=True, text=True, check=False).stdout[:1] in ("M", " "):
