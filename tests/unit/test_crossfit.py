@@ -74,7 +74,8 @@ def test_it_is_the_version_by_hand():
     found = apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial")
     expected = by_hand(fleet, records, folds=4)
     for name, value in found.artifacts[0].tensors.items():
-        np.testing.assert_array_equal(value, expected[name].numpy())
+        # not to the bit: some processors add up differently by where in memory a matrix lies
+        np.testing.assert_allclose(value, expected[name].numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_what_a_record_is_called_changes_no_answer_of_its_own_fold():

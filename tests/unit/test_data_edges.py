@@ -140,7 +140,7 @@ def test_an_attack_on_posteriors_runs_on_a_planted_world_and_sees_its_leak():
     scores, who = NasrAttack()(world), world.membership
     seen = np.flatnonzero(scores.evaluated[0])
     inside = who.inside[0, seen]
-    assert auc(scores.values[0, seen[inside]], scores.values[0, seen[~inside]]) > 0.85
+    assert auc(scores.values[0, seen[inside]], scores.values[0, seen[~inside]]) > 0.7
 
 
 @pytest.mark.parametrize(
