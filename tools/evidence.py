@@ -123,6 +123,7 @@ def _world(name: str, content: dict[str, Any]) -> list[str]:
         f"`{facts.get('command', 'secateur sweep')}` on {context.get('processor', 'a machine')}, "
         f"{context.get('cores', '?')} cores."
     )
+    about += f" {facts['note']}" if facts.get("note") else ""
     if DENSE not in points:
         return [f"## {name}", about, "The dense models were not measured, so nothing is said."]
     parts = [f"## {name}", about, _table(points)]
