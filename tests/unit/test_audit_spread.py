@@ -27,7 +27,7 @@ def note(told: list[tuple[int, int, str]], *call: Any) -> None:
 
 
 def test_attacks_in_workers_find_the_same_to_the_bit(tmp_path, monkeypatch):
-    records = digits()
+    records = digits().take(np.arange(300))
     who = draw(records, targets=2, references=8, seed=0)
     dense = train_fleet(
         Recipe(build=MLP(widths=(64, 16, 10)), epochs=2), records, who, seed=0, engine="serial"
@@ -78,7 +78,7 @@ def test_an_attack_that_workers_cannot_import_is_run_here(monkeypatch):
     monkeypatch.setattr(spread, "WORTH", -1.0)
     assert not spread.can_travel([LossThreshold(), OfTheScript()])
     assert spread.can_travel([LossThreshold(), RMIA()])
-    records = digits()
+    records = digits().take(np.arange(300))
     who = draw(records, targets=2, references=4, seed=0)
     fleet = train_fleet(
         Recipe(build=MLP(widths=(64, 8, 10)), epochs=1), records, who, seed=0, engine="serial"
@@ -88,7 +88,7 @@ def test_an_attack_that_workers_cannot_import_is_run_here(monkeypatch):
 
 
 def test_what_travels_is_no_more_than_attacks_read():
-    records = digits()
+    records = digits().take(np.arange(300))
     who = draw(records, targets=2, references=4, seed=0)
     fleet = train_fleet(
         Recipe(build=MLP(widths=(64, 8, 10)), epochs=1), records, who, seed=0, engine="serial"
