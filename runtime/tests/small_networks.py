@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from drawn_networks import file_of, settled
 from torch import nn
+
+from secateur.models import LeNet5
 
 
 def network_files() -> list[bytes]:
@@ -50,3 +53,11 @@ def truth(net: nn.Module, x: Any) -> Any:
     """Return what torch makes of records."""
     with torch.no_grad():
         return net(torch.from_numpy(x)).numpy()
+
+
+def packed_lenet(path: Path) -> tuple[nn.Module, Path]:
+    """Write LeNet-5 with nine of ten weights zero, and return it with its file."""
+    torch.manual_seed(0)
+    net = settled(LeNet5()(), zeros=0.9)
+    path.write_bytes(file_of(net, (1, 28, 28)))
+    return net, path

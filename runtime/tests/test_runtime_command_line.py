@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from drawn_networks import file_of, settled
-from small_networks import records, truth
+from small_networks import packed_lenet, records, truth
 from torch import nn
 
-from secateur.models import LeNet5
 from secateur_runtime import cli as command_line
 from secateur_runtime.cli import main
 from secateur_runtime.version import VERSION
@@ -20,11 +19,7 @@ from secateur_runtime.version import VERSION
 
 @pytest.fixture(scope="module")
 def lenet(tmp_path_factory):
-    torch.manual_seed(0)
-    net = settled(LeNet5()(), zeros=0.9)
-    path = tmp_path_factory.mktemp("lenet") / "m.packed"
-    path.write_bytes(file_of(net, (1, 28, 28)))
-    return net, path
+    return packed_lenet(tmp_path_factory.mktemp("lenet") / "m.packed")
 
 
 def test_it_prints_the_index_of_the_largest_output(lenet, tmp_path, capsys):

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 from drawn_networks import file_of, settled
-from small_networks import records, truth
+from small_networks import packed_lenet, records, truth
 
 import secateur_runtime
-from secateur.models import VGG16, LeNet5, SmallCNN
+from secateur.models import VGG16, SmallCNN
 from secateur_runtime import (
     EngineError,
     FileError,
@@ -35,11 +35,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def lenet(tmp_path_factory):
-    torch.manual_seed(0)
-    net = settled(LeNet5()(), zeros=0.9)
-    path = tmp_path_factory.mktemp("lenet") / "m.packed"
-    path.write_bytes(file_of(net, (1, 28, 28)))
-    return net, path
+    return packed_lenet(tmp_path_factory.mktemp("lenet") / "m.packed")
 
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):

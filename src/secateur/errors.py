@@ -6,9 +6,6 @@ each of them into one paragraph and exit code 2; programs catch `SecateurError`.
 
 from __future__ import annotations
 
-import sysconfig
-import traceback
-
 __all__ = [
     "CANNOT_RUN",
     "BudgetSpentError",
@@ -30,7 +27,6 @@ __all__ = [
     "StoreError",
     "UnknownMethodError",
     "WorkerError",
-    "ended",
 ]
 
 
@@ -147,27 +143,3 @@ class SecateurWarning(UserWarning):
 
 class ConvergenceWarning(SecateurWarning):
     """An iterative method stopped before its residual was small."""
-
-
-def ended(stop: SystemExit) -> InputError:
-    """Return the error of a user's code that ended Python where it should have raised.
-
-    Args:
-        stop: what `sys.exit` or `exit` raised.
-
-    Example:
-        >>> try:
-        ...     raise SystemExit("no data")
-        ... except SystemExit as stop:
-        ...     print(str(ended(stop)).partition("ends Python ")[2])
-        (exit: no data); raise an error in its place, such as ValueError("what is wrong")
-    """
-    libraries = [sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")]
-    frames = list(traceback.extract_tb(stop.__traceback__))
-    own = [f for f in frames if not f.filename.startswith((*libraries, "<frozen"))]
-    last = (own or frames)[-1:]
-    where = "".join(f"{f.filename}, line {f.lineno}, in {f.name}: " for f in last)
-    return InputError(
-        f"{where}ends Python (exit: {stop.code or 0}); raise an error in "
-        'its place, such as ValueError("what is wrong")'
-    )

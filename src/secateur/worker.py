@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import IO, Any
 
-from secateur.errors import InputError, SecateurError, WorkerError, ended
+from secateur.errors import InputError, SecateurError, WorkerError
 from secateur.sharing import mapped
+from secateur.user_code import ended
 
 __all__ = ["Failure", "TaskResult", "measured", "pack", "receive", "resolve", "send", "serve"]
 

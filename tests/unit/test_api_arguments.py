@@ -9,6 +9,7 @@ from torch import nn
 
 import secateur
 from secateur.attack.membership import LabelOnly, LiRA, LossThreshold
+from secateur.auditing import arguments, entry
 from secateur.auditing.run import audit_fleets
 from secateur.errors import InputError
 from small_world import CLASSES, FEATURES, SmallNet, small_recipe, small_records
@@ -160,3 +161,7 @@ def test_attacks_that_all_perturb_what_cannot_be_perturbed_are_refused_with_the_
     sides = {"members": (tokens[:20], labels[:20]), "non_members": (tokens[20:], labels[20:])}
     with pytest.raises(InputError, match=r"LabelOnly\(.*cannot be run: .*nn.Embedding.*as they"):
         secateur.audit(Tokens(), **sides, attacks=[LabelOnly()])
+
+
+def test_every_further_argument_of_an_audit_has_its_check():
+    assert set(arguments._CHECKS) == set(entry.Further.__annotations__)

@@ -136,11 +136,11 @@ def test_planted_posteriors_are_the_softmax_behind_the_signals():
 
 
 def test_an_attack_on_posteriors_runs_on_a_planted_world_and_sees_its_leak():
-    world = planted_world(records=800, targets=1, references=0, shift=3.0, seed=1, hardness=0.2)
+    world = planted_world(records=800, targets=1, references=0, shift=3.0, seed=3, hardness=0.2)
     scores, who = NasrAttack()(world), world.membership
     seen = np.flatnonzero(scores.evaluated[0])
     inside = who.inside[0, seen]
-    assert auc(scores.values[0, seen[inside]], scores.values[0, seen[~inside]]) > 0.7
+    assert auc(scores.values[0, seen[inside]], scores.values[0, seen[~inside]]) > 0.85
 
 
 @pytest.mark.parametrize(

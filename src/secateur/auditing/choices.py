@@ -50,12 +50,15 @@ def strongest(
         progress: called after each subject.
     """
     light = [attack for attack in attacks if not attack.needs_posteriors]
-    seen = [signals_alone(subject.observations, light) for subject in subjects]
+    beside = workers if can_travel(light) else 0
+    seen = [subject.observations for subject in subjects]
+    if beside > 1:
+        seen = [signals_alone(observations, light) for observations in seen]
     found = spread(
         choose_attack,
         range(len(seen)),
         shared=(seen, light, seed),
-        workers=workers if can_travel(light) else 0,
+        workers=beside,
         progress=progress,
     )
     return {subject.name: choice for subject, choice in zip(subjects, found, strict=True)}

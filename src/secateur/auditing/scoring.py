@@ -107,12 +107,14 @@ def attack_each(
     progress: Progress | None = None,
 ) -> list[list[Scores | str]]:
     """Return what each family's attacks say of it, or why they did not run, family by family."""
-    travels = can_travel([attack for _, attacks in families for attack in attacks])
+    beside = workers if can_travel([a for _, attacks in families for a in attacks]) else 0
+    if beside > 1:
+        families = [(signals_alone(seen, attacks), attacks) for seen, attacks in families]
     return spread(
         attack_family,
         range(len(families)),
-        shared=([(signals_alone(seen, attacks), attacks) for seen, attacks in families], seed),
-        workers=workers if travels else 0,
+        shared=(families, seed),
+        workers=beside,
         progress=progress,
     )
 

@@ -83,8 +83,8 @@ def signals_alone(observations: Observations, attacks: Sequence[MembershipAttack
         observations: of one family.
         attacks: none that needs posteriors.
     """
-    lean = replace(observations, posteriors={}, shadow_posteriors={}, sensitivities={})
-    if not all(reads_one_view(attack) for attack in attacks):
-        return lean
     view = observations.primary
-    return replace(lean, views={view: observations.views[view]}, gradients={})
+    kept: dict[str, Any] = {}
+    if all(reads_one_view(attack) for attack in attacks):
+        kept = {"views": {view: observations.views[view]}, "gradients": {}}
+    return replace(observations, posteriors={}, shadow_posteriors={}, sensitivities={}, **kept)

@@ -18,9 +18,9 @@ from secateur.errors import (
     InterruptedRunError,
     SecateurError,
     SecateurWarning,
-    ended,
 )
 from secateur.spelling import did_you_mean
+from secateur.user_code import ended
 
 __all__ = ["group", "main"]
 

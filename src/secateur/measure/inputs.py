@@ -99,7 +99,7 @@ def _blind_scores(
             HistGradientBoostingClassifier(max_iter=30, random_state=0),
         ):
             reduce = PCA(n_components=components, random_state=0)
-            with threadpool_limits(1):  # boosting's threads spin: 15 times slower on shared cores
+            with threadpool_limits(1):  # boosting's threads spin, very slowly on shared cores
                 model = make_pipeline(StandardScaler(), reduce, last).fit(x[fit], inside[fit])
                 found = model.predict_proba(x[test])[:, 1]
             total[test] += np.argsort(np.argsort(found)) / max(1, len(found) - 1)

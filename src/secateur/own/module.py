@@ -17,6 +17,7 @@ import torch
 
 from secateur.errors import InputError, SecateurError
 from secateur.train.sources import files_of
+from secateur.user_code import ends_python
 
 __all__ = ["checked", "code_digest", "inside", "is_recipe_file", "load_file", "source_of", "told"]
 
@@ -146,10 +147,7 @@ def told(path: Path, what: str, error: BaseException) -> str:
     if isinstance(error, SecateurError):
         return f"{where}: {text}"
     if isinstance(error, SystemExit):
-        return (
-            f"{where}: it ends Python (exit: {error.code or 0}); raise an error in its place, "
-            'such as ValueError("what is wrong")'
-        )
+        return f"{where}: it {ends_python(error)}"
     mend = ""
     if isinstance(error, FileNotFoundError):
         mend = "; name files beside the recipe as Path(__file__).parent / NAME"

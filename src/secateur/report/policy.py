@@ -101,10 +101,9 @@ def read_policy(text: str, *, where: str = "the policy") -> Policy:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{where} is no TOML: {error}; the report comes first: secateur gate REPORT.json "
-            "POLICY.toml"
-        ) from error
+        json = text.lstrip().startswith("{")
+        swapped = "; the report comes first: secateur gate REPORT.json POLICY.toml" if json else ""
+        raise InputError(f"{where} is no TOML: {error}{swapped}") from error
     _refuse_unknown(found, KEYS, where)
     subject = _text(found, "subject", where, "*")
     adaptive = found.get("adaptive_attacker", False)

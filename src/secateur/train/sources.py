@@ -13,7 +13,6 @@ import inspect
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -21,16 +20,12 @@ from types import FunctionType, ModuleType
 from torch import nn
 
 from secateur.errors import InputError, MethodError
+from secateur.user_code import is_installed
 
 __all__ = ["files_of", "refuse_addresses", "sources_of"]
 
 _HOUSE = "secateur"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_INSTALLED = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
-)
-
-_ELSEWHERE = {"site-packages", "dist-packages"}  # of the user, or of the system below a venv
 
 
 def refuse_addresses(spelling: str) -> None:
@@ -133,8 +128,7 @@ def _installed(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ in sys.builtin_module_names
-    path = Path(file).resolve()
-    return str(path).startswith(_INSTALLED) or not _ELSEWHERE.isdisjoint(path.parts)
+    return is_installed(file)
 
 
 def files_of(name: str) -> dict[str, str]:
