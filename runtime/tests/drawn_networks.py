@@ -122,12 +122,14 @@ def _pool(draw, size: tuple[int, int]) -> list[nn.Module]:
 
 
 def _head(draw, x: torch.Tensor) -> list[nn.Module]:
-    how = draw(st.sampled_from(["flatten", "global", "mean", "picture"]))
+    how = draw(st.sampled_from(["flatten", "global", "largest", "mean", "picture"]))
     if how == "picture":
         return []
     start: list[nn.Module] = [nn.Flatten()]
     if how == "global":
         start.insert(0, nn.AdaptiveAvgPool2d(1))
+    if how == "largest":
+        start.insert(0, nn.AdaptiveMaxPool2d(1))
     if how == "mean":
         start = [Mean()]
     width = int(np.prod(nn.Sequential(*start)(x).shape[1:]))

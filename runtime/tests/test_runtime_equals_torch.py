@@ -20,6 +20,7 @@ from drawn_networks import (
     torch_values,
 )
 from hypothesis import HealthCheck, Phase, given, settings
+from torch import nn
 
 from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, Normalised, ResNet18, SmallCNN
 from secateur.packed import VALUES
@@ -152,6 +153,19 @@ def test_records_of_another_size_run_where_the_network_takes_them(name, engine):
     network = Network(lowered(packed, shape=other), engine=engine)
     assert network.input_shape == other
     assert_close(network(inputs(other, 2)), expected)
+
+
+@pytest.mark.parametrize("engine", engines_here())
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+def test_a_global_pool_is_global_on_records_of_another_size(pool, engine):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 5, 3), pool(1), nn.Flatten(), nn.Linear(5, 3)).eval()
+    packed = unpack(file_of(net, (2, 10, 8)))
+    for other in ((2, 10, 8), (2, 17, 13), (2, 18, 15), (2, 7, 3)):  # also less than two windows
+        network = Network(lowered(packed, shape=other), engine=engine)
+        for n in (1, 17):
+            x = inputs(other, n)
+            assert_close(network(x), torch_output(net, x))
 
 
 @pytest.mark.parametrize("engine", engines_here())

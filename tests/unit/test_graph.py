@@ -164,6 +164,18 @@ class Series(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool1d(self.body(x), 1).squeeze(-1))
 
 
+class Maxima(nn.Module):
+    """Global and adaptive maxima, of which torch computes the places too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.AdaptiveMaxPool2d((5, 3)))
+        self.head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+
 @pytest.mark.parametrize(
     ("net", "shape"),
     [
@@ -172,9 +184,10 @@ class Series(nn.Module):
         (Alias(), (4,)),
         (Pools(), (2, 17, 13)),
         (Series(), (2, 11)),
+        (Maxima(), (2, 8, 9)),
         (nn.Sequential(nn.Linear(4, 6), nn.GELU("tanh"), nn.Linear(6, 2)), (3, 4)),
     ],
-    ids=["functional", "in place", "alias", "pools", "series", "sequence"],
+    ids=["functional", "in place", "alias", "pools", "series", "maxima", "sequence"],
 )
 def test_other_styles_of_code_give_the_same_graph_of_operators(net, shape):
     check(net, shape)
@@ -217,6 +230,17 @@ def test_a_shared_tensor_has_one_name_in_the_graph():
     assert graph.aliases == {"2.weight": "0.weight"}
 
 
+class Places(nn.Module):
+    def forward(self, x):
+        maxima, places = nn.functional.adaptive_max_pool2d(x, 1, return_indices=True)
+        return maxima + places
+
+
+class Largest(nn.Module):
+    def forward(self, x):
+        return x.amax((2, 3))
+
+
 class Sorted(nn.Module):
     def forward(self, x):
         return torch.sort(x, dim=1).values
@@ -249,6 +273,20 @@ def test_an_operator_without_description_is_named_with_its_layer(net, words):
     assert opaque.opaque
     with pytest.raises(InputError, match="cannot be computed from the graph"):
         run(opaque, tensors_of(net), np.zeros((1, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (nn.Sequential(Places()), r"'adaptive_max_pool2d.default' in layer '0'.*several tensors"),
+        (Largest(), r"'amax.default'.*take torch.nn.AdaptiveMaxPool2d\(1\)"),
+    ],
+    ids=["places", "amax"],
+)
+def test_maxima_of_another_kind_say_what_to_take(net, words):
+    with pytest.raises(MethodError, match=words):
+        describe(net, (2, 8, 9))
+    assert describe(net, (2, 8, 9), opaque=True).opaque
 
 
 class Branches(nn.Module):

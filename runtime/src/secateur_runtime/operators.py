@@ -163,18 +163,20 @@ def _adaptive(op: Operator, shapes: Sequence[Shape], tensors: Tensors, cache: Ca
     size = op.whole("size", 2)
     if len(x) != 3 or 0 in size or x[1] % size[0] or x[2] % size[1]:
         raise op.refused(f"windows of {x} that give {size} are not of one size")
-    if size == (1, 1):
-        return [Made(kind="global_average_pool", layer=op.layer)]
     kernel = (x[1] // size[0], x[2] // size[1])
     if kernel == (1, 1):
         return []
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel": kernel,
         "stride": kernel,
         "padding": (0, 0, 0, 0),
         "ceil_mode": False,
-        "count_include_pad": True,
     }
+    if op.kind == "adaptive_max_pool":
+        return [Made(kind="max_pool", attributes=attributes | {"dilation": (1, 1)}, layer=op.layer)]
+    if size == (1, 1):
+        return [Made(kind="global_average_pool", layer=op.layer)]
+    attributes |= {"count_include_pad": True}
     return [Made(kind="average_pool", attributes=attributes, layer=op.layer)]
 
 
@@ -249,6 +251,7 @@ TRANSLATIONS: Mapping[str, Callable[[Operator, Sequence[Shape], Tensors, Cache],
     "concatenate": _concatenate,
     "max_pool": _pool,
     "average_pool": _pool,
+    "adaptive_max_pool": _adaptive,
     "adaptive_average_pool": _adaptive,
     "mean": _mean,
     "reshape": _reshape,

@@ -51,7 +51,7 @@ def bounds_of(
         return np.array([np.full(made.channels, LEAST), np.maximum(first[1], 0)])
     if op.kind in ("batch_norm", "arithmetic"):
         return _shifted(op, first, own)
-    if op.kind in ("max_pool", "mean", "adaptive_average_pool"):
+    if op.kind in ("max_pool", "mean", "adaptive_max_pool", "adaptive_average_pool"):
         return first
     if op.kind == "average_pool":
         return _with_zero(first)

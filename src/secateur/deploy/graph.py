@@ -26,7 +26,7 @@ OPAQUE = "opaque"
 """The kind of an operator that is known by name alone."""
 
 ELEMENTWISE = ("relu", "clip", "leaky_relu", "tanh", "sigmoid", "silu", "gelu")
-POOLING = ("max_pool", "average_pool", "adaptive_average_pool", "mean")
+POOLING = ("max_pool", "average_pool", "adaptive_max_pool", "adaptive_average_pool", "mean")
 CHANNELWISE = (*ELEMENTWISE, *POOLING, "batch_norm", "arithmetic")
 """Kinds with one input, whose output's channel c follows from the input's channel c alone."""
 KINDS = (
@@ -67,8 +67,8 @@ class Operator:
     Args:
         kind: `convolution`, `linear`, `batch_norm`, `group_norm`, `relu`, `clip`, `leaky_relu`,
             `tanh`, `sigmoid`, `silu`, `gelu`, `add`, `concatenate`, `arithmetic` (with a constant),
-            `max_pool`, `average_pool`, `adaptive_average_pool`, `mean`, `reshape`, `softmax`,
-            `log_softmax`, or `opaque`.
+            `max_pool`, `average_pool`, `adaptive_max_pool`, `adaptive_average_pool`, `mean`,
+            `reshape`, `softmax`, `log_softmax`, or `opaque`.
         output: the value that it makes.
         inputs: the values that it reads, in order.
         tensors: names in the state dict by role: `weight`, `bias`, `mean`, `variance`, `constant`;

@@ -190,7 +190,7 @@ def _average_pool(x: Array, a: Mapping[str, Any]) -> Array:
     return np.asarray(total / _pool(inside, a, 0.0, np.sum))
 
 
-def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
+def _adaptive(x: Array, a: Mapping[str, Any], reduce: Callable[..., Array]) -> Array:
     size = a["size"]
     out = np.empty((*x.shape[:2], *size), x.dtype)
     for place in product(*(range(s) for s in size)):
@@ -200,8 +200,16 @@ def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
             window = range(i * n // wanted, -(-(i + 1) * n // wanted))
             part = np.take(part, window, axis=2 + d)
         index: tuple[Any, ...] = (slice(None), slice(None), *place)
-        out[index] = part.mean(axis=tuple(range(2, x.ndim)))
+        out[index] = reduce(part, axis=tuple(range(2, x.ndim)))
     return out
+
+
+def _adaptive_max_pool(x: Array, a: Mapping[str, Any]) -> Array:
+    return _adaptive(x, a, np.max)
+
+
+def _adaptive_average_pool(x: Array, a: Mapping[str, Any]) -> Array:
+    return _adaptive(x, a, np.mean)
 
 
 def _mean(x: Array, a: Mapping[str, Any]) -> Array:
@@ -246,6 +254,7 @@ _PLAIN: Mapping[str, Callable[[Array, Mapping[str, Any]], Array]] = {
     "gelu": _gelu,
     "max_pool": _max_pool,
     "average_pool": _average_pool,
+    "adaptive_max_pool": _adaptive_max_pool,
     "adaptive_average_pool": _adaptive_average_pool,
     "mean": _mean,
     "reshape": _reshape,

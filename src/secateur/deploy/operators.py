@@ -16,6 +16,7 @@ from secateur.deploy.calls import (
     params,
     value_of,
 )
+from secateur.deploy.pooling import POOLS
 
 __all__ = ["TRANSLATIONS"]
 
@@ -156,58 +157,6 @@ def _concatenate(call: Call) -> Found:
     return Found(kind="concatenate", inputs=names, tensors={}, attributes={"axis": axis}, axis=axis)
 
 
-def _pool(kind: str) -> Callable[[Call], Found]:
-    def translate(call: Call) -> Found:
-        name = first_axis(call, "self")
-        n = len(call.values[name].shape) - 1
-        kernel = many(call.arguments["kernel_size"], n)
-        attributes: dict[str, Any] = {
-            "kernel": kernel,
-            "stride": many(call.arguments["stride"] or kernel, n),
-            "padding": many(call.arguments["padding"], n),
-            "ceil": bool(call.arguments["ceil_mode"]),
-        }
-        if kind == "max_pool":
-            attributes["dilation"] = many(call.arguments["dilation"], n)
-        else:
-            attributes["counts_padding"] = bool(call.arguments["count_include_pad"])
-            if call.arguments.get("divisor_override") is not None:
-                raise UnsupportedError("its divisor is overridden")
-        return Found(kind=kind, inputs=(name,), tensors={}, attributes=attributes, axis=0)
-
-    return translate
-
-
-def _adaptive(call: Call) -> Found:
-    name = first_axis(call, "self")
-    size = call.shape[1:]
-    return Found(
-        kind="adaptive_average_pool",
-        inputs=(name,),
-        tensors={},
-        attributes={"size": size},
-        axis=0,
-    )
-
-
-def _mean(call: Call) -> Found:
-    name = value_of(call, "self")
-    value = call.values[name]
-    rank = len(value.shape) + 1
-    axes = tuple(sorted(d % rank - 1 for d in many(call.arguments["dim"], 1)))
-    if call.arguments.get("dtype") is not None or -1 in axes or value.axis in axes:
-        raise UnsupportedError("its mean runs over records or channels")
-    keep = bool(call.arguments["keepdim"])
-    axis = value.axis if keep else value.axis - sum(a < value.axis for a in axes)
-    return Found(
-        kind="mean",
-        inputs=(name,),
-        tensors={},
-        attributes={"axes": axes, "keep": keep},
-        axis=axis,
-    )
-
-
 def _reshape(call: Call) -> Found:
     name = value_of(call, "self")
     if "dtype" in call.arguments:
@@ -280,12 +229,7 @@ TRANSLATIONS: Mapping[str, Callable[[Call], Found]] = {
     **dict.fromkeys(("mul", "mul_"), _arithmetic("multiply")),
     **dict.fromkeys(("div", "div_"), _arithmetic("divide")),
     **dict.fromkeys(("cat", "concat", "concatenate"), _concatenate),
-    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d"), _pool("max_pool")),
-    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), _pool("average_pool")),
-    **dict.fromkeys(
-        ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"), _adaptive
-    ),
-    "mean": _mean,
+    **POOLS,
     **dict.fromkeys(("view", "reshape", "flatten", "squeeze", "unflatten", "unsqueeze"), _reshape),
     "softmax": _softmax("softmax"),
     "log_softmax": _softmax("log_softmax"),

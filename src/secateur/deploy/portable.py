@@ -176,6 +176,7 @@ _RULES: Mapping[str, Callable[[Operator, list[Value]], str]] = {
     "concatenate": _first,
     "max_pool": _pool,
     "average_pool": _pool,
+    "adaptive_max_pool": _adaptive,
     "adaptive_average_pool": _adaptive,
     "mean": _mean,
     "reshape": _any,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,7 +103,14 @@ class _Trace:
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor | tuple | list):
             return  # a size, or a check of one
+        if _gives_maxima(node):
+            return  # what takes the maxima out is the operator
         call = _called(node, self)
+        source: Any = node.args[0] if node.args else None
+        if node.target is operator.getitem and _gives_maxima(source):
+            if node.args[1] != 0:
+                return  # nobody reads where they stood
+            call = replace(_called(source, self), shape=call.shape)
         param = _as_param(node, call)
         if param is not None:
             self.found[node] = param
@@ -214,6 +223,16 @@ def _called(node: Node, trace: _Trace) -> Call:
     arguments |= {name: seen(value) for name, value in node.kwargs.items()}
     name = getattr(node.target, "__name__", str(node.target))
     return Call(name=name, arguments=arguments, values=trace.values, shape=_sizes(node))
+
+
+def _gives_maxima(node: Any) -> bool:
+    """Say whether a node pools to maxima and where they stood, of which only maxima are read."""
+    named = str(getattr(node, "target", "")).startswith("aten.adaptive_max_pool")
+    return named and all(u.target is operator.getitem and u.args[1] == 0 for u in _readers(node))
+
+
+def _readers(node: Node) -> list[Node]:
+    return [user for user in node.users if user.users]
 
 
 def _as_param(node: Node, call: Call) -> Param | None:
