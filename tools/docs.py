@@ -171,7 +171,8 @@ def put_benchmarks(pages: dict[Path, str], root: Path) -> None:
         put_between(pages, root / "docs" / "deploy.md", "benchmark", deploy_block(found, loose))
     found = read("runtime")
     if found is not None:
-        tables = runtime_block(found, read("runtime-two-threads"), read("runtime-avx2"))
+        names = ("runtime-two-threads", "runtime-avx2", "runtime-intel", "runtime-intel-avx2")
+        tables = runtime_block(found, *(read(name) for name in names))
         put_between(pages, root / "docs" / "runtime.md", "benchmark", tables)
 
 

@@ -30,6 +30,8 @@ def runtime_block(
     found: dict[str, Any],
     two: dict[str, Any] | None = None,
     avx2: dict[str, Any] | None = None,
+    other: dict[str, Any] | None = None,
+    other_avx2: dict[str, Any] | None = None,
 ) -> str:
     """Return speed-ups over dense ONNX Runtime beside the aims, memory, and what two threads gain.
 
@@ -37,6 +39,8 @@ def runtime_block(
         found: with one thread.
         two: with two threads, where it was measured.
         avx2: with one thread and without AVX-512 on our side, where it was measured.
+        other: as `found`, on another processor, where it was measured.
+        other_avx2: as `avx2`, on that one.
     """
     rows = found["rows"]
     parts = [
@@ -59,7 +63,10 @@ def runtime_block(
         parts += ["", *_threads(rows, two)]
     if avx2 is not None:
         parts += ["", *_without_avx512(rows, avx2)]
-    return "\n".join([*parts, "", made_by(found)])
+    parts += ["", made_by(found)]
+    if other is not None:
+        parts += ["", *_elsewhere(other, other_avx2), "", made_by(other)]
+    return "\n".join(parts)
 
 
 def _trained(rows: list[dict[str, Any]]) -> str:
@@ -145,7 +152,7 @@ def _memory(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _threads(rows: list[dict[str, Any]], two: dict[str, Any]) -> list[str]:
-    one = {(r["network"], r["zeros"], r["batch"]): r for r in rows}
+    one = {_key(row): row for row in rows}
     lines = [
         f"With {two['rows'][0]['threads']} threads, both sides:",
         "",
@@ -153,7 +160,7 @@ def _threads(rows: list[dict[str, Any]], two: dict[str, Any]) -> list[str]:
         "|" + " --- |" * 6,
     ]
     for row in two["rows"]:
-        alone = one.get((row["network"], row["zeros"], row["batch"]))
+        alone = one.get(_key(row))
         own = row["median_ms"]["sparse"]
         gain = "-" if alone is None else f"{alone['median_ms']['sparse'] / own:.2f}x"
         lines.append(
@@ -165,7 +172,7 @@ def _threads(rows: list[dict[str, Any]], two: dict[str, Any]) -> list[str]:
 
 def _without_avx512(rows: list[dict[str, Any]], avx2: dict[str, Any]) -> list[str]:
     """Set the times without AVX-512 beside those with it, and beside their aims."""
-    with_it = {(r["network"], r["zeros"], r["batch"]): r["median_ms"]["sparse"] for r in rows}
+    with_it = {_key(row): row["median_ms"]["sparse"] for row in rows}
     lines = [
         f"Without AVX-512 on our side ({avx2['rows'][0]['engine']}), one thread. ONNX Runtime "
         "beside it takes all that the processor has, so on one without AVX-512 the ratios would "
@@ -177,7 +184,7 @@ def _without_avx512(rows: list[dict[str, Any]], avx2: dict[str, Any]) -> list[st
     ]
     known: list[bool] = []
     for row in avx2["rows"]:
-        key = row["network"], row["zeros"], row["batch"]
+        key = _key(row)
         aim = AVX2_AIMS.get((row["network"], row["batch"]), {}).get(row["zeros"])
         if aim is not None:
             known.append(row["ratio"]["median"] >= aim)
@@ -189,6 +196,36 @@ def _without_avx512(rows: list[dict[str, Any]], avx2: dict[str, Any]) -> list[st
             f"{'-' if aim is None else f'{aim:g}x'} | {_beside_torch(times)} |"
         )
     return [*lines, "", f"{sum(known)} of {len(known)} aims without AVX-512 are reached."]
+
+
+def _elsewhere(found: dict[str, Any], avx2: dict[str, Any] | None) -> list[str]:
+    """Say what the same commands found on another processor, in short."""
+    without = {_key(row): row for row in (avx2 or {"rows": []})["rows"]}
+    told = any("layers" in row for row in found["rows"])
+    more = " layers by way |" if told else ""
+    lines = [
+        f"On another processor ({found['machine']['processor']}), by the same commands, one "
+        "thread. How much faster than ONNX Runtime depends on both:",
+        "",
+        "| network | zeros % | batch | ms | dense ONNX Runtime, ms | speed-up | speed-up without "
+        f"AVX-512 on our side |{more}",
+        "|" + " --- |" * (8 if told else 7),
+    ]
+    for row in found["rows"]:
+        zeros = "trained" if row["zeros"] is None else f"{100 * row['zeros']:g}"
+        beside = without.get(_key(row))
+        times = row["median_ms"]
+        lines.append(
+            f"| {row['network']} | {zeros} | {row['batch']} | {times['sparse']:.3g} | "
+            f"{times['ONNX Runtime']:.3g} | {_shown(row['ratio'])} | "
+            f"{'-' if beside is None else _shown(beside['ratio'])} |"
+            f"{f' {_ways(row)} |' if told else ''}"
+        )
+    return [*lines, *_said_of_ways(found["rows"]), "", *_reached(found["rows"])]
+
+
+def _key(row: dict[str, Any]) -> tuple[str, float | None, int]:
+    return row["network"], row["zeros"], row["batch"]
 
 
 def _beside_torch(times: dict[str, float]) -> str:

@@ -52,6 +52,24 @@ def test_the_ways_in_which_layers_ran_have_a_column_where_they_are_recorded():
     assert "The last column" not in runtime_block(report([row()]))
 
 
+def test_what_another_processor_gave_stands_apart_with_its_own_count_of_aims():
+    told = {**row(ratio=4.0), "layers": [["0", "code"]]}
+    there = report([told, row(network="LeNet-5", zeros=None)])
+    there["machine"]["processor"] = "another one"
+    text = runtime_block(report([row()]), None, None, there, report([row(ratio=3.0)]))
+    here, _, other = text.partition("On another processor (another one), by the same commands")
+    assert "1 of 1 aims are reached" in here
+    assert "another one" not in here
+    assert (
+        "| VGG16 | 90 | 1 | 1 | 4 | 4.00x (3.50 to 4.50) | 3.00x (2.50 to 3.50) | 1 code |" in other
+    )
+    assert "| LeNet-5 | trained | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - |" in other
+    assert "0 of 1 aims are reached" in other
+    assert "on another one, 2 cores" in other
+    alone = runtime_block(report([row()]), None, None, report([row()]))
+    assert "| 6.00x (5.50 to 6.50) | - |\n" in alone.partition("On another processor")[2]
+
+
 def test_memory_and_a_trained_model_stand_beside():
     text = runtime_block(report([row(network="mine", zeros=None)]))
     assert "| mine | trained | 1 | 2.0 | 30.0 | 1,000 | 9,000 |" in text
