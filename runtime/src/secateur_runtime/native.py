@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from secateur_runtime.assembly import Assembly, assembled
 from secateur_runtime.choices import Ways
 from secateur_runtime.errors import EngineError, InputError, LimitError
 from secateur_runtime.locks import Lock
+from secateur_runtime.pace import least_seconds
 from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.room import ENGINE, LIMIT, within
 from secateur_runtime.rules import FEW, LANES, WEIGHTED, can_be_code, side_by_side, usual_way
@@ -174,11 +174,8 @@ class NativeEngine:
                     if times[i] < best[i]:
                         best[i], fastest[lanes, i] = times[i], way
             both = [self._trial(ways, lanes) for ways in (usual, fastest)]
-            took = seconds_of_runs(
-                [one for one in both if one],
-                np.concatenate([records] * (lanes > 1) + [records]),
-                rounds,
-            )
+            given = np.concatenate([records] * (lanes > 1) + [records])
+            took = least_seconds([partial(one.run, given, 1) for one in both if one], rounds)
             found.update(fastest if len(took) == len(both) and took[1] < took[0] else usual)
         return self.choosing(found)
 
@@ -292,14 +289,3 @@ class NativeEngine:
         for _, step, took in self.seconds(inputs, rounds):
             found[step] = found.get(step, 0.0) + took
         return found
-
-
-def seconds_of_runs(engines: Sequence[NativeEngine], inputs: Floats, rounds: int) -> list[float]:
-    """Return the least seconds of each engine's runs in one thread; they take turns."""
-    least = [math.inf] * len(engines)
-    for _ in range(1 + rounds):  # the first builds programs
-        for k, engine in enumerate(engines):
-            begin = time.thread_time()
-            engine.run(inputs, 1)
-            least[k] = min(least[k], time.thread_time() - begin)
-    return least

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,15 +12,14 @@ from numpy.typing import NDArray
 from secateur_runtime.choices import circumstances, recall, record
 from secateur_runtime.engines import Engine, built
 from secateur_runtime.errors import FileError, InputError, LimitError
+from secateur_runtime.explained import table
 from secateur_runtime.lower import lowered
 from secateur_runtime.packed import Packed, read
-from secateur_runtime.plan import Floats, Plan, Step
+from secateur_runtime.plan import Floats, Plan
 from secateur_runtime.room import LIMIT, checked
 from secateur_runtime.shapes import checked_shape
 
 __all__ = ["Network", "load", "network_of"]
-
-_TITLES = ("layer", "step", "output", "weights", "zeros %", "multiply-adds", "runs")
 
 
 class Network:
@@ -43,6 +41,7 @@ class Network:
         LimitError: it would take more memory.
 
     Example:
+        >>> from secateur_runtime import Step
         >>> step = Step(kind="relu", inputs=(0,), output=1, layer="act")
         >>> network = Network(Plan(steps=(step,), shapes=((2,), (2,)), input=0, output=1))
         >>> network(np.array([[-1, 2]], np.float32)).tolist(), network.input_shape
@@ -175,7 +174,7 @@ class Network:
             The layer's name and `sparse`, `dense` or `code`, in the order of the steps.
 
         Example:
-            >>> from secateur_runtime import Weight
+            >>> from secateur_runtime import Step, Weight
             >>> weight = Weight.of(np.eye(4, dtype=np.float32))
             >>> step = Step(kind="linear", inputs=(0,), output=1, layer="fc", weight=weight,
             ...     attributes={"activation": "none"})
@@ -191,52 +190,8 @@ class Network:
 
         Work is multiply-adds for one record, zeros left out; the last line is of all steps.
         """
-        choices = self._engine.choices()
-        rows: list[tuple[str, ...]] = [_TITLES]
-        rows += [self._row(step, how) for step, how in zip(self.plan.steps, choices, strict=True)]
-        rows.append(self._total())
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip()
-            for row in rows
-        ]
         first = [f"engine: {self.engine}, threads: {self.threads}", f"choices: {self.choices}"]
-        return "\n".join([*first, *lines])
-
-    def _row(self, step: Step, how: str) -> tuple[str, ...]:
-        shape = self.plan.shapes[step.output]
-        name = " + ".join(
-            word
-            for word in (
-                step.kind,
-                "sum" if step.kind == "convolution" and len(step.inputs) == 2 else "",
-                str(step.attributes.get("activation", "none")).replace("none", ""),
-            )
-            if word
-        )
-        sizes = "x".join(map(str, shape))
-        if step.weight is None:
-            return (step.layer, name, sizes, "", "", "", how)
-        zeros = f"{100 * step.weight.share_zero:.1f}"
-        work = f"{_work(step, shape):,}"
-        return (step.layer, name, sizes, f"{step.weight.size:,}", zeros, work, how)
-
-    def _total(self) -> tuple[str, ...]:
-        weights = [step.weight for step in self.plan.steps if step.weight is not None]
-        size, nonzero = sum(w.size for w in weights), sum(w.n_nonzero for w in weights)
-        zeros = f"{100 * (1 - nonzero / size):.1f}" if size else ""
-        work = sum(_work(step, self.plan.shapes[step.output]) for step in self.plan.steps)
-        return ("", "in all", "", f"{size:,}", zeros, f"{work:,}", "")
-
-
-def _work(step: Step, shape: Sequence[int]) -> int:
-    """Return the multiply-adds of a step for one record, zeros left out."""
-    return 0 if step.weight is None else step.weight.n_nonzero * _positions(step, shape)
-
-
-def _positions(step: Step, shape: Sequence[int]) -> int:
-    """Return how often each weight is used for one record, the border counted as the rest."""
-    return int(np.prod(shape[1:])) if step.kind != "linear" else 1
+        return "\n".join([*first, *table(self.plan, self._engine.choices())])
 
 
 def load(

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import StoreError
+from secateur.store.npy_files import array_of, arrays_of_folder, arrays_of_npz, refused
 from secateur.store.signal_tables import arrays_of_table
-from secateur.store.signals import (
-    SavedSignals,
-    array_of,
-    arrays_of_folder,
-    arrays_of_npz,
-    made_of,
-    refused,
-)
+from secateur.store.signals import SavedSignals, made_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
