@@ -183,7 +183,7 @@ def put_results(pages: dict[Path, str], root: Path) -> None:
     for path in sorted((root / "results").glob("*.json")):
         if is_experiment(path):
             put_experiment(pages, root, path)
-        elif path.stem.startswith(("paper-", "protects-")):
+        elif path.stem.startswith(("paper-", "protects-", "min-max-")):
             continue  # all of them are one page, docs/evidence.md or docs/protects.md
         elif path.stem == "dp-curve":
             found = store.read_document(path, what="secateur sweep")
@@ -199,7 +199,9 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
     pages: dict[Path, str] = {}
     put_benchmarks(pages, root)
     put_results(pages, root)
-    pages[root / "docs" / "evidence.md"] = evidence_page(sweeps(root / "results"))
+    pages[root / "docs" / "evidence.md"] = evidence_page(
+        sweeps(root / "results"), sweeps(root / "results", "min-max")
+    )
     found = sweeps(root / "results", "protects")
     put_between(pages, root / "docs" / "protects.md", "aims", protects.aims_block(found))
     put_between(pages, root / "docs" / "protects.md", "measured", protects.protects_block(found))

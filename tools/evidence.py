@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.promised import epsilon_curve
+from tools.defences import defences
 from tools.ship import recommended
 from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
 from tools.verdicts import (
@@ -66,17 +66,22 @@ NOTHING = (
 )
 
 
-def page(found: dict[str, dict[str, Any]]) -> str:
+def page(
+    found: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]] | None = None
+) -> str:
     """Return the Markdown page; the same results give the same bytes.
 
     Args:
         found: sweeps by the world's name, as `tools.verdicts.sweeps` reads them.
+        strengths: sweeps of Min-Max alone, by the world's name.
     """
     if not found:
         return f"{INTRODUCTION}\n\n{NOTHING}\n"
     parts = [INTRODUCTION, "## In one table", _overview(found)]
     for name, content in found.items():
         parts += _world(name, content)
+    for name, content in (strengths or {}).items():
+        parts += _strengths(name, content)
     return "\n\n".join(parts) + "\n"
 
 
@@ -114,8 +119,17 @@ def _counted(differences: list[Difference]) -> str:
     )
 
 
-def _world(name: str, content: dict[str, Any]) -> list[str]:
-    points, facts = cases(content), content["facts"]
+def _strengths(name: str, content: dict[str, Any]) -> list[str]:
+    """Say what Min-Max alone does at further strengths and lengths."""
+    points = cases(content)
+    heading = f"## Min-Max alone, by its strength and its epochs: {name}"
+    if DENSE not in points:
+        return [heading, "The dense models were not measured, so nothing is said."]
+    return [heading, _about(content), _table(points), *defences(content, points)]
+
+
+def _about(content: dict[str, Any]) -> str:
+    facts = content["facts"]
     context = content["provenance"]["context"]
     about = (
         f"{content['title']}. {facts['targets']} targets, {facts['references']} references, seeds "
@@ -123,15 +137,23 @@ def _world(name: str, content: dict[str, Any]) -> list[str]:
         f"`{facts.get('command', 'secateur sweep')}` on {context.get('processor', 'a machine')}, "
         f"{context.get('cores', '?')} cores."
     )
-    about += f" {facts['note']}" if facts.get("note") else ""
+    return about + (f" {facts['note']}" if facts.get("note") else "")
+
+
+def _world(name: str, content: dict[str, Any]) -> list[str]:
+    points = cases(content)
     if DENSE not in points:
-        return [f"## {name}", about, "The dense models were not measured, so nothing is said."]
-    parts = [f"## {name}", about, _table(points)]
+        return [
+            f"## {name}",
+            _about(content),
+            "The dense models were not measured, so nothing is said.",
+        ]
+    parts = [f"## {name}", _about(content), _table(points)]
     parts += ["### Did pruning lower the paper's attack?", *_paper(points)]
     parts += ["### Against the dense training stopped earlier", *_stopped(content, points)]
     parts += ["### What LiRA and its kin say", *_strongest(points)]
     parts += ["### Controls", *_controls(points)]
-    parts += ["### Min-Max and DP-SGD", *_defences(content, points)]
+    parts += ["### Min-Max and DP-SGD", *defences(content, points)]
     parts += ["### What we would ship", *recommended(content, points)]
     left = [*content["missing"], *(f"{d['case']} ({d['why']})" for d in content["dropped"])]
     left += [f"{f['case']} failed: {f['why']}" for f in content["failed"]]
@@ -266,32 +288,3 @@ def _controls(points: dict[str, Point]) -> list[str]:
         "accuracies differ, the leaks are not those of equal models.",
         "\n".join(lines) or "No control was measured.",
     ]
-
-
-def _defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
-    lines = []
-    for point in of_method(points, "min-max", "dp-sgd", "mia-pruning-min-max"):
-        paper = between(point, points[DENSE], ATTACK)
-        leak = leak_difference(point, DENSE)
-        test = row_difference(point, f"test accuracy - {DENSE}")
-        early = no_worse_stopped(content, point)
-        lines.append(
-            f"- {point['case']}: paper's attack {paper.verdict}, {paper.shown(100, 1)} points"
-            f"{_share(paper, points[DENSE])}; strongest attack {leak.shown()}; LiRA "
-            f"{shown(point, 'LiRA')}; test accuracy {test.verdict}, {test.shown(100, 1)} points; "
-            f"against the dense stopped {early.against}: {early.shown()}"
-        )
-    return [
-        "Minus the dense models.",
-        "\n".join(lines) or "None was measured.",
-        *epsilon_curve(points),
-    ]
-
-
-def _share(paper: Difference, dense: Point) -> str:
-    """Return which share of the dense models' excess over 50 % is gone, where there is one."""
-    row = dense["rows"].get(ATTACK) or {}
-    if paper.value is None or row.get("low") is None or row["low"] <= 0.5:
-        return ""
-    share = -100 * paper.value / (row["value"] - 0.5)
-    return f", {share:.0f} % of the dense models' excess over 50 %"

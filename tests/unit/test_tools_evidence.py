@@ -121,6 +121,21 @@ def test_without_results_the_page_says_so_and_nothing_else():
     assert "## " not in text
 
 
+def test_min_max_alone_stands_behind_the_worlds_with_its_share_of_the_excess(text):
+    alone = {**made(), "title": "Min-Max in a made world"}
+    alone["points"] = [p for p in alone["points"] if p["method"] in ("dense", "min-max")]
+    whole = evidence.page({"made": made()}, {"made": alone})
+    assert whole.startswith(text.rstrip())
+    added = whole.removeprefix(text.rstrip())
+    assert added.lstrip().startswith("## Min-Max alone, by its strength and its epochs: made")
+    assert "Min-Max in a made world. 8 targets" in added
+    assert "- min-max strength=3: paper's attack lower, -5.0" in added
+    assert "25 % of the dense models' excess over 50 %" in added
+    assert "## Did pruning" not in added
+    alone["points"] = [p for p in alone["points"] if p["method"] == "min-max"]
+    assert "so nothing is said" in evidence.page({"made": made()}, {"made": alone})[len(text) - 1 :]
+
+
 def test_an_effect_is_named_where_the_interval_excludes_zero_and_only_there(text):
     assert "- mia-pruning rate=8: lower, -10.0 [-11.0, -9.0] (not paired)" in text
     assert "- mia-pruning rate=15.78: no detectable effect, +0.0 [-1.0, +1.0]" in text
