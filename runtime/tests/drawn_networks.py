@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from torch import nn
 
 from secateur.deploy.graph import graph_to_json
 from secateur.deploy.portable import hindrances
+from secateur.deploy.sizes import same_at_other_sizes
 from secateur.deploy.tracing import describe
 from secateur.packed import pack
 from secateur_runtime.lower import lowered
@@ -198,10 +201,12 @@ def settled(
     return net.eval()
 
 
-def file_of(net: nn.Module, shape: tuple[int, ...], **how) -> bytes:
-    """Return the packed file of a network with its graph."""
+def file_of(net: nn.Module, shape: tuple[int, ...], *, resized: bool = False, **how) -> bytes:
+    """Return the packed file of a network with its graph, for other sizes too where that holds."""
     graph = describe(net, shape, opaque=True)
     assert hindrances(graph) == ()
+    if resized:
+        graph = replace(graph, any_size=same_at_other_sizes(graph, net))
     tensors = {name: value.numpy() for name, value in net.state_dict().items()}
     return pack(tensors, graph=graph_to_json(graph), **how)
 

@@ -30,8 +30,16 @@ def network_files() -> list[bytes]:
         nn.Softmax(dim=1),
     )
     second = nn.Sequential(_Joined(), nn.Flatten(), nn.Linear(54, 3), nn.ReLU())
-    nets = [settled(net, zeros=0.6) for net in (first, second)]
-    return [file_of(net, (2, 6, 6)) for net in nets]
+    third = nn.Sequential(
+        nn.Conv2d(2, 3, 3),
+        nn.AdaptiveMaxPool2d((2, 4)),
+        nn.AdaptiveAvgPool2d((1, 2)),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(3, 3),
+    )
+    nets = [settled(net, zeros=0.6) for net in (first, second, third)]
+    return [file_of(net, (2, 6, 6), resized=True) for net in nets]
 
 
 class _Joined(nn.Module):

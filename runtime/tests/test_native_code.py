@@ -21,11 +21,13 @@ here = pytest.mark.skipif(not GENERATES, reason="no code is made here: no AVX-51
 RUN = """
 import ctypes, sys
 sys.path.insert(0, sys.argv[1])
-if sys.argv[2] == "refused":
+def refuse():
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
         print("kernel")
         raise SystemExit
+if sys.argv[2] == "refused":
+    refuse()
 import numpy as np
 from native_plans import Draft
 from secateur_runtime import reference
@@ -36,6 +38,8 @@ made.convolution(0, 24)
 plan = made.plan()
 x = np.random.default_rng(0).standard_normal((20, 8, 9, 9)).astype(np.float32)
 network = Network(plan, engine="native")
+if sys.argv[2] == "late":
+    refuse()
 apart = float(np.abs(network(x) - reference.run(plan, x)[plan.output]).max())
 both = [line for line in open("/proc/self/maps") if "rwx" in line.split()[1]]
 code = [line for line in open("/proc/self/maps") if "r-x" in line and len(line.split()) == 5]
@@ -69,6 +73,14 @@ def test_where_the_system_refuses_executable_memory_kernels_stand_in():
     if found == ["kernel"]:
         pytest.skip("this kernel cannot refuse it: before Linux 6.3")
     assert found == ["compiled, avx512", "True", "0", "False", "True"]
+
+
+@here
+def test_where_the_system_refuses_it_only_after_loading_kernels_stand_in_too():
+    found = ran("late")
+    if found == ["kernel"]:
+        pytest.skip("this kernel cannot refuse it: before Linux 6.3")
+    assert found[:4] == ["compiled, avx512", "True", "0", "False"]
 
 
 def pair() -> Network:

@@ -62,7 +62,7 @@ def test_an_input_that_does_not_fit_ends_with_status_2(lenet, tmp_path, capsys, 
 def test_records_of_another_size_load_the_file_once(tmp_path, capsys, monkeypatch):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    (tmp_path / "m").write_bytes(file_of(settled(net, zeros=0.5), (1, 8, 8)))
+    (tmp_path / "m").write_bytes(file_of(settled(net, zeros=0.5), (1, 8, 8), resized=True))
     np.save(tmp_path / "x.npy", records(3, (1, 11, 9)))
     counted = Counter()
     for name in ("read", "network_of"):

@@ -21,9 +21,11 @@ from drawn_networks import (
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
+from torch.nn import functional
 
 from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, Normalised, ResNet18, SmallCNN
 from secateur.packed import VALUES
+from secateur_runtime.errors import FileError
 from secateur_runtime.lower import lowered
 from secateur_runtime.network import Network
 from secateur_runtime.packed import unpack
@@ -144,7 +146,7 @@ def test_records_of_another_size_run_where_the_network_takes_them(name, engine):
     build, shape = HOUSE[name]
     torch.manual_seed(0)
     net = settled(build(), zeros=0.9, shape=shape)
-    packed = unpack(file_of(net, shape))
+    packed = unpack(file_of(net, shape, resized=True))
     other = (3, 40, 33)
     try:
         expected = torch_output(net, inputs(other, 2))
@@ -160,12 +162,46 @@ def test_records_of_another_size_run_where_the_network_takes_them(name, engine):
 def test_a_global_pool_is_global_on_records_of_another_size(pool, engine):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(2, 5, 3), pool(1), nn.Flatten(), nn.Linear(5, 3)).eval()
-    packed = unpack(file_of(net, (2, 10, 8)))
+    packed = unpack(file_of(net, (2, 10, 8), resized=True))
     for other in ((2, 10, 8), (2, 17, 13), (2, 18, 15), (2, 7, 3)):  # also less than two windows
         network = Network(lowered(packed, shape=other), engine=engine)
         for n in (1, 17):
             x = inputs(other, n)
             assert_close(network(x), torch_output(net, x))
+
+
+class Follows(nn.Module):
+    """A forward pass that follows the size of its input."""
+
+    def __init__(self, step) -> None:
+        super().__init__()
+        self.step, self.head = step, nn.LazyLinear(3)
+
+    def forward(self, x):
+        return self.head(torch.flatten(self.step(x), 1))
+
+
+FOLLOWS = {
+    "average": lambda x: functional.avg_pool2d(x, x.shape[2:]),
+    "maximum": lambda x: functional.max_pool2d(x, x.shape[2:]),
+    "part of an axis": lambda x: functional.adaptive_max_pool2d(x, (x.shape[2], 1)).mean((2, 3)),
+    "number": lambda x: (x / (x.shape[2] * x.shape[3])).mean((2, 3)),
+    "turned": lambda x: x.reshape(x.shape[0], 2, -1, 2).mean((2, 3)),
+    "flat": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWS)
+def test_a_forward_pass_that_follows_its_input_runs_on_records_of_its_size_alone(name):
+    net = Follows(FOLLOWS[name])
+    x = inputs((2, 8, 6), 2)
+    with torch.no_grad():
+        net(torch.from_numpy(x))
+    packed = unpack(file_of(net.eval(), (2, 8, 6), resized=True))
+    assert_close(Network(lowered(packed))(x), torch_output(net, x))
+    for other in ((2, 9, 9), (2, 12, 9), (2, 16, 6)):
+        with pytest.raises(FileError, match=r"on records of \(2, 8, 6\) alone.*export it for"):
+            lowered(packed, shape=other)
 
 
 @pytest.mark.parametrize("engine", engines_here())

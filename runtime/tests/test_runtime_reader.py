@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -95,6 +98,35 @@ def test_a_missing_file_and_one_that_is_too_large_are_refused_in_words(tmp_path)
 def test_what_has_no_end_is_not_read_without_bound():
     with pytest.raises(FileError):
         read("/dev/zero", limit=10**6)
+
+
+def test_a_file_that_has_more_than_its_size_says_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "m").write_bytes(pack({"w": np.zeros(3, np.float32)}))
+    told = SimpleNamespace(st_size=10)
+    monkeypatch.setattr("secateur_runtime.packed.os.fstat", lambda _: told)
+    with pytest.raises(FileError, match="more than the 10 bytes that its size says"):
+        read(tmp_path / "m")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+def test_a_small_file_asks_for_little_memory_at_the_default_limit(tmp_path):
+    """Asked for is more than taken: a buffer of `limit` bytes fails where memory is bounded."""
+    (tmp_path / "m").write_bytes(pack({"w": np.zeros(3, np.float32)}))
+    code = (
+        "import resource, sys\n"
+        "from secateur_runtime.packed import read\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "most = pages * resource.getpagesize() + 2**28\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
+        "print(sorted(read(sys.argv[1]).tensors))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "m")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "['w']\n", done.stderr
 
 
 def test_what_counting_rows_takes_does_not_grow_with_chunks_times_rows(monkeypatch):

@@ -237,8 +237,12 @@ class Places(nn.Module):
 
 
 class Largest(nn.Module):
+    def __init__(self, axes) -> None:
+        super().__init__()
+        self.axes = axes
+
     def forward(self, x):
-        return x.amax((2, 3))
+        return x.amax(self.axes)
 
 
 class Sorted(nn.Module):
@@ -279,9 +283,10 @@ def test_an_operator_without_description_is_named_with_its_layer(net, words):
     ("net", "words"),
     [
         (nn.Sequential(Places()), r"'adaptive_max_pool2d.default' in layer '0'.*several tensors"),
-        (Largest(), r"'amax.default'.*take torch.nn.AdaptiveMaxPool2d\(1\)"),
+        (Largest((2, -1)), r"'amax.default'.*take torch.nn.AdaptiveMaxPool2d\(1\)"),
+        (Largest((1,)), r"'amax.default'.*: it has no description here"),
     ],
-    ids=["places", "amax"],
+    ids=["places", "amax", "amax over channels"],
 )
 def test_maxima_of_another_kind_say_what_to_take(net, words):
     with pytest.raises(MethodError, match=words):

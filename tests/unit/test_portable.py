@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from command_line import secateur, train
 from secateur.deploy import Pack, Shrink, portable, write_packed
@@ -17,7 +19,7 @@ from secateur.deploy.tracing import describe
 from secateur.models import MLP, SmallCNN, rebuild, tensors_of
 from secateur.packed import head_of, pack, unpack
 from secateur.types import Artifact, Provenance
-from secateur_runtime.errors import FileError
+from secateur_runtime.errors import FileError, SlowEngineWarning
 from secateur_runtime.lower import lowered
 from secateur_runtime.network import load
 from secateur_runtime.packed import unpack as unpack_for_device
@@ -57,6 +59,8 @@ DOES_NOT = {
     "one axis": (nn.Conv1d(3, 2, 3), (3, 9), "not on (3, 9)"),
     "windows": (nn.AdaptiveAvgPool2d(4), PICTURE, "has windows of several sizes"),
     "windows of maxima": (nn.AdaptiveMaxPool2d(4), PICTURE, "has windows of several sizes"),
+    "amax": (Forward(lambda x, w: x.amax((2, 3))), PICTURE, "amax.default does not run there: for"),
+    "max of rows": (Forward(lambda x, w: x.max(3).values), PICTURE, "max.dim does not run there"),
     "rows": (Forward(lambda x, w: x.softmax(3)), PICTURE, "softmax runs along channels"),
     "mean of a row": (Forward(lambda x, w: x.mean(3)), PICTURE, "over height and width alone"),
     "product": (Forward(lambda x, w: x * x), FLAT, "own forward: mul.Tensor does not run"),
@@ -77,7 +81,25 @@ def test_what_hinders_nothing_runs(name, tmp_path):
     x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     with torch.no_grad():
         expected = net(torch.from_numpy(x)).numpy()
-    assert np.abs(load(tmp_path / "m", engine="numpy")(x) - expected).max() < 1e-5
+    for engine in ("numpy", "auto"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SlowEngineWarning)  # where no compiler was
+            made = load(tmp_path / "m", engine=engine)(x)
+        assert np.abs(made - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_graph_says_whether_it_holds_for_pictures_of_other_sizes(follows):
+    average = Forward(lambda x, w: functional.avg_pool2d(x, x.shape[2:]))
+    net = nn.Sequential(average if follows else nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    file = Pack(shape=PICTURE).converted(artifact_of(net), lambda: net, {}, seed=0).shipped.data
+    packed = unpack_for_device(file)
+    assert packed.graph["any_size"] is not follows
+    if follows:
+        with pytest.raises(FileError, match="alone: it takes no others, or what it does follows"):
+            lowered(packed, shape=(PICTURE[0], 11, 12))
+    else:
+        assert lowered(packed, shape=(PICTURE[0], 11, 12)).shapes[-1] == PICTURE[:1]
 
 
 @pytest.mark.parametrize("name", DOES_NOT)

@@ -57,7 +57,7 @@ class Joined(nn.Module):
 
     def forward(self, x):
         x = functional.relu(self.norm(torch.cat([self.left(x), self.right(x)], 1)))
-        x = functional.max_pool2d(functional.relu6(self.deep(x)), 2)
+        x = functional.adaptive_max_pool2d(functional.relu6(self.deep(x)), 2)
         return self.head(torch.flatten(torch.relu(self.grouped(x)), 1))
 
 

@@ -56,18 +56,26 @@ def test_what_another_processor_gave_stands_apart_with_its_own_count_of_aims():
     told = {**row(ratio=4.0), "layers": [["0", "code"]]}
     there = report([told, row(network="LeNet-5", zeros=None)])
     there["machine"]["processor"] = "another one"
+    slow = {"network": "VGG16", "batch": 1, "median_ms": {"1 thread(s)": 1, "2 thread(s)": 2}}
+    there["gains"] = [{**slow, "ratio": {"min": 0.4, "median": 0.5, "max": 0.6}}]
     text = runtime_block(report([row()]), None, None, there, report([row(ratio=3.0)]))
     here, _, other = text.partition("On another processor (another one), by the same commands")
     assert "1 of 1 aims are reached" in here
     assert "another one" not in here
-    assert (
-        "| VGG16 | 90 | 1 | 1 | 4 | 4.00x (3.50 to 4.50) | 3.00x (2.50 to 3.50) | 1 code |" in other
-    )
-    assert "| LeNet-5 | trained | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - |" in other
-    assert "0 of 1 aims are reached" in other
+    assert "In 0 of 2 rows the fastest round is more than 1.3 times the slowest.\n" in other
+    assert "| VGG16 | 90 | 1 | 1 | 4 | 4.00x (3.50 to 4.50) | 1.9x | 5x | 1 code |" in other
+    assert "| LeNet-5 | trained | 1 | 1 | 6 | 6.00x (5.50 to 6.50) | - | - | - |" in other
+    assert other.count("0 of 1 aims are reached") == 1
+    assert "0 of 1 are at least 1.8 times as fast" in other
+    assert "0 of 1 aims without AVX-512 are reached" in other
     assert "on another one, 2 cores" in other
-    alone = runtime_block(report([row()]), None, None, report([row()]))
-    assert "| 6.00x (5.50 to 6.50) | - |\n" in alone.partition("On another processor")[2]
+
+
+def test_rounds_that_lie_far_apart_are_said():
+    there = report([row(ratio=1.0), row(network="LeNet-5")])  # 0.5 to 1.5, and 5.5 to 6.5
+    text = runtime_block(report([row()]), None, None, there)
+    assert "In 1 of 2 rows the fastest round is more than 1.3 times the slowest: it was not" in text
+    assert "Without AVX-512" not in text
 
 
 def test_memory_and_a_trained_model_stand_beside():
@@ -80,7 +88,7 @@ def test_two_threads_are_set_beside_one():
     two = report([row(ms=0.6, threads=2)])
     text = runtime_block(report([row()]), two)
     assert "With 2 threads, both sides:" in text
-    assert "| VGG16 | 90 | 1 | 0.6 | 1.67x |" in text
+    assert "| VGG16 | 90 | 1 | 0.6 | 6.00x (5.50 to 6.50) |" in text
 
 
 def test_threads_that_were_timed_in_turn_have_a_table_of_their_own():

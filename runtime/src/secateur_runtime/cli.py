@@ -118,7 +118,7 @@ def _network(given: argparse.Namespace, array: NDArray[Any]) -> Network:
         _refuse_at_any_size(packed, given)
         raise InputError(
             f"{given.input} holds records of {asked}, and {given.file} was exported for {own} and "
-            f"takes no such size: {error}"
+            f"takes no such size: {error.__cause__ or error}"
         ) from error
 
 

@@ -101,12 +101,16 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Operators in an order in which they can run; `shape` is that of one record."""
+    """Operators in an order in which they can run; `shape` is that of one record.
+
+    With `any_size` they are the same for pictures of other heights and widths.
+    """
 
     operators: tuple[Operator, ...]
     input: str
     output: str
     shape: Shape
+    any_size: bool = False
 
 
 def described(found: Any) -> Description:
@@ -120,6 +124,7 @@ def described(found: Any) -> Description:
         operators = tuple(_operator(op) for op in found["operators"])
         given, returned = _name(found["input"]), _name(found["output"])
         shape = tuple(found["values"][given]["shape"])
+        any_size = found.get("any_size") is True
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise PlanError(f"the graph is none that this version reads ({error!r:.200})") from error
     if not 1 <= len(shape) <= 3 or not all(type(n) is int and 1 <= n < 2**31 for n in shape):
@@ -131,7 +136,9 @@ def described(found: Any) -> Description:
         made.add(op.output)
     if returned not in made:
         raise PlanError(f"no operator makes the output {returned[:80]!r}")
-    return Description(operators=operators, input=given, output=returned, shape=shape)
+    return Description(
+        operators=operators, input=given, output=returned, shape=shape, any_size=any_size
+    )
 
 
 def _refuse_many(operators: Any) -> None:

@@ -56,14 +56,25 @@ def lowered(packed: Packed, *, shape: Shape | None = None, limit: int = LIMIT) -
 
     Raises:
         LimitError: it would take more; nothing was decoded that does not fit.
-        FileError: there is no graph, or it has a part that cannot run here, which is named.
+        FileError: there is no graph, or it has a part that cannot run here, which is named; or it
+            is that of one size alone, and another is asked for.
     """
     description = _description_of(packed)
+    if shape is not None and not description.any_size and _resized(description.shape, shape):
+        raise FileError(
+            f"the network in this file runs on records of {description.shape} alone: it takes no "
+            f"others, or what it does follows their size; export it for {shape} to run it on them"
+        )
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused, not warned of
             return _plan(description, packed, description.shape if shape is None else shape, limit)
     except PlanError as error:
         raise FileError(f"the network in this file cannot be run: {error}") from error
+
+
+def _resized(own: Shape, asked: Shape) -> bool:
+    """Say whether pictures of another size are asked for; other records are refused by a layer."""
+    return len(own) == len(asked) == 3 and own != asked and own[0] == asked[0]
 
 
 @dataclass

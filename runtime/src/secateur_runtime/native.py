@@ -206,6 +206,9 @@ class NativeEngine:
             try:
                 self.program(LANES)
             except EngineError:
+                if self.generate:  # memory does not become executable after all: kernels do it
+                    self.generate = False
+                    return self._runs_wide()
                 self._wide = False
         return self.wide
 

@@ -215,7 +215,8 @@ def load(
         threads: of one call.
         engine: `native` (compiled), `numpy` (slow), or `auto`, the compiled one where it is there.
         shape: of one record, `(channels, height, width)` or `(features,)`; by default that of the
-            export. A network of convolutions with a global pool takes pictures of any size.
+            export. Pictures of other sizes run where the file says that its steps hold for them, as
+            those of a network of convolutions with a global pool do.
         limit: bytes that its tensors may take. What loading takes in all, and what running takes
             for one record, are bounded by multiples of it; a file that asks for more is refused.
         measure: where nothing is recorded that fits, measure and record it. To measure anew, remove

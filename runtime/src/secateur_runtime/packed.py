@@ -48,12 +48,16 @@ def read(path: str | Path, *, limit: int = LIMIT) -> Packed:
             most = 2 * limit + MAX_HEAD  # no part takes more than the tensors do
             size = os.fstat(file.fileno()).st_size
             file.seek(0)
-            # a file that grows, or a device, has more than its size says
-            data = file.read(most + 1) if size <= most else b""
-            if max(size, len(data)) > most:
+            if size > most:
                 raise LimitError(
-                    f"it has {max(size, len(data)):,} bytes, and tensors of at most {limit:,} are "
-                    "read; where that is right, give a higher `limit`"
+                    f"it has {size:,} bytes, and tensors of at most {limit:,} are read; where that "
+                    "is right, give a higher `limit`"
+                )
+            data = file.read(size + 1)  # as much is taken at once, so no more than is there
+            if len(data) > size:
+                raise FileError(
+                    f"it has more than the {size:,} bytes that its size says; it is still being "
+                    "written, or no plain file"
                 )
         return unpack(data, limit=limit)
     except IsADirectoryError as error:

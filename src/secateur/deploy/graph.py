@@ -100,6 +100,7 @@ class Graph:
         input: name of the value that is given.
         output: name of the value that is returned.
         aliases: other names under which the state dict has a shared tensor, to the one used here.
+        any_size: whether it is known to hold for pictures of other heights and widths too.
     """
 
     operators: tuple[Operator, ...]
@@ -107,6 +108,7 @@ class Graph:
     input: str
     output: str
     aliases: Mapping[str, str] = field(default_factory=dict)
+    any_size: bool = False
 
     def __post_init__(self) -> None:
         known = {self.input}
@@ -173,6 +175,7 @@ def graph_from_json(found: Mapping[str, Any]) -> Graph:
             input=found["input"],
             output=found["output"],
             aliases=dict(found["aliases"]),
+            any_size=found.get("any_size") is True,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"this is no graph of a network: {error!r}") from error

@@ -40,7 +40,7 @@ class Pack:
             code. Where it has a part that does not run there, the file is written without
             (`secateur.deploy.portable` names the part).
         shape: of one record of the graph, where it is not found by trying. The runtime takes
-            others too where the network does.
+            pictures of other sizes too where the network's steps do not follow their size.
 
     Raises:
         MethodError: a word that is no choice.

@@ -41,7 +41,11 @@ def _adaptive(kind: str) -> Callable[[Call], Found]:
 
 
 def _maximum(call: Call) -> Found:
-    raise UnsupportedError("for a maximum over each channel take torch.nn.AdaptiveMaxPool2d(1)")
+    asked = many(call.arguments["dim"], 1)
+    rank = len(call.values[value_of(call, "self")].shape) + 1
+    if sorted(d % rank for d in asked) == [2, 3] and rank == 4:
+        raise UnsupportedError("for the maximum over each map take torch.nn.AdaptiveMaxPool2d(1)")
+    raise UnsupportedError("it has no description here")
 
 
 def _mean(call: Call) -> Found:

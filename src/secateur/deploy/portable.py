@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from secateur.deploy.graph import Graph, Operator, Value
 from secateur.deploy.interpret import run
-from secateur.deploy.traced import graph_of
+from secateur.deploy.traced import graph_of, takes_other_sizes
 from secateur.errors import MethodError
 from secateur.models import rebuild
 
@@ -40,7 +40,8 @@ def portable(
 ) -> Portable:
     """Return a model's graph if the sparse runtime can run it.
 
-    The graph is run on random inputs and compared with the network.
+    The graph is run on random inputs and compared with the network, and says whether it holds for
+    pictures of other sizes too.
 
     Args:
         artifact: with its weights.
@@ -69,7 +70,8 @@ def portable(
     if not found:
         difference = _difference(graph, artifact, build, seed)
         if difference <= TOLERANCE:
-            return Portable(graph=graph)
+            other = takes_other_sizes(build, shape, artifact.surgery)
+            return Portable(graph=replace(graph, any_size=other))
         found = (
             f"the network's own forward: its graph gives outputs that differ by {difference:.2g} "
             "of the largest one",
@@ -104,9 +106,12 @@ def hindrances(graph: Graph) -> tuple[str, ...]:
         if op.output not in wanted:
             continue
         place = f"layer {op.layer!r}" if op.layer else "the network's own forward"
+        if op.kind not in _RULES and op.attributes.get("operator") == "getitem":
+            continue  # its source is named
         if op.kind not in _RULES:
             name = op.attributes.get("operator", op.kind)
-            found.append(f"{place}: {name} does not run there")
+            why = op.attributes.get("why")
+            found.append(f"{place}: {name} does not run there{f': {why}' if why else ''}")
             continue
         why = _RULES[op.kind](op, [graph.values[name] for name in op.inputs])
         if why:
