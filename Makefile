@@ -40,7 +40,7 @@ check: $(STAMP) ## format, lint, strict types, import rules
 
 test: check ## check + unit and contract tests + doctests (under 8 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests runtime/tests
-	$(BIN)/python -m pytest -q --doctest-modules src/secateur runtime/src/secateur_runtime
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --doctest-modules src/secateur runtime/src/secateur_runtime
 
 slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests runtime/tests

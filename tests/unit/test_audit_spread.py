@@ -26,6 +26,7 @@ def note(told: list[tuple[int, int, str]], *call: Any) -> None:
     told.append(call)
 
 
+@pytest.mark.slow
 def test_attacks_in_workers_find_the_same_to_the_bit(tmp_path, monkeypatch):
     records = digits().take(np.arange(300))
     who = draw(records, targets=2, references=8, seed=0)

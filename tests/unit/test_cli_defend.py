@@ -51,6 +51,7 @@ def test_a_pruned_fleet_is_not_defended_which_would_lose_its_pruning(dense, tmp_
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_a_taught_defence_says_what_became_of_its_teachers_and_is_audited(dense, tmp_path):
     made, report = tmp_path / "cross-fit", tmp_path / "report.json"
     method = "CrossFit(folds=3, prune=Magnitude(rate=4, retrain_epochs=1))"

@@ -206,6 +206,7 @@ def test_a_shipped_file_is_stored_and_part_of_the_digest(tmp_path):
     assert replace(made, shipped=Shipped(form="onnx", data=b"other")).digest != made.digest
 
 
+@pytest.mark.slow
 def test_a_file_takes_records_of_the_fleet_where_the_network_would_take_others():
     records = digits()
     who = draw(records, targets=1, references=2, seed=0, pools={"audit": 60, "utility": 40})

@@ -89,6 +89,7 @@ def test_what_is_installed_is_there_and_has_the_extra_that_is_asked_for():
     assert project["name"] == "secateur" and "report" in project["optional-dependencies"]
 
 
+@pytest.mark.slow
 def test_each_step_runs_in_turn_and_the_gate_is_shut_on_a_report_of_too_few_models(checkout):
     text = commands()
     for long, short in SMALLER.items():

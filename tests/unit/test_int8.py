@@ -113,6 +113,7 @@ def test_weights_in_integers_leave_room_for_sums_of_16_bits(fleets):
         assert 2 * 255 * np.abs(code.astype(int)).max() < 2**15
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_bytes_in_another_process(fleets, tmp_path):
     code = (
         "import hashlib, sys\n"

@@ -30,6 +30,8 @@ BLOCKS = {page: blocks_of((HOUSE / page).read_text(encoding="utf-8")) for page i
 QUICK = [
     page for page, found in BLOCKS.items() if any(b.runs and not b.said("slow") for b in found)
 ]
+LONG = {"docs/gate.md", "docs/own.md"}
+"""Pages whose blocks take half a minute and more."""
 SLOW = [page for page, found in BLOCKS.items() if any(b.runs and b.said("slow") for b in found)]
 
 
@@ -55,7 +57,10 @@ def run_page(page, things, folder, monkeypatch, *, slow):
             raise AssertionError(f"{page}:{block.line}: {error}\n{as_run(block)}") from error
 
 
-@pytest.mark.parametrize("page", QUICK)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in QUICK],
+)
 def test_the_blocks_of_a_page_run_as_they_stand(page, things, tmp_path, monkeypatch):
     run_page(page, things, tmp_path, monkeypatch, slow=False)
 
