@@ -60,7 +60,7 @@ class Pack:
     shape: tuple[int, ...] | None = None
 
     pools: ClassVar[tuple[str, ...]] = ()
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     reference: ClassVar[str] = "han2016deep"
     libraries: ClassVar[tuple[str, ...]] = ()
     form: ClassVar[str] = PACKED
