@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ RATE = 6e9
 came to this in results/attacks.json and results/smoke-resnet18.json; wide networks are faster.
 """
 UNITS = 1000  # a number of members to split; teachers read shares of them
+STAND_IN = (64, 128)
+"""Widths of a network that is quickly made and narrowed: how many epochs a step trains does not
+depend on the network."""
 SHAPES = {
     "location30": (446,),
     "adult": (107,),
@@ -80,14 +83,15 @@ def work_of(plan: SweepPlan) -> Work:
     """
     from secateur.cli.runs import default_recipe
     from secateur.cli.spelled import parse_recipe
-    from secateur.models import multiply_adds
+    from secateur.models import SmallCNN, multiply_adds
 
     recipe = parse_recipe(plan.recipe or default_recipe(plan.data))
     models = (plan.targets + plan.references) * len(plan.seeds)
     fleets = dict.fromkeys(
         case.steps[:end] for case in plan.cases for end in range(1, len(case.steps) + 1)
     )
-    epochs = recipe.epochs + sum(_epochs(steps[-1], recipe) for steps in fleets)
+    alike = replace(recipe, build=SmallCNN(widths=STAND_IN, batch_norm=True))
+    epochs = recipe.epochs + sum(_epochs(steps[-1], alike) for steps in fleets)
     passes = (plan.targets + plan.references) * len(plan.seeds) * plan.sizes["members"] * epochs
     return Work(
         cases=len(plan.cases) + 1,

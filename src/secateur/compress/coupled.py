@@ -16,6 +16,7 @@ from torch import nn
 from secateur.compress.coupling import Coupling
 from secateur.errors import MethodError, MissingExtraError
 from secateur.models import input_shape, output_positions
+from secateur.models.blank import blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ def _found(build: Builder, shape: tuple[int, ...] | None) -> Coupling:
     pruning = _torch_pruning()
     given = input_shape(build) if shape is None else tuple(shape)
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad():
-        module = build().eval()
+        module = blank(build).eval()
         device = next(module.parameters()).device  # a module of one's own is elsewhere
         # without a layer before it the graph has no inputs, and miscounts what joins them
         behind = nn.Sequential(_first_layer(given, device), module)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from secateur.models.blank import blank
+
 if TYPE_CHECKING:
     from secateur.protocols import Builder
 
@@ -119,8 +121,9 @@ def output_positions(build: Builder, shape: tuple[int, ...]) -> dict[str, int]:
         >>> output_positions(LeNet5(), (1, 28, 28))["0.weight"] == 28 * 28
         True
     """
+    module = blank(build)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return positions_of(build(), shape)
+        return positions_of(module, shape)
 
 
 def multiply_adds(build: Builder, shape: tuple[int, ...]) -> int:
@@ -137,6 +140,5 @@ def multiply_adds(build: Builder, shape: tuple[int, ...]) -> int:
         >>> multiply_adds(MLP(widths=(8, 4, 2)), (8,))
         40
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        sizes = {name: math.prod(value.shape) for name, value in build().state_dict().items()}
+    sizes = {name: math.prod(value.shape) for name, value in blank(build).state_dict().items()}
     return sum(sizes[name] * times for name, times in output_positions(build, shape).items())

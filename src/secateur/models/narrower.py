@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
-import torch
-
 from secateur.errors import MethodError
+from secateur.models.blank import blank
 from secateur.models.rebuild import prunable
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def count_prunable(build: Builder) -> int:
         >>> count_prunable(MLP(widths=(8, 4, 2)))
         40
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        module = build()
+    module = blank(build)
     sizes = {name: value.numel() for name, value in module.named_parameters()}
     return sum(sizes[name] for name in prunable(module))
 
@@ -79,6 +78,7 @@ def narrower(build: Builder, share: float) -> Builder:
     whole = count_prunable(build)
     goal = share * whole
 
+    @cache
     def weights(step: int) -> int:
         return count_prunable(narrowed(build, step / STEPS))
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from secateur.errors import MethodError, SecateurError
+from secateur.models.blank import blank
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
@@ -37,7 +38,7 @@ def input_shape(build: Builder) -> tuple[int, ...]:
         ((64,), (1, 28, 28), (3, 32, 32))
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        module = copy.deepcopy(build()).to("meta").eval()  # weights of a user's may be real
+        module = copy.deepcopy(blank(build)).to("meta").eval()  # weights of a user's may be real
         kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
         first = next((part for part in module.modules() if isinstance(part, kinds)), None)
         device = next((p.device for p in module.parameters()), None)
