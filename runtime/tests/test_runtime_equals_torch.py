@@ -112,7 +112,9 @@ def check_every_start(plan, x, expected, sizes, way):
             assert_close(engine.run(x[:n]), want, what, within=allowed(want))
 
 
-@pytest.mark.parametrize("name", HOUSE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "mobilenet")) for n in HOUSE]
+)
 def test_every_step_of_a_network_of_the_house_equals_torch(name):
     build, shape = HOUSE[name]
     torch.manual_seed(0)

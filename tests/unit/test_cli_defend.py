@@ -20,6 +20,7 @@ def dense(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_defended_fleet_is_audited_beside_the_plain_one_and_its_pruned_form(dense, tmp_path):
     made, pruned, report = tmp_path / "decay", tmp_path / "pruned", tmp_path / "report.json"
     for arguments in (

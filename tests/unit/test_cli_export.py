@@ -258,6 +258,7 @@ def test_a_dense_model_made_into_a_file_is_not_called_pruned(runs):
     assert len(facts["files"]["dense safetensors"]) == 2  # every target's digest
 
 
+@pytest.mark.slow
 def test_a_file_is_audited_and_made_again_after_references_were_cleaned(runs):
     thin, file, report = runs / "thin", runs / "clean.bin", runs / "thin.json"
     assert train(thin).code == 0

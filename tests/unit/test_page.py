@@ -130,6 +130,7 @@ def page():
     return html.render(made())
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_bytes_in_one_process_and_in_others(page, tmp_path):
     assert html.render(made()) == page
     store.write_report(tmp_path / "r.json", made())

@@ -30,8 +30,8 @@ BLOCKS = {page: blocks_of((HOUSE / page).read_text(encoding="utf-8")) for page i
 QUICK = [
     page for page, found in BLOCKS.items() if any(b.runs and not b.said("slow") for b in found)
 ]
-LONG = {"docs/gate.md", "docs/own.md"}
-"""Pages whose blocks take half a minute and more."""
+LONG = {"docs/api.md", "docs/gate.md", "docs/own.md", "docs/protects.md"}
+"""Pages whose blocks take long."""
 SLOW = [page for page, found in BLOCKS.items() if any(b.runs and b.said("slow") for b in found)]
 
 
