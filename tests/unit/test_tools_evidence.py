@@ -341,4 +341,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_the_page_in_the_docs_is_what_the_results_give():
     on_disk = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
-    assert on_disk == evidence.page(verdicts.sweeps(ROOT / "results"))
+    worlds, alone = (verdicts.sweeps(ROOT / "results", kind) for kind in ("paper", "min-max"))
+    assert on_disk == evidence.page(worlds, alone)
