@@ -178,7 +178,8 @@ def settled(
     """Give a network weights with so many zeros and statistics that matter; return it.
 
     With a shape the statistics are those of random records, as after training, so that a deep
-    network's activations stay of one size.
+    network's activations stay of one size. A channel that hardly varied is not blown up: what
+    rounding does to it would be as large as it is, in torch too.
     """
     make = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -198,6 +199,9 @@ def settled(
                 if isinstance(part, nn.BatchNorm2d):
                     part.momentum = 1.0
             net.train()(torch.rand(16, *shape, generator=make))
+            for part in net.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.running_var.clamp_(min=0.01)
     return net.eval()
 
 
