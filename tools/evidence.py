@@ -43,7 +43,7 @@ NAMES = {
 INTRODUCTION = """\
 # Evidence
 
-Generated from `results/paper-*.json` by `make docs`; do not edit.
+Generated from `results/paper-*.json` and `min-max-*.json` there by `make docs`; do not edit.
 
 The paper (arXiv 2008.13578) says that pruning lowers the accuracy of membership inference, by up
 to 13.6 below the undefended model and up to 10 below Min-Max. The cells of its tables, its seeds

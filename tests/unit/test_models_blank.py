@@ -44,6 +44,7 @@ def test_what_draws_by_an_initialiser_draws_again_afterwards():
         return layer
 
     assert blank(build).weight.is_meta
+    assert blank(lambda: nn.Linear(3, 2, device="cpu")).weight.abs().sum() > 0  # real ones draw
     weight = torch.zeros(5)
     nn.init.normal_(weight)
     assert weight.std() > 0

@@ -37,7 +37,7 @@ class _NoDraws(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         del types
-        if func in DRAWS and args:
+        if func in DRAWS and args and args[0].is_meta:
             return args[0]
         return func(*args, **(kwargs or {}))
 
