@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from secateur.compress import ADMM, RandomMask
+from secateur.models import MLP
 from secateur.train.engines import auto, room
-from small_world import small_membership, small_recipe, small_records
+from small_world import CLASSES, FEATURES, small_membership, small_recipe, small_records
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
 SIZE = 64 * 2**20
@@ -58,3 +60,29 @@ def test_no_larger_stack_is_tried_than_has_room(monkeypatch):
     monkeypatch.setattr(auto, "available", lambda: 300)
     found = auto.choose(small_recipe(), None, records, who, workers=1)
     assert list(found.rates) == ["one by one", "stacks of 2"]
+
+
+def test_what_differs_in_numbers_alone_is_timed_once(monkeypatch):
+    records = small_records()
+    who = small_membership(records)
+    timed = []
+    alone = auto._Trial.alone
+    monkeypatch.setattr(auto._Trial, "alone", lambda self: timed.append(self.phase) or alone(self))
+    monkeypatch.setattr(auto, "SIZES", ())
+    known = auto.Timings()
+
+    def choose(transform, **changes):
+        recipe = small_recipe(**changes)
+        return auto.choose(recipe, transform, records, who, workers=1, timings=known)
+
+    first = choose(RandomMask(rate=2))
+    assert choose(RandomMask(rate=8, epochs=5)) == first
+    assert len(timed) == 1
+    choose(ADMM(rate=2, rho=(0.1, 1.0)))
+    choose(ADMM(rate=15.78, rho=(0.2, 2.0), retrain_epochs=3))
+    assert len(timed) == 2
+    choose(RandomMask(rate=2), batch_size=2)
+    choose(RandomMask(rate=2), build=MLP(widths=(FEATURES, 7, CLASSES)))
+    assert len(timed) == 4
+    auto.choose(small_recipe(), RandomMask(rate=2), records, who, workers=1)  # a run of its own
+    assert len(timed) == 5

@@ -14,6 +14,7 @@ from secateur import store
 from secateur.errors import BudgetSpentError, MethodError
 from secateur.report.gate import check
 from secateur.report.policy import Policy
+from secateur.sweeping import cost
 from secateur.sweeping import run as running
 from secateur.sweeping.world import Clock, World
 from secateur.types import Report, Sweep
@@ -385,6 +386,24 @@ def test_a_dry_run_says_what_is_made_and_makes_nothing(elsewhere):
     assert "trainings: 30 (5 fleets of 6 models a seed)" in done.out
     assert "time: about" in done.out
     assert [p.name for p in elsewhere.iterdir()] == ["sweep.toml"]
+
+
+def test_a_dry_run_times_nothing_that_is_there_already(whole, elsewhere, monkeypatch):
+    shutil.copytree(whole / "run", "run")
+    dry = ("sweep", "sweep.toml", "--dry-run", "--workers", "1", "--out", "run")
+    Path("sweep.toml").write_text(FILE)
+    timed = []
+    real = cost.choose
+    monkeypatch.setattr(cost, "choose", lambda *a, **k: timed.append(a[1]) or real(*a, **k))
+    done = secateur(*dry)
+    assert "trainings: 0 (5 fleets of 6 models a seed; 5 are there already)" in done.out
+    assert "time:" not in done.out and not timed
+    (mask,) = Path("run/seed-0").glob("*rate=8*")
+    shutil.rmtree(mask)
+    done = secateur(*dry)
+    assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
+    assert "time: about" in done.out
+    assert [method.rate for method in timed] == [8]
 
 
 def test_a_report_is_still_read_as_one(whole):

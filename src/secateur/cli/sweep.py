@@ -20,6 +20,9 @@ from secateur.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from secateur.sweeping.tree import Node
+    from secateur.train import Engine
+
 __all__ = ["command"]
 
 NONE_FITS = 1
@@ -65,6 +68,8 @@ def command(**options: Any) -> None:
       secateur sweep recipes/example.toml --out runs/example --max-leak 0.6 --max-bytes 20k
       secateur sweep big.toml --out runs/big --budget 20m
     """
+    from secateur.cli.runs import engine
+
     begun = time.monotonic()  # reading, rehearsing and timing are part of a budget
     file: Path = options.pop("file")
     out: Path | None = options.pop("out")
@@ -72,7 +77,8 @@ def command(**options: Any) -> None:
         raise click.MissingParameter(param_hint="'--out'", param_type="option")
     asked = _Asked(file, scale=options.pop("scale"), data_dir=options.pop("data_dir"))
     if options.pop("dry_run"):
-        click.echo(asked.words(timed=True, workers=options["workers"]))
+        click.echo(asked.cases())
+        click.echo(asked.cost(out, route=engine(options["engine"], options["workers"])))
         return
     assert out is not None  # said above
     run(asked, out, begun=begun, **options)
@@ -131,28 +137,55 @@ class _Asked:
         """Return what the sweep writes itself, over which no page may go."""
         return [out / "sweep.json", *(out / f"seed-{seed}" for seed in self.plan.seeds)]
 
-    def words(self, *, timed: bool, workers: int = 0) -> str:
-        """Return the cases, the number of trainings, and what they will take."""
-        from secateur.cli.amounts import duration
-        from secateur.sweeping import cost_of
-
+    def cases(self) -> str:
+        """Return the cases, a line each."""
         plan = self.plan
         cases = "1 case" if len(plan.cases) == 1 else f"{len(plan.cases)} cases"
         count = f"{cases} and the dense one"
         lines = [f"{plan.title}: {count}, seeds {', '.join(map(str, plan.seeds))}"]
-        lines += [f"  {case.name}: {' -> '.join(case.steps)}" for case in plan.cases]
-        if not timed:
-            return "\n".join(lines)
-        costs = cost_of(self.nodes, self.world, self.membership, workers=workers)
+        return "\n".join([*lines, *(f"  {c.name}: {' -> '.join(c.steps)}" for c in plan.cases)])
+
+    def cost(self, out: Path | None, *, route: Engine) -> str:
+        """Return the number of trainings, and what they will take.
+
+        Args:
+            out: the sweep's folder, of which what is there already is not made again.
+            route: the engine that will make the models; what is timed is kept for it.
+        """
+        from secateur.cli.amounts import duration
+        from secateur.sweeping import cost_of, stored
+        from secateur.train import Auto
+
+        plan = self.plan
         seeds = len(plan.seeds)
-        total = sum(c.models for c in costs) * seeds
-        lines.append(f"trainings: {total} ({len(costs)} fleets of {costs[0].models} models a seed)")
+
+        def left(node: Node) -> int:
+            places = (
+                () if out is None else (out / f"seed-{seed}" / node.name for seed in plan.seeds)
+            )
+            return seeds - sum(map(stored, places))
+
+        costs = cost_of(
+            self.nodes,
+            self.world,
+            self.membership,
+            fleets=left,
+            workers=getattr(route, "workers", 1),
+            timings=route.timings if isinstance(route, Auto) else None,
+        )
+        models, fleets = costs[0].models, sum(c.fleets for c in costs)
+        there = len(costs) * seeds - fleets
+        each = f"{len(costs)} fleets of {models} models a seed"
+        before = f"; {there} {'is' if there == 1 else 'are'} there already" if there else ""
+        lines = [f"trainings: {fleets * models} ({each}{before})"]
+        if not fleets:
+            return lines[0]
         if plan.funnel:
             lines.append(
                 f"the funnel {list(plan.funnel)} adds {plan.targets} models a fleet in the first "
                 "seed, and takes off what it leaves out"
             )
-        known = sum(c.seconds for c in costs if c.seconds is not None) * seeds
+        known = sum(c.seconds * c.fleets for c in costs if c.seconds is not None)
         unknown = [f"{c.name} ({c.why})" if c.why else c.name for c in costs if c.seconds is None]
         lines.append(
             f"time: about {duration(known)}, from a few timed steps of each; audits come on top"
@@ -177,6 +210,7 @@ def run(
     """Run a sweep, print its table, write its page."""
     from secateur.cli.amounts import bytes_of, seconds_of
     from secateur.cli.checks import refuse_outputs
+    from secateur.cli.runs import engine
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
@@ -190,9 +224,12 @@ def run(
         max_bytes=None if max_bytes is None else bytes_of(max_bytes),
     )
     clock = Clock(seconds=seconds_of(budget), begun=begun)
-    click.echo(asked.words(timed=not (out / "sweep.json").exists(), workers=how["workers"]))
+    route = engine(how.pop("engine"), how["workers"])
+    click.echo(asked.cases())
+    if not (out / "sweep.json").exists():
+        click.echo(asked.cost(out, route=route))
     with _bar(asked) as bar:
-        place = _place(asked, out, clock, progress=bar, **how)
+        place = _place(asked, out, clock, route=route, progress=bar, **how)
         facts = {"command": click.get_current_context().obj or "secateur sweep"}
         found = sweep(asked.plan, asked.nodes, asked.draw, place, limits=limits, facts=facts)
     click.echo(sweep_table.render_sweep(found))
@@ -215,15 +252,16 @@ def _refuse_missing(missing: Sequence[str], budget: str | None) -> None:
     raise BudgetSpentError(f"the budget of {budget} is spent; {left}")
 
 
-def _place(asked: _Asked, out: Path, clock: Any, *, progress: Any, **how: Any) -> Any:
+def _place(
+    asked: _Asked, out: Path, clock: Any, *, route: Engine, progress: Any, **how: Any
+) -> Any:
     from secateur.auditing import default_attacks, needed_signals
-    from secateur.cli.runs import engine, log_spaced, processes
+    from secateur.cli.runs import log_spaced, processes
     from secateur.errors import InputError
     from secateur.probe import SignalProbe
     from secateur.sweeping import Place
     from secateur.train import Snapshots, Stacked
 
-    route = engine(how["engine"], how["workers"])
     if asked.plan.funnel and isinstance(route, Stacked):
         raise InputError(
             "a funnel makes a fleet's models round by round, which stacks cannot; leave the funnel "

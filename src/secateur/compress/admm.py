@@ -118,7 +118,8 @@ class ADMM:
                 f"retrain_epochs={self.retrain_epochs}: they must be at least 0, 1 and 0; "
                 "updates=0 leaves out the ADMM part"
             )
-        if len(self.rho) != 2 or not all(r > 0 and math.isfinite(r) for r in self.rho):
+        pair = isinstance(self.rho, tuple | list) and len(self.rho) == 2
+        if not (pair and all(r > 0 and math.isfinite(r) for r in self.rho)):
             raise MethodError(
                 f"rho must be two positive finite numbers (first period, last period), got "
                 f"{self.rho}; the default is (0.01, 3.0)"

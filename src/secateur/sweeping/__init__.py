@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from secateur.sweeping.reading import read_plan
     from secateur.sweeping.run import sweep
     from secateur.sweeping.tree import rehearse_all, tree_of
-    from secateur.sweeping.world import Clock, Place
+    from secateur.sweeping.world import Clock, Place, stored
 
-__all__ = ["Clock", "Limits", "Place", "cost_of", "read_plan", "rehearse_all", "sweep", "tree_of"]
+__all__ = [
+    "Clock",
+    "Limits",
+    "Place",
+    "cost_of",
+    "read_plan",
+    "rehearse_all",
+    "stored",
+    "sweep",
+    "tree_of",
+]
 
 _ROOM_OF = {
     "Clock": "world",
@@ -25,6 +35,7 @@ _ROOM_OF = {
     "cost_of": "cost",
     "read_plan": "reading",
     "rehearse_all": "tree",
+    "stored": "world",
     "sweep": "run",
     "tree_of": "tree",
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secateur.sweeping.tree import Node
     from secateur.train import Engine
 
-__all__ = ["Clock", "Place", "World"]
+__all__ = ["Clock", "Place", "World", "stored"]
 
 RESERVE = 0.1
 
@@ -155,11 +155,16 @@ class World:
         """Tell whether the folder has these models of a fleet; whether they are whole is seen when
         they are opened.
         """
-        try:
-            fleet = store.open_fleet(self.folder / node.name, partial=True)
-        except StoreError:
-            return False
-        return _missing(fleet).isdisjoint(range(len(fleet)) if rows is None else rows)
+        return stored(self.folder / node.name, rows)
+
+
+def stored(folder: Path, rows: Sequence[int] | None = None) -> bool:
+    """Tell whether a folder has these models of a fleet (None: all)."""
+    try:
+        fleet = store.open_fleet(folder, partial=True)
+    except StoreError:
+        return False
+    return _missing(fleet).isdisjoint(range(len(fleet)) if rows is None else rows)
 
 
 def _one_by_one(place: Place) -> Engine:

@@ -114,4 +114,5 @@ class Place:
             membership,
             workers=engine.workers,
             stack=stack,
+            timings=engine.timings,
         )

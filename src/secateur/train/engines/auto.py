@@ -6,9 +6,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from secateur.train.steps import Transform
     from secateur.types import IntArray, Membership, Records
 
-__all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
+__all__ = ["Auto", "Choice", "Timings", "choose", "engine_of_route", "even"]
 
 STACKED = re.compile(r"stacked\(models=(\d+), device='cpu'\)")
 STEPS = 6
@@ -47,6 +47,35 @@ MARGIN = 1.2
 ROOM = 0.5
 """Share of the free memory that the stacks of all workers may take together."""
 
+NUMBERS = frozenset({"epochs", "rate", "strength"})
+"""Fields of methods on which no step's time depends; nor does it on a field that is a float."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Timed:
+    """What one kind of step takes: seconds of one model's, and by size of stack the model steps per
+    second, as far as sizes were tried.
+    """
+
+    alone: float
+    stacks: Mapping[int, float]
+
+
+class Timings:
+    """What was timed before, for other fleets of the same run.
+
+    Methods that differ in epochs, rate, strength or other fractions alone are timed once.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Any, _Timed] = {}
+
+    def of(self, key: Any, measure: Callable[[], _Timed]) -> _Timed:
+        """Return what is known of such a step, or measure it."""
+        if key not in self._found:
+            self._found[key] = measure()
+        return self._found[key]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Auto:
@@ -58,9 +87,11 @@ class Auto:
 
     Args:
         workers: worker processes of the chosen engine; 0 means one per core.
+        timings: of fleets made before by this engine; give one engine to all fleets of a run.
     """
 
     workers: int = 0
+    timings: Timings = field(default_factory=Timings, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_counts(workers=self.workers)
@@ -103,6 +134,7 @@ def choose(
     *,
     workers: int = 0,
     stack: bool = True,
+    timings: Timings | None = None,
 ) -> Choice:
     """Return the fastest engine for this fleet on this machine.
 
@@ -113,38 +145,64 @@ def choose(
         membership: who trains on what; its number of models bounds a stack.
         workers: worker processes; 0 means one per core.
         stack: whether models may be stacked.
+        timings: what was timed before, and is not timed again.
     """
     if recipe.train is not None and transform is None:
         return Choice(engine=Processes(workers=workers), rates={})
     models = len(membership)
     cores = workers or len(os.sched_getaffinity(0))
     trial = _Trial(recipe, transform, records, membership)
+    stack = stack and trial.can_stack and len(trial.members) >= 4
+    timings = Timings() if timings is None else timings
+    timed = timings.of((trial.kind, stack, cores), partial(_time, trial, stack=stack, cores=cores))
+    alone = trial.records / max(timed.alone, 1e-9)
+    stacks = {size: trial.records * steps for size, steps in timed.stacks.items()}
+    rates = {"one by one": alone, **{f"stacks of {n}": rate for n, rate in stacks.items()}}
+    best = max(stacks, key=lambda size: stacks[size], default=0)
+    if not best or stacks[best] <= MARGIN * alone:
+        few = models < 4 or cores == 1 or trial.work / alone < SHORT
+        return Choice(engine=Serial() if few else Processes(workers=workers), rates=rates)
+    if trial.work / stacks[best] < SHORT:
+        workers = cores = 1
+    engine = Stacked(models=even(models, best, cores), workers=workers)
+    return Choice(engine=engine, rates=rates)
+
+
+def _time(trial: _Trial, *, stack: bool, cores: int) -> _Timed:
+    """Time a step of one model, and of stacks as large as memory has room for."""
+    stacks: dict[int, float] = {}
     with one_thread():
         alone = trial.alone()
-        rates = {"one by one": trial.rate(alone)}
-        few = models < 4 or cores == 1 or trial.work / rates["one by one"] < SHORT
-        one_by_one = Serial() if few else Processes(workers=workers)
-        stack = stack and trial.can_stack and len(trial.members) >= 4
         if alone > LONG or not stack:
-            return Choice(engine=one_by_one, rates=rates)
-        best, fastest = 0, MARGIN * rates["one by one"]
+            return _Timed(alone=alone, stacks=stacks)
         for size in [s for s in SIZES if s <= len(trial.members)]:
             try:
                 seconds, taken = peak_of(partial(trial.stacked, size))
             except (SecateurError, RuntimeError, NotImplementedError, TypeError, ValueError):
                 break  # what cannot be stacked is made one by one
-            rate = rates[f"stacks of {size}"] = size * trial.rate(seconds)
-            if rate > fastest:
-                best, fastest = size, rate
+            stacks[size] = size / max(seconds, 1e-9)
             if not _has_room(size, taken, cores):
                 break
     give_back()
-    if not best:
-        return Choice(engine=one_by_one, rates=rates)
-    if trial.work / fastest < SHORT:
-        workers = cores = 1
-    engine = Stacked(models=even(models, best, cores), workers=workers)
-    return Choice(engine=engine, rates=rates)
+    return _Timed(alone=alone, stacks=stacks)
+
+
+def _bare(value: Any) -> Any:
+    """Return what of a method decides how long a step takes, as something that can be compared."""
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = [(f.name, _bare(getattr(value, f.name))) for f in fields(value)]
+        return type(value).__qualname__, *(pair for pair in shown if pair[0] not in NUMBERS)
+    if isinstance(value, list | tuple):
+        return tuple(map(_bare, value))
+    return float if isinstance(value, float) else _hashable(value)
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value
 
 
 def _has_room(size: int, taken: int | None, cores: int) -> bool:
@@ -190,9 +248,14 @@ class _Trial:
         self.members = [rows[: self.records] for rows in every]
         self.work = work(recipe, transform, membership)
 
-    def rate(self, seconds: float) -> float:
-        """Return one model's records per second from its seconds per step."""
-        return self.records / max(seconds, 1e-9)
+    @property
+    def kind(self) -> Any:
+        """What decides how long a step takes: network, phase, shape and number of records."""
+        recipe = self.recipe
+        shape = self.all.input_shape, self.records, len(self.members)
+        streams = tuple(sorted(recipe.streams.items()))
+        how = recipe.batch_size, streams, _bare(recipe.optimiser), self.can_stack
+        return _hashable(recipe.build), _bare(self.phase), how, shape
 
     def _fresh(self, models: int) -> list[nn.Module]:
         with torch.random.fork_rng(devices=[]):
