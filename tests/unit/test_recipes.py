@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,13 @@ from command_line import secateur
 from secateur.cli import costs
 from secateur.cli.catalogue import DEFENCE, PRUNING, catalogue
 from secateur.cli.reproduce import SCALES, cells
-from secateur.cli.spelled import parse_defence, parse_queries, parse_recipe, parse_transform
+from secateur.cli.spelled import (
+    parse_defence,
+    parse_queries,
+    parse_recipe,
+    parse_step,
+    parse_transform,
+)
 from secateur.data import data_set
 from secateur.defend import SmallDense
 from secateur.models import LeNet5, SmallCNN, has_batch_norm, multiply_adds, narrower
@@ -42,6 +49,7 @@ ROWS = {
 NORMED = {"group-norm": "GroupNormDense"}
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
+OWN = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 everywhere = pytest.mark.parametrize(("cell", "scale"), EVERY, ids=lambda v: str(v))
 
 
@@ -216,6 +224,17 @@ steps = ["WeightDecay(strength=3)"]
 )
 def test_multiply_adds_are_counted_as_by_hand(build, shape, expected):
     assert multiply_adds(build, shape) == expected
+
+
+@pytest.mark.parametrize("file", OWN, ids=lambda file: file.stem)
+def test_every_case_of_the_recipes_beside_the_package_is_spelled_at_every_scale(file):
+    text = file.read_text(encoding="utf-8")
+    for scale in (None, *tomllib.loads(text).get("scale", {})):
+        found = read_plan(text, scale=scale, where=file.name)
+        assert {*found.compare} <= {case.method for case in found.cases}
+        for case in found.cases:
+            for step in case.steps:
+                parse_step(step)
 
 
 def test_an_unknown_cell_is_refused_with_the_nearest(tmp_path):

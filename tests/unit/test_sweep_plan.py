@@ -58,6 +58,17 @@ def test_every_combination_is_one_case_named_by_its_values():
     assert read_plan(GRID).cases[6].steps == ("RandomMask(rate=4, allocation='erk')",)
 
 
+def test_only_keeps_cases_by_their_names_or_their_methods():
+    few = read_plan(f'{GRID}only = ["mask way=erk", "both strength=3.0 rate=2"]', scale="small")
+    assert [case.name for case in few.cases] == ["both strength=3.0 rate=2", "mask way=erk"]
+    few = read_plan(f'only = ["mask", "decay s=3.0"]{GRID}')
+    assert [case.name for case in few.cases] == ["decay s=3.0", "mask way=uniform", "mask way=erk"]
+    with pytest.raises(InputError, match=r"'mask way=eerk', .* did you mean 'mask way=erk'"):
+        read_plan(f'only = ["mask way=eerk"]{GRID}')
+    with pytest.raises(InputError, match="compare names 'both', which is no method"):
+        read_plan(f'only = ["mask"]\ncompare = ["both"]{GRID}')
+
+
 def test_a_scale_replaces_keys_and_leaves_the_rest():
     plan = read_plan(GRID, scale="small")
     assert (plan.seeds, plan.targets, plan.references) == ((1,), 2, 32)

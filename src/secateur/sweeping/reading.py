@@ -19,7 +19,7 @@ MOST_CASES = 500
 SIZES = ("members", "population", "utility", "attack_pool")
 TEXTS = ("title", "data", "recipe", "queries")
 COUNTS = ("targets", "references")
-LISTS = ("seeds", "funnel", "attacks", "canaries", "compare")
+LISTS = ("seeds", "funnel", "attacks", "canaries", "compare", "only")
 KEYS = (*TEXTS, *SIZES, *COUNTS, *LISTS, "method")
 METHOD_KEYS = ("name", "steps", "over")
 AXIS = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -119,7 +119,7 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
     if not seeds or not all(map(_whole, seeds)) or len(set(seeds)) < len(seeds):
         raise InputError(f"{where}: seeds must be different whole numbers, got {seeds}")
     attacks, canaries = (_spellings(found, key, where) for key in ("attacks", "canaries"))
-    cases = _cases(found.get("method", []), where)
+    cases = _kept(_cases(found.get("method", []), where), _spellings(found, "only", where), where)
     return SweepPlan(
         title=found.get("title", "Sweep"),
         data=found.get("data", "digits"),
@@ -136,6 +136,20 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
         compare=_compared(_spellings(found, "compare", where), cases, where),
         scale=scale,
     )
+
+
+def _kept(cases: tuple[Case, ...], only: Sequence[str], where: str) -> tuple[Case, ...]:
+    """Return the cases that `only` names, by their own names or their methods'; all if it is
+    empty.
+    """
+    known = list(dict.fromkeys([*(c.method for c in cases), *(c.name for c in cases)]))
+    for name in only:
+        if name not in known:
+            raise InputError(
+                f"{where}: only names {name!r}, which is no method or case of the file; "
+                f"{did_you_mean(name, known)}there are {', '.join(known)}"
+            )
+    return tuple(c for c in cases if not only or {c.name, c.method} & {*only})
 
 
 def _compared(names: Sequence[str], cases: Sequence[Case], where: str) -> tuple[str, ...]:
@@ -251,7 +265,7 @@ def _whole(value: Any) -> bool:
 
 def _list(
     found: Mapping[str, Any],
-    key: Literal["seeds", "funnel", "attacks", "canaries", "compare"],
+    key: Literal["seeds", "funnel", "attacks", "canaries", "compare", "only"],
     where: str,
     default: Any = (),
 ) -> list[Any]:
