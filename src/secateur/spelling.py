@@ -6,13 +6,13 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from secateur.errors import MethodError, SecateurError, UnknownMethodError
 from secateur.kinds import fits, hints, in_words
 
-__all__ = ["Signature", "did_you_mean", "parse", "signature_of"]
+__all__ = ["Signature", "did_you_mean", "parse", "signature_of", "spelled_without"]
 
 LONGEST = 5_000
 DEEPEST = 20
@@ -204,3 +204,16 @@ class _Reader:
                 f"{name}({shown}) cannot be made: {error}; see `secateur methods {name}` for what "
                 "its parameters are"
             ) from error
+
+
+def spelled_without(method: object, defaults: Mapping[str, object]) -> str:
+    """Return the repr of a dataclass without the fields that are as named here.
+
+    So that a field that was added later changes no spelling of before.
+    """
+    parts = [
+        f"{f.name}={getattr(method, f.name)!r}"
+        for f in fields(method)  # type: ignore[arg-type]
+        if f.name not in defaults or getattr(method, f.name) != defaults[f.name]
+    ]
+    return f"{type(method).__qualname__}({', '.join(parts)})"

@@ -41,24 +41,26 @@ def answers_of(fleet, model=0):
     return history["taught/records"], history["taught/answers"], history["taught/seen"]
 
 
-def by_hand(fleet, records, folds):
+def by_hand(fleet, records, folds, repeats=1):
     """Train folds, hear them, and train the student, one call after the other."""
     seed = derive_seed(0, "model", 0)
     members = fleet.membership.members(0)
-    order = np.random.default_rng(derive_seed(seed, "teachers")).permutation(len(members))
-    soft = torch.zeros(len(members), 3)
-    for fold in range(folds):
+    soft = torch.zeros(len(members), 3, dtype=torch.float64)
+    cut = derive_seed(seed, "teachers")
+    for number in range(folds * repeats):
+        again, fold = divmod(number, folds)
+        own = derive_seed(cut, "cut", again) if again else cut
+        order = np.random.default_rng(own).permutation(len(members))
         out = np.zeros(len(members), bool)
         out[order[fold::folds]] = True
-        own = derive_seed(seed, "teacher", fold)
+        own = derive_seed(seed, "teacher", number)
         net = initial_module(RECIPE, own)
         run(net, TrainData.of(records, members[~out], CPU), derive_seed(own, "train"))
         with torch.no_grad():
-            soft[out] = functional.softmax(
-                net(torch.from_numpy(records.gather(members[out]))).double(), 1
-            ).float()
+            logits = net(torch.from_numpy(records.gather(members[out])))
+            soft[out] += functional.softmax(logits.double(), 1) / repeats
     student = initial_module(RECIPE, seed)
-    data = replace(TrainData.of(records, members, CPU), labels=soft)
+    data = replace(TrainData.of(records, members, CPU), labels=soft.float())
     run(student, data, derive_seed(seed, "transform"))
     return student.state_dict()
 
@@ -69,10 +71,12 @@ def run(net, data, seed):
     run_phases(net, phases, RECIPE, data, streams={}, context=(initial, prunable(net)), seed=seed)
 
 
-def test_it_is_the_version_by_hand():
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_it_is_the_version_by_hand(repeats):
     fleet, records = world()
-    found = apply(CrossFit(folds=4), fleet, records, seed=0, engine="serial")
-    expected = by_hand(fleet, records, folds=4)
+    method = CrossFit(folds=4, repeats=repeats)
+    found = apply(method, fleet, records, seed=0, engine="serial")
+    expected = by_hand(fleet, records, folds=4, repeats=repeats)
     for name, value in found.artifacts[0].tensors.items():
         # not to the bit: some processors add up differently by where in memory a matrix lies
         np.testing.assert_allclose(value, expected[name].numpy(), rtol=1e-5, atol=5e-7)
@@ -92,6 +96,19 @@ def test_what_a_record_is_called_changes_no_answer_of_its_own_fold():
     assert own[0]
     np.testing.assert_array_equal(before[own], after[own])
     assert (before[~own] != after[~own]).any(1).all()
+
+
+def test_each_cut_is_another_one_and_leaves_every_record_out_once():
+    units = np.arange(60)
+    split = CrossFit(folds=3, repeats=2).split(units, seed=5)
+    np.testing.assert_array_equal(split[:3], CrossFit(folds=3).split(units, seed=5))
+    assert ((~split[:3]).sum(0) == 1).all() and ((~split[3:]).sum(0) == 1).all()
+    assert (split[:3] != split[3:]).any()
+
+
+def test_a_spelling_of_before_is_as_it_was():
+    assert "repeats" not in repr(CrossFit())
+    assert repr(CrossFit(repeats=2)).endswith("keep=False, repeats=2)")
 
 
 def test_a_unit_is_answered_for_by_a_teacher_without_any_record_of_it():
@@ -197,6 +214,7 @@ def test_a_damaged_lesson_is_refused(tmp_path):
     ("wrong", "why"),
     [
         ({"folds": 1}, "folds must be at least 2, got 1"),
+        ({"repeats": 0}, "repeats must be at least 1, got 0"),
         ({"alpha": 1.5}, r"in \[0, 1\), got 1.5"),
         ({"alpha": 1.0}, "write the pruning method by itself"),
         ({"teacher_epochs": 0}, "at least 1, or None"),

@@ -10,9 +10,10 @@ import torch
 
 from secateur.compress.budgets import Budget, Scope
 from secateur.compress.masks import FixedMask, Grouping, project
-from secateur.compress.parts import Pattern, spelled_without
+from secateur.compress.parts import Pattern
 from secateur.compress.patterns import Unstructured
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import Hook, Left, Moment
 from secateur.train.recipe import Adam, Phase
 from secateur.types.base import set_fields

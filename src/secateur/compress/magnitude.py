@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from secateur.compress.budgets import Budget, Scope
 from secateur.compress.masks import FixedMask
-from secateur.compress.parts import Pattern, spelled_without
+from secateur.compress.parts import Pattern
 from secateur.compress.patterns import Unstructured
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.recipe import Adam, Phase
 from secateur.types.base import set_fields
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from secateur.protocols import Builder
     from secateur.train.hooks import Moment, Tensors
 
-__all__ = ["Parts", "Pattern", "refuse_multiply_adds", "refuse_ranking", "spelled_without"]
+__all__ = ["Parts", "Pattern", "refuse_multiply_adds", "refuse_ranking"]
 
 
 @runtime_checkable
@@ -44,19 +43,6 @@ class Pattern(Protocol):
     def fitted(self, build: Builder) -> Grouping | None:
         """Return the groups of a network; None where each weight stands by itself."""
         ...
-
-
-def spelled_without(method: object, defaults: Mapping[str, object]) -> str:
-    """Return the repr of a dataclass without the fields that are as named here.
-
-    So that a field that was added later changes no spelling of before.
-    """
-    parts = [
-        f"{f.name}={getattr(method, f.name)!r}"
-        for f in fields(method)  # type: ignore[arg-type]
-        if f.name not in defaults or getattr(method, f.name) != defaults[f.name]
-    ]
-    return f"{type(method).__qualname__}({', '.join(parts)})"
 
 
 def refuse_ranking(pattern: object, budget: Budget) -> None:

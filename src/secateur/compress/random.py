@@ -9,9 +9,10 @@ import torch
 
 from secateur.compress.budgets import Allocation, Budget
 from secateur.compress.masks import FixedMask, scaled_by_density
-from secateur.compress.parts import Pattern, spelled_without
+from secateur.compress.parts import Pattern
 from secateur.compress.patterns import Unstructured
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import Moment
 from secateur.train.recipe import Phase
 from secateur.types.base import set_fields

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from secateur.defend.answers import (
     check_dials,
     check_inside,
@@ -16,7 +18,9 @@ from secateur.defend.answers import (
     trained_by,
 )
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +44,8 @@ class CrossFit:
 
     Args:
         folds: how many, at least 2; a teacher trains on (folds - 1) / folds of the members.
+        repeats: how often the members are cut anew; a record's answer is the mean over its teacher
+            of each cut. More cost more, and answers are less the opinion of one network.
         prune: the method that makes the student small, such as `ADMM(rate=10)`; one that starts
             from fresh weights, such as `RandomMask(allocation='erk')`, replaces the student's dense
             training. None: the student stays dense.
@@ -57,7 +63,7 @@ class CrossFit:
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
     artifact holds `taught/agreement`, the share of members of which the teachers say the right
-    class, and `taught/teachers`. Cost: folds - 1 times that of the dense training more.
+    class, and `taught/teachers`. Cost: repeats * (folds - 1) times that of the dense training more.
 
     No guarantee follows: an attacker with reference models that went through the same still sees
     something. What it is, `docs/protects.md` measures.
@@ -72,8 +78,9 @@ class CrossFit:
         'members'
 
     Reference:
-        tang2022mitigating. Differs from it (`SELENA`): disjoint folds, one teacher for each record;
-        the student is pruned. That pruning costs no extra leak here was found by measurement.
+        tang2022mitigating. Differs from it (`SELENA`): disjoint folds, one teacher for each record
+        and cut; the student is pruned. That pruning costs no extra leak here was found by
+        measurement.
     """
 
     folds: int = 5
@@ -85,6 +92,7 @@ class CrossFit:
     temperature: float = 1.0
     mixup: float = 0.0
     keep: bool = False
+    repeats: int = 1
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -93,6 +101,8 @@ class CrossFit:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise MethodError(f"folds must be at least 2, got {self.folds}")
+        if self.repeats < 1:
+            raise MethodError(f"repeats must be at least 1, got {self.repeats}")
         check_dials(
             temperature=self.temperature,
             alpha=self.alpha,
@@ -109,6 +119,10 @@ class CrossFit:
                 "has none; write RandomMask(...), or leave it out"
             )
 
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"repeats": 1})
+
     @property
     def pool(self) -> str:
         """The members."""
@@ -120,8 +134,10 @@ class CrossFit:
         return self.keep
 
     def split(self, units: IntArray, *, seed: int) -> BoolArray:
-        """Return all but one fold for each teacher."""
-        return left_out_of(units, self.folds, out=1, seed=seed, what="CrossFit")
+        """Return all but one fold for each teacher, cut by cut."""
+        seeds = [seed, *(derive_seed(seed, "cut", k) for k in range(1, self.repeats))]
+        cuts = [left_out_of(units, self.folds, out=1, seed=s, what="CrossFit") for s in seeds]
+        return np.concatenate(cuts)
 
     def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the training of a teacher."""
@@ -132,6 +148,6 @@ class CrossFit:
         return trained_by(recipe, self.prune, self.epochs, mixup=self.mixup)
 
     def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
-        """Return what the one teacher that did not see a record says of it."""
+        """Return what the teachers that did not see a record say of it: one of each cut."""
         found = mean_answers(heard, temperature=self.temperature)
         return every_record(heard), soft_labels(found, heard, alpha=self.alpha)
