@@ -12,7 +12,10 @@ from secateur.models import SmallCNN, count_prunable
 from secateur.train import Defence, Recipe, Taught, apply, train_fleet
 
 CLASSES = [getattr(defend, name) for name in defend.__all__]
-STRONGER = {"RelaxLoss": {"alpha": 3.0}}  # whose default does nothing yet in two epochs
+STRONGER = {  # whose defaults do nothing yet in two epochs, or want more of them
+    "RelaxLoss": {"alpha": 3.0},
+    "EarlyStopping": {"epochs": 1},
+}
 DEFENCES = [
     kind(**STRONGER.get(kind.__name__, {})) for kind in CLASSES if hasattr(kind, "defended")
 ]

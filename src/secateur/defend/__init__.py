@@ -18,6 +18,7 @@ from secateur.defend.relaxloss import RelaxLoss
 from secateur.defend.selena import SELENA
 from secateur.defend.small import SmallDense
 from secateur.defend.smoothing import LabelSmoothing
+from secateur.defend.stopping import EarlyStopping
 
 __all__ = [
     "DMP",
@@ -26,6 +27,7 @@ __all__ = [
     "PAST",
     "SELENA",
     "CrossFit",
+    "EarlyStopping",
     "GroupNormDense",
     "InSampleDistillation",
     "LabelSmoothing",
