@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
@@ -14,6 +15,7 @@ WITHIN = 0.01
 """Points of test accuracy below the best dense snapshot that the aim allows."""
 HALF = 0.5
 ENOUGH = 4
+EARLIER = "early-stopping"
 STOPPED = "leak - dense at no less test accuracy"
 NOTHING = "There is no results file yet, so nothing is said."
 
@@ -32,17 +34,30 @@ def best_dense(found: dict[str, Any]) -> float | None:
     return max(sum(best) / len(best), end) if best else end
 
 
-def excess_share(point: Point) -> float | None:
+def excess_share(point: Point, found: dict[str, Any]) -> float | None:
     """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
 
-    Each by the attack that is the strongest on it. None where either was not measured, or
-    where the dense model's leak is nothing.
+    Each by the attack that is the strongest on it. Where the dense model was stopped as a case of
+    its own (`EarlyStopping`), it is the one of these of the fewest epochs that is no less accurate
+    over the references: its weights are there, so that the same attacks were tried. Where it was
+    not, it is a snapshot, which holds outputs alone. None where either was not measured, or where
+    the dense model's leak is nothing.
     """
-    leak, stopped = (point["rows"].get(name) for name in ("leak", STOPPED))
-    if any(r is None or r["value"] is None for r in (leak, stopped)):
+    leak, less = (point["rows"].get(name) for name in ("leak", STOPPED))
+    if leak is None or leak["value"] is None:
         return None
-    dense = leak["value"] - stopped["value"] - 0.5
-    return (leak["value"] - 0.5) / dense if dense > 0 else None
+    own = [p for p in cases(found).values() if p["method"] == EARLIER]
+    if own:
+        stopped = _first_no_worse(point, own)
+        dense = None if stopped is None else stopped["rows"]["leak"]["value"]
+    else:
+        dense = None if less is None or less["value"] is None else leak["value"] - less["value"]
+    return (leak["value"] - 0.5) / (dense - 0.5) if dense is not None and dense > 0.5 else None
+
+
+def _first_no_worse(point: Point, stopped: Sequence[Point]) -> Point | None:
+    able = [p for p in stopped if _over_references(p) >= _over_references(point)]
+    return min(able, key=lambda p: p["axes"]["epochs"], default=None)
 
 
 def chosen(found: dict[str, Any]) -> Point | None:
@@ -58,7 +73,13 @@ def chosen(found: dict[str, Any]) -> Point | None:
         and p["rows"]["compression rate"]["value"] >= 0.99 * RATE
         and p["units"].get("reference_accuracy")
     ]
-    return max(able, key=lambda p: p["units"]["reference_accuracy"][0], default=None)
+    return max(able, key=_over_references, default=None)
+
+
+def _over_references(point: Point) -> float:
+    """Return a case's test accuracy over the references, the mean over seeds."""
+    values = point["units"].get("reference_accuracy") or [0.0]
+    return float(sum(values) / len(values))
 
 
 def aims_block(found: dict[str, dict[str, Any]]) -> str:
@@ -82,7 +103,7 @@ def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
     if point is None or best is None:
         return False, f"**{name}**: no case of {OURS} at a tenth of the weights is measured."
     accuracy = point["rows"]["test accuracy"]["value"]
-    share = excess_share(point)
+    share = excess_share(point, found)
     close = best - accuracy <= WITHIN
     halved = share is not None and share <= HALF
     words = [
@@ -146,7 +167,7 @@ def _cases(found: dict[str, Any]) -> str:
         return float(point["rows"]["test accuracy"]["value"] or 0.0)
 
     for point in sorted(cases(found).values(), key=accuracy, reverse=True):
-        rows, share = point["rows"], excess_share(point)
+        rows, share = point["rows"], excess_share(point, found)
         seconds = rows.get("cpu seconds") or {}
         attack = (rows.get("leak") or {}).get("method", "").partition("(")[0]
         lines.append(
