@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tools.defences import defences
@@ -128,6 +129,9 @@ def _strengths(name: str, content: dict[str, Any]) -> list[str]:
     return [heading, _about(content), _table(points), *defences(content, points)]
 
 
+WIDTH = re.compile(r"\bwidth=([0-9.]+)")
+
+
 def _about(content: dict[str, Any]) -> str:
     facts = content["facts"]
     context = content["provenance"]["context"]
@@ -137,7 +141,25 @@ def _about(content: dict[str, Any]) -> str:
         f"`{facts.get('command', 'secateur sweep')}` on {context.get('processor', 'a machine')}, "
         f"{context.get('cores', '?')} cores."
     )
-    return about + (f" {facts['note']}" if facts.get("note") else "")
+    return " ".join([about, *_how(content), *([facts["note"]] if facts.get("note") else [])])
+
+
+def _how(content: dict[str, Any]) -> list[str]:
+    """Say what a model is, on how much it is trained, and what of the paper's network it is not."""
+    recipe = content["facts"].get("recipe")
+    if not recipe:
+        return []
+    trained = (cases(content).get(DENSE) or {"rows": {}})["rows"].get("train accuracy") or {}
+    members = trained.get("counts", {}).get("members")
+    on = "" if members is None else f", each on about {members:.0f} records"
+    words = [f"Dense models: `{recipe}`{on}."]
+    width = WIDTH.search(recipe)
+    if width and float(width[1]) < 1:
+        words.append(
+            f"The network has {100 * float(width[1]):g} % of the paper's channels, and learns "
+            "little of so few records: what is said here is said of it, not of the paper's network."
+        )
+    return words
 
 
 def _world(name: str, content: dict[str, Any]) -> list[str]:

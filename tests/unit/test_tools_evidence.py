@@ -115,6 +115,18 @@ def test_the_same_results_give_the_same_bytes(text):
     assert evidence.page({"made": copy.deepcopy(made())}) == text
 
 
+def test_a_narrowed_network_is_said_to_be_no_network_of_the_papers(text):
+    assert "paper's channels" not in text
+    narrow = made()
+    narrow["facts"]["recipe"] = "Recipe(build=VGG16(width=0.0625), epochs=12)"
+    narrow["points"][0]["rows"]["train accuracy"] = {"counts": {"members": 505.0}}
+    text = evidence.page({"made": narrow})
+    assert "`Recipe(build=VGG16(width=0.0625), epochs=12)`, each on about 505 records." in text
+    assert "The network has 6.25 % of the paper's channels" in text
+    narrow["facts"]["recipe"] = "Recipe(build=VGG16(width=1.0), epochs=12)"
+    assert "paper's channels" not in evidence.page({"made": narrow})
+
+
 def test_without_results_the_page_says_so_and_nothing_else():
     text = evidence.page({})
     assert "no results file yet" in text
