@@ -11,13 +11,17 @@ import pytest
 
 from command_line import RECIPE, secateur
 from secateur import store
+from secateur.cli.spelled import parse_step
 from secateur.errors import BudgetSpentError, MethodError
 from secateur.report.gate import check
 from secateur.report.policy import Policy
-from secateur.sweeping import cost
+from secateur.sweeping import cost, read_plan, tree_of
 from secateur.sweeping import run as running
 from secateur.sweeping.world import Clock, World
+from secateur.train import Serial
+from secateur.train.engines.auto import Choice
 from secateur.types import Report, Sweep
+from small_world import small_membership, small_recipe, small_records
 
 FILE = f'''
 title = "Two <methods>"
@@ -404,6 +408,29 @@ def test_a_dry_run_times_nothing_that_is_there_already(whole, elsewhere, monkeyp
     assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
     assert "time: about" in done.out
     assert [method.rate for method in timed] == [8]
+
+
+def test_teachers_that_methods_share_are_priced_once(monkeypatch):
+    records = small_records()
+    who = small_membership(records)
+    rates = {"one by one": 100.0}
+    monkeypatch.setattr(cost, "choose", lambda *a, **k: Choice(engine=Serial(), rates=rates))
+    text = """
+[[method]]
+name = "taught"
+steps = ["CrossFit(folds=4, teacher_epochs=2, alpha={alpha}, epochs=1)"]
+over = { alpha = [0.0, 0.5] }
+[[method]]
+name = "longer"
+steps = ["CrossFit(folds=4, teacher_epochs=3, epochs=1)"]
+"""
+    nodes = tree_of(read_plan(text), small_recipe(epochs=1), parse_step)
+    found = {c.name: round(c.seconds * 100) for c in cost.cost_of(nodes, records, who, workers=1)}
+    assert found["dense"] == who.inside.sum()
+    read = 6 * len(who.members(0))  # six models of about so many
+    assert found["taught alpha=0.0"] == read * (1 + 3 * 2)
+    assert found["taught alpha=0.5"] == read
+    assert found["longer"] == read * (1 + 3 * 3)
 
 
 def test_a_report_is_still_read_as_one(whole):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from secateur.errors import MethodError
 from secateur.sweeping.tree import Node, made
-from secateur.train import Conversion, Defence
+from secateur.train import Conversion, Defence, Taught
 from secateur.train.engines.auto import Timings, choose
-from secateur.train.planned import work
+from secateur.train.planned import work_parts
 
 if TYPE_CHECKING:
+    from secateur.train import Transform
     from secateur.types import Membership, Records
 
 __all__ = ["Cost", "cost_of"]
@@ -46,9 +48,10 @@ def cost_of(
     """Time a few steps of every method, and return what each fleet will take.
 
     Methods that differ in numbers alone are timed once, and those of which no fleet is to be made
-    are not. Audits and conversions are not counted, nor what training code of its own takes, which
-    only its author could say. A method that fails when it is timed may fail again when it is run,
-    which the sweep then says; the others are timed all the same.
+    are not. Teachers that several methods share count once. Audits and conversions are not counted,
+    nor what training code of its own takes, which only its author could say. A method that fails
+    when it is timed may fail again when it is run, which the sweep then says; the others are timed
+    all the same.
 
     Args:
         nodes: of `tree_of`.
@@ -61,28 +64,60 @@ def cost_of(
     cores = workers or len(os.sched_getaffinity(0))
     timings = Timings() if timings is None else timings
     found = []
+    heard: set[Any] = set()
     seconds: float | None
     for node in made(nodes):
         count = 1 if fleets is None else fleets(node)
-        seconds, why = (
-            (0.0, "") if not count else _seconds(node, records, membership, cores, timings)
-        )
+        seconds, why = 0.0, ""
+        if count:
+            rate, why = _rate(node, records, membership, cores, timings)
+            read = _read(node, membership, heard)
+            seconds = None if rate is None else read / rate / cores
         found.append(
             Cost(name=node.label, models=len(membership), fleets=count, seconds=seconds, why=why)
         )
     return found
 
 
-def _seconds(
+def _rate(
     node: Node, records: Records, membership: Membership, cores: int, timings: Timings
 ) -> tuple[float | None, str]:
-    """Return the seconds of one fleet on all cores, and why they are not known."""
+    """Return how many records a second one core reads, and why that is not known."""
     if isinstance(node.method, Conversion):  # seconds beside a training
-        return 0.0, ""
-    transform = None if node.method is None or isinstance(node.method, Defence) else node.method
+        return math.inf, ""
     try:
-        choice = choose(node.recipe, transform, records, membership, workers=cores, timings=timings)
+        choice = choose(
+            node.recipe,
+            _transform(node),
+            records,
+            membership,
+            workers=cores,
+            timings=timings,
+        )
     except MethodError as error:
         return None, str(error)
-    rate = max(choice.rates.values(), default=None)
-    return None if rate is None else work(node.recipe, transform, membership) / rate / cores, ""
+    return max(choice.rates.values(), default=None), ""
+
+
+def _read(node: Node, membership: Membership, heard: set[Any]) -> int:
+    """Return how many records a fleet's trainings read; teachers that another one had count once.
+
+    Args:
+        node: of the fleet.
+        membership: of one seed.
+        heard: whose teachers were counted; this one's are added.
+    """
+    method = _transform(node)
+    models, teachers = work_parts(node.recipe, method, membership)
+    if not isinstance(method, Taught):
+        return models
+    split = method.split(membership.units[membership.members(0)], seed=0)
+    who = split.tobytes(), method.pool, repr(method.teaching(node.recipe)), repr(node.recipe)
+    new = who not in heard
+    heard.add(who)
+    return models + teachers * new
+
+
+def _transform(node: Node) -> Transform | None:
+    method = node.method
+    return None if method is None or isinstance(method, Conversion | Defence) else method

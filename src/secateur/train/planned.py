@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from secateur.train.steps import Transform
     from secateur.types import Membership
 
-__all__ = ["planned", "read_pools", "teaching", "work"]
+__all__ = ["planned", "read_pools", "teaching", "work", "work_parts"]
 
 
 def planned(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
@@ -40,11 +40,18 @@ def read_pools(recipe: Recipe, step: Transform | Conversion | None) -> list[str]
 
 def work(recipe: Recipe, step: Transform | Conversion | None, membership: Membership) -> int:
     """Return how many records all trainings of a fleet read, counted each time."""
+    return sum(work_parts(recipe, step, membership))
+
+
+def work_parts(
+    recipe: Recipe, step: Transform | Conversion | None, membership: Membership
+) -> tuple[int, int]:
+    """Return how many records the models read, and how many their teachers did before."""
     epochs = sum(phase.epochs for phase in planned(recipe, step))
     if not isinstance(step, Taught):
-        return int(membership.inside.sum()) * epochs
+        return int(membership.inside.sum()) * epochs, 0
     own = sum(phase.epochs for phase in teaching(recipe, step))
     first = membership.members(0)
     taught = int(step.split(membership.units[first], seed=0).sum()) if len(first) else 0
     learned = len(first) if step.pool == MEMBERS else len(membership.pool(step.pool))
-    return len(membership) * (taught * own + learned * epochs)
+    return len(membership) * learned * epochs, len(membership) * taught * own
