@@ -62,11 +62,16 @@ def of_teachers(history: Mapping[str, Any]) -> list[str]:
         return []
     kept = "their answers and splits are kept in each model's file, and tell members from others"
     gone = "their answers and who was taught what were never written"
+    agreed = history.get("taught/agreement")
+    on = (
+        "they were asked of inputs that are no member's, and the models learned on these alone"
+        if agreed is None
+        else f"they named the class of {float(agreed):.1%} of what the first model learned on"
+    )
     return [
         f"each learned from {int(history['taught/teachers'])} teachers of its own, which are "
         f"forgotten; {kept if 'taught/answers' in history else gone}",
-        f"they named the class of {float(history['taught/agreement']):.1%} of what the first model "
-        "learned on",
+        on,
     ]
 
 

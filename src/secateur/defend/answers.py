@@ -12,18 +12,21 @@ from torch.nn import functional
 from secateur.errors import MethodError
 from secateur.train.mixup import Mixup
 from secateur.train.recipe import Phase
+from secateur.train.recombined import Recombined
 from secateur.train.steps import Taught
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from secateur.train.recipe import Recipe
+    from secateur.train.recombined import Way
     from secateur.train.steps import Heard, Transform
     from secateur.types import BoolArray, IntArray
 
 __all__ = [
     "check_dials",
     "check_inside",
+    "check_recombined",
     "every_record",
     "left_out_of",
     "mean_answers",
@@ -78,6 +81,8 @@ def mean_answers(heard: Heard, *, temperature: float) -> Tensor:
 
 def soft_labels(answers: Tensor, heard: Heard, *, alpha: float) -> Tensor:
     """Return (1 - alpha) times the answers plus alpha times the records' own labels."""
+    if not alpha:
+        return answers.float()
     hard = functional.one_hot(heard.labels, heard.classes).to(answers)
     return ((1.0 - alpha) * answers + alpha * hard).float()
 
@@ -105,6 +110,25 @@ def trained_by(
         streams=recipe.streams,
     )
     return (first, *(() if method is None else method.phases(recipe)))
+
+
+def check_recombined(
+    way: Way | None, times: float, *, what: str, alpha: float = 0.0, keep: bool = False
+) -> None:
+    """Refuse what does not go with made inputs.
+
+    Raises:
+        MethodError: a number out of range, or what does not go with made inputs.
+    """
+    if way is None:
+        return
+    if alpha or keep:
+        raise MethodError(
+            f"{what}: with recombine={way!r} the model learns on inputs that are no member's: they "
+            f"have no label of their own, and no row to be kept by; leave out "
+            f"{f'alpha={alpha}' if alpha else 'keep=True'}"
+        )
+    Recombined(way=way, times=times)
 
 
 def check_dials(

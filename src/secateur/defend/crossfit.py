@@ -11,6 +11,7 @@ import numpy as np
 from secateur.defend.answers import (
     check_dials,
     check_inside,
+    check_recombined,
     every_record,
     left_out_of,
     mean_answers,
@@ -20,6 +21,7 @@ from secateur.defend.answers import (
 from secateur.errors import MethodError
 from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
+from secateur.train.recombined import Recombined, Way
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:
@@ -60,6 +62,12 @@ class CrossFit:
             answers, so that it seldom meets a member's input as it is; 0 leaves it out.
         keep: keep each model's answers and folds in the artifact's history. By default they are
             never written; with them, anybody tells members from others.
+        recombine: the student learns in place of the members on inputs that are nobody's, each put
+            together from two members that one teacher at least has seen neither of, answered by
+            those teachers alone: `features` (each from one parent or the other), `mixed` (the
+            weighted mean), `patches` (a rectangle of one picture in the other). None: on the
+            members themselves.
+        times: how many times as many of them as members.
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
     artifact holds `taught/agreement`, the share of members of which the teachers say the right
@@ -93,6 +101,8 @@ class CrossFit:
     mixup: float = 0.0
     keep: bool = False
     repeats: int = 1
+    recombine: Way | None = None
+    times: float = 4.0
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -111,6 +121,9 @@ class CrossFit:
         )
         if not (self.mixup >= 0 and math.isfinite(self.mixup)):
             raise MethodError(f"mixup must be at least 0 and finite, got {self.mixup}")
+        check_recombined(
+            self.recombine, self.times, what="CrossFit", alpha=self.alpha, keep=self.keep
+        )
         check_inside("prune", self.prune, self.epochs, what="CrossFit")
         check_inside("teacher", self.teacher, self.teacher_epochs, what="CrossFit")
         if self.teacher is not None and not self.teacher.fresh:
@@ -121,12 +134,17 @@ class CrossFit:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"repeats": 1})
+        return spelled_without(self, {"repeats": 1, "recombine": None, "times": 4.0})
 
     @property
     def pool(self) -> str:
         """The members."""
         return MEMBERS
+
+    @property
+    def recombined(self) -> Recombined | None:
+        """How the inputs are made that the student learns on."""
+        return None if self.recombine is None else Recombined(way=self.recombine, times=self.times)
 
     @property
     def keeps_answers(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from secateur.defend.answers import (
     check_dials,
     check_inside,
+    check_recombined,
     every_record,
     left_out_of,
     mean_answers,
@@ -15,7 +16,9 @@ from secateur.defend.answers import (
     trained_by,
 )
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
+from secateur.train.recombined import Recombined, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +45,12 @@ class SELENA:
         epochs: of the student; by default the recipe's.
         prune: a method that makes the student small; the paper's is dense (None).
         keep: keep answers and splits in the artifact's history; by default they are never written.
+        recombine: the student learns in place of the members on inputs that are nobody's, each put
+            together from two members that one teacher at least has seen neither of, answered by
+            those teachers alone: `features` (each from one parent or the other), `mixed` (the
+            weighted mean), `patches` (a rectangle of one picture in the other). None: on the
+            members themselves.
+        times: how many times as many of them as members.
 
     Raises:
         MethodError: a number out of range, or fewer units than sub-models.
@@ -52,7 +61,7 @@ class SELENA:
 
     Reference:
         tang2022mitigating. Differs from it: the sub-models that a unit is left out of are drawn so
-        that all of them lack equally many.
+        that all of them lack equally many; `recombine` is ours.
     """
 
     teachers: int = 25
@@ -61,6 +70,8 @@ class SELENA:
     epochs: int | None = None
     prune: Transform | None = None
     keep: bool = False
+    recombine: Way | None = None
+    times: float = 4.0
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -73,12 +84,22 @@ class SELENA:
                 f"teachers={self.teachers}"
             )
         check_dials(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
+        check_recombined(self.recombine, self.times, what="SELENA", keep=self.keep)
         check_inside("prune", self.prune, self.epochs, what="SELENA")
+
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"recombine": None, "times": 4.0})
 
     @property
     def pool(self) -> str:
         """The members."""
         return MEMBERS
+
+    @property
+    def recombined(self) -> Recombined | None:
+        """How the inputs are made that the student learns on."""
+        return None if self.recombine is None else Recombined(way=self.recombine, times=self.times)
 
     @property
     def keeps_answers(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secateur.train.batches import pools_of
 from secateur.train.hooks import MEMBERS
+from secateur.train.recombined import recombined_of
 from secateur.train.steps import Conversion, Taught
 
 if TYPE_CHECKING:
@@ -54,4 +55,6 @@ def work_parts(
     first = membership.members(0)
     taught = int(step.split(membership.units[first], seed=0).sum()) if len(first) else 0
     learned = len(first) if step.pool == MEMBERS else len(membership.pool(step.pool))
+    made = recombined_of(step)
+    learned = learned if made is None else made.count(learned)
     return len(membership) * learned * epochs, len(membership) * taught * own

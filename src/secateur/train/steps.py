@@ -45,7 +45,7 @@ class Heard:
     Args:
         logits: `[teachers, records, classes]`.
         seen: `[teachers, records]`, whether a teacher was trained on a record.
-        labels: `[records]`, the records' own.
+        labels: `[records]`, the records' own; -1 where a record was made of two members.
         classes: how many there are.
     """
 
@@ -62,7 +62,9 @@ class Taught(Transform, Protocol):
     For each model teachers are trained first, from fresh weights, each on some of the model's
     members; then they answer for the records of `pool`, and the model itself is trained on these
     answers by `phases`. Teachers and answers stay in the process that makes the model; unless
-    `keeps_answers` is true nothing of them is written.
+    `keeps_answers` is true nothing of them is written. A method may have a further property,
+    `recombined`: a `Recombined`, by which inputs are made of the records of `pool`, and the model
+    learns on these in place of them.
     """
 
     @property

@@ -23,6 +23,7 @@ from secateur.train.hooks import MEMBERS
 from secateur.train.lesson import Lesson
 from secateur.train.loop import run_phases
 from secateur.train.model import Job, initial_module
+from secateur.train.recombined import Questions, recombined_of
 from secateur.train.sources import sources_of
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Heard, Taught
@@ -64,7 +65,7 @@ def lessons_of(
     Raises:
         MethodError: a split that does not fit the members, or answers that are none.
     """
-    classes = [_class_of(membership, job) for job in jobs]
+    classes = [_class_of(records, membership, job) for job in jobs]
     heard = _heard(records, membership, classes, how)
     return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
 
@@ -72,7 +73,7 @@ def lessons_of(
 @dataclass(frozen=True, kw_only=True)
 class _Class:
     """One model's teachers: which of the members each learns `[teachers, members]`, and the
-    records that they are asked for.
+    records that they are asked for, or the inputs that were made for them.
     """
 
     job: Job
@@ -80,9 +81,10 @@ class _Class:
     members: IntArray
     split: BoolArray
     asked: IntArray
+    made: Questions | None = None
 
 
-def _class_of(membership: Membership, job: Job) -> _Class:
+def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
     method = job.transform
     assert isinstance(method, Taught)  # the callers looked
     members = membership.members(job.model)
@@ -93,13 +95,22 @@ def _class_of(membership: Membership, job: Job) -> _Class:
             f"has the shape {split.shape}; ask for fewer teachers"
         )
     asked = _taught_on(method, membership, job.model)
-    return _Class(job=job, method=method, members=members, split=split, asked=asked)
+    made = None
+    recombined = recombined_of(method)
+    if recombined is not None:
+        own = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
+        inputs = np.array(records.gather(asked))
+        made = recombined.of(inputs, own, seed=derive_seed(job.seed, "questions"))
+        asked = np.full(len(made.inputs), -1)
+    return _Class(job=job, method=method, members=members, split=split, asked=asked, made=made)
 
 
 def _lesson(records: Records, one: _Class, logits: FloatArray, seconds: float) -> Lesson:
     method, split, asked = one.method, one.split, one.asked
     own = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
     labels = torch.from_numpy(np.array(records.labels[asked]))
+    if one.made is not None:
+        own, labels = one.made.seen, torch.full((len(asked),), -1)
     heard = Heard(
         logits=torch.from_numpy(logits),
         seen=torch.from_numpy(own),
@@ -108,9 +119,14 @@ def _lesson(records: Records, one: _Class, logits: FloatArray, seconds: float) -
     )
     where, answers = method.answers(heard)
     _check(method, where, answers, heard)
-    agree = _agreement(logits, own, heard)
-    history = {"taught/agreement": agree, "taught/teachers": torch.tensor(len(split))}
+    history = {"taught/teachers": torch.tensor(len(split))}
     rows = asked[where.numpy()]
+    if one.made is not None:
+        inputs = one.made.inputs[where.numpy()]
+        return Lesson(
+            rows=rows, answers=answers, history=history, seconds_before=seconds, inputs=inputs
+        )
+    history["taught/agreement"] = _agreement(logits, own, heard)
     if method.keeps_answers:
         history |= {
             "taught/records": torch.from_numpy(rows.copy()),
@@ -165,11 +181,19 @@ def _heard(
         np.zeros((len(one.split), len(one.asked), records.n_classes), np.float32) for one in classes
     ]
     for of, number, module in _teachers(records, membership, classes, how):
-        found[of][number] = logits_of(module, records, indices=classes[of].asked)
+        found[of][number] = _said(module, records, classes[of])
     seconds = (time.process_time() - begun) / len(classes)
     for path, logits in zip(paths, found, strict=bool(paths)):
         store.write_lesson(path, logits, seconds=seconds)
     return [(logits, 0.0) for logits in found]
+
+
+def _said(module: nn.Module, records: Records, one: _Class) -> FloatArray:
+    if one.made is None:
+        return logits_of(module, records, indices=one.asked)
+    unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
+    made = type(records).from_arrays(one.made.inputs, unread, n_classes=records.n_classes)
+    return logits_of(module, made)
 
 
 def _keys(
@@ -199,7 +223,7 @@ def _keys(
         {
             "members": digest(one.members),
             "split": digest(one.split),
-            "asked": digest(one.asked),
+            "asked": digest(one.asked if one.made is None else one.made.inputs),
             "seed": one.job.seed,
         }
         for one in classes

@@ -1,0 +1,192 @@
+"""Inputs made of two members that a teacher has not seen, and models that learn on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from secateur.compress import RandomMask
+from secateur.data import draw
+from secateur.defend import SELENA, CrossFit
+from secateur.errors import MethodError
+from secateur.models import prunable
+from secateur.train import Phase, Stacked, apply, train_fleet
+from secateur.train.batches import TrainData
+from secateur.train.loop import run_phases
+from secateur.train.model import initial_module
+from secateur.train.recombined import WAYS, Recombined
+from secateur.types import derive_seed
+from small_world import small_recipe, small_records
+
+RECIPE = small_recipe(epochs=2)
+CPU = torch.device("cpu")
+
+
+def world(n=120):
+    records = small_records(n=n)
+    who = draw(records, targets=1, references=2, seed=3)
+    return train_fleet(RECIPE, records, who, seed=0, engine="serial"), records
+
+
+def split(teachers=5, out=2, members=30, seed=0):
+    return SELENA(teachers=teachers, left_out=out).split(np.arange(members), seed=seed)
+
+
+def pictures(n=30):
+    """Every pixel says which picture it is of, the same in both channels."""
+    return np.broadcast_to(np.arange(n, dtype=np.float32)[:, None, None, None], (n, 2, 6, 5)).copy()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_teacher_at_least_saw_neither_parent(way):
+    seen = split()
+    inputs, told = Recombined(way=way, times=10).of(pictures(), seen, seed=0)
+    assert inputs.shape == (300, 2, 6, 5)
+    assert inputs.dtype == np.float32
+    assert (~told).any(0).all()
+    if way == "mixed":  # one number for all pixels, between the parents
+        np.testing.assert_allclose(inputs, np.broadcast_to(inputs[:, :1, :1, :1], inputs.shape))
+        return
+    both = 0
+    for one, saw in zip(inputs, told.T, strict=True):
+        parents = np.unique(one).astype(int)
+        assert len(parents) in (1, 2)  # what one parent gives may be nothing
+        np.testing.assert_array_equal(one[0], one[1])  # channels of a pixel stay together
+        assert (saw >= seen[:, parents].any(1)).all()
+        both += len(parents) == 2
+        if len(parents) == 2:
+            np.testing.assert_array_equal(saw, seen[:, parents].any(1))
+    assert both > 200
+
+
+def test_a_patch_is_a_rectangle():
+    inputs, _ = Recombined(way="patches", times=4).of(pictures(), split(), seed=1)
+    for one in inputs[:, 0]:
+        ways = [np.argwhere(one == parent) for parent in np.unique(one)]
+        assert any(len(w) == np.prod(np.ptp(w, axis=0) + 1) for w in ways)
+
+
+def test_features_of_a_table_are_drawn_one_by_one():
+    rows = np.arange(30, dtype=np.float32)[:, None].repeat(400, 1)
+    inputs, _ = Recombined(way="features", times=4).of(rows, split(), seed=1)
+    shares = np.array([max((one == p).mean() for p in np.unique(one)) for one in inputs])
+    assert 0.5 <= shares.min() < 0.55 and shares.max() > 0.95  # the larger share, uniform
+    assert abs(shares.mean() - 0.75) < 0.03
+
+
+def test_disjoint_folds_pair_within_a_fold():
+    seen = CrossFit(folds=3).split(np.arange(30), seed=0)
+    inputs, told = Recombined(way="features", times=20).of(pictures(), seen, seed=0)
+    fold = (~seen).argmax(0)
+    for one, saw in zip(inputs, told.T, strict=True):
+        assert len({fold[int(p)] for p in np.unique(one)}) == 1
+        assert (~saw).sum() == 1
+
+
+def test_the_same_seed_makes_the_same_and_another_another():
+    made = Recombined(way="features", times=2)
+    one, two, other = (made.of(pictures(), split(), seed=s).inputs for s in (0, 0, 1))
+    np.testing.assert_array_equal(one, two)
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_student_is_the_version_by_hand(repeats):
+    fleet, records = world()
+    method = CrossFit(folds=3, repeats=repeats, recombine="features", times=2.5)
+    found = apply(method, fleet, records, seed=0, engine="serial").artifacts[0].tensors
+    seed = derive_seed(0, "model", 0)
+    members = fleet.membership.members(0)
+    seen = method.split(members, seed=derive_seed(seed, "teachers"))
+    inputs, told = method.recombined.of(
+        np.array(records.gather(members)), seen, seed=derive_seed(seed, "questions")
+    )
+    assert len(inputs) == round(2.5 * len(members))
+    said = torch.zeros(len(inputs), 3, dtype=torch.float64)
+    for number, own in enumerate(seen):
+        teacher = initial_module(RECIPE, derive_seed(seed, "teacher", number))
+        data = TrainData.of(records, members[own], CPU)
+        run(teacher, data, derive_seed(derive_seed(seed, "teacher", number), "train"))
+        with torch.no_grad():
+            answer = functional.softmax(teacher(torch.from_numpy(inputs)).double(), 1)
+        said[~told[number]] += answer[~told[number]]
+    soft = (said / torch.from_numpy((~told).sum(0))[:, None]).float()
+    student = initial_module(RECIPE, seed)
+    data = TrainData(
+        inputs=torch.from_numpy(inputs),
+        labels=soft,
+        indices=torch.full((len(inputs),), -1),
+        classes=3,
+    )
+    run(student, data, derive_seed(seed, "transform"))
+    for name, value in student.state_dict().items():
+        np.testing.assert_allclose(found[name], value.numpy(), rtol=1e-5, atol=5e-7)
+
+
+def run(net, data, seed):
+    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
+    context = (initial, prunable(net))
+    run_phases(net, (Phase(epochs=2),), RECIPE, data, streams={}, context=context, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        CrossFit(folds=3, recombine="features", prune=RandomMask(rate=2)),
+        SELENA(teachers=4, left_out=2, recombine="mixed", times=1.5),
+    ],
+    ids=["cross-fit", "selena"],
+)
+def test_stacks_make_the_models_that_are_made_one_by_one(method):
+    fleet, records = world()
+    one = apply(method, fleet, records, seed=0, engine="serial")
+    two = apply(method, fleet, records, seed=0, engine=Stacked(models=3, workers=1))
+    for a, b in zip(one.artifacts, two.artifacts, strict=True):
+        assert set(a.history) == {"taught/teachers"}
+        for name, value in a.tensors.items():
+            np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
+
+
+def test_a_longer_list_of_inputs_is_counted_as_work(tmp_path):
+    fleet, records = world()
+    method = CrossFit(folds=3, recombine="features", times=2)
+    both = [method, replace(method, recombine="mixed"), replace(method, recombine=None)]
+    for k, m in enumerate(both):  # lessons of other inputs are not taken for these
+        apply(m, fleet, records, seed=0, engine="serial", lessons=tmp_path)
+        assert len(list(tmp_path.glob("*.safetensors"))) == (k + 1) * len(fleet)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"recombine": "stirred"}, "one of features, mixed, patches, got 'stirred'"),
+        ({"recombine": "mixed", "times": 0.0}, "times must be above 0"),
+        ({"recombine": "mixed", "alpha": 0.5}, "leave out alpha=0.5"),
+        ({"recombine": "mixed", "keep": True}, "leave out keep=True"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong, why):
+    with pytest.raises(MethodError, match=why):
+        CrossFit(**wrong)
+
+
+def test_patches_of_a_table_are_refused():
+    fleet, records = world()
+    with pytest.raises(MethodError, match="'patches' needs pictures"):
+        apply(CrossFit(recombine="patches"), fleet, records, seed=0, engine="serial")
+
+
+def test_a_fold_of_one_member_has_no_pair():
+    with pytest.raises(MethodError, match="ask for fewer folds"):
+        Recombined(way="mixed", times=1).of(
+            np.zeros((3, 2), np.float32), ~np.eye(3, dtype=bool), seed=0
+        )
+
+
+def test_spellings_of_before_are_as_they_were():
+    assert "recombine" not in repr(CrossFit()) + repr(SELENA())
+    assert repr(SELENA(recombine="mixed", times=2.0)).endswith("recombine='mixed', times=2.0)")
