@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         Noise,
         OutOfDistribution,
         Queries,
+        Recombinations,
         digits,
         draw,
         given,
@@ -176,17 +177,17 @@ __all__ = [
     "NearestRecords", "Neighbours", "Noise", "Normalised", "Observations", "Onnx", "OnnxInt8",
     "OutOfDistribution", "Pack", "PairAttack", "Phase", "PoolOnly", "Processes", "Provenance",
     "QuantileRegression", "QuantisationAware", "Queries", "RandomCrop", "RandomFlip",
-    "RandomMask", "RandomShift", "Ray", "Recipe", "Records", "RefreshStatistics", "RelaxLoss",
-    "Report", "ResNet18", "RewindCritical", "Safetensors", "Scores", "SecateurError",
-    "SecateurWarning", "Serial", "Series", "Shrink", "Signal", "SignalProbe", "SmallCNN",
-    "SmallDense", "Snapshots", "Stacked", "StackedAttack", "TensorBoard", "VectorLiRA", "WandB",
-    "WeightDecay", "WhiteBox", "__version__", "apply", "auc", "audit", "audit_signals",
-    "balanced_accuracy", "by_group", "default_attacks", "difference", "digits", "draw",
-    "epsilon_bound", "epsilon_estimate", "epsilon_over_runs", "footprint", "given",
-    "information_rows", "latency", "load", "load_packed", "most_exposed", "observe",
-    "open_fleet", "plant", "positive_predictive_value", "read_report", "realised_fpr",
-    "rebuild", "recommended", "render_text", "tpr_at_fpr", "track", "train_fleet",
-    "write_report",
+    "RandomMask", "RandomShift", "Ray", "Recipe", "Recombinations", "Records",
+    "RefreshStatistics", "RelaxLoss", "Report", "ResNet18", "RewindCritical", "Safetensors",
+    "Scores", "SecateurError", "SecateurWarning", "Serial", "Series", "Shrink", "Signal",
+    "SignalProbe", "SmallCNN", "SmallDense", "Snapshots", "Stacked", "StackedAttack",
+    "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox", "__version__", "apply",
+    "auc", "audit", "audit_signals", "balanced_accuracy", "by_group", "default_attacks",
+    "difference", "digits", "draw", "epsilon_bound", "epsilon_estimate", "epsilon_over_runs",
+    "footprint", "given", "information_rows", "latency", "load", "load_packed", "most_exposed",
+    "observe", "open_fleet", "plant", "positive_predictive_value", "read_report",
+    "realised_fpr", "rebuild", "recommended", "render_text", "tpr_at_fpr", "track",
+    "train_fleet", "write_report",
 ]
 # fmt: on
 
@@ -200,7 +201,7 @@ _ROOMS = {
     "compress": "ADMM NM Channels Columns Coupled Filters FromScratch Magnitude QuantisationAware "
     "RandomMask RefreshStatistics RewindCritical",
     "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise "
-    "OutOfDistribution Queries digits draw given load plant",
+    "OutOfDistribution Queries Recombinations digits draw given load plant",
     "defend": "DMP DPSGD HAMP PAST SELENA CrossFit EarlyStopping GroupNormDense "
     "InSampleDistillation LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",

@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import rotate
 
 from oracles import perturbed as oracle
-from secateur import Augmented, MeanSignal, NearestRecords, Noise
+from secateur import Augmented, MeanSignal, NearestRecords, Noise, Recombinations
 from secateur.data import draw
 from secateur.errors import DataError, InputError, MethodError
 from secateur.models import rebuild
@@ -232,3 +232,62 @@ def test_the_networks_mode_and_weights_are_left_as_they_were(fleet):
     Asked.about(records, who, [MeanSignal(name="margin", over=Noise())]).means(module, records)
     assert module.training
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+def pixels(n=40):
+    """Every pixel says which picture it is of."""
+    x = np.broadcast_to(np.arange(n, dtype=np.float32)[:, None, None, None], (n, 2, 6, 7))
+    return Records.from_arrays(x.copy(), np.arange(n) % 2)
+
+
+def populated(records, **pools):
+    return draw(records, targets=1, references=0, seed=0, pools={"audit": 20, **pools})
+
+
+@pytest.mark.parametrize("way", ["features", "mixed", "patches"])
+def test_a_recombination_has_the_record_and_one_of_the_population_as_parents(way):
+    records = pixels()
+    who = populated(records, population=10)
+    where = who.pool(AUDIT)
+    asks = Recombinations(way=way, queries=30, least=0.4).prepared(records, who, where)
+    shares = []
+    for query in range(len(asks)):
+        change = asks.change(records, query)
+        parts = np.array_split(where, 3)
+        found = np.concatenate([change(records.gather(w)) for w in parts])
+        whole = asks.change(records, query)(records.gather(where))
+        np.testing.assert_array_equal(found, whole)  # the size of blocks changes nothing
+        for own, one in zip(where, found, strict=True):
+            if way == "mixed":
+                continue
+            others = {*np.unique(one).astype(int)} - {own}
+            assert others <= {*who.pool(POPULATION)} and len(others) <= 1
+            shares.append((one == own).mean())
+    if way != "mixed":
+        assert np.quantile(shares, 0.02) > 0.3 and np.mean(shares) == pytest.approx(0.7, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"way": "stirred"}, "way must be one of features, mixed, patches"),
+        ({"queries": 0}, "queries must be at least 1"),
+        ({"least": 1.0}, r"least in \[0, 1\)"),
+    ],
+)
+def test_recombinations_out_of_range_are_refused(wrong, why):
+    with pytest.raises(MethodError, match=why):
+        Recombinations(**wrong)
+
+
+def test_recombinations_without_a_second_parent_or_a_picture_are_refused():
+    records = pixels()
+    with pytest.raises(DataError, match="draw with a larger pool"):
+        asked_at(Recombinations(), records, populated(records))
+    flat = small_records()
+    with pytest.raises(DataError, match="no pictures"):
+        asked_at(Recombinations(way="patches"), flat, small_membership(flat))
+
+
+def asked_at(perturbation, records, who):
+    return perturbation.prepared(records, who, who.pool(AUDIT))

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from secateur.compress import RandomMask
 from secateur.data import draw
+from secateur.data.recombined import WAYS
 from secateur.defend import SELENA, CrossFit
 from secateur.errors import MethodError
 from secateur.models import prunable
@@ -18,7 +19,7 @@ from secateur.train import Phase, Stacked, apply, train_fleet
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
-from secateur.train.recombined import WAYS, Recombined
+from secateur.train.recombined import Recombined
 from secateur.types import derive_seed
 from small_world import small_recipe, small_records
 

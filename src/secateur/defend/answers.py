@@ -18,8 +18,8 @@ from secateur.train.steps import Taught
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from secateur.data.recombined import Way
     from secateur.train.recipe import Recipe
-    from secateur.train.recombined import Way
     from secateur.train.steps import Heard, Transform
     from secateur.types import BoolArray, IntArray
 

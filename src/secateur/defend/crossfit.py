@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from secateur.data.recombined import Way
 from secateur.defend.answers import (
     check_dials,
     check_inside,
@@ -21,7 +22,7 @@ from secateur.defend.answers import (
 from secateur.errors import MethodError
 from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
-from secateur.train.recombined import Recombined, Way
+from secateur.train.recombined import Recombined
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:

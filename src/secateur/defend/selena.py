@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from secateur.data.recombined import Way
 from secateur.defend.answers import (
     check_dials,
     check_inside,
@@ -18,7 +19,7 @@ from secateur.defend.answers import (
 from secateur.errors import MethodError
 from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
-from secateur.train.recombined import Recombined, Way
+from secateur.train.recombined import Recombined
 
 if TYPE_CHECKING:
     from torch import Tensor

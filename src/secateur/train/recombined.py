@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from secateur.data.recombined import PICTURES, Way, check_way, recombined
 from secateur.errors import MethodError
 
 if TYPE_CHECKING:
     from secateur.train.steps import Taught
     from secateur.types import BoolArray, FloatArray
 
-__all__ = ["WAYS", "Questions", "Recombined", "Way", "recombined_of"]
-
-Way = Literal["features", "mixed", "patches"]
-WAYS: tuple[Way, ...] = ("features", "mixed", "patches")
+__all__ = ["Questions", "Recombined", "recombined_of"]
 
 
 class Questions(NamedTuple):
@@ -28,12 +26,10 @@ class Questions(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recombined:
-    """How new inputs are made of a model's members.
+    """How new inputs are made of a model's members; the share of each parent is uniform.
 
     Args:
-        way: `features` takes each feature (of pictures, each pixel) from one parent or the other,
-            in a share drawn for each input; `mixed` takes the weighted mean; `patches` puts a
-            rectangle of one picture into the other.
+        way: see `secateur.data.recombined.recombined`.
         times: how many times as many inputs as members, above 0.
 
     Raises:
@@ -52,8 +48,7 @@ class Recombined:
     times: float
 
     def __post_init__(self) -> None:
-        if self.way not in WAYS:
-            raise MethodError(f"recombine must be one of {', '.join(WAYS)}, got {self.way!r}")
+        check_way(self.way, what="recombine")
         if not (self.times > 0 and np.isfinite(self.times)):
             raise MethodError(f"times must be above 0 and finite, got {self.times}")
 
@@ -73,14 +68,14 @@ class Recombined:
             MethodError: every teacher has seen all members but one; `patches` of what is no
                 picture.
         """
-        if self.way == "patches" and inputs.ndim != 4:
+        if self.way == "patches" and inputs.ndim != PICTURES:
             raise MethodError(
                 f"recombine='patches' needs pictures [channels, height, width], and a record has "
                 f"the shape {inputs.shape[1:]}; write 'features' or 'mixed'"
             )
         rng = np.random.default_rng(seed)
         unseen = [np.flatnonzero(~row) for row in seen]
-        able = [rows for rows in unseen if len(rows) >= 2]
+        able = [rows for rows in unseen if len(rows) > 1]
         if not able:
             raise MethodError(
                 "recombine puts together two members that one teacher has not seen, and every "
@@ -91,42 +86,11 @@ class Recombined:
         for pair, which in zip(pairs, rng.integers(0, len(able), n), strict=True):
             pair[:] = rng.choice(able[which], 2, replace=False)
         first, second = pairs.T
-        share = rng.random(n)  # of the first parent
-        made = getattr(self, f"_{self.way}")(inputs[first], inputs[second], share, rng)
-        return Questions(made.astype(inputs.dtype), seen[:, first] | seen[:, second])
-
-    @staticmethod
-    def _mixed(
-        one: FloatArray, other: FloatArray, share: FloatArray, rng: np.random.Generator
-    ) -> FloatArray:
-        del rng
-        weight = share.reshape(-1, *[1] * (one.ndim - 1)).astype(one.dtype)
-        found: FloatArray = weight * one + (1 - weight) * other
-        return found
-
-    @staticmethod
-    def _features(
-        one: FloatArray, other: FloatArray, share: FloatArray, rng: np.random.Generator
-    ) -> FloatArray:
-        # channels of a pixel stay together
-        shape = (len(one), 1, *one.shape[2:]) if one.ndim == 4 else one.shape
-        mine = rng.random(shape) < share.reshape(-1, *[1] * (one.ndim - 1))
-        return np.where(mine, one, other)
-
-    @staticmethod
-    def _patches(
-        one: FloatArray, other: FloatArray, share: FloatArray, rng: np.random.Generator
-    ) -> FloatArray:
-        height, width = one.shape[2:]
-        side = np.sqrt(1 - share)  # of the other parent's rectangle, as a share of the picture's
-        tall, wide = np.round(side * height).astype(int), np.round(side * width).astype(int)
-        top = (rng.random(len(one)) * (height - tall + 1)).astype(int)[:, None]
-        left = (rng.random(len(one)) * (width - wide + 1)).astype(int)[:, None]
-        y, x = np.arange(height), np.arange(width)
-        inside = ((y >= top) & (y < top + tall[:, None]))[:, :, None] & (
-            (x >= left) & (x < left + wide[:, None])
-        )[:, None, :]
-        return np.where(inside[:, None], other, one)
+        share, place = rng.random(n), rng.random((n, 2))
+        made = recombined(
+            inputs[first], inputs[second], way=self.way, share=share, place=place, rng=rng
+        )
+        return Questions(made, seen[:, first] | seen[:, second])
 
 
 def recombined_of(method: Taught) -> Recombined | None:
