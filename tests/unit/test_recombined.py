@@ -20,7 +20,7 @@ from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
 from secateur.train.recombined import Recombined
-from secateur.types import derive_seed
+from secateur.types import Membership, derive_seed
 from small_world import small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
@@ -148,6 +148,27 @@ def test_stacks_make_the_models_that_are_made_one_by_one(method):
     two = apply(method, fleet, records, seed=0, engine=Stacked(models=3, workers=1))
     for a, b in zip(one.artifacts, two.artifacts, strict=True):
         assert set(a.history) == {"taught/teachers"}
+        for name, value in a.tensors.items():
+            np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
+
+
+def test_models_of_a_stack_are_sorted_by_what_they_learn_on():
+    records = small_records(n=120)
+    inside = np.zeros((4, 120), bool)
+    for row, count in zip(inside, (40, 33, 48, 35), strict=True):
+        row[:count] = True  # three steps an epoch on members, 10, 9, 12 and 9 on what is made
+    who = Membership(
+        inside=inside,
+        roles=("target",) * 4,
+        pools={"audit": np.arange(120)},
+        units=np.arange(120),
+        seed=0,
+    )
+    fleet = train_fleet(RECIPE, records, who, seed=0, engine="serial")
+    method = SELENA(teachers=4, left_out=2, recombine="features")
+    one = apply(method, fleet, records, seed=0, engine="serial")
+    two = apply(method, fleet, records, seed=0, engine=Stacked(models=4, workers=1))
+    for a, b in zip(one.artifacts, two.artifacts, strict=True):
         for name, value in a.tensors.items():
             np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
 

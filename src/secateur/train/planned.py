@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from secateur.train.steps import Transform
     from secateur.types import Membership
 
-__all__ = ["planned", "read_pools", "teaching", "work", "work_parts"]
+__all__ = ["learned_by", "planned", "read_pools", "teaching", "work", "work_parts"]
 
 
 def planned(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
@@ -54,7 +54,17 @@ def work_parts(
     own = sum(phase.epochs for phase in teaching(recipe, step))
     first = membership.members(0)
     taught = int(step.split(membership.units[first], seed=0).sum()) if len(first) else 0
-    learned = len(first) if step.pool == MEMBERS else len(membership.pool(step.pool))
-    made = recombined_of(step)
-    learned = learned if made is None else made.count(learned)
+    learned = learned_by(step, membership, 0)
     return len(membership) * learned * epochs, len(membership) * taught * own
+
+
+def learned_by(step: Transform | Conversion | None, membership: Membership, model: int) -> int:
+    """Return on how many records a model is trained in an epoch, if its teachers answer for all
+    that they are asked.
+    """
+    if not isinstance(step, Taught):
+        return len(membership.members(model))
+    members = step.pool == MEMBERS
+    asked = len(membership.members(model)) if members else len(membership.pool(step.pool))
+    made = recombined_of(step)
+    return asked if made is None else made.count(asked)

@@ -14,7 +14,7 @@ from secateur.train.engines.cut import cut
 from secateur.train.model import Job, own_training, phases_of
 from secateur.train.place import AnyEngine
 from secateur.train.plan import Plan
-from secateur.train.planned import teaching
+from secateur.train.planned import learned_by, teaching
 from secateur.train.shard import Shard
 from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
 
@@ -87,9 +87,9 @@ def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> l
     stack = engine.stack if isinstance(engine, Ray) else engine
     if not isinstance(stack, Stacked):
         return [Shard(jobs=(job,)) for job in jobs]
-    recipe = jobs[0].recipe
     _refuse_unstackable(jobs[0])
-    steps = [steps_of(len(membership.members(job.model)), recipe.batch_size) for job in jobs]
+    step, size = jobs[0].transform, jobs[0].recipe.batch_size
+    steps = [steps_of(learned_by(step, membership, job.model), size) for job in jobs]
     shards = []
     for models in cut(steps, stack.models):
         mates = [Provenance(key=jobs[i].key).digest for i in models]
