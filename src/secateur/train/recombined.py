@@ -86,7 +86,8 @@ class Recombined:
         for pair, which in zip(pairs, rng.integers(0, len(able), n), strict=True):
             pair[:] = rng.choice(able[which], 2, replace=False)
         first, second = pairs.T
-        share, place = rng.random(n), rng.random((n, 2))
+        share = rng.random(n)
+        place = rng.random((n, 2)) if self.way == "patches" else np.zeros((n, 2))
         made = recombined(
             inputs[first], inputs[second], way=self.way, share=share, place=place, rng=rng
         )
