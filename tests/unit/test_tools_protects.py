@@ -102,6 +102,20 @@ def test_the_case_held_against_the_aims_is_small_and_chosen_on_references():
     assert chosen(world())["case"] == "cross-fit folds=5"
 
 
+def test_the_aims_are_held_against_the_recommended_method_where_it_is_measured():
+    found = world()
+    found["points"].append(
+        case("recombined", "recombined", accuracy=0.69, leak=0.52, less=-0.2, reference=0.69)
+    )
+    assert chosen(found)["case"] == "recombined"
+
+
+def test_files_of_single_questions_are_no_worlds_of_the_aims():
+    text = aims_block({"one": world(), "one-improve": world(accuracy=0.5), "one-canaries": world()})
+    assert "of 1 that are measured" in text
+    assert "one-improve" not in text
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
