@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
@@ -38,30 +37,36 @@ def best_dense(found: dict[str, Any]) -> float | None:
     return max(sum(best) / len(best), end) if best else end
 
 
-def excess_share(point: Point, found: dict[str, Any]) -> float | None:
-    """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
+def excess_share(point: Point, found: dict[str, Any]) -> tuple[float | None, bool]:
+    """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate,
+    and whether there is such a one.
 
     Each by the attack that is the strongest on it. Where the dense model was stopped as a case of
     its own (`EarlyStopping`), it is the one of these of the fewest epochs that is no less accurate
-    over the references: its weights are there, so that the same attacks were tried. Where it was
-    not, it is a snapshot, which holds outputs alone. None where either was not measured, or where
-    the dense model's leak is nothing.
+    over the references: its weights are there, so that the same attacks were tried. Where none is
+    as accurate, it is the most accurate one, which a dense model of equal accuracy would leak more
+    than. Where it was not stopped so, it is a snapshot, which holds outputs alone. None where
+    either was not measured, or where the dense model's leak is nothing.
     """
     leak, less = (point["rows"].get(name) for name in ("leak", STOPPED))
     if leak is None or leak["value"] is None:
-        return None
+        return None, True
     own = [p for p in cases(found).values() if p["method"] == EARLIER]
+    as_accurate = True
     if own:
-        stopped = _first_no_worse(point, own)
-        dense = None if stopped is None else stopped["rows"]["leak"]["value"]
+        able = [p for p in own if _over_references(p) >= _over_references(point)]
+        as_accurate = bool(able)
+        stopped = min(able, key=_epochs) if able else max(own, key=_over_references)
+        dense = stopped["rows"]["leak"]["value"]
     else:
         dense = None if less is None or less["value"] is None else leak["value"] - less["value"]
-    return (leak["value"] - 0.5) / (dense - 0.5) if dense is not None and dense > 0.5 else None
+    if dense is None or dense <= 0.5:
+        return None, as_accurate
+    return (leak["value"] - 0.5) / (dense - 0.5), as_accurate
 
 
-def _first_no_worse(point: Point, stopped: Sequence[Point]) -> Point | None:
-    able = [p for p in stopped if _over_references(p) >= _over_references(point)]
-    return min(able, key=lambda p: p["axes"]["epochs"], default=None)
+def _epochs(point: Point) -> float:
+    return float(point["axes"]["epochs"])
 
 
 def chosen(found: dict[str, Any]) -> Point | None:
@@ -108,7 +113,8 @@ def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
     if point is None or best is None:
         return False, f"**{name}**: no case of {OURS[-1]} at a tenth of the weights is measured."
     accuracy = point["rows"]["test accuracy"]["value"]
-    share = excess_share(point, found)
+    share, as_accurate = excess_share(point, found)
+    which = "stopped" if as_accurate else "less accurate, best stopped"
     close = best - accuracy <= WITHIN
     halved = share is not None and share <= HALF
     words = [
@@ -116,7 +122,7 @@ def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
         f"({'within' if close else 'beyond'} 1 point)",
         "leak beside the dense model stopped no less accurate not measured"
         if share is None
-        else f"{100 * share:.0f} % of the stopped dense model's leak above 0.5",
+        else f"{100 * share:.0f} % of the {which} dense model's leak above 0.5",
     ]
     dp = _against(found, point["case"], "dp-sgd")
     below = dp is not None and dp["rows"]["leak"]["high"] is not None
@@ -172,13 +178,14 @@ def _cases(found: dict[str, Any]) -> str:
         return float(point["rows"]["test accuracy"]["value"] or 0.0)
 
     for point in sorted(cases(found).values(), key=accuracy, reverse=True):
-        rows, share = point["rows"], excess_share(point, found)
+        rows, (share, as_accurate) = point["rows"], excess_share(point, found)
+        of = "-" if share is None else f"{100 * share:.0f} %{'' if as_accurate else ' of the best'}"
         seconds = rows.get("cpu seconds") or {}
         attack = (rows.get("leak") or {}).get("method", "").partition("(")[0]
         lines.append(
             f"| {point['case']} | {shown(point, 'kept weights', 100, 1)} | "
             f"{shown(point, 'test accuracy', 100, 1)} | {attack} | {shown(point, 'leak')} | "
-            f"{shown(point, 'tpr', 100, 1)} | {'-' if share is None else f'{100 * share:.0f} %'} | "
+            f"{shown(point, 'tpr', 100, 1)} | {of} | "
             f"{'-' if seconds.get('value') is None else format(seconds['value'], '.1f')} |"
         )
     return "\n".join(lines)
