@@ -156,8 +156,8 @@ def _how(content: dict[str, Any]) -> list[str]:
     width = WIDTH.search(recipe)
     if width and float(width[1]) < 1:
         words.append(
-            f"The network has {100 * float(width[1]):g} % of the paper's channels, and learns "
-            "little of so few records: what is said here is said of it, not of the paper's network."
+            f"The network has {100 * float(width[1]):g} % of the paper's channels: what is said "
+            "here is said of it, not of the paper's network."
         )
     return words
 

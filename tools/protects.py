@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
@@ -11,8 +13,11 @@ __all__ = ["aims_block", "protects_block", "tuning_page"]
 OURS = ("recombined", "cross-fit")
 """Methods of ours, the one that is recommended first: where a world has it, the aims are held
 against it."""
+EPOCHS = re.compile(r"EarlyStopping\(epochs=(\d+)")
 TRIES = ("-improve", "-canaries")
 """How the files of single questions end: the aims are not held against them."""
+MORE = "-draws"
+"""How the file of several draws of a world ends: the aims are held against it in place of one."""
 RATE = 10.0
 WITHIN = 0.01
 """Points of test accuracy below the best dense snapshot that the aim allows."""
@@ -42,18 +47,25 @@ def excess_share(point: Point, found: dict[str, Any]) -> tuple[float | None, boo
     and whether there is such a one.
 
     Each by the attack that is the strongest on it. Where the dense model was stopped as a case of
-    its own (`EarlyStopping`), it is the one of these of the fewest epochs that is no less accurate
-    over the references: its weights are there, so that the same attacks were tried. Where none is
-    as accurate, it is the most accurate one, which a dense model of equal accuracy would leak more
-    than. Where it was not stopped so, it is a snapshot, which holds outputs alone. None where
-    either was not measured, or where the dense model's leak is nothing.
+    its own (`EarlyStopping`), it is the one of these, and of the whole training, of the fewest
+    epochs that is no less accurate over the references: its weights are there, so that the same
+    attacks were tried. Where none is as accurate, it is the most accurate one, which a dense model
+    of equal accuracy would leak more than. Where it was not stopped so, it is a snapshot, which
+    holds outputs alone. None where either was not measured, or where the dense model's leak is
+    nothing.
     """
     leak, less = (point["rows"].get(name) for name in ("leak", STOPPED))
     if leak is None or leak["value"] is None:
         return None, True
-    own = [p for p in cases(found).values() if p["method"] == EARLIER]
+    own = [
+        p
+        for p in cases(found).values()
+        if p["method"] in (EARLIER, DENSE) and p["rows"]["leak"]["value"] is not None
+    ]
     as_accurate = True
-    if own:
+    if any(p["method"] == EARLIER for p in own):
+        if not all(p["units"].get("reference_accuracy") for p in (point, *own)):
+            return None, True
         able = [p for p in own if _over_references(p) >= _over_references(point)]
         as_accurate = bool(able)
         stopped = min(able, key=_epochs) if able else max(own, key=_over_references)
@@ -66,7 +78,9 @@ def excess_share(point: Point, found: dict[str, Any]) -> tuple[float | None, boo
 
 
 def _epochs(point: Point) -> float:
-    return float(point["axes"]["epochs"])
+    """Return for how many epochs a dense model was trained; the whole training is the longest."""
+    found = EPOCHS.search(" ".join(point["steps"]))
+    return float(found[1]) if found else math.inf
 
 
 def chosen(found: dict[str, Any]) -> Point | None:
@@ -93,17 +107,22 @@ def _over_references(point: Point) -> float:
 
 def aims_block(found: dict[str, dict[str, Any]]) -> str:
     """Return what was aimed at and what was reached, failures first."""
-    found = {name: content for name, content in found.items() if not name.endswith(TRIES)}
-    if not found:
+    worlds = {
+        name.removesuffix(MORE): content
+        for name, content in sorted(found.items(), key=lambda pair: pair[0].endswith(MORE))
+        if not name.endswith(TRIES)
+    }
+    if not worlds:
         return NOTHING
-    lines = [_aim(name, content) for name, content in found.items()]
+    lines = [_aim(name, content) for name, content in sorted(worlds.items())]
     reached = sum(ok for ok, _ in lines)
     lines.sort(key=lambda line: line[0])
     words = (
         "Aim: at a tenth of the weights, within 1 point of the best dense accuracy, the leak above "
         f"0.5 at most half of that of the dense model stopped no less accurate, on at least "
         f"{ENOUGH} of five data sets, and below DP-SGD of equal accuracy. Reached on {reached} of "
-        f"{len(found)} that are measured."
+        f"{len(worlds)} that are measured. Where no dense model is as accurate, the most accurate "
+        "one stands for it."
     )
     return "\n".join([words, "", *(f"- {line}" for _, line in lines)])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from secateur.compress import ADMM, RandomMask
+from secateur.defend import PAST, CrossFit, MinMax
 from secateur.models import MLP
 from secateur.train.engines import auto, room
 from small_world import CLASSES, FEATURES, small_membership, small_recipe, small_records
@@ -86,3 +87,27 @@ def test_what_differs_in_numbers_alone_is_timed_once(monkeypatch):
     assert len(timed) == 4
     auto.choose(small_recipe(), RandomMask(rate=2), records, who, workers=1)  # a run of its own
     assert len(timed) == 5
+
+
+def test_what_a_number_switches_on_is_timed_apart():
+    def kind(**changes):
+        recipe = small_recipe(**changes)
+        records = small_records()
+        return auto._Trial(recipe, None, records, small_membership(records)).kind
+
+    assert kind() == kind(epochs=9)
+    assert kind(hooks=(MinMax(strength=1.0),)) == kind(hooks=(MinMax(strength=3.0),))
+    assert kind(hooks=(MinMax(strength=0.0),)) != kind(hooks=(MinMax(strength=3.0),))
+    assert kind(hooks=(MinMax(lr=1e-3),)) == kind(hooks=(MinMax(lr=1e-4),))
+    assert kind(hooks=(MinMax(inner_steps=3),)) != kind(hooks=(MinMax(inner_steps=7),))
+    assert kind(hooks=(PAST(after=0.0),)) != kind(hooks=(PAST(after=1.0),))
+
+
+def test_made_inputs_take_room_in_a_stack():
+    records = small_records()
+    who = small_membership(records)
+    plain, made = (
+        auto._Trial(small_recipe(), CrossFit(folds=3, recombine=way), records, who).held
+        for way in (None, "mixed")
+    )
+    assert (plain, made) == (0, 2 * 4 * 4 * len(who.members(0)) * FEATURES)

@@ -246,10 +246,11 @@ def populated(records, **pools):
 
 @pytest.mark.parametrize("way", ["features", "mixed", "patches"])
 def test_a_recombination_has_the_record_and_one_of_the_population_as_parents(way):
-    records = pixels()
-    who = populated(records, population=10)
+    records = pixels(60)
+    who = populated(records, population=30)
     where = who.pool(AUDIT)
     asks = Recombinations(way=way, queries=30, least=0.4).prepared(records, who, where)
+    assert all(len(set(row)) == 30 for row in asks.near)
     shares = []
     for query in range(len(asks)):
         change = asks.change(records, query)
@@ -259,6 +260,9 @@ def test_a_recombination_has_the_record_and_one_of_the_population_as_parents(way
         np.testing.assert_array_equal(found, whole)  # the size of blocks changes nothing
         for own, one in zip(where, found, strict=True):
             if way == "mixed":
+                parent = asks.near[list(where).index(own), query]
+                share = asks.share[list(where).index(own), query]
+                np.testing.assert_allclose(one, share * own + (1 - share) * parent, rtol=1e-5)
                 continue
             others = {*np.unique(one).astype(int)} - {own}
             assert others <= {*who.pool(POPULATION)} and len(others) <= 1

@@ -19,6 +19,7 @@ from secateur.train import Phase, Stacked, apply, train_fleet
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
+from secateur.train.planned import work_parts
 from secateur.train.recombined import Recombined
 from secateur.types import Membership, derive_seed
 from small_world import small_recipe, small_records
@@ -49,26 +50,53 @@ def test_one_teacher_at_least_saw_neither_parent(way):
     assert inputs.shape == (300, 2, 6, 5)
     assert inputs.dtype == np.float32
     assert (~told).any(0).all()
-    if way == "mixed":  # one number for all pixels, between the parents
-        np.testing.assert_allclose(inputs, np.broadcast_to(inputs[:, :1, :1, :1], inputs.shape))
+    if way == "mixed":
         return
-    both = 0
     for one, saw in zip(inputs, told.T, strict=True):
         parents = np.unique(one).astype(int)
-        assert len(parents) in (1, 2)  # what one parent gives may be nothing
+        assert len(parents) == 2  # an input that is a member's own is drawn anew
         np.testing.assert_array_equal(one[0], one[1])  # channels of a pixel stay together
-        assert (saw >= seen[:, parents].any(1)).all()
-        both += len(parents) == 2
-        if len(parents) == 2:
-            np.testing.assert_array_equal(saw, seen[:, parents].any(1))
-    assert both > 200
+        np.testing.assert_array_equal(saw, seen[:, parents].any(1))
 
 
 def test_a_patch_is_a_rectangle():
     inputs, _ = Recombined(way="patches", times=4).of(pictures(), split(), seed=1)
+    begins = set()
     for one in inputs[:, 0]:
         ways = [np.argwhere(one == parent) for parent in np.unique(one)]
-        assert any(len(w) == np.prod(np.ptp(w, axis=0) + 1) for w in ways)
+        (patch, *_) = [w for w in ways if len(w) == np.prod(np.ptp(w, axis=0) + 1)]
+        begins.add(tuple(patch.min(0)))
+    assert {y for y, _ in begins} >= {0, 1, 2, 3} and {x for _, x in begins} >= {0, 1, 2}
+
+
+def test_a_mixture_is_the_weighted_mean_of_two_members_unseen_by_one_teacher():
+    rng = np.random.default_rng(3)
+    members, seen = rng.normal(size=(12, 40)).astype(np.float32), split(members=12)
+    inputs, told = Recombined(way="mixed", times=5).of(members, seen, seed=0)
+    for one, saw in zip(inputs, told.T, strict=True):
+        weights, away, *_ = np.linalg.lstsq(members.T, one, rcond=None)
+        assert away.max(initial=0) < 1e-8
+        parents = np.flatnonzero(np.abs(weights) > 1e-4)
+        assert len(parents) == 2
+        assert weights[parents].min() > 0 and weights[parents].sum() == pytest.approx(1, abs=1e-4)
+        np.testing.assert_array_equal(saw, seen[:, parents].any(1))
+
+
+def test_no_input_is_a_members_own_however_alike_members_are():
+    rng = np.random.default_rng(0)
+    members = (rng.random((40, 12)) < 0.2).astype(np.float32)  # of few features that differ
+    made = Recombined(way="features", times=10).of(members, split(members=40), seed=0).inputs
+    known = {row.tobytes() for row in members}
+    assert not any(row.tobytes() in known for row in made)
+    with pytest.raises(MethodError, match="so alike are the members"):
+        Recombined(way="mixed", times=1).of(np.ones((30, 4), np.float32), split(), seed=0)
+
+
+def test_the_work_grows_with_what_is_made():
+    fleet, _ = world()
+    plain = work_parts(RECIPE, CrossFit(folds=3), fleet.membership)
+    more = work_parts(RECIPE, CrossFit(folds=3, recombine="mixed", times=3), fleet.membership)
+    assert more == (3 * plain[0], plain[1])
 
 
 def test_features_of_a_table_are_drawn_one_by_one():
@@ -173,10 +201,10 @@ def test_models_of_a_stack_are_sorted_by_what_they_learn_on():
             np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
 
 
-def test_a_longer_list_of_inputs_is_counted_as_work(tmp_path):
+def test_lessons_of_other_inputs_are_not_taken(tmp_path):
     fleet, records = world()
     method = CrossFit(folds=3, recombine="features", times=2)
-    both = [method, replace(method, recombine="mixed"), replace(method, recombine=None)]
+    both = [method, replace(method, recombine="mixed"), CrossFit(folds=3)]
     for k, m in enumerate(both):  # lessons of other inputs are not taken for these
         apply(m, fleet, records, seed=0, engine="serial", lessons=tmp_path)
         assert len(list(tmp_path.glob("*.safetensors"))) == (k + 1) * len(fleet)
@@ -187,6 +215,8 @@ def test_a_longer_list_of_inputs_is_counted_as_work(tmp_path):
     [
         ({"recombine": "stirred"}, "one of features, mixed, patches, got 'stirred'"),
         ({"recombine": "mixed", "times": 0.0}, "times must be above 0"),
+        ({"recombine": "mixed", "times": 1e9}, "at most 1000, got"),
+        ({"times": 2.0}, "times=2.0 is read with recombine alone"),
         ({"recombine": "mixed", "alpha": 0.5}, "leave out alpha=0.5"),
         ({"recombine": "mixed", "keep": True}, "leave out keep=True"),
     ],

@@ -423,6 +423,9 @@ over = { alpha = [0.0, 0.5] }
 [[method]]
 name = "longer"
 steps = ["CrossFit(folds=4, teacher_epochs=3, epochs=1)"]
+[[method]]
+name = "made"
+steps = ["CrossFit(folds=4, teacher_epochs=2, epochs=1, recombine='mixed')"]
 """
     nodes = tree_of(read_plan(text), small_recipe(epochs=1), parse_step)
     found = {c.name: round(c.seconds * 100) for c in cost.cost_of(nodes, records, who, workers=1)}
@@ -431,6 +434,11 @@ steps = ["CrossFit(folds=4, teacher_epochs=3, epochs=1)"]
     assert found["taught alpha=0.0"] == read * (1 + 3 * 2)
     assert found["taught alpha=0.5"] == read
     assert found["longer"] == read * (1 + 3 * 3)
+    assert found["made"] == read * (4 + 3 * 2)  # the same teachers, asked other questions
+    left = {"dense": 1, "taught alpha=0.0": 1, "taught alpha=0.5": 3}
+    some = cost.cost_of(nodes, records, who, workers=1, fleets=lambda node: left.get(node.label, 0))
+    found = {c.name: round(c.seconds * c.fleets * 100) for c in some}
+    assert found["taught alpha=0.5"] == read * (3 + 2 * 3 * 2)  # two seeds' teachers are new
 
 
 def test_a_report_is_still_read_as_one(whole):

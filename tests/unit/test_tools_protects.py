@@ -93,11 +93,17 @@ def test_the_stopped_dense_model_is_the_shortest_that_is_no_less_accurate():
     point = found["points"][1]
     for epochs, accuracy, leak in ((4, 0.6, 0.6), (9, 0.7, 0.7), (16, 0.72, 0.9)):
         stopped = case(f"early {epochs}", "early-stopping", accuracy=accuracy, leak=leak, less=0.0)
-        found["points"].append({**stopped, "axes": {"epochs": epochs}})
+        found["points"].append({**stopped, "steps": [f"EarlyStopping(epochs={epochs})"]})
     assert excess_share(point, found) == (pytest.approx(0.05 / 0.2), True)
     better = {**point, "units": {"reference_accuracy": [0.8]}}
     assert excess_share(better, found) == (pytest.approx(0.05 / 0.4), False)
     found["points"][1] = better
+    dense = found["points"][0]
+    found["points"][0] = {**dense, "units": {"reference_accuracy": [0.85]}}
+    assert excess_share(better, found) == (pytest.approx(0.05 / 0.4), True)  # the whole training
+    found["points"][0] = {**dense, "units": {}}
+    assert excess_share(better, found) == (None, True)
+    found["points"][0] = dense
     text = protects_block({"one": found}) + aims_block({"one": found})
     assert re.search("1[23] % of the best", text)
     assert "% of the less accurate, best stopped dense model's leak" in text
@@ -119,6 +125,12 @@ def test_files_of_single_questions_are_no_worlds_of_the_aims():
     text = aims_block({"one": world(), "one-improve": world(accuracy=0.5), "one-canaries": world()})
     assert "of 1 that are measured" in text
     assert "one-improve" not in text
+
+
+def test_several_draws_of_a_world_stand_for_the_one():
+    for order in (("one", "one-draws"), ("one-draws", "one")):
+        worlds = {name: world(accuracy=0.5 if name == "one" else 0.7) for name in order}
+        assert "Reached on 1 of 1" in aims_block(worlds)
 
 
 @pytest.mark.parametrize(

@@ -126,18 +126,19 @@ class Recombinations:
         """Draw the second parents of the records at `where`.
 
         Raises:
-            DataError: there is no population; `patches` of a table.
+            DataError: the population is smaller than `queries`; `patches` of a table.
         """
         if self.way == "patches" and len(records.input_shape) != PICTURES - 1:
             raise DataError(f"{self!r}: records have the shape {records.input_shape}, no pictures")
         others = membership.pool(POPULATION)
-        if not len(others):
+        if len(others) < self.queries:
             raise DataError(
-                f"{self!r} puts each record together with one of the population, of which there is "
-                "none; draw with a larger pool (pools={'population': n}, --population n)"
+                f"{self!r} puts each record together with {self.queries} of the population, of "
+                f"which there are {len(others)}; draw with a larger pool (pools={{'population': n}}"
+                ", --population n), or ask for fewer queries"
             )
         rng = np.random.default_rng(derive_seed(self.seed, "recombinations"))
-        near = rng.choice(others, (len(where), self.queries))
+        near = np.stack([rng.choice(others, self.queries, replace=False) for _ in where])
         share = self.least + (1 - self.least) * rng.random(near.shape)
         return _Prepared(of=self, near=near, share=share, place=rng.random((*near.shape, 2)))
 

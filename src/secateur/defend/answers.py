@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from secateur.types import BoolArray, IntArray
 
 __all__ = [
+    "TIMES",
     "check_dials",
     "check_inside",
     "check_recombined",
@@ -33,6 +34,10 @@ __all__ = [
     "soft_labels",
     "trained_by",
 ]
+
+
+TIMES = 4.0
+"""How many times as many inputs as members are made, unless said otherwise."""
 
 
 def left_out_of(units: IntArray, parts: int, *, out: int, seed: int, what: str) -> BoolArray:
@@ -121,6 +126,10 @@ def check_recombined(
         MethodError: a number out of range, or what does not go with made inputs.
     """
     if way is None:
+        if times != TIMES:
+            raise MethodError(
+                f"{what}: times={times} is read with recombine alone; name a way, or leave it out"
+            )
         return
     if alpha or keep:
         raise MethodError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from secateur.data.recombined import Way
 from secateur.defend.answers import (
+    TIMES,
     check_dials,
     check_inside,
     check_recombined,
@@ -71,8 +72,9 @@ class CrossFit:
         times: how many times as many of them as members.
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
-    artifact holds `taught/agreement`, the share of members of which the teachers say the right
-    class, and `taught/teachers`. Cost: repeats * (folds - 1) times that of the dense training more.
+    artifact holds `taught/teachers`, and unless inputs are made `taught/agreement`, the share of
+    members of which the teachers say the right class. Cost: repeats * (folds - 1) times that of the
+    dense training more; with `recombine` an epoch of the student is `times` as long.
 
     No guarantee follows: an attacker with reference models that went through the same still sees
     something. What it is, `docs/protects.md` measures.
@@ -103,7 +105,7 @@ class CrossFit:
     keep: bool = False
     repeats: int = 1
     recombine: Way | None = None
-    times: float = 4.0
+    times: float = TIMES
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -135,7 +137,7 @@ class CrossFit:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"repeats": 1, "recombine": None, "times": 4.0})
+        return spelled_without(self, {"repeats": 1, "recombine": None, "times": TIMES})
 
     @property
     def pool(self) -> str:

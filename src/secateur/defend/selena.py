@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from secateur.data.recombined import Way
 from secateur.defend.answers import (
+    TIMES,
     check_dials,
     check_inside,
     check_recombined,
@@ -72,7 +73,7 @@ class SELENA:
     prune: Transform | None = None
     keep: bool = False
     recombine: Way | None = None
-    times: float = 4.0
+    times: float = TIMES
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -90,7 +91,7 @@ class SELENA:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"recombine": None, "times": 4.0})
+        return spelled_without(self, {"recombine": None, "times": TIMES})
 
     @property
     def pool(self) -> str:

@@ -13,6 +13,7 @@ from secateur.sweeping.tree import Node, made
 from secateur.train import Conversion, Defence, Taught
 from secateur.train.engines.auto import Timings, choose
 from secateur.train.planned import work_parts
+from secateur.train.recombined import recombined_of
 
 if TYPE_CHECKING:
     from secateur.train import Transform
@@ -64,14 +65,14 @@ def cost_of(
     cores = workers or len(os.sched_getaffinity(0))
     timings = Timings() if timings is None else timings
     found = []
-    heard: set[Any] = set()
+    heard: dict[Any, int] = {}
     seconds: float | None
     for node in made(nodes):
         count = 1 if fleets is None else fleets(node)
         seconds, why = 0.0, ""
         if count:
             rate, why = _rate(node, records, membership, cores, timings)
-            read = _read(node, membership, heard)
+            read = _read(node, membership, count, heard)
             seconds = None if rate is None else read / rate / cores
         found.append(
             Cost(name=node.label, models=len(membership), fleets=count, seconds=seconds, why=why)
@@ -99,23 +100,26 @@ def _rate(
     return max(choice.rates.values(), default=None), ""
 
 
-def _read(node: Node, membership: Membership, heard: set[Any]) -> int:
-    """Return how many records a fleet's trainings read; teachers that another one had count once.
+def _read(node: Node, membership: Membership, fleets: int, heard: dict[Any, int]) -> float:
+    """Return how many records a fleet's trainings read, the mean over its fleets: teachers that
+    another one had count once.
 
     Args:
-        node: of the fleet.
+        node: of the fleets.
         membership: of one seed.
-        heard: whose teachers were counted; this one's are added.
+        fleets: how many are to be made, at least 1.
+        heard: of which teachers so many fleets' were counted; this one's are added.
     """
     method = _transform(node)
     models, teachers = work_parts(node.recipe, method, membership)
     if not isinstance(method, Taught):
         return models
     split = method.split(membership.units[membership.members(0)], seed=0)
-    who = split.tobytes(), method.pool, repr(method.teaching(node.recipe)), repr(node.recipe)
-    new = who not in heard
-    heard.add(who)
-    return models + teachers * new
+    phases, made = repr(method.teaching(node.recipe)), recombined_of(method)
+    who = split.tobytes(), method.pool, phases, repr(node.recipe), made
+    more = max(0, fleets - heard.get(who, 0))
+    heard[who] = heard.get(who, 0) + more
+    return models + teachers * more / fleets
 
 
 def _transform(node: Node) -> Transform | None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Questions", "Recombined", "recombined_of"]
 
+DRAWS = 100
+"""How often an input is drawn anew that turned out to be a member's."""
+MOST = 1000.0
+
 
 class Questions(NamedTuple):
     """Inputs `[questions, ...]`, and which teachers saw a parent `[teachers, questions]`."""
@@ -30,7 +34,7 @@ class Recombined:
 
     Args:
         way: see `secateur.data.recombined.recombined`.
-        times: how many times as many inputs as members, above 0.
+        times: how many times as many inputs as members, above 0 and at most 1,000.
 
     Raises:
         MethodError: an unknown way, or `times` out of range.
@@ -49,15 +53,16 @@ class Recombined:
 
     def __post_init__(self) -> None:
         check_way(self.way, what="recombine")
-        if not (self.times > 0 and np.isfinite(self.times)):
-            raise MethodError(f"times must be above 0 and finite, got {self.times}")
+        if not 0 < self.times <= MOST:
+            raise MethodError(f"times must be above 0 and at most {MOST:g}, got {self.times}")
 
     def count(self, members: int) -> int:
         """Return how many inputs are made of so many members, at least 2."""
         return max(2, round(self.times * members))
 
     def of(self, inputs: FloatArray, seen: BoolArray, *, seed: int) -> Questions:
-        """Make inputs, each of two members that one teacher at least has seen neither of.
+        """Make inputs, each of two members that one teacher at least has seen neither of, and none
+        that is a member's own.
 
         Args:
             inputs: of the members `[members, ...]`.
@@ -66,7 +71,7 @@ class Recombined:
 
         Raises:
             MethodError: every teacher has seen all members but one; `patches` of what is no
-                picture.
+                picture; members so alike that what is put together is a member's input again.
         """
         if self.way == "patches" and inputs.ndim != PICTURES:
             raise MethodError(
@@ -81,17 +86,31 @@ class Recombined:
                 "recombine puts together two members that one teacher has not seen, and every "
                 "teacher has seen all but one; ask for fewer folds, or draw more members"
             )
-        n = self.count(len(inputs))
-        pairs = np.empty((n, 2), np.int64)
-        for pair, which in zip(pairs, rng.integers(0, len(able), n), strict=True):
-            pair[:] = rng.choice(able[which], 2, replace=False)
-        first, second = pairs.T
-        share = rng.random(n)
-        place = rng.random((n, 2)) if self.way == "patches" else np.zeros((n, 2))
-        made = recombined(
-            inputs[first], inputs[second], way=self.way, share=share, place=place, rng=rng
-        )
-        return Questions(made, seen[:, first] | seen[:, second])
+        known = {row.tobytes() for row in inputs}
+        made = np.empty((self.count(len(inputs)), *inputs.shape[1:]), inputs.dtype)
+        pairs = np.empty((len(made), 2), np.int64)
+        left = np.arange(len(made))
+        for _ in range(DRAWS):
+            for row, which in zip(left, rng.integers(0, len(able), len(left)), strict=True):
+                pairs[row] = rng.choice(able[which], 2, replace=False)
+            first, second = pairs[left].T
+            made[left] = recombined(
+                inputs[first],
+                inputs[second],
+                way=self.way,
+                share=rng.random(len(left)),
+                place=rng.random((len(left), 2)),
+                rng=rng,
+            )
+            left = left[[row.tobytes() in known for row in made[left]]]
+            if not len(left):
+                break
+        else:
+            raise MethodError(
+                f"recombine={self.way!r}: {len(left)} of {len(made)} inputs were a member's own "
+                f"{DRAWS} times over, so alike are the members; choose another way, or leave it out"
+            )
+        return Questions(made, seen[:, pairs[:, 0]] | seen[:, pairs[:, 1]])
 
 
 def recombined_of(method: Taught) -> Recombined | None:

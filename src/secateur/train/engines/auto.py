@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -21,8 +22,10 @@ from secateur.train.engines.room import available, give_back, peak_of
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
 from secateur.train.loop import run_phases
-from secateur.train.planned import planned, teaching, work
+from secateur.train.planned import learned_by, planned, teaching, work
+from secateur.train.recombined import recombined_of
 from secateur.train.stack import StackData, run_stack
+from secateur.train.steps import Taught
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,8 +50,8 @@ MARGIN = 1.2
 ROOM = 0.5
 """Share of the free memory that the stacks of all workers may take together."""
 
-NUMBERS = frozenset({"epochs", "rate", "strength"})
-"""Fields of methods on which no step's time depends; nor does it on a field that is a float."""
+NUMBERS = frozenset({"alpha", "epochs", "lr", "rate", "rho", "share", "strength", "weight_decay"})
+"""Fields of methods on which no step's time depends, but for whether they are 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ class _Timed:
 class Timings:
     """What was timed before, for other fleets of the same run.
 
-    Methods that differ in epochs, rate, strength or other fractions alone are timed once.
+    Methods that differ in epochs, rate, strength and the like alone (`NUMBERS`) are timed once.
     """
 
     def __init__(self) -> None:
@@ -181,7 +184,7 @@ def _time(trial: _Trial, *, stack: bool, cores: int) -> _Timed:
             except (SecateurError, RuntimeError, NotImplementedError, TypeError, ValueError):
                 break  # what cannot be stacked is made one by one
             stacks[size] = size / max(seconds, 1e-9)
-            if not _has_room(size, taken, cores):
+            if not _has_room(size, None if taken is None else taken + size * trial.held, cores):
                 break
     give_back()
     return _Timed(alone=alone, stacks=stacks)
@@ -190,19 +193,40 @@ def _time(trial: _Trial, *, stack: bool, cores: int) -> _Timed:
 def _bare(value: Any) -> Any:
     """Return what of a method decides how long a step takes, as something that can be compared."""
     if is_dataclass(value) and not isinstance(value, type):
-        shown = [(f.name, _bare(getattr(value, f.name))) for f in fields(value)]
-        return type(value).__qualname__, *(pair for pair in shown if pair[0] not in NUMBERS)
+        shown = [
+            (f.name, not getattr(value, f.name))
+            if f.name in NUMBERS
+            else (f.name, _bare(getattr(value, f.name)))
+            for f in fields(value)
+        ]
+        return type(value), *shown
     if isinstance(value, list | tuple):
         return tuple(map(_bare, value))
-    return float if isinstance(value, float) else _hashable(value)
+    if isinstance(value, Mapping):
+        return tuple((key, _bare(value[key])) for key in sorted(value))
+    return _hashable(value)
 
 
 def _hashable(value: Any) -> Any:
+    """Return the value, or where it has no hash something that equals itself alone."""
     try:
         hash(value)
     except TypeError:
-        return repr(value)
+        return _Itself(value)
     return value
+
+
+class _Itself:
+    """Keeps a value, so that no other one takes its place in memory."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _has_room(size: int, taken: int | None, cores: int) -> bool:
@@ -247,12 +271,16 @@ class _Trial:
         self.records = min(map(len, every), default=1)
         self.members = [rows[: self.records] for rows in every]
         self.work = work(recipe, transform, membership)
+        self.held = 0  # bytes of inputs that are made for a model, and of their copy in a stack
+        if isinstance(transform, Taught) and recombined_of(transform) is not None:
+            numbers = learned_by(transform, membership, 0) * math.prod(records.input_shape)
+            self.held = 2 * 4 * numbers
 
     @property
     def kind(self) -> Any:
         """What decides how long a step takes: network, phase, shape and number of records."""
         recipe = self.recipe
-        shape = self.all.input_shape, self.records, len(self.members)
+        shape = self.all.input_shape, self.records, len(self.members), self.held
         streams = tuple(sorted(recipe.streams.items()))
         how = recipe.batch_size, streams, _bare(recipe.optimiser), self.can_stack
         return _hashable(recipe.build), _bare(self.phase), how, shape
