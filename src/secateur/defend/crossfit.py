@@ -105,7 +105,7 @@ class CrossFit:
     keep: bool = False
     repeats: int = 1
     recombine: Way | None = None
-    times: float = TIMES
+    times: float = 4.0
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1

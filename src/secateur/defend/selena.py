@@ -73,7 +73,7 @@ class SELENA:
     prune: Transform | None = None
     keep: bool = False
     recombine: Way | None = None
-    times: float = TIMES
+    times: float = 4.0
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
