@@ -28,6 +28,7 @@ CONTROLS = ("random-mask", "from-scratch", "magnitude", "small-dense")
 ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
 """Controls without a rate, by the method that they are of."""
 OF_CANARIES = "leak of canaries, "
+WIDTH = re.compile(r"\bwidth=([0-9.]+)")
 NAMES = {
     "mia-pruning": "MIA-Pruning",
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
@@ -127,9 +128,6 @@ def _strengths(name: str, content: dict[str, Any]) -> list[str]:
     if DENSE not in points:
         return [heading, "The dense models were not measured, so nothing is said."]
     return [heading, _about(content), _table(points), *defences(content, points)]
-
-
-WIDTH = re.compile(r"\bwidth=([0-9.]+)")
 
 
 def _about(content: dict[str, Any]) -> str:

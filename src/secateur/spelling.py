@@ -1,4 +1,4 @@
-"""Read a method as its repr spells it, `ADMM(rate=10)`: nothing is evaluated."""
+"""Methods as their repr spells them, `ADMM(rate=10)`: read without evaluating, and written."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from secateur.compress import ADMM, RandomMask
 from secateur.defend import PAST, CrossFit, MinMax
 from secateur.models import MLP
-from secateur.train.engines import auto, room
+from secateur.train.engines import auto, room, timings
 from small_world import CLASSES, FEATURES, small_membership, small_recipe, small_records
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
@@ -70,7 +70,7 @@ def test_what_differs_in_numbers_alone_is_timed_once(monkeypatch):
     alone = auto._Trial.alone
     monkeypatch.setattr(auto._Trial, "alone", lambda self: timed.append(self.phase) or alone(self))
     monkeypatch.setattr(auto, "SIZES", ())
-    known = auto.Timings()
+    known = timings.Timings()
 
     def choose(transform, **changes):
         recipe = small_recipe(**changes)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from secateur.compress import RandomMask
 from secateur.data import draw
-from secateur.data.recombined import WAYS
+from secateur.data.recombinations import WAYS
 from secateur.defend import SELENA, CrossFit
 from secateur.errors import MethodError
 from secateur.models import prunable

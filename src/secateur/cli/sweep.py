@@ -68,8 +68,6 @@ def command(**options: Any) -> None:
       secateur sweep recipes/example.toml --out runs/example --max-leak 0.6 --max-bytes 20k
       secateur sweep big.toml --out runs/big --budget 20m
     """
-    from secateur.cli.runs import engine
-
     begun = time.monotonic()  # reading, rehearsing and timing are part of a budget
     file: Path = options.pop("file")
     out: Path | None = options.pop("out")
@@ -77,6 +75,8 @@ def command(**options: Any) -> None:
         raise click.MissingParameter(param_hint="'--out'", param_type="option")
     asked = _Asked(file, scale=options.pop("scale"), data_dir=options.pop("data_dir"))
     if options.pop("dry_run"):
+        from secateur.cli.runs import engine
+
         click.echo(asked.cases())
         click.echo(asked.cost(out, route=engine(options["engine"], options["workers"])))
         return

@@ -20,7 +20,7 @@ from secateur.data.noise import Noise
 from secateur.data.perturbation import MeanSignal
 from secateur.data.planted import planted_records, planted_world
 from secateur.data.planting import CANARY, canary_indices, holds_canaries, plant
-from secateur.data.recombined import Recombinations
+from secateur.data.recombinations import Recombinations
 from secateur.data.tables import purchase100, texas100
 from secateur.data.tiny_imagenet import tiny_imagenet10
 

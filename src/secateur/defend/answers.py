@@ -18,26 +18,22 @@ from secateur.train.steps import Taught
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from secateur.data.recombined import Way
+    from secateur.data.recombinations import Way
     from secateur.train.recipe import Recipe
     from secateur.train.steps import Heard, Transform
     from secateur.types import BoolArray, IntArray
 
 __all__ = [
-    "TIMES",
     "check_dials",
     "check_inside",
     "check_recombined",
     "every_record",
     "left_out_of",
     "mean_answers",
+    "recombination",
     "soft_labels",
     "trained_by",
 ]
-
-
-TIMES = 4.0
-"""How many times as many inputs as members are made, unless said otherwise."""
 
 
 def left_out_of(units: IntArray, parts: int, *, out: int, seed: int, what: str) -> BoolArray:
@@ -117,27 +113,35 @@ def trained_by(
     return (first, *(() if method is None else method.phases(recipe)))
 
 
+def recombination(way: Way | None, times: float | None) -> Recombined | None:
+    """Return how inputs are made that a student learns on; None where they are not.
+
+    Raises:
+        MethodError: a number out of range, or one that nothing reads.
+    """
+    if way is None and times is not None:
+        raise MethodError(
+            f"times={times} is read with recombine alone; name a way, or leave it out"
+        )
+    if way is None:
+        return None
+    return Recombined(way=way) if times is None else Recombined(way=way, times=times)
+
+
 def check_recombined(
-    way: Way | None, times: float, *, what: str, alpha: float = 0.0, keep: bool = False
+    made: Recombined | None, *, what: str, alpha: float = 0.0, keep: bool = False
 ) -> None:
     """Refuse what does not go with made inputs.
 
     Raises:
-        MethodError: a number out of range, or what does not go with made inputs.
+        MethodError: names it.
     """
-    if way is None:
-        if times != TIMES:
-            raise MethodError(
-                f"{what}: times={times} is read with recombine alone; name a way, or leave it out"
-            )
-        return
-    if alpha or keep:
+    if made is not None and (alpha or keep):
         raise MethodError(
-            f"{what}: with recombine={way!r} the model learns on inputs that are no member's: they "
-            f"have no label of their own, and no row to be kept by; leave out "
+            f"{what}: with recombine={made.way!r} the model learns on inputs that are no member's: "
+            f"they have no label of their own, and no row to be kept by; leave out "
             f"{f'alpha={alpha}' if alpha else 'keep=True'}"
         )
-    Recombined(way=way, times=times)
 
 
 def check_dials(

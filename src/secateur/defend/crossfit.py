@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from secateur.data.recombined import Way
+from secateur.data.recombinations import Way
 from secateur.defend.answers import (
-    TIMES,
     check_dials,
     check_inside,
     check_recombined,
     every_record,
     left_out_of,
     mean_answers,
+    recombination,
     soft_labels,
     trained_by,
 )
@@ -69,7 +69,7 @@ class CrossFit:
             those teachers alone: `features` (each from one parent or the other), `mixed` (the
             weighted mean), `patches` (a rectangle of one picture in the other). None: on the
             members themselves.
-        times: how many times as many of them as members.
+        times: how many times as many of them as members; by default 4.
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
     artifact holds `taught/teachers`, and unless inputs are made `taught/agreement`, the share of
@@ -105,7 +105,7 @@ class CrossFit:
     keep: bool = False
     repeats: int = 1
     recombine: Way | None = None
-    times: float = 4.0
+    times: float | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -124,9 +124,7 @@ class CrossFit:
         )
         if not (self.mixup >= 0 and math.isfinite(self.mixup)):
             raise MethodError(f"mixup must be at least 0 and finite, got {self.mixup}")
-        check_recombined(
-            self.recombine, self.times, what="CrossFit", alpha=self.alpha, keep=self.keep
-        )
+        check_recombined(self.recombined, what="CrossFit", alpha=self.alpha, keep=self.keep)
         check_inside("prune", self.prune, self.epochs, what="CrossFit")
         check_inside("teacher", self.teacher, self.teacher_epochs, what="CrossFit")
         if self.teacher is not None and not self.teacher.fresh:
@@ -137,7 +135,7 @@ class CrossFit:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"repeats": 1, "recombine": None, "times": TIMES})
+        return spelled_without(self, {"repeats": 1, "recombine": None, "times": None})
 
     @property
     def pool(self) -> str:
@@ -147,7 +145,7 @@ class CrossFit:
     @property
     def recombined(self) -> Recombined | None:
         """How the inputs are made that the student learns on."""
-        return None if self.recombine is None else Recombined(way=self.recombine, times=self.times)
+        return recombination(self.recombine, self.times)
 
     @property
     def keeps_answers(self) -> bool:

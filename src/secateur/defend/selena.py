@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from secateur.data.recombined import Way
+from secateur.data.recombinations import Way
 from secateur.defend.answers import (
-    TIMES,
     check_dials,
     check_inside,
     check_recombined,
     every_record,
     left_out_of,
     mean_answers,
+    recombination,
     soft_labels,
     trained_by,
 )
@@ -47,12 +47,9 @@ class SELENA:
         epochs: of the student; by default the recipe's.
         prune: a method that makes the student small; the paper's is dense (None).
         keep: keep answers and splits in the artifact's history; by default they are never written.
-        recombine: the student learns in place of the members on inputs that are nobody's, each put
-            together from two members that one teacher at least has seen neither of, answered by
-            those teachers alone: `features` (each from one parent or the other), `mixed` (the
-            weighted mean), `patches` (a rectangle of one picture in the other). None: on the
-            members themselves.
-        times: how many times as many of them as members.
+        recombine: `features`, `mixed` or `patches`: the student learns on inputs that are nobody's,
+            as in `CrossFit`; the paper's learns on the members (None).
+        times: how many times as many of them as members; by default 4.
 
     Raises:
         MethodError: a number out of range, or fewer units than sub-models.
@@ -73,7 +70,7 @@ class SELENA:
     prune: Transform | None = None
     keep: bool = False
     recombine: Way | None = None
-    times: float = 4.0
+    times: float | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -86,12 +83,12 @@ class SELENA:
                 f"teachers={self.teachers}"
             )
         check_dials(epochs=self.epochs, teacher_epochs=self.teacher_epochs)
-        check_recombined(self.recombine, self.times, what="SELENA", keep=self.keep)
+        check_recombined(self.recombined, what="SELENA", keep=self.keep)
         check_inside("prune", self.prune, self.epochs, what="SELENA")
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"recombine": None, "times": TIMES})
+        return spelled_without(self, {"recombine": None, "times": None})
 
     @property
     def pool(self) -> str:
@@ -101,7 +98,7 @@ class SELENA:
     @property
     def recombined(self) -> Recombined | None:
         """How the inputs are made that the student learns on."""
-        return None if self.recombine is None else Recombined(way=self.recombine, times=self.times)
+        return recombination(self.recombine, self.times)
 
     @property
     def keeps_answers(self) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from secateur.errors import MethodError
 from secateur.sweeping.tree import Node, made
 from secateur.train import Conversion, Defence, Taught
-from secateur.train.engines.auto import Timings, choose
+from secateur.train.engines.auto import choose
+from secateur.train.engines.timings import Timings
 from secateur.train.planned import work_parts
 from secateur.train.recombined import recombined_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -142,24 +142,14 @@ def _kept(cases: tuple[Case, ...], only: Sequence[str], where: str) -> tuple[Cas
     """Return the cases that `only` names, by their own names or their methods'; all if it is
     empty.
     """
-    known = list(dict.fromkeys([*(c.method for c in cases), *(c.name for c in cases)]))
-    for name in only:
-        if name not in known:
-            raise InputError(
-                f"{where}: only names {name!r}, which is no method or case of the file; "
-                f"{did_you_mean(name, known)}there are {', '.join(known)}"
-            )
+    known = dict.fromkeys([*(c.method for c in cases), *(c.name for c in cases)])
+    _refuse_unnamed(only, known, f"{where}: only", "method or case")
     return tuple(c for c in cases if not only or {c.name, c.method} & {*only})
 
 
 def _compared(names: Sequence[str], cases: Sequence[Case], where: str) -> tuple[str, ...]:
-    known = list(dict.fromkeys(case.method for case in cases))
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"{where}: compare names {name!r}, which is no method of the file; "
-                f"{did_you_mean(name, known)}there are {', '.join(known)}"
-            )
+    known = dict.fromkeys(case.method for case in cases)
+    _refuse_unnamed(names, known, f"{where}: compare", "method")
     return tuple(names)
 
 
@@ -280,6 +270,17 @@ def _spellings(found: Mapping[str, Any], key: Any, where: str) -> tuple[str, ...
     if not all(isinstance(text, str) for text in texts):
         raise InputError(f"{where}: {key} must be spelled as texts, got {texts}")
     return tuple(texts)
+
+
+def _refuse_unnamed(names: Sequence[str], known: Iterable[str], key: str, what: str) -> None:
+    """Refuse names under a key that no method of the file has."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{key} names {name!r}, which is no {what} of the file; "
+                f"{did_you_mean(name, known)}there are {', '.join(known)}"
+            )
 
 
 def _refuse_unknown(found: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from secateur.data.recombined import PICTURES, Way, check_way, recombined
+from secateur.data.recombinations import PICTURES, Way, check_way, recombined
 from secateur.errors import MethodError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Recombined:
     """How new inputs are made of a model's members; the share of each parent is uniform.
 
     Args:
-        way: see `secateur.data.recombined.recombined`.
+        way: see `secateur.data.recombinations.recombined`.
         times: how many times as many inputs as members, above 0 and at most 1,000.
 
     Raises:
@@ -49,7 +49,7 @@ class Recombined:
     """
 
     way: Way
-    times: float
+    times: float = 4.0
 
     def __post_init__(self) -> None:
         check_way(self.way, what="recombine")

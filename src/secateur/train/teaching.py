@@ -23,7 +23,7 @@ from secateur.train.hooks import MEMBERS
 from secateur.train.lesson import Lesson
 from secateur.train.loop import run_phases
 from secateur.train.model import Job, initial_module
-from secateur.train.recombined import Questions, recombined_of
+from secateur.train.recombined import recombined_of
 from secateur.train.sources import sources_of
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Heard, Taught
@@ -73,7 +73,8 @@ def lessons_of(
 @dataclass(frozen=True, kw_only=True)
 class _Class:
     """One model's teachers: which of the members each learns `[teachers, members]`, and the
-    records that they are asked for, or the inputs that were made for them.
+    records that they are asked for; or the inputs that were made for them, with `asked` all -1.
+    `seen` says which of these each saw.
     """
 
     job: Job
@@ -81,7 +82,8 @@ class _Class:
     members: IntArray
     split: BoolArray
     asked: IntArray
-    made: Questions | None = None
+    seen: BoolArray
+    inputs: FloatArray | None = None
 
 
 def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
@@ -95,38 +97,43 @@ def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
             f"has the shape {split.shape}; ask for fewer teachers"
         )
     asked = _taught_on(method, membership, job.model)
-    made = None
-    recombined = recombined_of(method)
-    if recombined is not None:
-        own = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
-        inputs = np.array(records.gather(asked))
-        made = recombined.of(inputs, own, seed=derive_seed(job.seed, "questions"))
-        asked = np.full(len(made.inputs), -1)
-    return _Class(job=job, method=method, members=members, split=split, asked=asked, made=made)
+    seen = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
+    inputs = None
+    made = recombined_of(method)
+    if made is not None:
+        own = np.array(records.gather(asked))
+        inputs, seen = made.of(own, seen, seed=derive_seed(job.seed, "questions"))
+        asked = np.full(len(inputs), -1)
+    return _Class(
+        job=job,
+        method=method,
+        members=members,
+        split=split,
+        asked=asked,
+        seen=seen,
+        inputs=inputs,
+    )
 
 
 def _lesson(records: Records, one: _Class, logits: FloatArray, seconds: float) -> Lesson:
-    method, split, asked = one.method, one.split, one.asked
-    own = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
-    labels = torch.from_numpy(np.array(records.labels[asked]))
-    if one.made is not None:
-        own, labels = one.made.seen, torch.full((len(asked),), -1)
+    method, asked = one.method, one.asked
+    own = records.labels[asked] if one.inputs is None else asked  # what was made has none
     heard = Heard(
         logits=torch.from_numpy(logits),
-        seen=torch.from_numpy(own),
-        labels=labels,
+        seen=torch.from_numpy(one.seen),
+        labels=torch.from_numpy(np.array(own)),
         classes=records.n_classes,
     )
     where, answers = method.answers(heard)
     _check(method, where, answers, heard)
-    history = {"taught/teachers": torch.tensor(len(split))}
+    history = {"taught/teachers": torch.tensor(len(one.split))}
     rows = asked[where.numpy()]
-    if one.made is not None:
-        inputs = one.made.inputs[where.numpy()]
+    if one.inputs is not None:
+        inputs = one.inputs[where.numpy()]
         return Lesson(
             rows=rows, answers=answers, history=history, seconds_before=seconds, inputs=inputs
         )
-    history["taught/agreement"] = _agreement(logits, own, heard)
+    history["taught/agreement"] = _agreement(logits, one.seen, heard)
     if method.keeps_answers:
         history |= {
             "taught/records": torch.from_numpy(rows.copy()),
@@ -189,10 +196,10 @@ def _heard(
 
 
 def _said(module: nn.Module, records: Records, one: _Class) -> FloatArray:
-    if one.made is None:
+    if one.inputs is None:
         return logits_of(module, records, indices=one.asked)
     unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
-    made = type(records).from_arrays(one.made.inputs, unread, n_classes=records.n_classes)
+    made = type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
     return logits_of(module, made)
 
 
@@ -223,7 +230,7 @@ def _keys(
         {
             "members": digest(one.members),
             "split": digest(one.split),
-            "asked": digest(one.asked if one.made is None else one.made.inputs),
+            "asked": digest(one.asked if one.inputs is None else one.inputs),
             "seed": one.job.seed,
         }
         for one in classes

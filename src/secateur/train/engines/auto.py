@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from secateur.train.engines.processes import Processes, check_counts
 from secateur.train.engines.room import available, give_back, peak_of
 from secateur.train.engines.serial import ONE_BY_ONE, Serial, one_thread
 from secateur.train.engines.stacked import Stacked
+from secateur.train.engines.timings import Timed, Timings, bare, hashable
 from secateur.train.loop import run_phases
 from secateur.train.planned import learned_by, planned, teaching, work
 from secateur.train.recombined import recombined_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from secateur.train.steps import Transform
     from secateur.types import IntArray, Membership, Records
 
-__all__ = ["Auto", "Choice", "Timings", "choose", "engine_of_route", "even"]
+__all__ = ["Auto", "Choice", "choose", "engine_of_route", "even"]
 
 STACKED = re.compile(r"stacked\(models=(\d+), device='cpu'\)")
 STEPS = 6
@@ -49,35 +50,6 @@ MARGIN = 1.2
 
 ROOM = 0.5
 """Share of the free memory that the stacks of all workers may take together."""
-
-NUMBERS = frozenset({"alpha", "epochs", "lr", "rate", "rho", "share", "strength", "weight_decay"})
-"""Fields of methods on which no step's time depends, but for whether they are 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Timed:
-    """What one kind of step takes: seconds of one model's, and by size of stack the model steps per
-    second, as far as sizes were tried.
-    """
-
-    alone: float
-    stacks: Mapping[int, float]
-
-
-class Timings:
-    """What was timed before, for other fleets of the same run.
-
-    Methods that differ in epochs, rate, strength and the like alone (`NUMBERS`) are timed once.
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[Any, _Timed] = {}
-
-    def of(self, key: Any, measure: Callable[[], _Timed]) -> _Timed:
-        """Return what is known of such a step, or measure it."""
-        if key not in self._found:
-            self._found[key] = measure()
-        return self._found[key]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +143,13 @@ def choose(
     return Choice(engine=engine, rates=rates)
 
 
-def _time(trial: _Trial, *, stack: bool, cores: int) -> _Timed:
+def _time(trial: _Trial, *, stack: bool, cores: int) -> Timed:
     """Time a step of one model, and of stacks as large as memory has room for."""
     stacks: dict[int, float] = {}
     with one_thread():
         alone = trial.alone()
         if alone > LONG or not stack:
-            return _Timed(alone=alone, stacks=stacks)
+            return Timed(alone=alone, stacks=stacks)
         for size in [s for s in SIZES if s <= len(trial.members)]:
             try:
                 seconds, taken = peak_of(partial(trial.stacked, size))
@@ -187,46 +159,7 @@ def _time(trial: _Trial, *, stack: bool, cores: int) -> _Timed:
             if not _has_room(size, None if taken is None else taken + size * trial.held, cores):
                 break
     give_back()
-    return _Timed(alone=alone, stacks=stacks)
-
-
-def _bare(value: Any) -> Any:
-    """Return what of a method decides how long a step takes, as something that can be compared."""
-    if is_dataclass(value) and not isinstance(value, type):
-        shown = [
-            (f.name, not getattr(value, f.name))
-            if f.name in NUMBERS
-            else (f.name, _bare(getattr(value, f.name)))
-            for f in fields(value)
-        ]
-        return type(value), *shown
-    if isinstance(value, list | tuple):
-        return tuple(map(_bare, value))
-    if isinstance(value, Mapping):
-        return tuple((key, _bare(value[key])) for key in sorted(value))
-    return _hashable(value)
-
-
-def _hashable(value: Any) -> Any:
-    """Return the value, or where it has no hash something that equals itself alone."""
-    try:
-        hash(value)
-    except TypeError:
-        return _Itself(value)
-    return value
-
-
-class _Itself:
-    """Keeps a value, so that no other one takes its place in memory."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
+    return Timed(alone=alone, stacks=stacks)
 
 
 def _has_room(size: int, taken: int | None, cores: int) -> bool:
@@ -282,8 +215,8 @@ class _Trial:
         recipe = self.recipe
         shape = self.all.input_shape, self.records, len(self.members), self.held
         streams = tuple(sorted(recipe.streams.items()))
-        how = recipe.batch_size, streams, _bare(recipe.optimiser), self.can_stack
-        return _hashable(recipe.build), _bare(self.phase), how, shape
+        how = recipe.batch_size, streams, bare(recipe.optimiser), self.can_stack
+        return hashable(recipe.build), bare(self.phase), how, shape
 
     def _fresh(self, models: int) -> list[nn.Module]:
         with torch.random.fork_rng(devices=[]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,14 +11,12 @@ from secateur.errors import DataError, MethodError
 from secateur.types import POPULATION, derive_seed
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from numpy.typing import NDArray
 
     from secateur.protocols import Perturbed
     from secateur.types import IntArray, Membership, Records
 
-__all__ = ["WAYS", "Recombinations", "Way", "check_way", "recombined"]
+__all__ = ["PICTURES", "WAYS", "Recombinations", "Way", "check_way", "recombined"]
 
 Way = Literal["features", "mixed", "patches"]
 WAYS: tuple[Way, ...] = ("features", "mixed", "patches")
