@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from secateur.errors import MethodError
-from secateur.models import MLP, VGG16, GroupNormed, MobileNetV2, ResNet18, has_batch_norm
+from secateur.models import (
+    MLP,
+    VGG16,
+    GroupNormed,
+    MobileNetV2,
+    ResNet18,
+    builds_batch_norm,
+    has_batch_norm,
+)
+from secateur.models.blank import blank
 
 NETWORKS = [
     VGG16(width=0.0625),
@@ -60,3 +69,22 @@ def test_nonsense_is_refused():
         GroupNormed(build=MLP(widths=(4, 2)), groups=0)
     with pytest.raises(MethodError, match="makes no network"):
         GroupNormed(build="resnet")
+
+
+class ReadsWeights:
+    """A user's builder that looks at numbers, which are not there without memory."""
+
+    def __call__(self) -> nn.Module:
+        first = nn.Conv2d(1, 4, 3)
+        assert float(first.weight.sum()) != 0.0
+        return nn.Sequential(first, nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+
+
+def test_a_builder_is_asked_without_its_numbers_and_run_where_it_needs_them():
+    state = torch.random.get_rng_state()
+    with pytest.raises(RuntimeError):
+        blank(ReadsWeights())
+    assert builds_batch_norm(ReadsWeights())
+    assert builds_batch_norm(ResNet18(width=0.125))
+    assert not builds_batch_norm(GroupNormed(build=ReadsWeights()))
+    assert torch.equal(state, torch.random.get_rng_state())

@@ -23,6 +23,7 @@ from secateur.cli.spelled import (
 from secateur.data import data_set
 from secateur.defend import SmallDense
 from secateur.models import LeNet5, SmallCNN, has_batch_norm, multiply_adds, narrower
+from secateur.models.blank import blank
 from secateur.sweeping import read_plan
 
 PAPER = {
@@ -88,7 +89,7 @@ def test_there_is_one_for_each_cell_of_the_papers_grid_and_for_each_world_of_our
 def test_every_row_of_the_paper_and_every_control_is_there(cell, scale):
     found = plan(cell, scale)
     methods = {m["name"]: m for m in found["method"]}
-    mixes = has_batch_norm(parse_recipe(found["recipe"]).build())
+    mixes = has_batch_norm(blank(parse_recipe(found["recipe"]).build))
     assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == {
         **ROWS,
         **(NORMED if mixes else {}),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from secateur.defend.private import Ghost, Materialised, accounted_epsilon, drawn, refuse_mixing
 from secateur.errors import InputError, MethodError
 from secateur.measure import gdp_epsilon
-from secateur.models import GroupNormed, check_device, has_batch_norm
+from secateur.models import GroupNormed, builds_batch_norm, check_device
 from secateur.train import SGD, Moment, RandomCrop, RandomFlip
 from secateur.train.batches import TrainData
 from secateur.train.loop import diverged, learning_rate
@@ -136,8 +136,7 @@ class DPSGD:
                 "a defence such as MinMax trained before it; begin with the dense fleet"
             )
         _refuse_hooks(recipe.hooks)
-        with torch.random.fork_rng(devices=[]):
-            mixes = has_batch_norm(recipe.build())
+        mixes = builds_batch_norm(recipe.build)
         build = GroupNormed(build=recipe.build) if mixes else recipe.build
         own = replace(
             self, build=build, augment=recipe.hooks, label_smoothing=recipe.label_smoothing

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
 from secateur.errors import MethodError
-from secateur.models import GroupNormed, has_batch_norm
+from secateur.models import GroupNormed, builds_batch_norm
 
 if TYPE_CHECKING:
     from secateur.train.recipe import Recipe
@@ -57,9 +55,7 @@ class GroupNormDense:
                 "this recipe has training code of its own, which makes its network itself; give "
                 "that code a GroupNormed(build=...) instead"
             )
-        with torch.random.fork_rng(devices=[]):
-            mixes = has_batch_norm(recipe.build())
-        if not mixes:
+        if not builds_batch_norm(recipe.build):
             raise MethodError(
                 f"{recipe.build!r} has no batch normalisation to replace, so the dense model is "
                 "itself what DP-SGD is compared with; leave GroupNormDense out"

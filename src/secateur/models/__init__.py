@@ -5,7 +5,7 @@ from __future__ import annotations
 from secateur.models.cnn import SmallCNN
 from secateur.models.costs import multiply_adds, output_positions, positions_of
 from secateur.models.forward import check_device, logits_of
-from secateur.models.groupnorm import GroupNormed, has_batch_norm
+from secateur.models.groupnorm import GroupNormed, builds_batch_norm, has_batch_norm
 from secateur.models.layout import channels_last, takes_channels_last
 from secateur.models.lenet import LeNet5, LeNet20
 from secateur.models.mlp import MLP
@@ -31,6 +31,7 @@ __all__ = [
     "OnnxNetwork",
     "ResNet18",
     "SmallCNN",
+    "builds_batch_norm",
     "channels_last",
     "check_device",
     "count_prunable",

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from secateur.errors import MethodError
+from secateur.models.blank import blank
 
 if TYPE_CHECKING:
     from secateur.protocols import Builder
 
-__all__ = ["GroupNormed", "has_batch_norm"]
+__all__ = ["GroupNormed", "builds_batch_norm", "has_batch_norm"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -81,3 +82,21 @@ class GroupNormed:
 def has_batch_norm(module: nn.Module) -> bool:
     """Return whether any layer mixes the records of a batch by batch normalisation."""
     return any(isinstance(part, _BatchNorm) for part in module.modules())
+
+
+def builds_batch_norm(build: Builder) -> bool:
+    """Return whether a builder's network has batch normalisation; its weights are not drawn.
+
+    A builder that cannot do without memory, for instance since it reads weights, is run as it is.
+
+    Example:
+        >>> from secateur.models import VGG16, LeNet5
+        >>> builds_batch_norm(VGG16()), builds_batch_norm(LeNet5())
+        (True, False)
+    """
+    try:
+        module = blank(build)
+    except Exception:  # whatever a user's code raises without memory
+        with torch.random.fork_rng(devices=[]):
+            module = build()
+    return has_batch_norm(module)
