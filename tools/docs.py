@@ -205,6 +205,7 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
     found = sweeps(root / "results", "protects")
     put_between(pages, root / "docs" / "protects.md", "aims", protects.aims_block(found))
     put_between(pages, root / "docs" / "protects.md", "measured", protects.protects_block(found))
+    put_between(pages, root / "docs" / "protects.md", "beside", protects.beside_block(found))
     demo = root / "results" / "demo.json"
     if demo.exists():
         report = store.read_report(demo)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
+from secateur.report.lookup import short
+from secateur.sweeping.points import BY
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
 
-__all__ = ["aims_block", "protects_block", "tuning_page"]
+__all__ = ["aims_block", "beside_block", "protects_block", "tuning_page"]
 
 OURS = ("recombined", "cross-fit")
 """Methods of ours, the one that is recommended first: where a world has it, the aims are held
 against it."""
 EPOCHS = re.compile(r"EarlyStopping\(epochs=(\d+)")
-TRIES = ("-improve", "-canaries")
+BESIDE = "-beside"
+"""How the file ends in which students are seen beside the dense model of the same members."""
+OTHERS = "others=('dense'"
+"""What an attack is spelled with that reads the dense model too."""
+PLAIN = ("LiRA(", "RMIA(")
+"""The attacks on outputs alone that others are held against."""
+TRIES = ("-improve", "-canaries", BESIDE)
 """How the files of single questions end: the aims are not held against them."""
 MORE = "-draws"
 """How the file of several draws of a world ends: the aims are held against it in place of one."""
@@ -57,24 +66,42 @@ def excess_share(point: Point, found: dict[str, Any]) -> tuple[float | None, boo
     leak, less = (point["rows"].get(name) for name in ("leak", STOPPED))
     if leak is None or leak["value"] is None:
         return None, True
-    own = [
-        p
-        for p in cases(found).values()
-        if p["method"] in (EARLIER, DENSE) and p["rows"]["leak"]["value"] is not None
-    ]
-    as_accurate = True
-    if any(p["method"] == EARLIER for p in own):
-        if not all(p["units"].get("reference_accuracy") for p in (point, *own)):
-            return None, True
-        able = [p for p in own if _over_references(p) >= _over_references(point)]
-        as_accurate = bool(able)
-        stopped = min(able, key=_epochs) if able else max(own, key=_over_references)
+    stopped, as_accurate = _stopped(point, found)
+    if stopped is not None:
         dense = stopped["rows"]["leak"]["value"]
+    elif _was_stopped(found):
+        return None, True
     else:
         dense = None if less is None or less["value"] is None else leak["value"] - less["value"]
     if dense is None or dense <= 0.5:
         return None, as_accurate
     return (leak["value"] - 0.5) / (dense - 0.5), as_accurate
+
+
+def _was_stopped(found: dict[str, Any]) -> bool:
+    return any(
+        p["method"] == EARLIER and p["rows"]["leak"]["value"] is not None
+        for p in cases(found).values()
+    )
+
+
+def _stopped(point: Point, found: dict[str, Any]) -> tuple[Point | None, bool]:
+    """Return the dense model, stopped as a case of its own, that a case is held against, and
+    whether it is as accurate; None where there is none, or accuracies over references lack.
+    """
+    own = [
+        p
+        for p in cases(found).values()
+        if p["method"] in (EARLIER, DENSE) and p["rows"]["leak"]["value"] is not None
+    ]
+    if not _was_stopped(found):
+        return None, True
+    if not all(p["units"].get("reference_accuracy") for p in (point, *own)):
+        return None, True
+    able = [p for p in own if _over_references(p) >= _over_references(point)]
+    if able:
+        return min(able, key=_epochs), True
+    return max(own, key=_over_references), False
 
 
 def _epochs(point: Point) -> float:
@@ -167,11 +194,16 @@ def _against(found: dict[str, Any], case: str, method: str) -> dict[str, Any] | 
 
 
 def protects_block(found: dict[str, dict[str, Any]]) -> str:
-    """Return every world's cases, and our cases beside every rival."""
+    """Return every world's cases, and the case that the aims are held against beside every rival.
+
+    What the other cases of ours are beside rivals stays in the results file.
+    """
     if not found:
         return NOTHING
     parts = []
     for name, content in found.items():
+        if name.endswith(BESIDE):
+            continue
         facts = content["facts"]
         best = best_dense(content)
         parts += [
@@ -181,6 +213,7 @@ def protects_block(found: dict[str, dict[str, Any]]) -> str:
             f"trains: {'not known' if best is None else f'{100 * best:.1f} %'}. Made by "
             f"`{facts.get('command', 'secateur sweep')}`.",
             _cases(content),
+            _attacks(content),
             _rivals(content),
         ]
     return "\n\n".join(part for part in parts if part)
@@ -210,15 +243,101 @@ def _cases(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _attacks(found: dict[str, Any]) -> str:
+    """Return what each attack sees of our case and of the dense models, and what the best of them
+    adds to LiRA and RMIA; nothing where single attacks were not written down.
+    """
+    point = chosen(found)
+    if point is None or not _single(point):
+        return ""
+    beside = [p for p in (_stopped(point, found)[0], cases(found).get(DENSE)) if p is not None]
+    shown_points = [point, *{p["case"]: p for p in beside}.values()]
+    values = _single(point)
+    lines = [
+        "| attack, AUC | " + " | ".join(p["case"] for p in shown_points) + " |",
+        "|" + " --- |" * (1 + len(shown_points)),
+    ]
+    for spelling in sorted(values, key=lambda name: -values[name]):
+        seen = [shown(p, f"{BY}{spelling}") for p in shown_points]
+        lines.append(f"| {_name(spelling)} | " + " | ".join(seen) + " |")
+    return "\n".join([_gain(point), "", *lines])
+
+
+def _gain(point: Point) -> str:
+    values = _single(point)
+    most = max(values, key=lambda name: values[name])
+    plain = [v for name, v in values.items() if name.startswith(PLAIN)]
+    words = f"Of `{point['case']}` {_name(most)} recovers most, on the targets themselves"
+    if not plain:
+        return f"{words}."
+    return f"{words}: {values[most] - max(plain):+.3f} AUC beside the best of LiRA and RMIA."
+
+
+def _single(point: Point) -> dict[str, float]:
+    """Return the AUC by attack, where it was measured."""
+    return {
+        name.removeprefix(BY): row["value"]
+        for name, row in point["rows"].items()
+        if name.startswith(BY) and row["value"] is not None
+    }
+
+
+def _name(spelling: str) -> str:
+    """Return what an attack is called in a table, with what it reads beside the model."""
+    others = re.search(r"others=\(('[^)]*')", spelling)
+    inputs = re.search(r"perturbations=\((\w+)", spelling)
+    more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
+    more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
+    return ", ".join([short(spelling), *more])
+
+
+def _most(point: Point, wanted: Callable[[str], bool]) -> str | None:
+    """Return the row of the attack that sees most of a case among some; None where none ran."""
+    values = {name: value for name, value in _single(point).items() if wanted(name)}
+    return f"{BY}{max(values, key=lambda name: values[name])}" if values else None
+
+
+def beside_block(found: dict[str, dict[str, Any]]) -> str:
+    """Return what students tell whoever holds the dense model of the same members too."""
+    worlds = {name: content for name, content in found.items() if name.endswith(BESIDE)}
+    if not worlds:
+        return NOTHING
+    lines = [
+        "| world | case | alone, AUC | beside the dense model, AUC | the dense model alone, AUC |",
+        "|" + " --- |" * 5,
+    ]
+    for name, content in worlds.items():
+        points = cases(content)
+        dense = points.get(DENSE)
+        if dense is None:
+            continue
+        for point in points.values():
+            both = _most(point, lambda name: OTHERS in name)
+            alone = _most(point, lambda name: OTHERS not in name)
+            if point is not dense and both is not None and alone is not None:
+                cells = [
+                    name.removesuffix(BESIDE),
+                    point["case"],
+                    shown(point, alone),
+                    shown(point, both),
+                    shown(dense, _most(dense, lambda name: OTHERS not in name) or "leak"),
+                ]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _rivals(found: dict[str, Any]) -> str:
-    if not found.get("comparisons"):
+    point = chosen(found)
+    name = "" if point is None else point["case"]
+    own = [c for c in found.get("comparisons", ()) if c["case"] == name]
+    if not own:
         return ""
     lines = [
         "| case | rival, nearest setting | test acc., points | AUC | TPR, points | canaries' TPR, "
         "points |",
         "|" + " --- |" * 6,
     ]
-    for comparison in found["comparisons"]:
+    for comparison in own:
         lines.append(
             f"| {comparison['case']} | {comparison['rival']} | "
             f"{row_difference(comparison, 'test accuracy').shown(100, 1)} | "

@@ -124,7 +124,11 @@ def test_every_case_is_a_point_in_its_seed_and_over_seeds(whole, monkeypatch):
             and not r.versus
             and r.threat != "naive"
         ]
-        assert row == leak
+        assert row == leak == p.rows[f"leak by {leak.method}"]
+        own = {n.removeprefix("leak by ") for n in p.rows if n.startswith("leak by ")}
+        ran = [(r.method, r.threat) for r in report.rows if r.subject == p.case]
+        ran = {name for name, threat in ran if threat not in ("naive", "insider")}
+        assert own == {name for name in ran if name.partition("(")[0] in ("LiRA", "LossThreshold")}
         assert leak.value == pytest.approx(sum(p.units["leak"]) / 2)
         assert p.rows["paper's attack"].status == "not run"
         assert p.rows["LiRA"].value is not None

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.dpsgd_bench import pools_of_cell
 from tools.protects import (
     aims_block,
+    beside_block,
     best_dense,
     chosen,
     excess_share,
@@ -202,3 +203,48 @@ def test_tuning_reads_nobody_whose_accuracy_is_reported():
         read = [*bench.pool(AUDIT), *bench.pool(UTILITY), *bench.pool(ATTACK)]
         assert not set(who.pool(UTILITY).tolist()) & {int(i) for i in read}
     assert [len(bench.members(m)) for m in range(3)] == [300] * 3
+
+
+def with_attacks(point, **values):
+    spelled = {
+        "lira": "LiRA(mode='online')",
+        "trees": "WhiteBox(others=(), head='both')",
+        "near": "Neighbours(perturbations=(NearestRecords(k=8),))",
+        "both": "StackedAttack(others=('dense',), head='both')",
+    }
+    rows = {f"leak by {spelled[k]}": row(v, v - 0.01, v + 0.01) for k, v in values.items()}
+    return {**point, "rows": {**point["rows"], **rows}}
+
+
+def test_each_attack_is_shown_beside_the_dense_models_and_the_best_is_named_with_its_gain():
+    found = world()
+    assert "recovers most" not in protects_block({"one": found})
+    dense, ours, *rest = found["points"]
+    found["points"] = [
+        with_attacks(dense, lira=0.8, trees=0.9, near=0.7),
+        with_attacks(ours, lira=0.53, trees=0.55, near=0.51),
+        *rest,
+    ]
+    text = protects_block({"one": found})
+    assert "`cross-fit folds=5` WhiteBox recovers most" in text
+    assert "+0.020 AUC beside the best of LiRA and RMIA" in text
+    assert "| Neighbours, NearestRecords | 0.510 [0.500, 0.520] | 0.700 [0.690, 0.710] |" in text
+    assert text.index("| WhiteBox |") < text.index("| LiRA online |")
+
+
+def test_a_student_beside_the_dense_model_has_a_table_of_its_own():
+    dense, ours, *_ = world()["points"]
+    found = {
+        **world(),
+        "points": [
+            with_attacks(dense, lira=0.8, trees=0.9),
+            with_attacks(ours, lira=0.53, trees=0.55, both=0.91),
+        ],
+    }
+    assert beside_block({"one": found}).startswith("There is no results file")
+    worlds = {"one-beside": found}
+    (line,) = [x for x in beside_block(worlds).splitlines() if x.startswith("| one")]
+    cells = [x.strip() for x in line.split("|")[1:-1]]
+    assert cells[:2] == ["one", "cross-fit folds=5"]
+    assert [c[:5] for c in cells[2:]] == ["0.550", "0.910", "0.900"]
+    assert "cross-fit" not in protects_block(worlds)

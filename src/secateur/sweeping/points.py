@@ -30,6 +30,8 @@ RATE_OF_BASELINE = "compression rate of the baseline's weights"
 PAPERS = "NasrAttack"
 CANARIES = f"{CANARY}="
 ACCURACIES = ("train accuracy", "test accuracy")
+BY = "leak by "
+"""How the rows of single attacks begin, before the attack's spelling."""
 STOPPED = {
     "train accuracy": "dense at equal train accuracy",
     "test accuracy": "dense at equal test accuracy",
@@ -61,7 +63,7 @@ def point_of(report: Report, node: Node, fleets: Sequence[Fleet], *, seed: int) 
         "bytes": bytes_of(subject, fleets[-1]),
         "cpu seconds": cpu_seconds_of(subject, fleets),
     }
-    rows |= _of_canaries(report, subject, method)
+    rows |= _by_attack(report, subject) | _of_canaries(report, subject, method)
     accounted = find(report, subject, f"accounted {EPSILON}")
     if accounted is not None:
         rows["accounted epsilon"] = accounted
@@ -105,7 +107,10 @@ def over_seeds(points: Sequence[Point]) -> Point:
     first = points[0]
     if len(points) == 1:
         return replace(first, seed=None)
-    rows = {name: _over([p.rows[name] for p in points]) for name in first.rows}
+    names = dict.fromkeys(name for p in points for name in p.rows)
+    rows = {
+        name: _over([p.rows.get(name) or _absent(p.case, name) for p in points]) for name in names
+    }
     units = {
         axis: tuple(float(np.mean(p.units[axis])) for p in points)
         for axis in first.units
@@ -172,6 +177,17 @@ def _by_name(report: Report, subject: str) -> dict[str, Measurement | None]:
         "LiRA": first("LiRA", "auc"),
     }
     return rows if subject == DENSE else {**rows, "LiRA, naive": first("LiRA", "auc", naive=True)}
+
+
+def _by_attack(report: Report, subject: str) -> dict[str, Measurement | None]:
+    """Return the AUC of each adaptive attack, so that what the strongest adds is seen."""
+    return {
+        f"{BY}{row.method}": row
+        for row in report.rows
+        if (row.subject, row.metric, row.group) == (subject, "auc", "all")
+        and not row.versus
+        and row.threat not in ("naive", "insider")
+    }
 
 
 def _of_canaries(report: Report, subject: str, method: str) -> dict[str, Measurement | None]:
