@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test slow gpu paper cluster browser trackers datasets transformers peers bench demo docs
+.PHONY: help setup check lint types test tested slow gpu paper cluster browser trackers datasets transformers peers bench demo docs
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -32,13 +32,21 @@ $(STAMP): pyproject.toml constraints.txt $(RUNTIME)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[report,images,mlxtend,dp,onnx,structured,dev]'
 	@touch $(STAMP)
 
-check: $(STAMP) ## format, lint, strict types, import rules
+check: lint types ## format, lint, strict types, import rules
+
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## check + unit and contract tests + doctests (under 8 minutes on 2 cores)
+types: $(STAMP)
+	$(BIN)/mypy
+
+# Types take one core, so they are checked beside the tests.
+test: lint ## check + unit and contract tests + doctests (under 8 minutes on 2 cores)
+	@$(MAKE) --no-print-directory -j2 types tested
+
+tested: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests runtime/tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --doctest-modules src/secateur runtime/src/secateur_runtime
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from secateur import parallel
 from secateur.compress import Magnitude
 from secateur.errors import InputError
 from secateur.models import logits_of, rebuild
@@ -223,7 +224,8 @@ def test_posteriors_are_kept_for_the_targets_alone_in_their_order(fleet, records
     assert observe(fleet, records, signals=[MARGIN], posteriors=False).posteriors == {}
 
 
-def test_workers_see_what_one_process_sees(fleet, records, seen):
+def test_workers_see_what_one_process_sees(fleet, records, seen, monkeypatch):
+    monkeypatch.setattr(parallel, "WORTH", -1.0)
     same(observe(fleet, records, signals=ALL, workers=2), seen)
 
 

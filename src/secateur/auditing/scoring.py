@@ -12,7 +12,7 @@ from secateur.auditing.rows import Scored
 from secateur.auditing.spread import can_travel, signals_alone, spread
 from secateur.auditing.subjects import Subject
 from secateur.errors import CANNOT_RUN, Reason
-from secateur.parallel import run_tasks
+from secateur.parallel import spread_tasks
 from secateur.protocols import reads_one_view
 from secateur.types import Membership, Observations, Scores, derive_seed
 
@@ -59,7 +59,7 @@ def score(
             parts = _by_target(subject.observations)
             tasks += [(attack, o, derive_seed(seed, "target", row)) for row, o in enumerate(parts)]
             owners += [i] * len(parts)
-    results = run_tasks(train_and_score, tasks, workers=workers, progress=progress)
+    results = spread_tasks(train_and_score, tasks, workers=workers, progress=progress)
     heavy = {
         i: _joined([r.value for r, o in zip(results, owners, strict=True) if o == i])
         for i in dict.fromkeys(owners)

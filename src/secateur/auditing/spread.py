@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
-from secateur.parallel import run_tasks
+from secateur.parallel import spread_tasks
 from secateur.protocols import reads_one_view
 from secateur.worker import pack
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from secateur.types import Observations
 
 __all__ = ["can_travel", "signals_alone", "spread"]
-
-WORTH = 20.0
-"""Seconds of work left, above which the start of workers is soon won back."""
 
 
 def spread(
@@ -46,25 +42,9 @@ def spread(
         >>> spread(pow, [1, 2, 3], shared=[2], workers=2)
         [2, 4, 8]
     """
-    from threadpoolctl import threadpool_limits
-
-    if not tasks:
-        return []
-
-    def told(before: int) -> Progress:
-        def of_all(done: int, _: int, name: str) -> None:
-            if progress is not None:
-                progress(before + done, len(tasks), name)
-
-        return of_all
-
-    begun = time.monotonic()
-    with threadpool_limits(1):
-        first = run_tasks(function, tasks[:1], workers=0, shared=shared, progress=told(0))
-        left = (time.monotonic() - begun) * (len(tasks) - 1)
-        beside = workers if workers > 1 and left > WORTH else 0
-        rest = run_tasks(function, tasks[1:], workers=beside, shared=shared, progress=told(1))
-    return [result.value for result in (*first, *rest)]
+    beside = max(workers, 1)  # one thread, also where all is done here
+    results = spread_tasks(function, tasks, workers=beside, shared=shared, progress=progress)
+    return [result.value for result in results]
 
 
 def can_travel(attacks: Sequence[MembershipAttack]) -> bool:

@@ -14,7 +14,7 @@ from secateur.data import MeanSignal, Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import check_device, logits_of, runnable
 from secateur.models.gradients import gradient_norms
-from secateur.parallel import run_tasks
+from secateur.parallel import spread_tasks
 from secateur.probe.means import Asked
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
@@ -196,7 +196,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked)
     # processes beside each other gain nothing on one card
     beside = workers if device == "cpu" else 0
-    results = run_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
+    results = spread_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
     seen = [r.value for r in results]
     views = {s.key: np.stack([one.signals[s.key] for one in seen]) for s in held}
     kept = {i: one.posterior for i, one in enumerate(seen) if one.posterior is not None}
