@@ -294,7 +294,7 @@ def test_a_clean_fleet_is_told_so_and_starts_no_worker(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr("secateur.train.keep.run_tasks", refuse)
+    monkeypatch.setattr("secateur.train.keep.spread_tasks", refuse)
     before = listing(tmp_path)
     again = secateur("clean", tmp_path / "dense")
     assert again.code == 0 and "dense: already clean, nothing to do" in again.out

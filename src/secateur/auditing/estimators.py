@@ -14,7 +14,7 @@ from secateur.auditing.subjects import needed_signals
 from secateur.data.handed_tables import decoded
 from secateur.errors import InputError, MethodError
 from secateur.models.answers import SMALLEST, Estimator
-from secateur.parallel import run_tasks
+from secateur.parallel import spread_tasks
 from secateur.probe.stand_in import stand_in
 from secateur.types import Artifact, Membership, derive_seed, digest_arrays
 
@@ -99,7 +99,7 @@ def given_estimator(
         )
     wanted = needed_signals([*chosen, *no_reference_attacks()])
     tasks = [(who.members(row), derive_seed(seed, "model", row) % 2**32) for row in rows]
-    made = run_tasks(
+    made = spread_tasks(
         refit,
         tasks,
         workers=workers,

@@ -13,7 +13,7 @@ from secateur import store
 from secateur.data import Queries, joined_queries
 from secateur.errors import InputError, MethodError
 from secateur.models import logits_of, runnable
-from secateur.parallel import run_tasks
+from secateur.parallel import spread_tasks
 from secateur.types import Artifact, Fleet, Kept, Records
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def drop_weights(
     if is_clean(fleet):
         return 0
     paths = [locate(int(model)) for model in fleet.membership.references]
-    results = run_tasks(
+    results = spread_tasks(
         _drop, paths, workers=workers, shared=(records, fleet.recipe.build, keep), progress=progress
     )
     return sum(result.value for result in results)
