@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,7 @@ def refuse_mixing(module: nn.Module) -> None:
         )
 
 
+@lru_cache(maxsize=1024)  # seconds each, and an audit asks the same of every target
 def accounted_epsilon(sigma: float, rate: float, steps: int, delta: float) -> float:
     """Return an upper bound on epsilon under Poisson sampling: the smaller of two accountants'.
 
