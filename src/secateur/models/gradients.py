@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from secateur.errors import InputError
+from secateur.models.forward import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,9 @@ def gradient_norms(
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     hooks = [layer.module.register_forward_hook(layer.keep) for layer in layers]
-    at_once = max(1, min(1024, NUMBERS // max(layer.module.weight.numel() for layer in layers)))
+    pictures = device.type == "cpu" and any(isinstance(x.module, nn.Conv2d) for x in layers)
+    most = PICTURES if pictures else 1024
+    at_once = max(1, min(most, NUMBERS // max(layer.module.weight.numel() for layer in layers)))
     found = []
     try:
         for start in range(0, len(where), at_once):
