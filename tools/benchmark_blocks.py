@@ -99,6 +99,25 @@ def references_block(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", gain, "", made_by(found)])
 
 
+def forward_block(found: dict[str, Any]) -> str:
+    """Return the table of `benchmarks.forward`."""
+    sizes = list(found["rows"][0]["ratio"])
+    lines = [
+        f"Process seconds of asking one network about {found['records']:,} records on one thread, "
+        "by how many are asked at once, in units of 64 at once in the same round: median (smallest "
+        f"to largest) of {found['rounds']}.",
+        "",
+        "| network | ms a record, 64 at once | " + " | ".join(f"{n} at once" for n in sizes) + " |",
+        "|" + " --- |" * (2 + len(sizes)),
+    ]
+    for row in found["rows"]:
+        ratios = (row["ratio"][size] for size in sizes)
+        cells = [f"{r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})" for r in ratios]
+        own = row["milliseconds"]["64"]["median"]
+        lines.append(f"| {row['network']} | {own:.3f} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", made_by(found)])
+
+
 def peers_block(found: dict[str, Any]) -> str:
     """Return the table of `benchmarks.peers`."""
     lines = [

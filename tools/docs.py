@@ -23,6 +23,7 @@ from tools.attacks_words import picture
 from tools.benchmark_blocks import (
     device_block,
     fleet_block,
+    forward_block,
     peers_block,
     references_block,
     scoring_block,
@@ -154,6 +155,7 @@ def put_benchmarks(pages: dict[Path, str], root: Path) -> None:
         "fleet": fleet_block,
         "device": device_block,
         "references": references_block,
+        "forward": forward_block,
         "peers": peers_block,
         "scoring": scoring_block,
     }
