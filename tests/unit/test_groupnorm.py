@@ -53,10 +53,24 @@ def test_a_record_s_output_does_not_depend_on_its_batch(build):
         torch.testing.assert_close(net(x)[:1], net(x[:1]), atol=1e-4, rtol=1e-4)
 
 
-def test_groups_divide_the_channels():
-    net = GroupNormed(build=lambda: nn.BatchNorm2d(24), groups=16)()
+@pytest.mark.parametrize(
+    ("channels", "about", "groups"),
+    [
+        (24, {"groups": 16, "channels": 1}, 8),
+        (24, {}, 1),  # 16 channels in each of two groups are more than there are
+        (4, {}, 1),
+        (32, {}, 2),
+        (64, {}, 4),
+        (512, {}, 32),
+        (1024, {}, 32),
+        (96, {"groups": 32, "channels": 4}, 16),
+        (7, {"channels": 3}, 1),
+    ],
+)
+def test_groups_divide_the_channels_and_hold_enough_of_them(channels, about, groups):
+    net = GroupNormed(build=lambda: nn.BatchNorm2d(channels), **about)()
     assert isinstance(net, nn.GroupNorm)
-    assert net.num_groups == 8
+    assert net.num_groups == groups
 
 
 def test_a_network_without_batch_normalisation_stays():
@@ -67,6 +81,8 @@ def test_a_network_without_batch_normalisation_stays():
 def test_nonsense_is_refused():
     with pytest.raises(MethodError, match="at least 1"):
         GroupNormed(build=MLP(widths=(4, 2)), groups=0)
+    with pytest.raises(MethodError, match="channels=0"):
+        GroupNormed(build=MLP(widths=(4, 2)), channels=0)
     with pytest.raises(MethodError, match="makes no network"):
         GroupNormed(build="resnet")
 

@@ -23,11 +23,12 @@ class GroupNormDense:
     model. Everything else of the recipe stays as it is.
 
     Args:
-        groups: per layer at most this many, as of `GroupNormed`; `DPSGD` takes its default.
+        groups: per layer at most this many, as of `GroupNormed`; `DPSGD` takes its defaults.
+        channels: at least this many in a group, where the layer has them.
 
     Raises:
-        MethodError: fewer than 1 group; a network without batch normalisation, whose dense model is
-            the control already; a recipe with training code of its own.
+        MethodError: fewer than 1 group or channel; a network without batch normalisation, whose
+            dense model is the control already; a recipe with training code of its own.
 
     Example:
         >>> from secateur.models import ResNet18
@@ -40,13 +41,17 @@ class GroupNormDense:
     """
 
     groups: int = 32
+    channels: int = 16
 
     revision: ClassVar[int] = 1
     reference: ClassVar[str] = "wu2018group"
 
     def __post_init__(self) -> None:
-        if self.groups < 1:
-            raise MethodError(f"groups must be at least 1, got {self.groups}")
+        if self.groups < 1 or self.channels < 1:
+            raise MethodError(
+                f"groups and channels must be at least 1, got groups={self.groups}, "
+                f"channels={self.channels}"
+            )
 
     def defended(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the same network, group normalisation inside."""
@@ -60,4 +65,5 @@ class GroupNormDense:
                 f"{recipe.build!r} has no batch normalisation to replace, so the dense model is "
                 "itself what DP-SGD is compared with; leave GroupNormDense out"
             )
-        return replace(recipe, build=GroupNormed(build=recipe.build, groups=self.groups))
+        build = GroupNormed(build=recipe.build, groups=self.groups, channels=self.channels)
+        return replace(recipe, build=build)

@@ -32,10 +32,13 @@ class GroupNormed:
     Args:
         build: makes the network.
         groups: per layer at most this many; the largest number that divides both it and the
-            channels.
+            channels, and leaves each group enough of these.
+        channels: at least this many in a group, where the layer has them. With 1 a layer of few
+            channels has one in each: no channel's mean over the picture survives it, and narrow
+            networks then learn next to nothing.
 
     Raises:
-        MethodError: fewer than 1 group, or no network.
+        MethodError: fewer than 1 group or channel, or no network.
 
     Example:
         >>> from secateur.models import ResNet18
@@ -44,15 +47,19 @@ class GroupNormed:
         (False, 20)
 
     Reference:
-        wu2018group.
+        wu2018group, whose two settings, 32 groups and 16 channels in a group, are both held to.
     """
 
     build: Builder
     groups: int = 32
+    channels: int = 16
 
     def __post_init__(self) -> None:
-        if self.groups < 1:
-            raise MethodError(f"groups must be at least 1, got {self.groups}")
+        if self.groups < 1 or self.channels < 1:
+            raise MethodError(
+                f"groups and channels must be at least 1, got groups={self.groups}, "
+                f"channels={self.channels}"
+            )
         if not callable(self.build):
             raise MethodError(f"build={self.build!r} makes no network; write build=ResNet18()")
 
@@ -70,8 +77,9 @@ class GroupNormed:
     def _group(self, batch: _BatchNorm) -> nn.GroupNorm:
         """Return a group normalisation with the weights of a batch normalisation."""
         channels = batch.num_features
-        groups = math.gcd(self.groups, channels)
-        found = nn.GroupNorm(groups, channels, eps=batch.eps, affine=batch.affine)
+        most = math.gcd(self.groups, channels)
+        able = [n for n in range(1, most + 1) if most % n == 0 and channels >= n * self.channels]
+        found = nn.GroupNorm(max(able, default=1), channels, eps=batch.eps, affine=batch.affine)
         if batch.affine:
             with torch.no_grad():
                 found.weight.copy_(batch.weight)
