@@ -23,8 +23,7 @@ from benchmarks.timing import seconds, spread
 from secateur import store
 from secateur.context import hardware
 from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, ResNet18, SmallCNN
-from secateur.models.forward import PICTURES, RECORDS
-from secateur.models.layout import channels_last, takes_channels_last
+from secateur.models.layout import PICTURES, RECORDS, channels_last, takes_channels_last
 
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "MLP 446-512-256-128-30": (MLP(widths=(446, 512, 256, 128, 30)), (446,)),
@@ -86,7 +85,7 @@ def main() -> None:
             {
                 "format": "secateur-benchmark-1",
                 "benchmark": "forward",
-                "command": "python -m benchmarks.forward",
+                "command": f"python -m benchmarks.forward --rounds {arguments.rounds}",
                 "rounds": arguments.rounds,
                 "records": RECORDS,
                 "cores": len(os.sched_getaffinity(0)),

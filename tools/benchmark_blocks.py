@@ -101,7 +101,7 @@ def references_block(found: dict[str, Any]) -> str:
 
 def forward_block(found: dict[str, Any]) -> str:
     """Return the table of `benchmarks.forward`."""
-    sizes = list(found["rows"][0]["ratio"])
+    sizes = sorted((n for n in found["rows"][0]["ratio"] if n != "64"), key=int)
     lines = [
         f"Process seconds of asking one network about {found['records']:,} records on one thread, "
         "by how many are asked at once, in units of 64 at once in the same round: median (smallest "

@@ -33,6 +33,7 @@ from tools.deploy_block import deploy_block
 from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
 from tools.experiment_pages import agreement_page, lenet_page
+from tools.protects_aims import aims_block
 from tools.runtime_block import runtime_block
 from tools.verdicts import sweeps
 
@@ -205,7 +206,7 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
         sweeps(root / "results"), sweeps(root / "results", "min-max")
     )
     found = sweeps(root / "results", "protects")
-    put_between(pages, root / "docs" / "protects.md", "aims", protects.aims_block(found))
+    put_between(pages, root / "docs" / "protects.md", "aims", aims_block(found))
     put_between(pages, root / "docs" / "protects.md", "measured", protects.protects_block(found))
     put_between(pages, root / "docs" / "protects.md", "beside", protects.beside_block(found))
     demo = root / "results" / "demo.json"

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,11 +24,9 @@ from secateur.protocols import Progress
 from secateur.sharing import spilled
 from secateur.worker import Failure, TaskResult, measured, pack, receive, resolve, send
 
-__all__ = ["WORTH", "TaskResult", "run_tasks", "spread_tasks"]
+__all__ = ["TaskResult", "name_of", "run_tasks"]
 
 OnResult = Callable[[int, TaskResult], None]
-WORTH = 20.0
-"""Seconds of work left, above which the start of workers is soon won back."""
 _TRIES = 3  # a task whose worker dies is given to a fresh one twice
 _PATIENCE = 5.0  # seconds that a worker has to end by itself
 
@@ -85,7 +82,7 @@ def run_tasks(
     """
     if workers < 0:
         raise InputError(f"workers must be 0 (this process) or more, got {workers}")
-    name = function if isinstance(function, str) else getattr(function, "__name__", str(function))
+    name = name_of(function)
     results: list[TaskResult | None] = [None] * len(tasks)
 
     def finished(index: int, result: TaskResult) -> None:
@@ -113,49 +110,14 @@ def run_tasks(
     return [result for result in results if result is not None]
 
 
-def spread_tasks(
-    function: str | Callable[..., Any],
-    tasks: Sequence[Any],
-    *,
-    workers: int,
-    shared: Sequence[Any] = (),
-    progress: Progress | None = None,
-) -> list[TaskResult]:
-    """Do as `run_tasks`, and start workers only where the work is long enough.
-
-    The first task is done here and timed; workers are started for the others where these would take
-    more than `WORTH` seconds. One thread each, here as there, so that where it is done changes no
-    value.
-
-    Args:
-        function: as of `run_tasks`.
-        tasks: one argument for each call.
-        workers: processes; 1 does all of it here on one thread, 0 on all of them.
-        shared: first arguments of every call.
-        progress: called as by `run_tasks`, the first task counted.
+def name_of(function: str | Callable[..., Any]) -> str:
+    """Return what progress is told of a function.
 
     Example:
-        >>> [r.value for r in spread_tasks("math:sqrt", [4, 9], workers=2)]
-        [2.0, 3.0]
+        >>> name_of(len), name_of("math:sqrt")
+        ('len', 'math:sqrt')
     """
-    from threadpoolctl import threadpool_limits
-
-    def told(before: int) -> Progress:
-        def of_all(done: int, _: int, name: str) -> None:
-            if progress is not None:
-                progress(before + done, len(tasks), name)
-
-        return of_all
-
-    if workers < 1:
-        return run_tasks(function, tasks, workers=workers, shared=shared, progress=progress)
-    begun = time.monotonic()
-    with threadpool_limits(1):
-        first = run_tasks(function, tasks[:1], workers=0, shared=shared, progress=told(0))
-        left = (time.monotonic() - begun) * (len(tasks) - 1)
-        beside = workers if workers > 1 and left > WORTH else 0
-        rest = run_tasks(function, tasks[1:], workers=beside, shared=shared, progress=told(1))
-    return [*first, *rest]
+    return function if isinstance(function, str) else getattr(function, "__name__", str(function))
 
 
 class _Pool:

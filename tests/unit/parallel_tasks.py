@@ -34,6 +34,11 @@ def slow_first(x: int) -> int:
     return x
 
 
+def pid_slow_second(x: int) -> int:
+    time.sleep(0.3 if x == 1 else 0.0)
+    return os.getpid()
+
+
 def noisy(x: int) -> int:
     print("to print")
     os.write(1, b"to the descriptor\n")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from secateur import parallel, store
+from secateur import spreading, store
 from secateur.attack.learned import NasrAttack
 from secateur.attack.membership import RMIA, LiRA, LossThreshold
 from secateur.auditing import audit, audit_key, needed_signals
@@ -151,13 +151,13 @@ def test_the_naive_attacker_has_the_targets_of_one_view_and_the_references_of_th
 
 @pytest.mark.parametrize(
     "worth",
-    [parallel.WORTH, pytest.param(-1.0, marks=pytest.mark.slow)],
+    [spreading.WORTH, pytest.param(-1.0, marks=pytest.mark.slow)],
     ids=["where workers are worth it", "in workers"],
 )
 def test_the_same_input_gives_the_same_report_with_any_number_of_workers(
     fleets, report, monkeypatch, worth
 ):
-    monkeypatch.setattr(parallel, "WORTH", worth)
+    monkeypatch.setattr(spreading, "WORTH", worth)
     records, dense, pruned = fleets
     again = audit([dense, pruned], records, attacks=ATTACKS, seed=0, workers=2).to_dict()
     first = report.to_dict()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secateur import parallel
+from secateur import spreading
 from secateur.attack.learned import NasrAttack
 from secateur.attack.membership import RMIA, HierarchicalLiRA, LiRA, LossThreshold, WhiteBox
 from secateur.auditing import audit, spread
@@ -40,7 +40,7 @@ def test_attacks_in_workers_find_the_same_to_the_bit(tmp_path, monkeypatch):
     how = {"attacks": [HierarchicalLiRA(), LiRA(), RMIA(), LossThreshold()], "seed": np.int64(3)}
     found = []
     for workers, worth in ((0, 20.0), (2, -1.0)):
-        monkeypatch.setattr(parallel, "WORTH", worth)
+        monkeypatch.setattr(spreading, "WORTH", worth)
         told: list[tuple[int, int, str]] = []
         report = audit(
             [dense, pruned], records, workers=workers, progress=partial(note, told), **how
@@ -57,14 +57,14 @@ def test_attacks_in_workers_find_the_same_to_the_bit(tmp_path, monkeypatch):
 
 
 def test_the_first_task_is_timed_and_the_others_follow_in_order(monkeypatch):
-    monkeypatch.setattr(parallel, "WORTH", -1.0)
+    monkeypatch.setattr(spreading, "WORTH", -1.0)
     assert spread.spread(divmod, range(1, 6), shared=[17], workers=2) == [
         divmod(17, k) for k in range(1, 6)
     ]
 
 
 def test_an_error_of_a_task_comes_through_from_a_worker(monkeypatch):
-    monkeypatch.setattr(parallel, "WORTH", -1.0)
+    monkeypatch.setattr(spreading, "WORTH", -1.0)
     with pytest.raises(WorkerError, match="by zero"):
         spread.spread(divmod, [1, 0], shared=[17], workers=2)
 
@@ -77,7 +77,7 @@ OfTheScript.__module__ = "__main__"
 
 
 def test_an_attack_that_workers_cannot_import_is_run_here(monkeypatch):
-    monkeypatch.setattr(parallel, "WORTH", -1.0)
+    monkeypatch.setattr(spreading, "WORTH", -1.0)
     assert not spread.can_travel([LossThreshold(), OfTheScript()])
     assert spread.can_travel([LossThreshold(), RMIA()])
     records = digits().take(np.arange(300))

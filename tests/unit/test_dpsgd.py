@@ -225,7 +225,7 @@ def test_epsilon_of_nothing_is_refused(bad):
 def test_batch_normalisation_is_replaced_and_other_networks_stay():
     small = ResNet18(channels=1, width=0.125)
     recipe = DPSGD().defended(Recipe(build=small, hooks=(RandomFlip(),), label_smoothing=0.1))
-    assert recipe.build == recipe.train.build == GroupNormed(build=small)
+    assert recipe.build == recipe.train.build == GroupNormed(build=small, channels=16)
     assert recipe.train.augment == (RandomFlip(),)
     assert recipe.train.label_smoothing == 0.1
     plain = MLP(widths=(64, 10))

@@ -56,13 +56,14 @@ def test_a_record_s_output_does_not_depend_on_its_batch(build):
 @pytest.mark.parametrize(
     ("channels", "about", "groups"),
     [
-        (24, {"groups": 16, "channels": 1}, 8),
-        (24, {}, 1),  # 16 channels in each of two groups are more than there are
-        (4, {}, 1),
-        (32, {}, 2),
-        (64, {}, 4),
-        (512, {}, 32),
-        (1024, {}, 32),
+        (24, {"groups": 16}, 8),
+        (4, {}, 4),
+        (24, {"channels": 16}, 1),  # two groups of 16 are more than there are
+        (4, {"channels": 16}, 1),
+        (32, {"channels": 16}, 2),
+        (144, {"channels": 16}, 8),
+        (512, {"channels": 16}, 32),
+        (1280, {"channels": 16}, 32),
         (96, {"groups": 32, "channels": 4}, 16),
         (7, {"channels": 3}, 1),
     ],

@@ -20,7 +20,10 @@ def test_it_trains_the_network_that_dp_sgd_trains_and_leaves_the_rest(build):
     made = GroupNormDense().defended(recipe)
     assert made.build == DPSGD().defended(recipe).build
     assert made == Recipe(
-        build=GroupNormed(build=build), optimiser=Adam(lr=0.01), epochs=7, batch_size=5
+        build=GroupNormed(build=build, channels=16),
+        optimiser=Adam(lr=0.01),
+        epochs=7,
+        batch_size=5,
     )
 
 
@@ -42,8 +45,10 @@ def test_training_code_of_ones_own_is_refused():
 
 
 def test_no_group_is_refused():
-    with pytest.raises(MethodError, match="groups must be at least 1, got 0"):
+    with pytest.raises(MethodError, match="must be at least 1, got groups=0, channels=16"):
         GroupNormDense(groups=0)
+    with pytest.raises(MethodError, match="channels=0"):
+        GroupNormDense(channels=0)
 
 
 def test_torchs_random_state_is_left_alone():
@@ -53,5 +58,7 @@ def test_torchs_random_state_is_left_alone():
 
 
 def test_its_groups_are_spelled_and_kept():
-    method = parse_defence("GroupNormDense(groups=4)")
-    assert method.defended(Recipe(build=SmallCNN())).build.groups == 4
+    method = parse_defence("GroupNormDense(groups=4, channels=2)")
+    build = method.defended(Recipe(build=SmallCNN())).build
+    assert (build.groups, build.channels) == (4, 2)
+    assert GroupNormed(build=SmallCNN()).channels == 1  # as networks of older fleets are read

@@ -305,3 +305,23 @@ def test_a_network_for_other_inputs_is_refused_with_the_shape(net):
 def test_a_network_without_parameters_can_be_run():
     records = Records.from_arrays(np.eye(3), np.arange(3))
     assert np.array_equal(logits_of(nn.Flatten(), records), np.eye(3))
+
+
+def test_networks_of_convolutions_are_asked_64_at_once_and_others_2048():
+    records = small_records(70)
+    pictures = Records.from_arrays(
+        np.zeros((130, 1, 28, 28), np.float32), np.arange(130) % 10, n_classes=10
+    )
+    seen = []
+    net = LeNet5()()
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    assert logits_of(net, pictures).shape == (130, 10)
+    assert [n for n in seen if n > 1] == [64, 64, 2]  # one alone tries the layout
+    spy = Spy()
+    many = Records.from_arrays(
+        np.zeros((2050, *records.input_shape), np.float32), np.arange(2050) % 2, n_classes=CLASSES
+    )
+    assert len(logits_of(spy, many)) == 2050
+    assert spy.seen.batches == [2048, 2]
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+        logits_of(spy, many, batch_size=0)

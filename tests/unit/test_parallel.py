@@ -14,9 +14,8 @@ import numpy as np
 import parallel_tasks
 import pytest
 
-from secateur import parallel
 from secateur.errors import InputError, MethodError, WorkerError
-from secateur.parallel import run_tasks, spread_tasks
+from secateur.parallel import run_tasks
 
 SRC = Path(parallel_tasks.__file__).parents[2] / "src"
 TESTS = Path(parallel_tasks.__file__).parent
@@ -74,29 +73,6 @@ def test_a_worker_is_kept_for_many_tasks():
     pids = set(values(run_tasks("parallel_tasks:pid", range(8), workers=2)))
     assert 1 <= len(pids) <= 2
     assert os.getpid() not in pids
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_short_work_starts_no_worker_and_tells_of_every_task(workers):
-    told = []
-    found = spread_tasks(
-        "parallel_tasks:pid", range(4), workers=workers, progress=lambda *call: told.append(call)
-    )
-    assert values(found) == [os.getpid()] * 4
-    assert list(dict.fromkeys(done for done, _, _ in told)) == [0, 1, 2, 3, 4]
-    assert {total for _, total, _ in told} == {4}
-    assert spread_tasks("parallel_tasks:pid", [], workers=workers) == []
-
-
-def test_of_long_work_the_first_task_is_done_here(monkeypatch):
-    monkeypatch.setattr(parallel, "WORTH", 0.2)
-    first, *rest = values(spread_tasks("parallel_tasks:slow_first", range(4), workers=2))
-    assert (first, rest) == (0, [1, 2, 3])
-    monkeypatch.setattr(parallel, "WORTH", -1.0)
-    first, *rest = values(spread_tasks("parallel_tasks:pid", range(4), workers=2))
-    assert first == os.getpid() and os.getpid() not in rest
-    with pytest.raises(InputError, match="workers must be 0"):
-        spread_tasks("parallel_tasks:pid", range(4), workers=-1)
 
 
 def test_workers_have_one_thread_and_a_session_of_their_own():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from secateur import parallel
+from secateur import spreading
 from secateur.compress import Magnitude
 from secateur.errors import InputError
 from secateur.models import logits_of, rebuild
@@ -225,7 +225,7 @@ def test_posteriors_are_kept_for_the_targets_alone_in_their_order(fleet, records
 
 
 def test_workers_see_what_one_process_sees(fleet, records, seen, monkeypatch):
-    monkeypatch.setattr(parallel, "WORTH", -1.0)
+    monkeypatch.setattr(spreading, "WORTH", -1.0)
     same(observe(fleet, records, signals=ALL, workers=2), seen)
 
 

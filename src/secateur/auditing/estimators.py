@@ -14,8 +14,8 @@ from secateur.auditing.subjects import needed_signals
 from secateur.data.handed_tables import decoded
 from secateur.errors import InputError, MethodError
 from secateur.models.answers import SMALLEST, Estimator
-from secateur.parallel import spread_tasks
 from secateur.probe.stand_in import stand_in
+from secateur.spreading import spread_tasks
 from secateur.types import Artifact, Membership, derive_seed, digest_arrays
 
 if TYPE_CHECKING:

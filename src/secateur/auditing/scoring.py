@@ -12,8 +12,8 @@ from secateur.auditing.rows import Scored
 from secateur.auditing.spread import can_travel, signals_alone, spread
 from secateur.auditing.subjects import Subject
 from secateur.errors import CANNOT_RUN, Reason
-from secateur.parallel import spread_tasks
 from secateur.protocols import reads_one_view
+from secateur.spreading import spread_tasks
 from secateur.types import Membership, Observations, Scores, derive_seed
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
-from secateur.parallel import spread_tasks
 from secateur.protocols import reads_one_view
+from secateur.spreading import spread_tasks
 from secateur.worker import pack
 
 if TYPE_CHECKING:

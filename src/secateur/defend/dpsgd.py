@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from secateur.defend.groupnorm import GroupNormDense
 from secateur.defend.private import Ghost, Materialised, accounted_epsilon, drawn, refuse_mixing
 from secateur.errors import InputError, MethodError
 from secateur.measure import gdp_epsilon
-from secateur.models import GroupNormed, builds_batch_norm, check_device
+from secateur.models import builds_batch_norm, check_device
 from secateur.train import SGD, Moment, RandomCrop, RandomFlip
 from secateur.train.batches import TrainData
 from secateur.train.loop import diverged, learning_rate
@@ -97,7 +98,7 @@ class DPSGD:
     augment: tuple[Hook, ...] = ()
     label_smoothing: float = 0.0
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     reference: ClassVar[str] = "abadi2016deep"
     libraries: ClassVar[tuple[str, ...]] = ("opacus",)
 
@@ -137,7 +138,7 @@ class DPSGD:
             )
         _refuse_hooks(recipe.hooks)
         mixes = builds_batch_norm(recipe.build)
-        build = GroupNormed(build=recipe.build) if mixes else recipe.build
+        build = GroupNormDense().normed(recipe.build) if mixes else recipe.build
         own = replace(
             self, build=build, augment=recipe.hooks, label_smoothing=recipe.label_smoothing
         )

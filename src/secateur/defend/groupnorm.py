@@ -9,6 +9,7 @@ from secateur.errors import MethodError
 from secateur.models import GroupNormed, builds_batch_norm
 
 if TYPE_CHECKING:
+    from secateur.protocols import Builder
     from secateur.train.recipe import Recipe
 
 __all__ = ["GroupNormDense"]
@@ -23,7 +24,7 @@ class GroupNormDense:
     model. Everything else of the recipe stays as it is.
 
     Args:
-        groups: per layer at most this many, as of `GroupNormed`; `DPSGD` takes its defaults.
+        groups: per layer at most this many, as of `GroupNormed`; `DPSGD` takes these defaults.
         channels: at least this many in a group, where the layer has them.
 
     Raises:
@@ -43,7 +44,7 @@ class GroupNormDense:
     groups: int = 32
     channels: int = 16
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     reference: ClassVar[str] = "wu2018group"
 
     def __post_init__(self) -> None:
@@ -58,12 +59,15 @@ class GroupNormDense:
         if recipe.train is not None:
             raise MethodError(
                 "this recipe has training code of its own, which makes its network itself; give "
-                "that code a GroupNormed(build=...) instead"
+                "that code a GroupNormed(build=..., channels=16) instead"
             )
         if not builds_batch_norm(recipe.build):
             raise MethodError(
                 f"{recipe.build!r} has no batch normalisation to replace, so the dense model is "
                 "itself what DP-SGD is compared with; leave GroupNormDense out"
             )
-        build = GroupNormed(build=recipe.build, groups=self.groups, channels=self.channels)
-        return replace(recipe, build=build)
+        return replace(recipe, build=self.normed(recipe.build))
+
+    def normed(self, build: Builder) -> GroupNormed:
+        """Return a network with group normalisation in place of batch normalisation."""
+        return GroupNormed(build=build, groups=self.groups, channels=self.channels)

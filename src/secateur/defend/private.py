@@ -154,7 +154,7 @@ def refuse_mixing(module: nn.Module) -> None:
         )
 
 
-@lru_cache(maxsize=1024)  # seconds each, and an audit asks the same of every target
+@lru_cache(maxsize=1024)  # seconds each, and cases and reports ask the same again
 def accounted_epsilon(sigma: float, rate: float, steps: int, delta: float) -> float:
     """Return an upper bound on epsilon under Poisson sampling: the smaller of two accountants'.
 

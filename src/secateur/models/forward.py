@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from secateur.errors import DataError, InputError, NotFiniteError
-from secateur.models.layout import channels_last, takes_channels_last
+from secateur.models.layout import RECORDS, at_once, channels_last, takes_channels_last
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     Inputs = NDArray[np.float32]
 
 __all__ = ["check_device", "logits_of"]
-
-RECORDS = 2048
-PICTURES = 64
-"""What passes between layers of convolutions then stays in a core's cache: `benchmarks.forward`."""
 
 
 def check_device(device: str) -> None:
@@ -65,12 +61,12 @@ def logits_of(
         module: any classifier; the mode of each of its parts is put back afterwards.
         records: what to query.
         indices: which records, default all.
-        batch_size: records per forward pass; by default as many as are fast: `PICTURES` through
-            convolutions on a CPU, else `RECORDS`.
+        batch_size: records that are held and asked at once, at least 1; by default 2,048 are held,
+            and asked at once, or 64 at once through convolutions on a CPU.
         change: makes other inputs `[n, ...]` of the same shape, such as mirrored ones.
 
     Raises:
-        InputError: the output has another shape than `[batch, n_classes]`.
+        InputError: batch_size below 1; the output has another shape than `[batch, n_classes]`.
         NotFiniteError: the output is NaN or infinite.
         DataError: the network does not accept the records' shape.
 
@@ -80,13 +76,16 @@ def logits_of(
         >>> logits_of(MLP(widths=(64, 10))(), digits(), indices=np.arange(3)).shape
         (3, 10)
     """
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
     where = np.arange(len(records)) if indices is None else np.asarray(indices)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     blocks = []
     layout: bool | None = None
-    step = max(RECORDS, batch_size or 0)
+    step = RECORDS if batch_size is None else batch_size
+    few = at_once(module, device) if batch_size is None else batch_size
     try:
         with torch.no_grad():
             for start in range(0, len(where), step):
@@ -97,8 +96,7 @@ def logits_of(
                 if layout is None:
                     layout = takes_channels_last(module, batch)
                 batch = channels_last(batch) if layout else batch
-                few = PICTURES if layout and device.type == "cpu" else RECORDS
-                for rows in torch.split(batch, batch_size or few):
+                for rows in torch.split(batch, few):
                     blocks.append(_forward(module, rows, records.n_classes))
     finally:
         for part, was_training in modes:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from secateur.errors import InputError
-from secateur.models.forward import PICTURES
+from secateur.models.layout import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,13 +66,12 @@ def gradient_norms(
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     hooks = [layer.module.register_forward_hook(layer.keep) for layer in layers]
-    pictures = device.type == "cpu" and any(isinstance(x.module, nn.Conv2d) for x in layers)
-    most = PICTURES if pictures else 1024
-    at_once = max(1, min(most, NUMBERS // max(layer.module.weight.numel() for layer in layers)))
+    most = min(1024, at_once(module, device))
+    step = max(1, min(most, NUMBERS // max(layer.module.weight.numel() for layer in layers)))
     found = []
     try:
-        for start in range(0, len(where), at_once):
-            rows = where[start : start + at_once]
+        for start in range(0, len(where), step):
+            rows = where[start : start + step]
             inputs = torch.from_numpy(np.array(records.gather(rows))).to(device)
             labels = torch.from_numpy(np.array(records.labels[rows])).to(device)
             found.append(_norms(module, layers, inputs, labels, split=bool(masks)))

@@ -26,16 +26,17 @@ class GroupNormed:
 
     Batch normalisation mixes the records of a batch, so that no gradient belongs to one record.
     What is learned of a network under `DPSGD` is compared with a dense control that is built the
-    same way: `Recipe(build=GroupNormed(build=ResNet18()))`. All other layers, and their initial
-    weights, stay; a network without batch normalisation stays as it is.
+    same way (`GroupNormDense`): `Recipe(build=GroupNormed(build=ResNet18(), channels=16))`. All
+    other layers, and their initial weights, stay; a network without batch normalisation stays as it
+    is.
 
     Args:
         build: makes the network.
         groups: per layer at most this many; the largest number that divides both it and the
             channels, and leaves each group enough of these.
-        channels: at least this many in a group, where the layer has them. With 1 a layer of few
-            channels has one in each: no channel's mean over the picture survives it, and narrow
-            networks then learn next to nothing.
+        channels: at least this many in a group, where the layer has them. `DPSGD` takes 16: with 1
+            a layer of few channels has one in each, no channel's mean over the picture survives
+            it, and narrow networks learn next to nothing.
 
     Raises:
         MethodError: fewer than 1 group or channel, or no network.
@@ -47,12 +48,12 @@ class GroupNormed:
         (False, 20)
 
     Reference:
-        wu2018group, whose two settings, 32 groups and 16 channels in a group, are both held to.
+        wu2018group, which recommends 32 groups, or 16 channels in a group.
     """
 
     build: Builder
     groups: int = 32
-    channels: int = 16
+    channels: int = 1
 
     def __post_init__(self) -> None:
         if self.groups < 1 or self.channels < 1:

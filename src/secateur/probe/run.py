@@ -14,10 +14,10 @@ from secateur.data import MeanSignal, Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import check_device, logits_of, runnable
 from secateur.models.gradients import gradient_norms
-from secateur.parallel import spread_tasks
 from secateur.probe.means import Asked
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
+from secateur.spreading import spread_tasks
 from secateur.types import AUDIT, Artifact, Fleet, Kept, Observations, Signal, derive_seed
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
             `gradient_norms`), 0 for other records: 4 x models x records x parts bytes, at most 17
             parts; left out where a model is a file or its weights were not kept.
         queries: the forms in which each record is asked about; by default as it is, once.
-        workers: worker processes; 0 works in this process.
+        workers: processes, started where the work is long (`spread_tasks`); 0 works in this one.
         progress: called after each model.
         device: where models are queried, such as `cuda:0`; there in this process alone.
 

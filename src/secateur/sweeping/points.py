@@ -120,8 +120,8 @@ def over_seeds(points: Sequence[Point]) -> Point:
 
 
 def _over(rows: Sequence[Measurement]) -> Measurement:
-    first = rows[0]
-    first = replace(first, method=" or ".join(dict.fromkeys(r.method for r in rows)))
+    methods = " or ".join(dict.fromkeys(r.method for r in rows if r.method))
+    first = replace(next((r for r in rows if r.value is not None), rows[0]), method=methods)
     values = [r.value for r in rows if r.value is not None]
     if len(values) < len(rows):
         gap = next(r for r in rows if r.value is None)

@@ -13,7 +13,7 @@ from secateur import store
 from secateur.data import Queries, joined_queries
 from secateur.errors import InputError, MethodError
 from secateur.models import logits_of, runnable
-from secateur.parallel import spread_tasks
+from secateur.spreading import spread_tasks
 from secateur.types import Artifact, Fleet, Kept, Records
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def drop_weights(
         fleet: opened with its recipe.
         records: the fleet's.
         keep: which signals.
-        workers: worker processes; 0 works in this process.
+        workers: processes, started where the work is long (`spread_tasks`); 0 works in this one.
         progress: called after each model.
 
     Returns:

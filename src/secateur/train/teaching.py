@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["lesson_of", "lessons_of"]
 
+AT_ONCE = 2048
+"""Records that a teacher is asked at once: it may change the last bits of what a student learns."""
+
 
 def _taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
     """Return the records that the teachers of a model answer for."""
@@ -197,10 +200,10 @@ def _heard(
 
 def _said(module: nn.Module, records: Records, one: _Class) -> FloatArray:
     if one.inputs is None:
-        return logits_of(module, records, indices=one.asked)
+        return logits_of(module, records, indices=one.asked, batch_size=AT_ONCE)
     unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
     made = type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
-    return logits_of(module, made)
+    return logits_of(module, made, batch_size=AT_ONCE)
 
 
 def _keys(
