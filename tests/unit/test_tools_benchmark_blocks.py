@@ -21,7 +21,12 @@ def test_sizes_of_batches_stand_in_order_and_beside_64_alone():
         "rounds": 5,
         "command": "python -m benchmarks.forward",
         "cores": 2,
-        "machine": {"processor": "a processor", "cores": 2, "flags": [], "versions": {"torch": "1"}},
+        "machine": {
+            "processor": "a processor",
+            "cores": 2,
+            "flags": [],
+            "versions": {"torch": "1"},
+        },
         "rows": [{"network": "A", "milliseconds": {"64": spread(0.5)}, "ratio": ratios}],
     }
     text = forward_block(found).splitlines()
