@@ -41,7 +41,11 @@ def test_check_finds_it_with_its_line(tmp_path, text, where, code):
     assert re.search(ENDS.format(where, code), words), done.out
 
 
-@pytest.mark.parametrize("more", [("serial", "1"), ("processes", "2"), ("stacked", "1")])
+@pytest.mark.parametrize(
+    "more",
+    [("serial", "1"), pytest.param(("processes", "2"), marks=pytest.mark.slow), ("stacked", "1")],
+    ids=["serial", "processes", "stacked"],
+)
 @pytest.mark.parametrize(
     ("text", "where"),
     [
