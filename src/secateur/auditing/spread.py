@@ -28,8 +28,8 @@ def spread(
 ) -> list[Any]:
     """Return `function(*shared, task)` for every task, in the order of tasks.
 
-    The first is done here and timed; workers are started for the others where these would take
-    long. One thread each, here as there, so that where it is done changes no value.
+    As `spread_tasks`, but on one thread also where no workers are asked for, so that where it is
+    done changes no value.
 
     Args:
         function: at the top of a module, so that a worker can import it.
