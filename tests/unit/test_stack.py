@@ -58,8 +58,8 @@ from secateur.train.engines.cut import cut
 from secateur.train.hooks import Hook, Left
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
-from secateur.train.stack import StackData, Unsupported, Vmapped, lower, run_stack
-from secateur.train.stack.forward import forward_of
+from secateur.train.stack import StackData, Unsupported, Vmapped, lift, lower, run_stack
+from secateur.train.stack.forward import AT_ONCE, answers, forward_of
 from secateur.types import ArraySource, Records, Signal
 from small_world import SmallNet, small_membership, small_recipe, small_records
 
@@ -378,6 +378,30 @@ def test_a_strangers_network_follows_too(kind, shape, way):
     else:
         assert isinstance(forward_of(kind()), way)
     assert_same(*both(recipe, noise_records(shape)), tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", ["LeNet5", "SmallCNN", "MLP dropout"])
+@pytest.mark.parametrize("n", [1, AT_ONCE + 3])
+def test_lifted_answers_are_those_of_each_network_in_the_mode_of_evaluation(name, n):
+    build, shape = NETWORKS[name]
+    modules = [build().double() for _ in range(3)]
+    for k, module in enumerate(modules):
+        module(torch.randn(20, *shape, dtype=torch.float64) + k)  # statistics of its own
+    params = lift.stack([{n: p.detach() for n, p in m.named_parameters()} for m in modules])
+    buffers = lift.stack([dict(m.named_buffers()) for m in modules])
+    before = {name: value.clone() for name, value in buffers.items()}
+    inputs = torch.randn(3, n, *shape, dtype=torch.float64)
+    network = lower(modules[0])
+    with torch.no_grad():
+        found = torch.func.vmap(lambda p, b, x: answers(network, p, b, x))(params, buffers, inputs)
+        shared = torch.func.vmap(lambda p, b: answers(network, p, b, inputs[0]))(params, buffers)
+        for k, module in enumerate(modules):
+            own = module.eval()(inputs[k])
+            torch.testing.assert_close(found[k], own, rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(shared[k], module(inputs[0]), rtol=1e-10, atol=1e-12)
+            one = answers(network, lift.of_model(params, k), lift.of_model(buffers, k), inputs[k])
+            torch.testing.assert_close(one, own, rtol=1e-10, atol=1e-12)
+    assert all(torch.equal(before[name], value) for name, value in buffers.items())
 
 
 def test_statistics_of_a_strangers_network_are_refreshed_too():

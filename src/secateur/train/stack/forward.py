@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from secateur.train.hooks import Tensors
 
-__all__ = ["Lowered", "Unsupported", "Vmapped", "forward_of", "lower"]
+__all__ = ["Lowered", "Unsupported", "Vmapped", "answers", "forward_of", "lower"]
+
+AT_ONCE = 64
+"""Records of each model per pass for evaluation on a CPU: what passes between layers stays near."""
 
 
 class Unsupported(Exception):  # noqa: N818 - caught here, never shown
@@ -88,6 +91,63 @@ class Vmapped:
             found = one(params, buffers, inputs[k, :size])
             rows.append(nn.functional.pad(found, (0, 0, 0, inputs.shape[1] - size)))
         return torch.stack(rows)
+
+
+def answers(network: Lowered, params: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+    """Return one model's logits in the mode of evaluation, without gradients.
+
+    `torch.func.vmap` lifts it to all models by the stacked layers, not operation by operation,
+    which leaves convolutions in a slow layout.
+
+    Args:
+        network: lowered.
+        params: of one model.
+        buffers: of one model.
+        inputs: `[n, ...]`.
+    """
+    names = tuple(params), tuple(buffers)
+    given = (inputs, *params.values(), *buffers.values())
+    logits: Tensor = _Answers.apply(network, names, *given)  # type: ignore[no-untyped-call]
+    return logits
+
+
+class _Answers(torch.autograd.Function):
+    """A pass for evaluation as one call, so that vmap asks here how to make it of many models."""
+
+    @staticmethod
+    def forward(
+        network: Lowered, names: tuple[tuple[str, ...], tuple[str, ...]], *given: Tensor
+    ) -> Tensor:
+        """Ask one model."""
+        return _Answers._ask(network, names, [value.unsqueeze(0) for value in given]).squeeze(0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep nothing: nobody differentiates through it."""
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        """Ask all models together."""
+        network, names, *given = args
+        many = [
+            value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
+            for value, dim in zip(given, in_dims[2:], strict=True)
+        ]
+        return _Answers._ask(network, names, many), 0
+
+    @staticmethod
+    def _ask(
+        network: Lowered,
+        names: tuple[tuple[str, ...], tuple[str, ...]],
+        given: Sequence[Tensor],
+    ) -> Tensor:
+        inputs, *tensors = given
+        params = dict(zip(names[0], tensors[: len(names[0])], strict=True))
+        buffers = dict(zip(names[1], tensors[len(names[0]) :], strict=True))
+        context = Context(models=len(inputs), params=params, buffers=buffers, training=False)
+        few = AT_ONCE if inputs.device.type == "cpu" else inputs.shape[1]
+        return torch.cat([network(context, part) for part in torch.split(inputs, few, 1)], 1)
 
 
 def set_momentum(module: nn.Module, momentum: float) -> None:

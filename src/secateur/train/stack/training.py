@@ -19,7 +19,7 @@ from secateur.train.loop import diverged, learning_rate
 from secateur.train.stack import lift
 from secateur.train.stack.batches import Draws, Reader, hook_losses, mean_losses
 from secateur.train.stack.data import StackData, Step, steps_of_epoch
-from secateur.train.stack.forward import forward_of, set_momentum
+from secateur.train.stack.forward import Lowered, answers, forward_of, set_momentum
 from secateur.train.stack.kernels import Kernels
 from secateur.train.stack.layers import Context
 from secateur.train.stack.optimisers import Optimisers, from_model
@@ -72,7 +72,8 @@ class Stack:
         self.steps = [steps_of(len(rows), recipe.batch_size) for rows in data.rows]
         assert self.steps == sorted(self.steps)  # shards are cut so
         self.module = copy.deepcopy(modules[0]).train()
-        self.network = kernels.apply(forward_of(self.module), data.inputs.device)
+        self.plain = forward_of(self.module)
+        self.network = kernels.apply(self.plain, data.inputs.device)
         needs = {name: p.requires_grad for name, p in modules[0].named_parameters()}
         stacked = lift.stack([_detached(m.named_parameters()) for m in modules])
         self.params = {n: value.requires_grad_(needs[n]) for n, value in stacked.items()}
@@ -107,6 +108,8 @@ class Stack:
     def _predict_one(
         self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor
     ) -> Tensor:
+        if isinstance(self.plain, Lowered) and not torch.is_grad_enabled():
+            return answers(self.plain, dict(params), dict(buffers), inputs)
         with evaluating(self.module):
             return self._forward_one(params, buffers, inputs)
 
