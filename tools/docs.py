@@ -203,7 +203,9 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
     put_benchmarks(pages, root)
     put_results(pages, root)
     pages[root / "docs" / "evidence.md"] = evidence_page(
-        sweeps(root / "results"), sweeps(root / "results", "min-max")
+        sweeps(root / "results"),
+        sweeps(root / "results", "min-max"),
+        sweeps(root / "results", "canaries"),
     )
     found = sweeps(root / "results", "protects")
     put_between(pages, root / "docs" / "protects.md", "aims", aims_block(found))

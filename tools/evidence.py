@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tools.canaries import of_canaries, planted_lines
+from tools.conclusions import CONTROLS, conclusions
 from tools.defences import defences
 from tools.ship import recommended
 from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
@@ -24,10 +26,8 @@ from tools.verdicts import (
 __all__ = ["page"]
 
 PRUNED = ("mia-pruning", "mia-pruning-min-max")
-CONTROLS = ("random-mask", "from-scratch", "magnitude", "small-dense")
 ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
 """Controls without a rate, by the method that they are of."""
-OF_CANARIES = "leak of canaries, "
 WIDTH = re.compile(r"\bwidth=([0-9.]+)")
 NAMES = {
     "mia-pruning": "MIA-Pruning",
@@ -45,7 +45,8 @@ NAMES = {
 INTRODUCTION = """\
 # Evidence
 
-Generated from `results/paper-*.json` and `min-max-*.json` there by `make docs`; do not edit.
+Generated from `results/paper-*.json`, and `canaries-*.json` and `min-max-*.json` there, by `make
+docs`; do not edit.
 
 The paper (arXiv 2008.13578) says that pruning lowers the accuracy of membership inference, by up
 to 13.6 below the undefended model and up to 10 below Min-Max. The cells of its tables, its seeds
@@ -69,19 +70,27 @@ NOTHING = (
 
 
 def page(
-    found: dict[str, dict[str, Any]], strengths: dict[str, dict[str, Any]] | None = None
+    found: dict[str, dict[str, Any]],
+    strengths: dict[str, dict[str, Any]] | None = None,
+    planted: dict[str, dict[str, Any]] | None = None,
 ) -> str:
     """Return the Markdown page; the same results give the same bytes.
 
     Args:
         found: sweeps by the world's name, as `tools.verdicts.sweeps` reads them.
         strengths: sweeps of Min-Max alone, by the world's name.
+        planted: sweeps with records planted to be remembered, by the world's name.
     """
     if not found:
         return f"{INTRODUCTION}\n\n{NOTHING}\n"
-    parts = [INTRODUCTION, "## In one table", _overview(found)]
+    parts = [INTRODUCTION]
+    said = conclusions(found, planted)
+    parts += ["## In words", *said] if said else []
+    parts += ["## In one table", _overview(found)]
     for name, content in found.items():
         parts += _world(name, content)
+    for name, content in (planted or {}).items():
+        parts += _planted(name, content)
     for name, content in (strengths or {}).items():
         parts += _strengths(name, content)
     return "\n\n".join(parts) + "\n"
@@ -128,6 +137,23 @@ def _strengths(name: str, content: dict[str, Any]) -> list[str]:
     if DENSE not in points:
         return [heading, "The dense models were not measured, so nothing is said."]
     return [heading, _about(content), _table(points), *defences(content, points)]
+
+
+def _planted(name: str, content: dict[str, Any]) -> list[str]:
+    """Say what the methods leave of records that were planted to be remembered."""
+    heading = f"## Planted records: {name}"
+    points = cases(content)
+    lines = planted_lines(points) if DENSE in points else []
+    if not lines:
+        return [heading, "No planted record of the dense models was measured: nothing is said."]
+    return [
+        heading,
+        _about(content),
+        _table(points),
+        "By the strongest attack of each case on these records alone, and minus the dense models, "
+        "target by target; TPR at the lowest false-positive rate that can be resolved:",
+        "\n".join(lines),
+    ]
 
 
 def _about(content: dict[str, Any]) -> str:
@@ -264,15 +290,10 @@ def _strongest(points: dict[str, Point]) -> list[str]:
 
 
 def _canaries(points: dict[str, Point]) -> list[str]:
-    names = [n for n in points[DENSE]["rows"] if n.startswith(OF_CANARIES)]
-    if not names:
+    if not of_canaries(points):
         return ["Canaries were not planted in this sweep: of single records nothing is said."]
-    lines = [
-        f"- {p['case']}: "
-        + "; ".join(f"{n.removeprefix(OF_CANARIES)} {shown(p, n)}" for n in names)
-        for p in (points[DENSE], *of_method(points, *PRUNED))
-    ]
-    return ["Records planted to be remembered, AUC of the strongest attack:", "\n".join(lines)]
+    lines = planted_lines(points, *PRUNED)
+    return ["Records planted to be remembered, by the strongest attack:", "\n".join(lines)]
 
 
 def _controls(points: dict[str, Point]) -> list[str]:

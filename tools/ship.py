@@ -7,7 +7,7 @@ from typing import Any
 from tools.stopped import no_worse_stopped
 from tools.verdicts import DENSE, Difference, Point, leak_difference, row_difference
 
-__all__ = ["MARGIN", "keeps_accuracy", "recommended"]
+__all__ = ["MARGIN", "best_to_ship", "keeps_accuracy", "recommended"]
 
 MARGIN = 0.01
 """The loss of test accuracy that an interval must exclude: a wide one that holds 0 is no proof."""
@@ -28,9 +28,7 @@ def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
         content: the sweep.
         points: its cases over seeds, by name.
     """
-    less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
-    able = [p for p in less if keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
-    worth = [p for p in able if _beats_stopping(content, p)]
+    less, able, worth = _sifted(content, points)
     points_lost = f"{100 * MARGIN:.0f} point"
     count = (
         f"{_cases(less)} detectably less than the dense models, in AUC and TPR; {len(able)} of "
@@ -53,6 +51,23 @@ def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
         f"{count}; {len(worth)} of these detectably less than the dense training stopped no less "
         f"accurate, too. The lowest AUC of these has {_said(content, best)}. {NEW_SEED}"
     ]
+
+
+def best_to_ship(content: dict[str, Any], points: dict[str, Point]) -> Point | None:
+    """Return the case that leaks least of those that are worth it, as `recommended` says."""
+    worth = _sifted(content, points)[-1]
+    return min(worth, key=_leak) if worth else None
+
+
+def _sifted(
+    content: dict[str, Any], points: dict[str, Point]
+) -> tuple[list[Point], list[Point], list[Point]]:
+    """Return the cases that leak less, those of them that keep accuracy, and those of these that
+    beat stopping.
+    """
+    less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
+    able = [p for p in less if keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
+    return less, able, [p for p in able if _beats_stopping(content, p)]
 
 
 def _cases(found: list[Point]) -> str:

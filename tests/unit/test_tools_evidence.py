@@ -209,11 +209,58 @@ def test_a_control_of_equal_rate_is_paired_with_the_pruned_case(text):
 def test_what_canaries_leak_is_said_where_they_were_planted(text):
     assert "Canaries were not planted" in text
     found = made()
-    for p in found["points"]:
+    for k, p in enumerate(found["points"]):
         p["rows"]["leak of canaries, mislabelled"] = row(0.9)
+        lower = 0.1 * (k == 1)
+        p["units"] |= {"canary_auc": [0.9 - lower, 0.91 - lower], "canary_tpr": [0.5, 0.6]}
     page = evidence.page({"made": found})
-    assert "- mia-pruning rate=8: mislabelled 0.900 [0.890, 0.910]" in page
+    assert "- dense: AUC on mislabelled 0.900 [0.890, 0.910]\n" in page
+    pruned = "- mia-pruning rate=8: AUC on mislabelled 0.900 [0.890, 0.910]; AUC lower, -0.100"
+    assert pruned in page
     assert "Canaries were not planted" not in page
+    alone = evidence.page({"made": made()}, planted={"planted": found})
+    assert "## Planted records: planted" in alone
+    assert pruned in alone
+    said = "MIA-Pruning minus the dense models: of 2 cases in 1 world no detectable effect in 1, an"
+    assert f"{said} effect in AUC or TPR alone in 1; the highest AUC left is 0.900, of" in alone
+    del found["points"][0]
+    assert "nothing is said" in evidence.page({"made": made()}, planted={"planted": found})
+
+
+def test_the_worlds_together_are_said_in_counts_of_intervals(text):
+    words = text.partition("## In words")[2].partition("## In one table")[0]
+    claim = "minus the dense models: of 2 cases in 1 world lower in 1, no detectable effect in 1."
+    assert claim in words
+    assert "The largest fall is -10.0" in words
+    assert "by `mia-pruning rate=8` of made, at +0.0 [-1.0, +1.0] points of test accuracy" in words
+    assert "Of the 1 that fell, 1 exclude a loss of more than 1 point" in words
+    assert "no less accurate: of 1 case AUC no detectable effect in 1; TPR no detect" in words
+    assert "the random mask in 1 of 1" in words
+    assert "is below that with pruned ones, intervals apart, in 2 of 2, by up to 0.100" in words
+    assert "Nothing is measured of planted records" in words
+    assert "No case is shown to do so in made" in words
+
+
+def test_pruning_is_said_beside_min_max_of_its_strength_alone():
+    found = made()
+    both = {"strength": 3, "rate": 8}
+    for strength, attack in ((3, 0.55), (1, 0.40)):
+        found["points"].append(
+            point(
+                f"mia-pruning-min-max strength={strength} rate=8", "mia-pruning-min-max",
+                {**both, "strength": strength}, kept=0.125, attack=attack, leak=0.7, test=0.6,
+                against=((-0.10, 0.02), (0.0, 0.01)),
+            )
+        )  # fmt: skip
+    page = evidence.page({"made": found})
+    words = page.partition("**Beside Min-Max.**")[2].partition("\n")[0]
+    assert "same strength: of 1 case lower in 1; the largest fall is -10.0" in words
+
+
+def test_where_nothing_was_pruned_the_worlds_together_say_nothing():
+    found = made()
+    found["points"] = [p for p in found["points"] if p["method"] != "mia-pruning"]
+    assert "## In words" not in evidence.page({"made": found})
 
 
 def test_the_dense_models_trained_on_are_a_control_of_every_rate():

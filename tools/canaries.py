@@ -1,0 +1,40 @@
+"""What cases of a sweep leak of planted records, for docs/evidence.md."""
+
+from __future__ import annotations
+
+from tools.verdicts import DENSE, Leak, Point, between, shown
+
+__all__ = ["canaries_minus_dense", "of_canaries", "planted_lines"]
+
+OF_CANARIES = "leak of canaries, "
+
+
+def of_canaries(points: dict[str, Point]) -> list[str]:
+    """Return the names of the rows of planted records that the dense models have."""
+    return [name for name in points[DENSE]["rows"] if name.startswith(OF_CANARIES)]
+
+
+def canaries_minus_dense(points: dict[str, Point], point: Point) -> Leak:
+    """Return AUC and TPR on all planted records minus the dense models', paired over targets; each
+    by its own strongest attack.
+    """
+    auc, tpr = (between(point, points[DENSE], name) for name in ("canary auc", "canary tpr"))
+    return Leak(auc=auc, tpr=tpr)
+
+
+def planted_lines(points: dict[str, Point], *methods: str) -> list[str]:
+    """Return a line for each case: what is left, and that minus the dense models.
+
+    Args:
+        points: of a sweep, by name, the dense one among them.
+        methods: beside the dense models; none means all.
+    """
+    names = of_canaries(points)
+    lines = []
+    for point in points.values() if names else ():
+        if methods and point["method"] not in (DENSE, *methods):
+            continue
+        left = "; ".join(f"{n.removeprefix(OF_CANARIES)} {shown(point, n)}" for n in names)
+        minus = "" if point["case"] == DENSE else f"; {canaries_minus_dense(points, point).shown()}"
+        lines.append(f"- {point['case']}: AUC on {left}{minus}")
+    return lines
