@@ -234,7 +234,7 @@ def test_the_worlds_together_are_said_in_counts_of_intervals(text):
     assert "The largest fall is -10.0" in words
     assert "by `mia-pruning rate=8` of made, at +0.0 [-1.0, +1.0] points of test accuracy" in words
     assert "Of the 1 that fell, 1 exclude a loss of more than 1 point" in words
-    assert "no less accurate: of 1 case AUC no detectable effect in 1; TPR no detect" in words
+    assert "of 1 case AUC no detectable effect in 1; TPR not measured in 1." in words
     assert "the random mask in 1 of 1" in words
     assert "is below that with pruned ones, intervals apart, in 2 of 2, by up to 0.100" in words
     assert "Nothing is measured of planted records" in words
