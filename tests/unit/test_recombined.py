@@ -13,7 +13,7 @@ from secateur.compress import RandomMask
 from secateur.data import draw
 from secateur.data.recombinations import WAYS
 from secateur.defend import SELENA, CrossFit
-from secateur.errors import MethodError
+from secateur.errors import MethodError, StoreError
 from secateur.models import prunable
 from secateur.train import Phase, Stacked, apply, train_fleet
 from secateur.train.batches import TrainData
@@ -208,6 +208,39 @@ def test_lessons_of_other_inputs_are_not_taken(tmp_path):
     for k, m in enumerate(both):  # lessons of other inputs are not taken for these
         apply(m, fleet, records, seed=0, engine="serial", lessons=tmp_path)
         assert len(list(tmp_path.glob("*.safetensors"))) == (k + 1) * len(fleet)
+
+
+@pytest.mark.parametrize("engine", ["serial", Stacked(models=3, workers=1)])
+def test_kept_teachers_are_asked_something_else_and_change_nothing(tmp_path, engine):
+    fleet, records = world()
+    plain = SELENA(teachers=4, left_out=2, teacher_epochs=20)
+    other = replace(plain, recombine="features")
+    how = {"seed": 0, "engine": engine}
+    kept = {**how, "lessons": tmp_path, "keep_teachers": True}
+    alone = apply(other, fleet, records, **how)
+    first = apply(plain, fleet, records, **kept)
+    teachers = {p: p.stat().st_mtime_ns for p in tmp_path.glob("teacher-*")}
+    assert len(teachers) == 4 * len(fleet)
+    after = apply(other, fleet, records, **kept)
+    assert [a.digest for a in after.artifacts] == [a.digest for a in alone.artifacts]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("teacher-*")} == teachers
+    assert min(after.costs) > 0.3 * min(first.costs)  # their seconds count here too
+    min(teachers).unlink()
+    for path in set(tmp_path.iterdir()) - set(teachers):
+        path.unlink()
+    again = apply(other, fleet, records, **kept)
+    assert [a.digest for a in again.artifacts] == [a.digest for a in alone.artifacts]
+    assert min(teachers).exists()
+
+
+def test_a_damaged_teacher_is_refused(tmp_path):
+    fleet, records = world()
+    how = {"seed": 0, "engine": "serial", "lessons": tmp_path, "keep_teachers": True}
+    apply(CrossFit(folds=3), fleet, records, **how)
+    path = min(tmp_path.glob("teacher-*"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StoreError, match="teacher"):
+        apply(CrossFit(folds=3, recombine="features"), fleet, records, **how)
 
 
 @pytest.mark.parametrize(

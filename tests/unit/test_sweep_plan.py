@@ -15,7 +15,7 @@ from secateur.sweeping.front import DRAWS, Limits, clearly_beaten, pick, with_fr
 from secateur.sweeping.points import over_seeds
 from secateur.sweeping.reading import read_plan
 from secateur.sweeping.screen import dropped
-from secateur.sweeping.tree import chain, made, tree_of
+from secateur.sweeping.tree import chain, made, teachers_to_keep, tree_of
 from secateur.types import Measurement, Point, Sweep
 
 GRID = """
@@ -42,6 +42,22 @@ RECIPE = parse_recipe("Recipe(build=MLP(widths=(64, 8, 10)), epochs=1)")
 
 def nodes_of(text):
     return tree_of(read_plan(text), RECIPE, parse_step)
+
+
+def test_teachers_are_kept_where_another_case_asks_them_something_else():
+    steps = {
+        "own": "CrossFit(folds=4)",
+        "told": "CrossFit(folds=4, alpha=0.5)",  # the same questions: their answers serve
+        "made": "CrossFit(folds=4, recombine='mixed')",
+        "fewer": "CrossFit(folds=3, recombine='mixed')",
+        "longer": "CrossFit(folds=4, teacher_epochs=9, recombine='mixed')",
+        "pool": "DMP()",
+    }
+    text = "".join(f'[[method]]\nname = "{n}"\nsteps = ["{s}"]\n' for n, s in steps.items())
+    kept = teachers_to_keep(nodes_of(text))
+    assert {node.label for node in nodes_of(text) if node.steps in kept} == {"own", "told", "made"}
+    alone = "".join(text.partition('[[method]]\nname = "made"')[:1])
+    assert teachers_to_keep(nodes_of(alone)) == frozenset()
 
 
 def test_every_combination_is_one_case_named_by_its_values():

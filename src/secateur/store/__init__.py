@@ -47,7 +47,7 @@ from secateur.store.fleets import (
     remove_unstarted_fleet,
 )
 from secateur.store.layouts import read_signals
-from secateur.store.lessons import read_lesson, write_lesson
+from secateur.store.lessons import read_lesson, read_teacher, write_lesson, write_teacher
 from secateur.store.locks import only_run_in
 from secateur.store.png import png_bytes, png_uri
 from secateur.store.record_tables import (
@@ -104,6 +104,7 @@ __all__ = [
     "read_score_table",
     "read_scores",
     "read_signals",
+    "read_teacher",
     "read_text",
     "record_table",
     "refuse_no_file",
@@ -123,5 +124,6 @@ __all__ = [
     "write_score_table",
     "write_scores",
     "write_sweep",
+    "write_teacher",
     "write_text",
 ]

@@ -14,7 +14,6 @@ from secateur.train import Conversion, Defence, Taught
 from secateur.train.engines.auto import choose
 from secateur.train.engines.timings import Timings
 from secateur.train.planned import work_parts
-from secateur.train.recombined import recombined_of
 
 if TYPE_CHECKING:
     from secateur.train import Transform
@@ -116,8 +115,7 @@ def _read(node: Node, membership: Membership, fleets: int, heard: dict[Any, int]
     if not isinstance(method, Taught):
         return models
     split = method.split(membership.units[membership.members(0)], seed=0)
-    phases, made = repr(method.teaching(node.recipe)), recombined_of(method)
-    who = split.tobytes(), method.pool, phases, repr(node.recipe), made
+    who = split.tobytes(), repr(method.teaching(node.recipe)), repr(node.recipe)
     more = max(0, fleets - heard.get(who, 0))
     heard[who] = heard.get(who, 0) + more
     return models + teachers * more / fleets

@@ -15,7 +15,7 @@ from secateur.sweeping.points import curve_of, point_of
 from secateur.sweeping.reading import DENSE
 from secateur.sweeping.result import State, result_of
 from secateur.sweeping.screen import dropped
-from secateur.sweeping.tree import Node, chain, made
+from secateur.sweeping.tree import Node, chain, made, teachers_to_keep
 from secateur.sweeping.world import Place, World
 from secateur.types import Membership, Point, Provenance, Records, Report, Sweep
 
@@ -62,9 +62,10 @@ def sweep(
     with store.only_run_in(place.folder):
         store.clean_temporaries(place.folder)
         alive = [node for node in made(nodes) if node.case is not None]
+        kept = teachers_to_keep(nodes)
         for number, seed in enumerate(plan.seeds):
             screening = plan.targets if plan.funnel and number == 0 else 0
-            world = _world(plan, seed, screening, draw, place.folder)
+            world = _world(plan, seed, screening, draw, place.folder, kept)
             if screening:
                 alive = _screened(plan, nodes, alive, world, place, state)
             if not state.spent:
@@ -77,7 +78,14 @@ def sweep(
     return result
 
 
-def _world(plan: SweepPlan, seed: int, screening: int, draw: Draw, folder: Path) -> World:
+def _world(
+    plan: SweepPlan,
+    seed: int,
+    screening: int,
+    draw: Draw,
+    folder: Path,
+    taught_alike: frozenset[tuple[str, ...]],
+) -> World:
     records, membership = draw(seed, plan.targets + screening)
     return World(
         seed=seed,
@@ -85,6 +93,7 @@ def _world(plan: SweepPlan, seed: int, screening: int, draw: Draw, folder: Path)
         membership=membership,
         folder=folder / f"seed-{seed}",
         screening=screening,
+        taught_alike=taught_alike,
     )
 
 

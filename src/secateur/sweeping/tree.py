@@ -12,12 +12,22 @@ from secateur.errors import InputError, SecateurError
 from secateur.sweeping.reading import AXIS, DENSE, Case
 from secateur.train import Conversion, Defence, Recipe, Transform
 from secateur.train.rehearsal import rehearse
+from secateur.train.steps import Taught
+from secateur.train.teaching import asked_something_else
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
     from secateur.types import Membership, Records
 
-__all__ = ["Node", "ParseStep", "chain", "made", "rehearse_all", "tree_of"]
+__all__ = [
+    "Node",
+    "ParseStep",
+    "chain",
+    "made",
+    "rehearse_all",
+    "teachers_to_keep",
+    "tree_of",
+]
 
 Step = Transform | Defence | Conversion
 ParseStep = Callable[[str], Step]
@@ -136,6 +146,20 @@ def made(nodes: Sequence[Node]) -> list[Node]:
         n.steps for end in nodes if end.case is not None or not end.steps for n in chain(nodes, end)
     }
     return [node for node in nodes if node.steps in wanted]
+
+
+def teachers_to_keep(nodes: Sequence[Node]) -> frozenset[tuple[str, ...]]:
+    """Return the steps of the fleets whose teachers another fleet has, too, and asks something
+    else.
+    """
+    taught = [(node, node.method) for node in made(nodes) if isinstance(node.method, Taught)]
+    return frozenset(
+        node.steps
+        for node, method in taught
+        if asked_something_else(
+            method, [m for n, m in taught if n.recipe == node.recipe], node.recipe
+        )
+    )
 
 
 def rehearse_all(nodes: Sequence[Node], records: Records, membership: Membership) -> None:

@@ -77,7 +77,8 @@ class Place:
 class World:
     """One seed's records and membership, and the fleets that are there by now.
 
-    `screening` is how many of the targets, the first ones, serve the funnel's rounds alone.
+    `screening` is how many of the targets, the first ones, serve the funnel's rounds alone;
+    `taught_alike` are the steps of fleets whose teachers another one asks something else.
     """
 
     seed: int
@@ -85,6 +86,7 @@ class World:
     membership: Membership
     folder: Path
     screening: int = 0
+    taught_alike: frozenset[tuple[str, ...]] = frozenset()
     fleets: dict[tuple[str, ...], Fleet] = field(default_factory=dict)
 
     def rows(self, references: int | None = None) -> list[int]:
@@ -99,7 +101,9 @@ class World:
 
     @property
     def lessons(self) -> Path:
-        """Where what teachers said is kept until the seed is done, for cases with the same ones."""
+        """Where what teachers said is kept until the seed is done, for cases with the same ones;
+        and teachers that are asked something else.
+        """
         return self.folder / "lessons"
 
     def forget_lessons(self) -> None:
@@ -137,9 +141,8 @@ class World:
             made = train_fleet(node.recipe, self.records, self.membership, snapshots=kept, **how)
         else:
             assert node.parent is not None  # it does not train anew
-            found = apply(
-                node.method, self.fleets[node.parent], self.records, lessons=self.lessons, **how
-            )
+            how |= {"lessons": self.lessons, "keep_teachers": node.steps in self.taught_alike}
+            found = apply(node.method, self.fleets[node.parent], self.records, **how)
             if not isinstance(found, Fleet):  # apply of a fleet gives one
                 raise InputError(f"{node.label} is no fleet")
             made = found

@@ -118,6 +118,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
     cache: Path | None = None,
     models: Sequence[int] | None = None,
     lessons: Path | None = None,
+    keep_teachers: bool = False,
 ) -> Fleet | Artifact:
     """Apply a transform to every model of a fleet, or to one module; the input stays as it is.
 
@@ -141,6 +142,8 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         lessons: a folder in which methods that are taught find what the teachers of another one
             said, so that `CrossFit(alpha=0.3)` after `CrossFit()` trains no fold anew. What it
             holds is as secret as the members: remove it afterwards.
+        keep_teachers: keep the teachers themselves in `lessons`, too, for a method that asks the
+            same ones something else, such as `CrossFit(recombine="features")`.
 
     Returns:
         A fleet with the same membership, or for a module one artifact.
@@ -165,6 +168,7 @@ def apply(  # noqa: PLR0913 - what, on what, and how it is run
         cache=cache,
         models=models,
         lessons=lessons,
+        keeps_teachers=keep_teachers,
     )
     if isinstance(transform, Defence):
         label = name or type(transform).__name__.lower()

@@ -77,7 +77,8 @@ def make(
     engine = choice.engine
     shards = shards_of(plan, records, membership, parent, seed=seed, engine=engine)
     if place.lessons is not None and not isinstance(engine, Ray):  # its workers see no disk of ours
-        shards = [_changed(shard, lambda job: {"lessons": place.lessons}) for shard in shards]
+        kept = {"lessons": place.lessons, "keeps_teachers": place.keeps_teachers}
+        shards = [_changed(shard, lambda job: kept) for shard in shards]
     if place.folder is not None:
         if all(absent & {job.model for job in shard.jobs} for shard in shards):
             raise InputError(

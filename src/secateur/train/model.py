@@ -59,6 +59,7 @@ class Job:
     snapshots: Snapshots | None = None
     keep: Keep | None = None
     lessons: Path | None = None
+    keeps_teachers: bool = False
 
 
 def initial_module(recipe: Recipe, seed: int) -> nn.Module:

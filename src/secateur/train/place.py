@@ -49,7 +49,8 @@ class Place:
 
     `cache` is a folder of models that runs share; `models` those rows of the membership that are
     made now (None: all), the others another time. `lessons` is a folder where what teachers said is
-    kept for other methods of the run; the caller removes it.
+    kept for other methods of the run, and with `keeps_teachers` they themselves; the caller removes
+    it.
     """
 
     engine: Engine
@@ -59,6 +60,7 @@ class Place:
     cache: Path | None = None
     models: Sequence[int] | None = None
     lessons: Path | None = None
+    keeps_teachers: bool = False
 
     def left_out(self, membership: Membership) -> set[int]:
         """Return the rows that are not made now.

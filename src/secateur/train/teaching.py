@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -30,15 +30,20 @@ from secateur.train.steps import Heard, Taught
 from secateur.types import Provenance, derive_seed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from secateur.train.hooks import Tensors
+    from secateur.train.recipe import Recipe
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["lesson_of", "lessons_of"]
+__all__ = ["asked_something_else", "lesson_of", "lessons_of"]
 
 AT_ONCE = 2048
 """Records that a teacher is asked at once: it may change the last bits of what a student learns."""
+UNITS = 5000
+"""Units on which two ways to split are compared."""
 
 
 def _taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
@@ -71,6 +76,27 @@ def lessons_of(
     classes = [_class_of(records, membership, job) for job in jobs]
     heard = _heard(records, membership, classes, how)
     return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
+
+
+def asked_something_else(method: Taught, others: Iterable[Taught], recipe: Recipe) -> bool:
+    """Tell whether another method has the same teachers and asks them other questions, so that it
+    is worth keeping them.
+
+    Args:
+        method: whose teachers.
+        others: of the same run and recipe.
+        recipe: what teachers are trained by.
+    """
+
+    def teachers(one: Taught) -> tuple[str, bytes]:
+        units = np.arange(UNITS)
+        return repr(one.teaching(recipe)), one.split(units, seed=0).tobytes()
+
+    def questions(one: Taught) -> tuple[str, str]:
+        return one.pool, repr(recombined_of(one))
+
+    own = questions(method)
+    return any(questions(other) != own and teachers(other) == teachers(method) for other in others)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,26 +202,38 @@ def _heard(
     """Return for each model its teachers' logits `[teachers, records, classes]`, and CPU seconds
     spent before.
 
-    What another method of the same run heard from the same teachers is taken from `job.lessons`;
-    where the teachers of several models share stacks, from all of them or from none.
+    What another method of the same run heard from the same teachers is taken from `job.lessons`,
+    and so are teachers that were kept there; where the teachers of several models share stacks,
+    from all of them or from none.
     """
-    paths = [
-        one.job.lessons / f"{Provenance(key=key).digest[:24]}.safetensors"
-        for one, key in zip(classes, _keys(records, membership, classes, how), strict=True)
-        if one.job.lessons is not None and len(one.split)
-    ]
-    if paths and len(paths) == len(classes) and all(path.exists() for path in paths):
+    keys = _keys(records, membership, classes, how)
+    paths = _paths(classes, keys, "{digest}")
+    if paths and all(path.exists() for path in paths):
         return [store.read_lesson(path) for path in paths]
     begun = time.process_time()
     found = [
         np.zeros((len(one.split), len(one.asked), records.n_classes), np.float32) for one in classes
     ]
-    for of, number, module in _teachers(records, membership, classes, how):
-        found[of][number] = _said(module, records, classes[of])
+    before = [0.0] * len(classes)
+    for teacher in _found_or_trained(records, membership, classes, how, keys):
+        found[teacher.of][teacher.number] = _said(teacher.module, records, classes[teacher.of])
+        before[teacher.of] += teacher.seconds if teacher.found else 0.0
     seconds = (time.process_time() - begun) / len(classes)
-    for path, logits in zip(paths, found, strict=bool(paths)):
-        store.write_lesson(path, logits, seconds=seconds)
-    return [(logits, 0.0) for logits in found]
+    for path, logits, earlier in zip(paths, found, before, strict=bool(paths)):
+        store.write_lesson(path, logits, seconds=seconds + earlier)
+    return list(zip(found, before, strict=True))
+
+
+def _paths(classes: Sequence[_Class], keys: Sequence[dict[str, Any]], name: str) -> list[Path]:
+    """Return one file of the lessons' folder for each model; none where a model has no folder, or
+    no teachers.
+    """
+    found = [
+        one.job.lessons / f"{name.format(digest=Provenance(key=key).digest[:24])}.safetensors"
+        for one, key in zip(classes, keys, strict=True)
+        if one.job.lessons is not None and len(one.split)
+    ]
+    return found if len(found) == len(classes) else []
 
 
 def _said(module: nn.Module, records: Records, one: _Class) -> FloatArray:
@@ -242,10 +280,66 @@ def _keys(
     return [{**common, **key, **beside} for key in each]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Teacher:
+    """A trained teacher: the model `of` which it is one, its own number, its CPU seconds, and
+    whether an earlier method had trained it.
+    """
+
+    of: int
+    number: int
+    module: nn.Module
+    seconds: float
+    found: bool = False
+
+
+def _found_or_trained(
+    records: Records,
+    membership: Membership,
+    classes: Sequence[_Class],
+    how: Stacked | None,
+    keys: Sequence[dict[str, Any]],
+) -> Iterator[_Teacher]:
+    """Yield all teachers: those that an earlier method kept, or trained now, and kept."""
+    if not all(one.job.keeps_teachers for one in classes):
+        yield from _teachers(records, membership, classes, how)
+        return
+    own = [_without_questions(key) for key in keys]
+    paths = _paths(classes, own, "teacher-{digest}-{{number}}")
+
+    def path(of: int, number: int) -> Path:
+        return paths[of].with_name(paths[of].name.format(number=number))
+
+    numbers = [(of, k) for of, one in enumerate(classes) for k in range(len(one.split))]
+    if paths and all(path(*both).exists() for both in numbers):
+        device = torch.device("cpu" if how is None else how.device)
+        for of, number in numbers:
+            tensors, seconds = store.read_teacher(path(of, number))
+            module = initial_module(classes[of].job.recipe, 0)
+            module.load_state_dict(tensors)
+            yield _Teacher(
+                of=of, number=number, module=module.to(device), seconds=seconds, found=True
+            )
+        return
+    for teacher in _teachers(records, membership, classes, how):
+        if paths:
+            tensors = teacher.module.state_dict()
+            store.write_teacher(path(teacher.of, teacher.number), tensors, seconds=teacher.seconds)
+        yield teacher
+
+
+def _without_questions(key: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a teacher, of what decides what it says."""
+    own = {name: value for name, value in key.items() if name != "asked"}
+    if "beside" in own:
+        own["beside"] = [_without_questions(one) for one in own["beside"]]
+    return own
+
+
 def _teachers(
     records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
-) -> Iterator[tuple[int, int, nn.Module]]:
-    """Yield teachers with their model's and their own numbers, each as soon as it is trained."""
+) -> Iterator[_Teacher]:
+    """Yield teachers, each as soon as it is trained."""
     recipe, method = classes[0].job.recipe, classes[0].method
     phases = method.teaching(recipe)
     pools = {pool: membership.pool(pool) for pool in pools_of(phases)}
@@ -257,6 +351,7 @@ def _teachers(
     ]
     if how is None:
         for of, number, own, seed in every:
+            begun = time.process_time()
             module = initial_module(recipe, seed).to(device)
             run_phases(
                 module,
@@ -267,11 +362,13 @@ def _teachers(
                 context=(_initial(module), prunable(module)),
                 seed=derive_seed(seed, "train"),
             )
-            yield of, number, module
+            seconds = time.process_time() - begun
+            yield _Teacher(of=of, number=number, module=module, seconds=seconds)
         return
     sizes = [steps_of(len(own), recipe.batch_size) for _, _, own, _ in every]
     for together in cut(sizes, how.models) if every else ():
         some = [every[k] for k in together]
+        begun = time.process_time()
         modules = [initial_module(recipe, seed).to(device) for *_, seed in some]
         run_stack(
             modules,
@@ -285,8 +382,9 @@ def _teachers(
             seeds=[derive_seed(seed, "train") for *_, seed in some],
             kernels=how.kernels,
         )
+        seconds = (time.process_time() - begun) / len(some)
         for (of, number, _, _), module in zip(some, modules, strict=True):
-            yield of, number, module
+            yield _Teacher(of=of, number=number, module=module, seconds=seconds)
 
 
 def _initial(module: nn.Module) -> Tensors:
