@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -101,6 +102,27 @@ def test_what_a_number_switches_on_is_timed_apart():
     assert kind(hooks=(MinMax(lr=1e-3),)) == kind(hooks=(MinMax(lr=1e-4),))
     assert kind(hooks=(MinMax(inner_steps=3),)) != kind(hooks=(MinMax(inner_steps=7),))
     assert kind(hooks=(PAST(after=0.0),)) != kind(hooks=(PAST(after=1.0),))
+
+
+def test_methods_with_the_same_teachers_are_timed_once_and_go_the_same_way(monkeypatch):
+    records = small_records()
+    who = small_membership(records)
+    known = timings.Timings()
+    rounds = []
+    monkeypatch.setattr(auto, "SIZES", (2, 4))
+    monkeypatch.setattr(auto, "peak_of", lambda work: (rounds.append(work()) or 1e-6, 100))
+    choose = partial(auto.choose, small_recipe(), workers=1, timings=known)
+    ways = (
+        CrossFit(folds=3),
+        CrossFit(folds=3, prune=RandomMask(rate=2)),
+        CrossFit(folds=3, recombine="mixed"),
+    )
+    first, *others = (choose(way, records, who) for way in ways)
+    assert len(rounds) == 2
+    assert others == [first, first]
+    monkeypatch.setattr(auto, "available", lambda: 500)
+    assert list(choose(ways[0], records, who).rates)[-1] == "stacks of 4"
+    assert list(choose(ways[2], records, who).rates)[-1] == "stacks of 2"  # what is made takes room
 
 
 def test_made_inputs_take_room_in_a_stack():

@@ -131,7 +131,7 @@ def choose(
     timings = Timings() if timings is None else timings
     timed = timings.of((trial.kind, stack, cores), partial(_time, trial, stack=stack, cores=cores))
     alone = trial.records / max(timed.alone, 1e-9)
-    stacks = {size: trial.records * steps for size, steps in timed.stacks.items()}
+    stacks = {size: trial.records * timed.stacks[size] for size in _fitting(timed, trial, cores)}
     rates = {"one by one": alone, **{f"stacks of {n}": rate for n, rate in stacks.items()}}
     best = max(stacks, key=lambda size: stacks[size], default=0)
     if not best or stacks[best] <= MARGIN * alone:
@@ -146,6 +146,7 @@ def choose(
 def _time(trial: _Trial, *, stack: bool, cores: int) -> Timed:
     """Time a step of one model, and of stacks as large as memory has room for."""
     stacks: dict[int, float] = {}
+    took: dict[int, int | None] = {}
     with one_thread():
         alone = trial.alone()
         if alone > LONG or not stack:
@@ -156,10 +157,22 @@ def _time(trial: _Trial, *, stack: bool, cores: int) -> Timed:
             except (SecateurError, RuntimeError, NotImplementedError, TypeError, ValueError):
                 break  # what cannot be stacked is made one by one
             stacks[size] = size / max(seconds, 1e-9)
-            if not _has_room(size, None if taken is None else taken + size * trial.held, cores):
+            took[size] = taken
+            if not _has_room(size, taken, cores):
                 break
     give_back()
-    return Timed(alone=alone, stacks=stacks)
+    return Timed(alone=alone, stacks=stacks, took=took)
+
+
+def _fitting(timed: Timed, trial: _Trial, cores: int) -> list[int]:
+    """Return the sizes of stacks that have room with what is made for their models."""
+    found = []
+    for size in timed.stacks:
+        found.append(size)
+        taken = timed.took.get(size)
+        if not _has_room(size, None if taken is None else taken + size * trial.held, cores):
+            break
+    return found
 
 
 def _has_room(size: int, taken: int | None, cores: int) -> bool:
@@ -192,7 +205,9 @@ class _Trial:
     def __init__(
         self, recipe: Recipe, transform: Transform | None, records: Records, membership: Membership
     ) -> None:
-        phases = (*planned(recipe, transform), *teaching(recipe, transform))
+        # teachers first: they take longest, and methods with the same ones then go the same way, by
+        # which they can share them
+        phases = (*teaching(recipe, transform), *planned(recipe, transform))
         self.phase = next((p for p in phases if p.epochs), phases[0])
         plans = [phase.optimiser or recipe.optimiser for phase in phases]
         self.can_stack = all(getattr(plan, "elementwise", False) for plan in plans)
@@ -213,7 +228,7 @@ class _Trial:
     def kind(self) -> Any:
         """What decides how long a step takes: network, phase, shape and number of records."""
         recipe = self.recipe
-        shape = self.all.input_shape, self.records, len(self.members), self.held
+        shape = self.all.input_shape, self.records, len(self.members)
         streams = tuple(sorted(recipe.streams.items()))
         how = recipe.batch_size, streams, bare(recipe.optimiser), self.can_stack
         return hashable(recipe.build), bare(self.phase), how, shape

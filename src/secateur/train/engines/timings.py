@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 __all__ = ["Timed", "Timings", "bare", "hashable"]
@@ -15,11 +15,12 @@ NUMBERS = frozenset({"alpha", "epochs", "lr", "rate", "rho", "share", "strength"
 @dataclass(frozen=True, kw_only=True)
 class Timed:
     """What one kind of step takes: seconds of one model's, and by size of stack the model steps per
-    second, as far as sizes were tried.
+    second, as far as sizes were tried; and the bytes that each took, None where nobody says.
     """
 
     alone: float
     stacks: Mapping[int, float]
+    took: Mapping[int, int | None] = field(default_factory=dict)
 
 
 class Timings:
