@@ -107,6 +107,43 @@ def test_features_of_a_table_are_drawn_one_by_one():
     assert abs(shares.mean() - 0.75) < 0.03
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("parents", [3, 5])
+def test_an_input_of_more_parents_is_answered_by_teachers_that_saw_none_of_them(way, parents):
+    seen = split(teachers=5, out=2, members=40)
+    members = pictures(40) if way != "mixed" else np.eye(40, dtype=np.float32)[:, :, None, None]
+    inputs, told = Recombined(way=way, times=10, parents=parents).of(members, seen, seed=0)
+    assert (~told).any(0).all()
+    for one, saw in zip(inputs, told.T, strict=True):
+        found = np.flatnonzero(one.ravel()) if way == "mixed" else np.unique(one).astype(int)
+        assert 2 <= len(found) <= parents
+        assert not seen[np.ix_(~saw, found)].any()
+        if way != "patches":  # a later patch may cover an earlier one
+            assert len(found) == parents or way == "features"
+    if way == "mixed":
+        np.testing.assert_allclose(inputs.sum((1, 2, 3)), 1.0, rtol=1e-5)
+        mean = np.sort(inputs.reshape(len(inputs), -1), 1)[:, -parents:].mean(0)
+        shares = [
+            sum(1 / k for k in range(j, parents + 1)) / parents for j in range(1, parents + 1)
+        ]
+        np.testing.assert_allclose(mean[::-1], shares, atol=0.03)  # uniform over the simplex
+
+
+@pytest.mark.parametrize(("parents", "least"), [(2, 0.4), (2, 0.0), (4, 0.2)])
+def test_no_parent_has_less_than_its_least_share(parents, least):
+    members = np.eye(40, dtype=np.float32)
+    made = Recombined(way="mixed", times=20, parents=parents, least=least)
+    inputs, _ = made.of(members, split(members=40), seed=0)
+    found = np.sort(inputs, 1)[:, -parents:]
+    assert found.min() >= least - 1e-6
+    assert found.min() < least + 0.05
+    rows = np.arange(40, dtype=np.float32)[:, None].repeat(3000, 1)
+    drawn, _ = replace(made, way="features", times=1).of(rows, split(members=40), seed=0)
+    for one in drawn:
+        _, counts = np.unique(one, return_counts=True)
+        assert counts.min() / 3000 > least - 0.05 and len(counts) <= parents
+
+
 def test_disjoint_folds_pair_within_a_fold():
     seen = CrossFit(folds=3).split(np.arange(30), seed=0)
     inputs, told = Recombined(way="features", times=20).of(pictures(), seen, seed=0)
@@ -250,6 +287,12 @@ def test_a_damaged_teacher_is_refused(tmp_path):
         ({"recombine": "mixed", "times": 0.0}, "times must be above 0"),
         ({"recombine": "mixed", "times": 1e9}, "at most 1000, got"),
         ({"times": 2.0}, "times=2.0 is read with recombine alone"),
+        ({"parents": 3}, "parents=3 is read with recombine alone"),
+        ({"least": 0.1}, "least=0.1 is read with recombine alone"),
+        ({"recombine": "mixed", "parents": 1}, "parents must be 2 to 100, got 1"),
+        ({"recombine": "mixed", "least": 0.5}, "below 0.5, an equal share of 2 parents, got 0.5"),
+        ({"recombine": "mixed", "least": -0.1}, "least must be at least 0"),
+        ({"recombine": "mixed", "parents": 4, "least": 0.25}, "below 0.25, an equal"),
         ({"recombine": "mixed", "alpha": 0.5}, "leave out alpha=0.5"),
         ({"recombine": "mixed", "keep": True}, "leave out keep=True"),
     ],

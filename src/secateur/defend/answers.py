@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from secateur.types import BoolArray, IntArray
 
 __all__ = [
+    "RECOMBINATION",
     "check_dials",
     "check_inside",
     "check_recombined",
@@ -34,6 +35,9 @@ __all__ = [
     "soft_labels",
     "trained_by",
 ]
+
+RECOMBINATION = ("recombine", "times", "parents", "least")
+"""Fields of methods that say how inputs are made; None in all of them is none."""
 
 
 def left_out_of(units: IntArray, parts: int, *, out: int, seed: int, what: str) -> BoolArray:
@@ -113,19 +117,29 @@ def trained_by(
     return (first, *(() if method is None else method.phases(recipe)))
 
 
-def recombination(way: Way | None, times: float | None) -> Recombined | None:
+def recombination(
+    way: Way | None, *, times: float | None, parents: int | None, least: float | None
+) -> Recombined | None:
     """Return how inputs are made that a student learns on; None where they are not.
+
+    Args:
+        way: of `Recombined`, as the others are; None there is its default.
+        times: how many.
+        parents: of how many members each.
+        least: their least share.
 
     Raises:
         MethodError: a number out of range, or one that nothing reads.
     """
-    if way is None and times is not None:
+    values = {"times": times, "parents": parents, "least": least}
+    given: dict[str, Any] = {name: v for name, v in values.items() if v is not None}
+    if way is not None:
+        return Recombined(way=way, **given)
+    for name, value in given.items():
         raise MethodError(
-            f"times={times} is read with recombine alone; name a way, or leave it out"
+            f"{name}={value} is read with recombine alone; name a way, or leave it out"
         )
-    if way is None:
-        return None
-    return Recombined(way=way) if times is None else Recombined(way=way, times=times)
+    return None
 
 
 def check_recombined(

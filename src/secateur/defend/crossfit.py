@@ -10,6 +10,7 @@ import numpy as np
 
 from secateur.data.recombinations import Way
 from secateur.defend.answers import (
+    RECOMBINATION,
     check_dials,
     check_inside,
     check_recombined,
@@ -70,6 +71,9 @@ class CrossFit:
             weighted mean), `patches` (a rectangle of one picture in the other). None: on the
             members themselves.
         times: how many times as many of them as members; by default 4.
+        parents: of how many members each is put together; by default 2.
+        least: the least share of each parent in it, below 1 / parents; by default 0, with which
+            some are nearly a member's own.
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
     artifact holds `taught/teachers`, and unless inputs are made `taught/agreement`, the share of
@@ -106,6 +110,8 @@ class CrossFit:
     repeats: int = 1
     recombine: Way | None = None
     times: float | None = None
+    parents: int | None = None
+    least: float | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -135,7 +141,7 @@ class CrossFit:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"repeats": 1, "recombine": None, "times": None})
+        return spelled_without(self, {"repeats": 1, **dict.fromkeys(RECOMBINATION)})
 
     @property
     def pool(self) -> str:
@@ -145,7 +151,9 @@ class CrossFit:
     @property
     def recombined(self) -> Recombined | None:
         """How the inputs are made that the student learns on."""
-        return recombination(self.recombine, self.times)
+        return recombination(
+            self.recombine, times=self.times, parents=self.parents, least=self.least
+        )
 
     @property
     def keeps_answers(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from secateur.data.recombinations import Way
 from secateur.defend.answers import (
+    RECOMBINATION,
     check_dials,
     check_inside,
     check_recombined,
@@ -50,6 +51,9 @@ class SELENA:
         recombine: `features`, `mixed` or `patches`: the student learns on inputs that are nobody's,
             as in `CrossFit`; the paper's learns on the members (None).
         times: how many times as many of them as members; by default 4.
+        parents: of how many members each is put together; by default 2.
+        least: the least share of each parent in it, below 1 / parents; by default 0, with which
+            some are nearly a member's own.
 
     Raises:
         MethodError: a number out of range, or fewer units than sub-models.
@@ -71,6 +75,8 @@ class SELENA:
     keep: bool = False
     recombine: Way | None = None
     times: float | None = None
+    parents: int | None = None
+    least: float | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -88,7 +94,7 @@ class SELENA:
 
     def __repr__(self) -> str:
         """Return its spelling; what came later stands in it where it is not the default."""
-        return spelled_without(self, {"recombine": None, "times": None})
+        return spelled_without(self, {**dict.fromkeys(RECOMBINATION)})
 
     @property
     def pool(self) -> str:
@@ -98,7 +104,9 @@ class SELENA:
     @property
     def recombined(self) -> Recombined | None:
         """How the inputs are made that the student learns on."""
-        return recombination(self.recombine, self.times)
+        return recombination(
+            self.recombine, times=self.times, parents=self.parents, least=self.least
+        )
 
     @property
     def keeps_answers(self) -> bool:

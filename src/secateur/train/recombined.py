@@ -1,4 +1,4 @@
-"""Inputs that are nobody's: put together from two members that a teacher has not seen."""
+"""Inputs that are nobody's: put together from members that a teacher has not seen."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from secateur.data.recombinations import PICTURES, Way, check_way, recombined
 from secateur.errors import MethodError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from secateur.train.steps import Taught
-    from secateur.types import BoolArray, FloatArray
+    from secateur.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["Questions", "Recombined", "recombined_of"]
 
 DRAWS = 100
 """How often an input is drawn anew that turned out to be a member's."""
 MOST = 1000.0
+MOST_PARENTS = 100
 
 
 class Questions(NamedTuple):
@@ -30,14 +33,19 @@ class Questions(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recombined:
-    """How new inputs are made of a model's members; the share of each parent is uniform.
+    """How new inputs are made of a model's members.
 
     Args:
-        way: see `secateur.data.recombinations.recombined`.
+        way: see `secateur.data.recombinations.recombined`; of more than two parents each is put
+            into what the ones before it gave.
         times: how many times as many inputs as members, above 0 and at most 1,000.
+        parents: of how many members an input is made, 2 to 100. Their shares are uniform over all
+            that sum to 1.
+        least: the least share of every parent, at least 0 and below 1 / parents: what is above is
+            uniform. With 0 some inputs are nearly a member's own.
 
     Raises:
-        MethodError: an unknown way, or `times` out of range.
+        MethodError: an unknown way, or a number out of range.
 
     Example:
         >>> made = Recombined(way="features", times=3.0)
@@ -50,19 +58,28 @@ class Recombined:
 
     way: Way
     times: float = 4.0
+    parents: int = 2
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         check_way(self.way, what="recombine")
         if not 0 < self.times <= MOST:
             raise MethodError(f"times must be above 0 and at most {MOST:g}, got {self.times}")
+        if not 2 <= self.parents <= MOST_PARENTS:
+            raise MethodError(f"parents must be 2 to {MOST_PARENTS}, got {self.parents}")
+        if not 0 <= self.least < 1 / self.parents:
+            raise MethodError(
+                f"least must be at least 0 and below {1 / self.parents:.3g}, an equal share of "
+                f"{self.parents} parents, got {self.least}"
+            )
 
     def count(self, members: int) -> int:
         """Return how many inputs are made of so many members, at least 2."""
         return max(2, round(self.times * members))
 
     def of(self, inputs: FloatArray, seen: BoolArray, *, seed: int) -> Questions:
-        """Make inputs, each of two members that one teacher at least has seen neither of, and none
-        that is a member's own.
+        """Make inputs, each of members that one teacher at least has seen none of, and none that is
+        a member's own.
 
         Args:
             inputs: of the members `[members, ...]`.
@@ -70,7 +87,7 @@ class Recombined:
             seed: of this model.
 
         Raises:
-            MethodError: every teacher has seen all members but one; `patches` of what is no
+            MethodError: no teacher has left so many members unseen; `patches` of what is no
                 picture; members so alike that what is put together is a member's input again.
         """
         if self.way == "patches" and inputs.ndim != PICTURES:
@@ -80,28 +97,22 @@ class Recombined:
             )
         rng = np.random.default_rng(seed)
         unseen = [np.flatnonzero(~row) for row in seen]
-        able = [rows for rows in unseen if len(rows) > 1]
+        able = [rows for rows in unseen if len(rows) >= self.parents]
         if not able:
+            most = max(map(len, unseen), default=0)
             raise MethodError(
-                "recombine puts together two members that one teacher has not seen, and every "
-                "teacher has seen all but one; ask for fewer folds, or draw more members"
+                f"recombine puts together {self.parents} members that one teacher has not seen, "
+                f"and no teacher has left more than {most} unseen; ask for fewer folds or parents, "
+                "or draw more members"
             )
         known = {row.tobytes() for row in inputs}
         made = np.empty((self.count(len(inputs)), *inputs.shape[1:]), inputs.dtype)
-        pairs = np.empty((len(made), 2), np.int64)
+        family = np.empty((len(made), self.parents), np.int64)
         left = np.arange(len(made))
         for _ in range(DRAWS):
             for row, which in zip(left, rng.integers(0, len(able), len(left)), strict=True):
-                pairs[row] = rng.choice(able[which], 2, replace=False)
-            first, second = pairs[left].T
-            made[left] = recombined(
-                inputs[first],
-                inputs[second],
-                way=self.way,
-                share=rng.random(len(left)),
-                place=rng.random((len(left), 2)),
-                rng=rng,
-            )
+                family[row] = rng.choice(able[which], self.parents, replace=False)
+            made[left] = self._put_together(inputs, family[left], rng)
             left = left[[row.tobytes() in known for row in made[left]]]
             if not len(left):
                 break
@@ -110,7 +121,36 @@ class Recombined:
                 f"recombine={self.way!r}: {len(left)} of {len(made)} inputs were a member's own "
                 f"{DRAWS} times over, so alike are the members; choose another way, or leave it out"
             )
-        return Questions(made, seen[:, pairs[:, 0]] | seen[:, pairs[:, 1]])
+        told: BoolArray = np.any(seen[:, family], axis=2)
+        return Questions(made, told)
+
+    def _put_together(
+        self, inputs: FloatArray, family: IntArray, rng: np.random.Generator
+    ) -> FloatArray:
+        """Return an input for each row of parents `[n, parents]`."""
+        shares = self._shares(len(family), rng)
+        found: FloatArray = inputs[family[:, 0]]
+        before = shares[:, 0]
+        for parent, own in zip(family.T[1:], shares.T[1:], strict=True):
+            found = recombined(
+                found,
+                inputs[parent],
+                way=self.way,
+                share=before / (before + own),
+                place=rng.random((len(family), 2)),
+                rng=rng,
+            )
+            before = before + own
+        return found
+
+    def _shares(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the parents' shares `[n, parents]`."""
+        if self.parents == 2:
+            first = rng.random(n)
+            free = np.stack([first, 1 - first], 1)
+        else:
+            free = rng.dirichlet(np.ones(self.parents), n)
+        return self.least + (1 - self.parents * self.least) * free
 
 
 def recombined_of(method: Taught) -> Recombined | None:
