@@ -14,8 +14,8 @@ from secateur.data import draw
 from secateur.data.recombinations import WAYS
 from secateur.defend import SELENA, CrossFit
 from secateur.errors import MethodError, StoreError
-from secateur.models import prunable
-from secateur.train import Phase, Stacked, apply, train_fleet
+from secateur.models import logits_of, prunable
+from secateur.train import Phase, Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
@@ -238,13 +238,37 @@ def test_models_of_a_stack_are_sorted_by_what_they_learn_on():
             np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
 
 
-def test_lessons_of_other_inputs_are_not_taken(tmp_path):
+def test_what_is_said_of_made_inputs_is_not_written(tmp_path):
     fleet, records = world()
     method = CrossFit(folds=3, recombine="features", times=2)
-    both = [method, replace(method, recombine="mixed"), CrossFit(folds=3)]
-    for k, m in enumerate(both):  # lessons of other inputs are not taken for these
-        apply(m, fleet, records, seed=0, engine="serial", lessons=tmp_path)
-        assert len(list(tmp_path.glob("*.safetensors"))) == (k + 1) * len(fleet)
+    how = {"seed": 0, "engine": "serial", "lessons": tmp_path}
+    apply(method, fleet, records, **how)
+    assert not list(tmp_path.glob("*"))
+    apply(CrossFit(folds=3), fleet, records, **how)
+    assert len(list(tmp_path.glob("*"))) == len(fleet)
+    apply(replace(method, recombine="mixed"), fleet, records, **how)
+    assert len(list(tmp_path.glob("*"))) == len(fleet)
+
+
+def test_a_teacher_is_asked_of_made_inputs_whose_parents_it_has_not_seen(monkeypatch):
+    fleet, records = world()
+    asked = []
+
+    def noted(module, made, *, indices, batch_size):
+        asked.append(indices)
+        return logits_of(module, made, indices=indices, batch_size=batch_size)
+
+    monkeypatch.setattr(teaching, "logits_of", noted)
+    method = SELENA(teachers=5, left_out=2, recombine="mixed", times=3)
+    apply(method, fleet, records, seed=0, engine="serial")
+    members = fleet.membership.members(0)
+    seed = derive_seed(0, "model", 0)
+    seen = method.split(members, seed=derive_seed(seed, "teachers"))
+    own = np.array(records.gather(members))
+    told = method.recombined.of(own, seen, seed=derive_seed(seed, "questions")).seen
+    assert len(asked) == 5 * len(fleet)
+    for found, saw in zip(asked, told, strict=False):
+        np.testing.assert_array_equal(found, np.flatnonzero(~saw))
 
 
 @pytest.mark.parametrize("engine", ["serial", Stacked(models=3, workers=1)])

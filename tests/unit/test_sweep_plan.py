@@ -49,14 +49,20 @@ def test_teachers_are_kept_where_another_case_asks_them_something_else():
         "own": "CrossFit(folds=4)",
         "told": "CrossFit(folds=4, alpha=0.5)",  # the same questions: their answers serve
         "made": "CrossFit(folds=4, recombine='mixed')",
+        "again": "CrossFit(folds=4, recombine='mixed', epochs=9)",  # whose answers are not kept
         "fewer": "CrossFit(folds=3, recombine='mixed')",
         "longer": "CrossFit(folds=4, teacher_epochs=9, recombine='mixed')",
         "pool": "DMP()",
     }
     text = "".join(f'[[method]]\nname = "{n}"\nsteps = ["{s}"]\n' for n, s in steps.items())
     kept = teachers_to_keep(nodes_of(text))
-    assert {node.label for node in nodes_of(text) if node.steps in kept} == {"own", "told", "made"}
-    alone = "".join(text.partition('[[method]]\nname = "made"')[:1])
+    assert {node.label for node in nodes_of(text) if node.steps in kept} == {
+        "own",
+        "told",
+        "made",
+        "again",
+    }
+    alone = text.partition('[[method]]\nname = "made"')[0]
     assert teachers_to_keep(nodes_of(alone)) == frozenset()
 
 

@@ -79,9 +79,11 @@ def left_out_of(units: IntArray, parts: int, *, out: int, seed: int, what: str) 
 
 def mean_answers(heard: Heard, *, temperature: float) -> Tensor:
     """Return the mean softmax `[records, classes]` of the teachers that did not see a record."""
-    own = torch.softmax(heard.logits.double() / temperature, dim=-1)
-    weight = (~heard.seen).double()[..., None]
-    return (own * weight).sum(0) / weight.sum(0)
+    unseen = ~heard.seen
+    total = torch.zeros(heard.logits.shape[1:], dtype=torch.float64)
+    for said, asked in zip(heard.logits, unseen, strict=True):
+        total[asked] += torch.softmax(said[asked].double() / temperature, dim=-1)
+    return total / unseen.sum(0)[:, None]
 
 
 def soft_labels(answers: Tensor, heard: Heard, *, alpha: float) -> Tensor:

@@ -13,7 +13,7 @@ from secateur.sweeping.reading import AXIS, DENSE, Case
 from secateur.train import Conversion, Defence, Recipe, Transform
 from secateur.train.rehearsal import rehearse
 from secateur.train.steps import Taught
-from secateur.train.teaching import asked_something_else
+from secateur.train.teaching import asked_again
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
@@ -149,15 +149,17 @@ def made(nodes: Sequence[Node]) -> list[Node]:
 
 
 def teachers_to_keep(nodes: Sequence[Node]) -> frozenset[tuple[str, ...]]:
-    """Return the steps of the fleets whose teachers another fleet has, too, and asks something
-    else.
+    """Return the steps of the fleets whose teachers another fleet has, too, where what they said
+    does not serve it.
     """
     taught = [(node, node.method) for node in made(nodes) if isinstance(node.method, Taught)]
     return frozenset(
         node.steps
         for node, method in taught
-        if asked_something_else(
-            method, [m for n, m in taught if n.recipe == node.recipe], node.recipe
+        if asked_again(
+            method,
+            [m for n, m in taught if n is not node and n.recipe == node.recipe],
+            node.recipe,
         )
     )
 

@@ -43,9 +43,10 @@ class Heard:
     """What the teachers of one model said of the records that it will learn on.
 
     Args:
-        logits: `[teachers, records, classes]`.
-        seen: `[teachers, records]`, whether a teacher was trained on a record.
-        labels: `[records]`, the records' own; -1 where a record was made of two members.
+        logits: `[teachers, records, classes]`; of records that were made, 0 where a teacher saw a
+            parent, since then it is not asked.
+        seen: `[teachers, records]`, whether a teacher was trained on a record, or a parent of it.
+        labels: `[records]`, the records' own; -1 where a record was made of members.
         classes: how many there are.
     """
 

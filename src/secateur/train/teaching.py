@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from secateur.train.recipe import Recipe
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["asked_something_else", "lesson_of", "lessons_of"]
+__all__ = ["asked_again", "lesson_of", "lessons_of"]
 
 AT_ONCE = 2048
 """Records that a teacher is asked at once: it may change the last bits of what a student learns."""
@@ -78,13 +78,13 @@ def lessons_of(
     return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
 
 
-def asked_something_else(method: Taught, others: Iterable[Taught], recipe: Recipe) -> bool:
-    """Tell whether another method has the same teachers and asks them other questions, so that it
-    is worth keeping them.
+def asked_again(method: Taught, others: Iterable[Taught], recipe: Recipe) -> bool:
+    """Tell whether another method has the same teachers, and what they said to this one does not
+    serve it, so that they are worth keeping.
 
     Args:
         method: whose teachers.
-        others: of the same run and recipe.
+        others: further methods of the same run and recipe.
         recipe: what teachers are trained by.
     """
 
@@ -204,10 +204,12 @@ def _heard(
 
     What another method of the same run heard from the same teachers is taken from `job.lessons`,
     and so are teachers that were kept there; where the teachers of several models share stacks,
-    from all of them or from none.
+    from all of them or from none. What is said of inputs that were made is not kept: it is large,
+    and teachers that saw a parent are not asked.
     """
     keys = _keys(records, membership, classes, how)
-    paths = _paths(classes, keys, "{digest}")
+    made = classes[0].inputs is not None
+    paths = [] if made else _paths(classes, keys, "{digest}")
     if paths and all(path.exists() for path in paths):
         return [store.read_lesson(path) for path in paths]
     begun = time.process_time()
@@ -216,7 +218,9 @@ def _heard(
     ]
     before = [0.0] * len(classes)
     for teacher in _found_or_trained(records, membership, classes, how, keys):
-        found[teacher.of][teacher.number] = _said(teacher.module, records, classes[teacher.of])
+        one, said = classes[teacher.of], found[teacher.of][teacher.number]
+        asked = ~one.seen[teacher.number] if made else np.ones(len(said), np.bool_)
+        said[asked] = _said(teacher.module, records, one, asked)
         before[teacher.of] += teacher.seconds if teacher.found else 0.0
     seconds = (time.process_time() - begun) / len(classes)
     for path, logits, earlier in zip(paths, found, before, strict=bool(paths)):
@@ -236,12 +240,12 @@ def _paths(classes: Sequence[_Class], keys: Sequence[dict[str, Any]], name: str)
     return found if len(found) == len(classes) else []
 
 
-def _said(module: nn.Module, records: Records, one: _Class) -> FloatArray:
+def _said(module: nn.Module, records: Records, one: _Class, asked: BoolArray) -> FloatArray:
     if one.inputs is None:
-        return logits_of(module, records, indices=one.asked, batch_size=AT_ONCE)
+        return logits_of(module, records, indices=one.asked[asked], batch_size=AT_ONCE)
     unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
     made = type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
-    return logits_of(module, made, batch_size=AT_ONCE)
+    return logits_of(module, made, indices=np.flatnonzero(asked), batch_size=AT_ONCE)
 
 
 def _keys(
