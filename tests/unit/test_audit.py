@@ -119,6 +119,7 @@ def test_the_first_epoch_that_is_as_accurate_is_found_although_a_reference_faile
     assert matched_epochs(rises_and_falls, subject)["no less test accuracy"] == 2
     late = [(1, train, test - 0.02), (2, train, failed)]
     assert matched_epochs(late, subject)["no less test accuracy"] == 2
+    assert matched_epochs(late, subject)["test accuracy"] == 2  # nearest by medians, too
     never = [(1, train, test - 0.02), (2, train, test - 0.01)]
     assert set(matched_epochs(never, subject)) == {"train accuracy", "test accuracy"}
 

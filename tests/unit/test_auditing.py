@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -253,6 +254,42 @@ def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
     report = audit(dense, records, attacks=[RMIA()])
     assert not [s for s in report.series if s.kind == "early stopping"]
     assert [row for row in report.rows if row.metric == "auc" and row.status == "measured"]
+
+
+def test_the_curve_is_of_the_strongest_attack_that_snapshots_serve():
+    records = small_records()
+    who = small_membership(records, references=8)
+    dense = train_fleet(
+        small_recipe(),
+        records,
+        who,
+        seed=0,
+        engine="serial",
+        snapshots=Snapshots(epochs=(1, 3), probe=SignalProbe(signals=needed_signals([LiRA()]))),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Knows(LossThreshold):
+        """As strong as can be, and reads weights."""
+
+        needs_more_views: ClassVar[bool] = True
+
+        def __call__(self, observations, *, seed):
+            scores = super().__call__(observations, seed=seed)
+            who = observations.membership
+            return replace(scores, values=who.inside[who.targets].astype(float), threshold=None)
+
+    report = audit(dense, records, attacks=[Knows(), LossThreshold(), LiRA()])
+    assert report.facts["strongest"]["dense"] == repr(Knows())
+    (curve,) = [s for s in report.series if s.kind == "early stopping"]
+    assert curve.method in (repr(LiRA()), repr(LossThreshold()))
+    assert curve.columns["epoch"] == (1.0, 3.0)
+
+
+def test_targets_hold_the_accuracy_of_the_attack_that_decides_for_itself(report):
+    (row,) = rows_of(report, method=repr(LEARNED), metric="accuracy", subject="small", versus="")
+    (series,) = [s for s in report.series if s.id == "targets/small"]
+    assert np.mean(series.columns["insider_accuracy"]) == pytest.approx(row.value)
 
 
 def test_without_a_population_attacks_that_need_one_are_rows_and_the_others_run():

@@ -69,8 +69,10 @@ def attack_subjects(
         fallback(ran, baseline.observations.membership) if ran else (repr(attacks[0]), "order")
     )
     picked = {name: method or otherwise for name, method in choice.items()}
-    curved = by_name[picked[baseline.name]]
-    curve = _curve(baseline, on_the_way, points, curved, seed) if repr(curved) in ran else None
+    curve = None
+    curved = _of_snapshots(baseline, on_the_way, attacks, by_name[picked[baseline.name]], how)
+    if curved is not None and repr(curved) in ran:
+        curve = _curve(baseline, on_the_way, points, curved, seed)
     return Found(
         subjects=everyone,
         scored=scored,
@@ -108,6 +110,25 @@ def _naive(
     ]
 
 
+def _of_snapshots(
+    baseline: Subject,
+    on_the_way: Sequence[Subject],
+    attacks: Sequence[MembershipAttack],
+    strongest_attack: MembershipAttack,
+    how: dict[str, Any],
+) -> MembershipAttack | None:
+    """Return the attack of the early-stopping curve: the baseline's strongest on references, of
+    those that a snapshot serves, which holds neither weights, posteriors nor further views.
+    """
+    able = [a for a in attacks if all(can_run(subject, a) for subject in on_the_way)]
+    if not on_the_way or not able:
+        return None
+    if repr(strongest_attack) in map(repr, able):
+        return strongest_attack
+    chosen = strongest([baseline], able, **how)[baseline.name]
+    return next((a for a in able if repr(a) == chosen), None)
+
+
 def _curve(
     baseline: Subject,
     on_the_way: Sequence[Subject],
@@ -115,8 +136,6 @@ def _curve(
     attack: MembershipAttack,
     seed: int,
 ) -> Series | None:
-    if not on_the_way or not all(can_run(subject, attack) for subject in on_the_way):
-        return None  # a snapshot holds neither posteriors nor every signal, and stands alone
     membership = baseline.observations.membership
     measured = []
     for subject, (epoch, train, test) in zip(on_the_way, points, strict=True):

@@ -138,8 +138,8 @@ def matched_epochs(
     """Return the snapshots that a subject is compared with, chosen over the references.
 
     A nearest test accuracy is no fair stop by itself: a curve that rises and falls has it twice,
-    and the late one leaks far more. So the first snapshot that is at least as accurate is one too,
-    by medians, since a few references whose training failed would lower a mean.
+    and the late one leaks far more. So the first snapshot that is at least as accurate is one too.
+    All by medians, since a few references whose training failed would pull a mean.
 
     Args:
         curve: per snapshot (epoch, train accuracy `[models]`, test accuracy `[models]`).
@@ -160,8 +160,8 @@ def matched_epochs(
         "test accuracy": (test, [point[2] for point in curve]),
     }
     for what, (own, on_the_way) in pairs.items():
-        goal = float(own[references].mean())
-        gaps = [abs(float(values[references].mean()) - goal) for values in on_the_way]
+        goal = float(np.median(own[references]))
+        gaps = [abs(float(np.median(values[references])) - goal) for values in on_the_way]
         if np.isfinite(goal):
             found[what] = epochs[int(np.argmin(np.round(gaps, 6)))]
     least = float(np.median(test[references]))

@@ -57,6 +57,13 @@ class Found:
                 return item
         return None
 
+    def insider(self, subject: str) -> Scored | None:
+        """Return the first attack on a subject that decides for itself whom it calls a member."""
+        for item in self.scored:
+            if item.subject.name == subject and item.threat == "insider":
+                return item
+        return None
+
 
 def rows_of(
     state: Found, records: Records, *, seed: int
@@ -123,7 +130,7 @@ def series_of(state: Found, records: Records) -> list[Series]:
             found.append(
                 histogram_series(best.scores, membership, subject=subject.name, method=best.method)
             )
-        each = None if best is None else target_series(best, records)
+        each = None if best is None else target_series(best, records, state.insider(subject.name))
         found += [] if each is None else [each]
         if subject.kind == "pruned":
             curve = convergence_series(subject)
@@ -132,11 +139,13 @@ def series_of(state: Found, records: Records) -> list[Series]:
 
 
 def _of_references(subjects: list[Subject]) -> dict[str, float]:
-    """Return the mean test accuracy of each family's references, by which settings are matched."""
+    """Return the median test accuracy of each family's references, by which settings are matched: a
+    few whose training failed would pull a mean.
+    """
     references = subjects[0].observations.membership.references
     if not references.size:
         return {}
-    found = {s.name: float(s.accuracies()[1][references].mean()) for s in subjects}
+    found = {s.name: float(np.median(s.accuracies()[1][references])) for s in subjects}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

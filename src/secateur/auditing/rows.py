@@ -176,11 +176,16 @@ def early_stopping_series(
     )
 
 
-def target_series(best: Scored, records: Records) -> Series | None:
+def target_series(best: Scored, records: Records, insider: Scored | None = None) -> Series | None:
     """Return each target's accuracies and AUC under its family's attack; None without scores.
 
     What paired comparisons of several audits are made of: target i of two reports of one
     membership is the same draw of members.
+
+    Args:
+        best: the attack that the family is judged by.
+        records: all.
+        insider: an attack that decides for itself, whose accuracy stands beside, as papers give it.
     """
     if isinstance(best.scores, str):
         return None
@@ -200,10 +205,20 @@ def target_series(best: Scored, records: Records) -> Series | None:
             "auc": tuple(map(float, per_target(best.scores, membership, "auc")[:500])),
             "tpr": tuple(map(float, tpr)),
             "fpr": (fpr,) * len(tpr),
+            **_decided(insider),
             **_on_canaries(best.scores, membership, records),
         },
         note="one number per target; intervals over targets are made of them",
     )
+
+
+def _decided(insider: Scored | None) -> dict[str, tuple[float, ...]]:
+    """Return the accuracy on each target of an attack that has a threshold of its own."""
+    if insider is None or isinstance(insider.scores, str) or insider.scores.threshold is None:
+        return {}
+    membership = insider.subject.observations.membership
+    each = per_target(insider.scores, membership, "accuracy")[:500]
+    return {"insider_accuracy": tuple(map(float, each))}
 
 
 def _on_canaries(

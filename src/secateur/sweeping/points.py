@@ -236,8 +236,8 @@ def _targets(report: Report, subject: str) -> Mapping[str, Any]:
 
 def _units(report: Report, subject: str) -> dict[str, tuple[float, ...]]:
     columns = _targets(report, subject)
-    same = ("train_accuracy", "test_accuracy", "tpr", "canary_auc", "canary_tpr")
-    names = {**{name: name for name in same}, "leak": "auc"}
+    same = ("train_accuracy", "test_accuracy", "tpr", "canary_auc", "canary_tpr", "canary_fpr")
+    names = {**{name: name for name in same}, "leak": "auc", "paper's attack": "insider_accuracy"}
     found = {}
     for name, column in names.items():
         values = columns.get(column, ())
