@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from secateur.store.files import damaged, read_bytes, write_bytes
 
@@ -84,13 +81,17 @@ def write_teacher(path: str | Path, tensors: Mapping[str, Tensor], *, seconds: f
 
     Example:
         >>> import tempfile
+        >>> import torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_teacher(f"{folder}/a.safetensors", {"w": torch.ones(2)}, seconds=1)
         ...     read_teacher(f"{folder}/a.safetensors")
         ({'w': tensor([1., 1.])}, 1.0)
     """
+    import torch  # here, since audits of saved files read this module too
+    from safetensors.torch import save
+
     named = {f"{_TENSOR}{n}": v.detach().cpu().contiguous() for n, v in tensors.items()}
-    write_bytes(path, save_tensors({**named, "seconds": torch.tensor([seconds]).double()}))
+    write_bytes(path, save({**named, "seconds": torch.tensor([seconds]).double()}))
 
 
 def read_teacher(path: str | Path) -> tuple[dict[str, Tensor], float]:
@@ -99,9 +100,11 @@ def read_teacher(path: str | Path) -> tuple[dict[str, Tensor], float]:
     Raises:
         StoreError: no such file, or one that is none.
     """
+    from safetensors.torch import load
+
     data = read_bytes(path, expected="safetensors", what=_TEACHER)
     try:
-        found = load_tensors(data)
+        found = load(data)
         seconds = float(found.pop("seconds")[0])
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
         raise damaged(path, what=_TEACHER, why=error) from error
