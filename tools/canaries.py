@@ -16,10 +16,11 @@ def of_canaries(points: dict[str, Point]) -> list[str]:
 
 def canaries_minus_dense(points: dict[str, Point], point: Point) -> Leak:
     """Return AUC and TPR on all planted records minus the dense models', paired over targets; each
-    by its own strongest attack.
+    by the attack that is its strongest on all records.
     """
     auc, tpr = (between(point, points[DENSE], name) for name in ("canary auc", "canary tpr"))
-    return Leak(auc=auc, tpr=tpr)
+    levels = point["units"].get("canary_fpr")
+    return Leak(auc=auc, tpr=tpr, fpr=f"at {100 * max(levels):.3g}% fpr" if levels else "")
 
 
 def planted_lines(points: dict[str, Point], *methods: str) -> list[str]:

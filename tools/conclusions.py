@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tools.canaries import canaries_minus_dense
+from tools.controls import AT_ITS_RATE, controls_of, equals, nearest_decay
 from tools.ship import best_to_ship, keeps_accuracy
-from tools.stopped import no_worse_stopped
+from tools.stopped import MATCHED, no_worse_stopped
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -20,20 +21,20 @@ from tools.verdicts import (
     leak_difference,
     of_method,
     row_difference,
+    shown,
 )
 
-__all__ = ["CONTROLS", "conclusions"]
+__all__ = ["conclusions"]
 
-CONTROLS = {
+NAMED = {
     "small-dense": "the small dense network",
     "random-mask": "the random mask",
     "from-scratch": "the same mask from scratch",
     "magnitude": "one-shot magnitude",
 }
-"""Controls of a pruned case at its own rate, and their names within a sentence."""
-
-
-ONE_ALONE = "an effect in AUC or TPR alone"
+LARGE = 20.0
+"""An epsilon above which differential privacy promises nothing: a factor of e^20 in the odds."""
+Worlds = dict[str, tuple[dict[str, Any], dict[str, Point]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,10 @@ class _Case:
         return between(self.point, self.dense, ATTACK)
 
     @property
+    def leak(self) -> Leak:
+        return leak_difference(self.point, DENSE)
+
+    @property
     def test(self) -> Difference:
         return row_difference(self.point, f"test accuracy - {DENSE}")
 
@@ -71,7 +76,7 @@ def conclusions(
         found: sweeps by the world's name.
         planted: sweeps with planted records, by the world's name.
     """
-    worlds = {name: (content, cases(content)) for name, content in found.items()}
+    worlds: Worlds = {name: (content, cases(content)) for name, content in found.items()}
     worlds = {name: both for name, both in worlds.items() if DENSE in both[1]}
     every = [
         _Case(world=name, content=content, points=points, point=point)
@@ -84,7 +89,9 @@ def conclusions(
         _papers_attack(every, len(worlds)),
         *_beside_min_max(worlds),
         _stopping(every),
-        *_controls(every),
+        *_longer(every),
+        *_size(every),
+        *_decay(every),
         _strongest(every),
         _canaries(planted or {}),
         _ship(worlds),
@@ -93,103 +100,187 @@ def conclusions(
 
 
 def _papers_attack(every: Sequence[_Case], worlds: int) -> str:
-    fell = [case for case in every if case.paper.verdict == "lower"]
-    first = (
+    text = (
         "**The paper's claim.** The accuracy of the paper's attack, MIA-Pruning minus the dense "
         f"models: of {_number(len(every), 'case')} in {_number(worlds, 'world')} "
-        f"{_count(case.paper.verdict for case in every)}"
+        f"{_count(case.paper.verdict for case in every)}."
     )
+    fell = [case for case in every if case.paper.verdict == "lower"]
     if not fell:
-        return f"{first}."
-    most = min(fell, key=lambda case: case.paper.value or 0.0)
+        return text
     kept = [case for case in fell if keeps_accuracy(case.test)]
+    text += (
+        f" Of the {len(fell)} that fell, {len(kept)} exclude a loss of more than 1 point of test "
+        "accuracy"
+    )
+    if kept:
+        most = min(kept, key=_fall)
+        text += (
+            f", and the largest fall of these is {most.paper.shown(100, 1)} points, {most.named}"
+        )
+    most = min(fell, key=_fall)
     return (
-        f"{first}. The largest fall is {most.paper.shown(100, 1)} points, by {most.named}, at "
-        f"{most.test.shown(100, 1)} points of test accuracy; the paper reports up to 13.6. Of the "
-        f"{len(fell)} that fell, {len(kept)} exclude a loss of more than 1 point of test accuracy."
+        f"{text}. The largest of all is {most.paper.shown(100, 1)} points, {most.named}, whose "
+        f"test accuracy is {shown(most.point, 'test accuracy', 100, 1)} % beside the dense models' "
+        f"{shown(most.dense, 'test accuracy', 100, 1)} %. The paper reports up to 13.6."
     )
 
 
-def _beside_min_max(worlds: dict[str, tuple[dict[str, Any], dict[str, Point]]]) -> list[str]:
-    """Say what pruning adds to Min-Max of the same strength, by the paper's attack."""
+def _fall(case: _Case) -> float:
+    return case.paper.value or 0.0
+
+
+def _beside_min_max(worlds: Worlds) -> list[str]:
+    """Say what pruning adds to Min-Max of the same strength."""
     found = []
+    without = []
     for name, (_, points) in worlds.items():
-        for case in of_method(points, "mia-pruning-min-max"):
-            for game in of_method(points, "min-max"):
-                if game["axes"] == {k: v for k, v in case["axes"].items() if k != "rate"}:
-                    found.append((between(case, game, ATTACK), f"`{case['case']}` of {name}"))
+        both = of_method(points, "mia-pruning-min-max")
+        pairs = [
+            (name, case, game)
+            for case in both
+            for game in of_method(points, "min-max")
+            if game["axes"] == {k: v for k, v in case["axes"].items() if k != "rate"}
+        ]
+        found += pairs
+        without += [name] if both and not pairs else []
     if not found:
         return []
+    papers = [between(case, game, ATTACK) for _, case, game in found]
+    leaks = [between(case, game, "leak") for _, case, game in found]
+    unpaired = sum(not p.paired for p in papers if p.value is not None)
     text = (
-        "**Beside Min-Max.** The accuracy of the paper's attack, MIA-Pruning & Min-Max minus "
-        f"Min-Max of the same strength: of {_number(len(found), 'case')} "
-        f"{_count(difference.verdict for difference, _ in found)}"
+        "**Beside Min-Max.** MIA-Pruning & Min-Max minus Min-Max of the same strength: of "
+        f"{_number(len(found), 'case')} the accuracy of the paper's attack "
+        f"{_count(p.verdict for p in papers)}{_wide(unpaired)}; AUC of the strongest attack "
+        f"{_count(leak.verdict for leak in leaks)}."
     )
-    fell = [pair for pair in found if pair[0].verdict == "lower"]
-    if not fell:
-        return [f"{text}."]
-    most, which = min(fell, key=lambda pair: pair[0].value or 0.0)
-    return [
-        f"{text}; the largest fall is {most.shown(100, 1)} points, by {which}; the paper reports "
-        "up to 10."
-    ]
+    fell = [(p, *which) for p, which in zip(papers, found, strict=True) if p.verdict == "lower"]
+    if fell:
+        most, name, case, game = min(fell, key=lambda one: one[0].value or 0.0)
+        test = between(case, game, "test accuracy")
+        text += (
+            f" The largest fall of the paper's attack is {most.shown(100, 1)} points, "
+            f"`{case['case']}` of {name}, at {test.shown(100, 1)} points of test accuracy."
+        )
+    text += " The paper reports up to 10."
+    return [text + (f" {', '.join(without)}: no Min-Max of that strength." if without else "")]
+
+
+def _wide(unpaired: int) -> str:
+    if not unpaired:
+        return ""
+    return (
+        f" ({unpaired} of them not paired, by the far ends of two intervals, which hides effects)"
+    )
 
 
 def _stopping(every: Sequence[_Case]) -> str:
     fell = [case for case in every if case.paper.verdict == "lower"]
-    leaks = [no_worse_stopped(case.content, case.point).leak for case in fell]
-    return (
-        "**Or stopping earlier?** Where the paper's attack fell, the leak by the strongest attack, "
-        "minus that of the dense training stopped no less accurate: of "
-        f"{_number(len(leaks), 'case')} {_separately(leaks)}."
-        if fell
-        else "**Or stopping earlier?** The paper's attack fell nowhere."
+    if not fell:
+        return "**Or stopping earlier?** The paper's attack fell nowhere."
+    beside = [no_worse_stopped(case.content, case.point) for case in fell]
+    matched = [one for one in beside if one.matched]
+    text = (
+        f"**Or stopping earlier?** Of the {_number(len(fell), 'case')} in which the paper's attack "
+        f"fell, {len(matched)} have a snapshot of the dense training within "
+        f"{100 * MATCHED:.0f} point of their test accuracy"
     )
+    if not matched:
+        return f"{text}."
+    return f"{text}; minus it, the leak by the strongest attack: {_apart(matched)}."
 
 
-def _controls(every: Sequence[_Case]) -> list[str]:
+def _apart(beside: Sequence[Any]) -> str:
+    aucs, tprs = (_count(getattr(one.leak, n).verdict for one in beside) for n in ("auc", "tpr"))
+    return f"AUC {aucs}; TPR {tprs}"
+
+
+def _longer(every: Sequence[_Case]) -> list[str]:
+    """Say what the training that pruning adds does by itself."""
+    pairs = [
+        (case, control)
+        for case in every
+        for control in controls_of(case.points, case.point, "trained-on")
+    ]
+    if not pairs:
+        return []
+    rose = [(case, control) for case, control in pairs if case.paper.verdict == "higher"]
+    text = (
+        "**Or longer training?** Minus the dense models trained on for as long as pruning takes, "
+        f"not pruned: of {_number(len(pairs), 'case')} AUC of the strongest attack "
+        f"{_count(between(c.point, control, 'leak').verdict for c, control in pairs)}"
+    )
+    if rose:
+        still = sum(between(c.point, k, "leak").verdict == "higher" for c, k in rose)
+        text += (
+            f". Of the {len(rose)} in which the paper's attack rose against the dense models, the "
+            f"AUC is higher than that of these in {still}"
+        )
+    return [f"{text}."]
+
+
+def _size(every: Sequence[_Case]) -> list[str]:
     """Say how many of the cases that leak less a control of the same rate equals."""
-    less = [c for c in every if leak_difference(c.point, DENSE).auc.verdict == "lower"]
+    less = [case for case in every if case.leak.auc.verdict == "lower"]
     parts = []
-    for method, name in CONTROLS.items():
-        verdicts = [
-            between(case.point, control, "leak").verdict
-            for case in less
-            for control in of_method(case.points, method)
-            if control["axes"].get("rate") == case.point["axes"].get("rate")
-        ]
-        if verdicts:
-            equal = sum(v in ("higher", "no detectable effect") for v in verdicts)
-            parts.append(f"{name} in {equal} of {len(verdicts)}")
+    able: set[str] = set()
+    for method in AT_ITS_RATE:
+        pairs = [(c, k) for c in less for k in controls_of(c.points, c.point, method)]
+        able |= {case.named for case, _ in pairs}
+        if pairs:
+            good = sum(equals(case.point, control) for case, control in pairs)
+            parts.append(f"{NAMED[method]} in {good} of {len(pairs)}")
     if not parts:
         return []
     return [
-        "**Or size?** Beside the cases whose AUC is lower than the dense models', a control of the "
-        f"same rate leaks no more, as far as these targets can tell: {', '.join(parts)}."
+        f"**Or size?** Of the {_number(len(less), 'case')} whose AUC is lower than the dense "
+        f"models', {len(able)} have a control of the same rate. It does as well, as far as "
+        f"intervals tell, in leak and in accuracy: {', '.join(parts)}."
+    ]
+
+
+def _decay(every: Sequence[_Case]) -> list[str]:
+    """Say how weight decay of as good an accuracy compares."""
+    less = [case for case in every if case.leak.auc.verdict == "lower"]
+    beside = []
+    for case in less:
+        found = nearest_decay(case.points, case.point)
+        if found is None or found[1].value is None or abs(found[1].value) > MATCHED:
+            continue
+        beside.append(between(case.point, found[0], "leak"))
+    if not beside:
+        return []
+    return [
+        f"**Or weight decay?** {len(beside)} of these {len(less)} have weight decay within "
+        f"{100 * MATCHED:.0f} point of their test accuracy, the setting chosen on references; "
+        f"minus it, AUC is {_count(leak.verdict for leak in beside)}."
     ]
 
 
 def _strongest(every: Sequence[_Case]) -> str:
-    leaks = [leak_difference(case.point, DENSE) for case in every]
     apart = []
+    known = 0
     for case in every:
         own, naive = (case.point["rows"].get(n) for n in ("LiRA", "LiRA, naive"))
         rows = [r for r in (own, naive) if r is not None and r["low"] is not None]
         if len(rows) == 2:
-            apart.append((rows[0]["low"] > rows[1]["high"], rows[0]["value"] - rows[1]["value"]))
+            known += 1
+            if rows[0]["low"] > rows[1]["high"]:
+                apart.append(rows[0]["value"] - rows[1]["value"])
     text = (
         "**By LiRA, RMIA and their kin.** The leak by the strongest attack, in AUC and in TPR at "
         "the lowest false-positive rate that can be resolved, minus the dense models': of "
-        f"{_number(len(leaks), 'case')} {_count(_in_both(leak.verdict) for leak in leaks)}."
+        f"{_number(len(every), 'case')} {_count(_together(case.leak) for case in every)}."
     )
-    if not apart:
+    if not known:
         return text
-    return (
-        f"{text} An attacker who does not prune his references sees less than there is: AUC of "
-        f"LiRA with dense references is below that with pruned ones, intervals apart, in "
-        f"{sum(below for below, _ in apart)} of {len(apart)}, by up to "
-        f"{max(by for _, by in apart):.3f}."
+    text += (
+        " An attacker who does not prune his references sees less than there is: AUC of LiRA with "
+        f"dense references is below that with pruned ones, intervals apart, in {len(apart)} of "
+        f"{known}"
     )
+    return f"{text}, by up to {max(apart):.3f}." if apart else f"{text}."
 
 
 def _canaries(planted: dict[str, dict[str, Any]]) -> str:
@@ -205,42 +296,62 @@ def _canaries(planted: dict[str, dict[str, Any]]) -> str:
     text = (
         "**Single records.** The leak of records planted with a wrong label, MIA-Pruning minus the "
         f"dense models: of {_number(len(found), 'case')} in {_number(worlds, 'world')} "
-        f"{_count(_in_both(leak.verdict) for *_, leak in found)}"
+        f"{_count(_together(leak) for *_, leak in found)}"
     )
-    values = [
-        (point["rows"].get("leak of canaries, mislabelled"), n, point) for n, point, _ in found
-    ]
-    known = [(row["value"], n, point) for row, n, point in values if row and row["value"]]
+    left = [(p["rows"].get("leak of canaries, mislabelled"), name, p) for name, p, _ in found]
+    known = [(row["value"], name, p) for row, name, p in left if row and row["value"]]
     if not known:
         return f"{text}."
     value, name, point = max(known, key=lambda one: one[0])
-    return f"{text}; the highest AUC left is {value:.3f}, of `{point['case']}` in {name}."
+    return f"{text}; the highest AUC left is {value:.3f}, `{point['case']}` of {name}."
 
 
-def _ship(worlds: dict[str, tuple[dict[str, Any], dict[str, Point]]]) -> str:
-    best = {name: best_to_ship(content, points) for name, (content, points) in worlds.items()}
-    some = [f"{name} `{point['case']}`" for name, point in best.items() if point is not None]
+def _ship(worlds: Worlds) -> str:
+    best = {name: best_to_ship(*both) for name, both in worlds.items()}
+    some = [
+        f"{name} {_named_to_ship(*worlds[name], point)}"
+        for name, point in best.items()
+        if point is not None
+    ]
     none = [name for name, point in best.items() if point is None]
     parts = ["**To ship.**"]
     if some:
         parts.append(
-            "A case that leaks less than the dense models, at their end and stopped no less "
-            "accurate, and that excludes a loss of more than 1 point of test accuracy: "
-            f"{', '.join(some)}."
+            "Cases that leak less than the dense models at their end and stopped no less accurate, "
+            "and that exclude a loss of more than 1 point of test accuracy, of each world the one "
+            f"that leaks least: {'; '.join(some)}. They were chosen on these targets: measure "
+            "yours on a new seed before you rely on it."
         )
     if none:
         parts.append(f"No case is shown to do so in {', '.join(none)}.")
-    parts.append("For a guarantee there is differential privacy alone.")
+    parts.append("Only differential privacy with a small epsilon gives a guarantee.")
     return " ".join(parts)
 
 
-def _separately(leaks: Sequence[Leak]) -> str:
-    aucs, tprs = (_count(getattr(leak, name).verdict for leak in leaks) for name in ("auc", "tpr"))
-    return f"AUC {aucs}; TPR {tprs}"
+def _named_to_ship(content: dict[str, Any], points: dict[str, Point], point: Point) -> str:
+    notes = []
+    epsilon = (point["rows"].get("accounted epsilon") or {}).get("value")
+    if epsilon is not None:
+        nothing = ", which promises nothing" if epsilon > LARGE else ""
+        notes.append(f"its accounted epsilon is {epsilon:,.3g}{nothing}")
+    if no_worse_stopped(content, point).never:
+        notes.append("no dense snapshot is as accurate, so it stands beside the most accurate one")
+    alike = [k["case"] for k in controls_of(points, point) if equals(point, k)]
+    if alike:
+        told = ", ".join(f"`{name}`" for name in alike)
+        notes.append(f"as far as intervals tell, {told} does as well")
+    return f"`{point['case']}`" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def _in_both(verdict: str) -> str:
-    return ONE_ALONE if verdict.startswith("not in both") else verdict
+def _together(leak: Leak) -> str:
+    """Return what AUC and TPR say together."""
+    both = (leak.auc.verdict, leak.tpr.verdict)
+    if both[0] == both[1]:
+        return both[0]
+    if "not measured" in both:
+        return "one of AUC and TPR not measured"
+    effects = sorted(set(both) - {"no detectable effect"})
+    return f"{effects[0]} in one of the two" if len(effects) == 1 else "lower and higher"
 
 
 def _number(n: int, what: str) -> str:
@@ -250,5 +361,17 @@ def _number(n: int, what: str) -> str:
 def _count(verdicts: Iterable[str]) -> str:
     """Return how often which verdict, such as `lower in 2, higher in 1`."""
     every = list(verdicts)
-    order = ("lower", "higher", "no detectable effect", ONE_ALONE, "not measured")
-    return ", ".join(f"{v} in {every.count(v)}" for v in order if v in every)
+    place: Callable[[str], int] = [*ORDER].index
+    return ", ".join(f"{v} in {every.count(v)}" for v in sorted(set(every), key=place))
+
+
+ORDER = (
+    "lower",
+    "higher",
+    "no detectable effect",
+    "lower in one of the two",
+    "higher in one of the two",
+    "lower and higher",
+    "one of AUC and TPR not measured",
+    "not measured",
+)

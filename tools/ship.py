@@ -13,7 +13,7 @@ MARGIN = 0.01
 """The loss of test accuracy that an interval must exclude: a wide one that holds 0 is no proof."""
 NEW_SEED = (
     "It was chosen on these targets: measure it on a new seed before you rely on it. Only "
-    "differential privacy gives a guarantee."
+    "differential privacy with a small epsilon gives a guarantee."
 )
 
 

@@ -14,18 +14,27 @@ MATCHES = {
     NO_LESS: "at the first snapshot whose test accuracy is no less",
 }
 """How the epoch is chosen, by the name that a sweep's rows have for it."""
+MATCHED = 0.01
+"""How far test accuracies may lie apart, on the targets, for a snapshot to be a match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
     """A case minus the dense models at one epoch; `about` says which, and how near the match is.
 
-    `never` is true where the dense models are at no snapshot as accurate as the case.
+    `never` is true where the dense models are at no snapshot as accurate as the case; `gap` is
+    their test accuracy on the targets minus the case's, None where it is not known.
     """
 
     leak: Leak
     about: str = ""
     never: bool = False
+    gap: float | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Whether the dense models, as they were stopped, are about as accurate as the case."""
+        return self.gap is not None and abs(self.gap) <= MATCHED
 
     @property
     def against(self) -> str:
@@ -54,7 +63,8 @@ def stopped(content: dict[str, Any], point: Point, match: str) -> Stopped:
     epoch = _epoch_of(row)
     if not curve or epoch not in curve["epoch"]:
         return Stopped(leak=leak)
-    return Stopped(leak=leak, about=_match(curve, curve["epoch"].index(epoch), point))
+    at = curve["epoch"].index(epoch)
+    return Stopped(leak=leak, about=_match(curve, at, point), gap=_gap(curve, at, point))
 
 
 def no_worse_stopped(content: dict[str, Any], point: Point) -> Stopped:
@@ -77,6 +87,12 @@ def _epoch_of(row: dict[str, Any] | None) -> float | None:
     """Return the epoch that a row is against, such as 12 of `dense, epoch 12`."""
     start, _, epoch = (row or {}).get("versus", "").partition(", epoch ")
     return float(epoch) if start == DENSE and epoch else None
+
+
+def _gap(curve: dict[str, list[float]], at: int, point: Point) -> float | None:
+    row = point["rows"].get("test accuracy")
+    known = row is not None and row["value"] is not None
+    return curve["test_accuracy"][at] - row["value"] if known and row is not None else None
 
 
 def _match(curve: dict[str, list[float]], at: int, point: Point) -> str:
@@ -109,4 +125,5 @@ def _on_the_curve(curve: dict[str, list[float]], point: Point) -> Stopped:
     wide = None if any(e is None for e in ends) else (ends[0] - ends[3], ends[1] - ends[2])
     low, high = wide or (None, None)
     auc = Difference(value=own["value"] - curve["auc"][at], low=low, high=high, paired=False)
-    return Stopped(leak=Leak(auc=auc, tpr=nothing), about=_match(curve, at, point))
+    leak = Leak(auc=auc, tpr=nothing)
+    return Stopped(leak=leak, about=_match(curve, at, point), gap=_gap(curve, at, point))

@@ -212,7 +212,8 @@ def test_what_canaries_leak_is_said_where_they_were_planted(text):
     for k, p in enumerate(found["points"]):
         p["rows"]["leak of canaries, mislabelled"] = row(0.9)
         lower = 0.1 * (k == 1)
-        p["units"] |= {"canary_auc": [0.9 - lower, 0.91 - lower], "canary_tpr": [0.5, 0.6]}
+        units = {"canary_auc": [0.9 - lower, 0.91 - lower], "canary_tpr": [0.5, 0.6]}
+        p["units"] |= {**units, "canary_fpr": [0.02, 0.02]}
     page = evidence.page({"made": found})
     assert "- dense: AUC on mislabelled 0.900 [0.890, 0.910]\n" in page
     pruned = "- mia-pruning rate=8: AUC on mislabelled 0.900 [0.890, 0.910]; AUC lower, -0.100"
@@ -220,9 +221,10 @@ def test_what_canaries_leak_is_said_where_they_were_planted(text):
     assert "Canaries were not planted" not in page
     alone = evidence.page({"made": made()}, planted={"planted": found})
     assert "## Planted records: planted" in alone
+    assert "; TPR at 2% fpr no detectable effect" in alone
     assert pruned in alone
-    said = "MIA-Pruning minus the dense models: of 2 cases in 1 world no detectable effect in 1, an"
-    assert f"{said} effect in AUC or TPR alone in 1; the highest AUC left is 0.900, of" in alone
+    said = "MIA-Pruning minus the dense models: of 2 cases in 1 world no detectable effect in 1, "
+    assert f"{said}lower in one of the two in 1; the highest AUC left is 0.900, `mia" in alone
     del found["points"][0]
     assert "nothing is said" in evidence.page({"made": made()}, planted={"planted": found})
 
@@ -231,14 +233,65 @@ def test_the_worlds_together_are_said_in_counts_of_intervals(text):
     words = text.partition("## In words")[2].partition("## In one table")[0]
     claim = "minus the dense models: of 2 cases in 1 world lower in 1, no detectable effect in 1."
     assert claim in words
-    assert "The largest fall is -10.0" in words
-    assert "by `mia-pruning rate=8` of made, at +0.0 [-1.0, +1.0] points of test accuracy" in words
-    assert "Of the 1 that fell, 1 exclude a loss of more than 1 point" in words
-    assert "of 1 case AUC no detectable effect in 1; TPR not measured in 1." in words
+    assert "Of the 1 that fell, 1 exclude a loss of more than 1 point of test accuracy" in words
+    assert "the largest fall of these is -10.0" in words
+    assert "`mia-pruning rate=8` of made" in words
+    assert "Of the 1 case in which the paper's attack fell, 0 have a snapshot" in words
+    assert "1 have a control of the same rate. It does as well" in words
     assert "the random mask in 1 of 1" in words
     assert "is below that with pruned ones, intervals apart, in 2 of 2, by up to 0.100" in words
     assert "Nothing is measured of planted records" in words
     assert "No case is shown to do so in made" in words
+
+
+def test_a_snapshot_counts_as_a_match_within_a_point_of_accuracy():
+    found = made()
+    for case in found["points"]:
+        case["rows"]["leak - dense at no less test accuracy"] = row(
+            -0.05, 0.02, versus="dense, epoch 9"
+        )
+        case["rows"]["tpr - dense at no less test accuracy"] = row(-0.05, 0.02)
+    assert "1 case in which the paper's attack fell, 0 have a snapshot" in evidence.page(
+        {"w": found}
+    )
+    found["series"][0]["columns"]["test_accuracy"][1] = 0.605
+    page = evidence.page({"made": found})
+    assert "1 case in which the paper's attack fell, 1 have a snapshot" in page
+    assert "the leak by the strongest attack: AUC lower in 1; TPR lower in 1." in page
+
+
+def test_a_control_that_is_less_accurate_does_not_do_as_well():
+    found = made()
+    control = found["points"][4]
+    assert control["case"] == "random-mask rate=8"
+    control["rows"]["test accuracy"] = row(0.5)
+    control["units"]["test_accuracy"] = [0.5, 0.5, 0.51]
+    assert "the random mask in 0 of 1" in evidence.page({"made": found})
+
+
+def test_what_longer_training_and_weight_decay_do_is_said_beside_pruning():
+    found = made()
+    pruned = found["points"][1]
+    pruned["rows"]["paper's attack"] = row(0.8, 0.005)  # rose
+    trained = point(
+        "trained-on rate=1", "trained-on", {"rate": 1}, attack=0.8, leak=0.85, test=0.60,
+        against=((0.05, 0.01), (0.0, 0.01)),
+    )  # fmt: skip
+    found["points"].append(trained)
+    for strength, test in ((1, 0.50), (3, 0.60)):
+        decay = point(
+            f"weight-decay strength={strength}", "weight-decay", {"strength": strength},
+            attack=0.6, leak=0.65, test=test, against=((-0.15, 0.01), (0.0, 0.01)),
+        )  # fmt: skip
+        decay["units"]["reference_accuracy"] = [test]
+        found["points"].append(decay)
+    pruned["units"]["reference_accuracy"] = [0.59]
+    words = evidence.page({"made": found})
+    assert "not pruned: of 2 cases AUC of the strongest attack lower in 2" in words
+    assert "Of the 1 in which the paper's attack rose against the dense models, the AUC is" in words
+    assert "higher than that of these in 0." in words
+    assert "1 of these 1 have weight decay within 1 point" in words
+    assert "minus it, AUC is higher in 1." in words
 
 
 def test_pruning_is_said_beside_min_max_of_its_strength_alone():
@@ -254,7 +307,32 @@ def test_pruning_is_said_beside_min_max_of_its_strength_alone():
         )  # fmt: skip
     page = evidence.page({"made": found})
     words = page.partition("**Beside Min-Max.**")[2].partition("\n")[0]
-    assert "same strength: of 1 case lower in 1; the largest fall is -10.0" in words
+    assert (
+        "same strength: of 1 case the accuracy of the paper's attack lower in 1 (1 of them" in words
+    )
+    assert "AUC of the strongest attack lower in 1." in words
+    assert "fall of the paper's attack is -10.0" in words
+    for case in found["points"]:
+        units = case["rows"]["paper's attack"]["value"]
+        case["units"]["paper's attack"] = [units, units + 0.01, units]
+    paired = evidence.page({"made": found}).partition("**Beside Min-Max.**")[2].partition("\n")[0]
+    assert "not paired" not in paired
+    del found["points"][3]
+    assert "**Beside Min-Max.**" not in evidence.page({"made": found})
+
+
+def test_a_case_to_ship_is_named_with_what_it_does_not_promise():
+    found = made()
+    best = found["points"][1]
+    for name in ("leak", "tpr"):
+        best["rows"][f"{name} - dense at no less test accuracy"] = row(
+            -0.05, 0.02, versus="dense, epoch 9"
+        )
+    words = evidence.page({"made": found}).partition("**To ship.**")[2].partition("\n")[0]
+    assert "made `mia-pruning rate=8` (as far as intervals tell, `random-mask rate=8` does" in words
+    best["rows"]["accounted epsilon"] = {**row(541.0), "value": 541.0}
+    words = evidence.page({"made": found}).partition("**To ship.**")[2].partition("\n")[0]
+    assert "its accounted epsilon is 541, which promises nothing" in words
 
 
 def test_where_nothing_was_pruned_the_worlds_together_say_nothing():
