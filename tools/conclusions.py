@@ -8,6 +8,7 @@ from typing import Any
 
 from tools.canaries import canaries_minus_dense
 from tools.controls import AT_ITS_RATE, controls_of, equals, nearest_decay
+from tools.defences import share_gone
 from tools.ship import best_to_ship, keeps_accuracy
 from tools.stopped import MATCHED, no_worse_stopped
 from tools.verdicts import (
@@ -32,6 +33,7 @@ NAMED = {
     "from-scratch": "the same mask from scratch",
     "magnitude": "one-shot magnitude",
 }
+LITTLE = 0.04
 LARGE = 20.0
 """An epsilon above which differential privacy promises nothing: a factor of e^20 in the odds."""
 Worlds = dict[str, tuple[dict[str, Any], dict[str, Point]]]
@@ -68,16 +70,18 @@ class _Case:
 
 
 def conclusions(
-    found: dict[str, dict[str, Any]], planted: dict[str, dict[str, Any]] | None = None
+    found: dict[str, dict[str, Any]],
+    planted: dict[str, dict[str, Any]] | None = None,
+    strengths: dict[str, dict[str, Any]] | None = None,
 ) -> list[str]:
     """Return a list of what the worlds say together; nothing of worlds without dense models.
 
     Args:
         found: sweeps by the world's name.
         planted: sweeps with planted records, by the world's name.
+        strengths: sweeps of Min-Max alone, by the world's name.
     """
-    worlds: Worlds = {name: (content, cases(content)) for name, content in found.items()}
-    worlds = {name: both for name, both in worlds.items() if DENSE in both[1]}
+    worlds = _with_dense(found)
     every = [
         _Case(world=name, content=content, points=points, point=point)
         for name, (content, points) in worlds.items()
@@ -88,6 +92,7 @@ def conclusions(
     said = [
         _papers_attack(every, len(worlds)),
         *_beside_min_max(worlds),
+        *_game([*worlds.items(), *_with_dense(strengths or {}).items()]),
         _stopping(every),
         *_longer(every),
         *_size(every),
@@ -97,6 +102,11 @@ def conclusions(
         _ship(worlds),
     ]
     return ["\n".join(f"- {line}" for line in said)]
+
+
+def _with_dense(found: dict[str, dict[str, Any]]) -> Worlds:
+    worlds = {name: (content, cases(content)) for name, content in found.items()}
+    return {name: both for name, both in worlds.items() if DENSE in both[1]}
 
 
 def _papers_attack(every: Sequence[_Case], worlds: int) -> str:
@@ -173,6 +183,47 @@ def _wide(unpaired: int) -> str:
     return (
         f" ({unpaired} of them not paired, by the far ends of two intervals, which hides effects)"
     )
+
+
+def _game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) -> list[str]:
+    """Say where Min-Max alone takes half of the paper's attack's excess for little accuracy."""
+    found = []
+    for name, (_, points) in worlds:
+        dense = points[DENSE]
+        for game in of_method(points, "min-max"):
+            share = share_gone(between(game, dense, ATTACK), dense)
+            test = row_difference(game, f"test accuracy - {DENSE}")
+            if share.value is not None and test.value is not None and test.value >= -LITTLE:
+                found.append((share, test, name, game))
+    best: dict[str, tuple[Difference, Difference, str, Point]] = {}
+    for one in found:
+        before = best.get(one[2])
+        if before is None or (one[0].value or 0.0) > (before[0].value or 0.0):
+            best[one[2]] = one
+    if not best:
+        return []
+    points_of = {name: points for name, (_, points) in worlds}
+    told = [
+        f"{name} {share.shown(100, 0)} % (`{game['case']}`, {test.shown(100, 1)} points; AUC of "
+        f"LiRA {shown(game, 'LiRA')}{_stopped_as_early(points_of[name], game)})"
+        for share, test, name, game in best.values()
+    ]
+    return [
+        "**Does Min-Max train?** The largest share of the paper's attack's excess over 50 % that "
+        f"it takes from the dense models at a loss of at most {100 * LITTLE:.0f} points of test "
+        f"accuracy: {'; '.join(told)}. Where its case has fewer epochs than the dense models, some "
+        "of that is stopping earlier."
+    ]
+
+
+def _stopped_as_early(points: dict[str, Point], game: Point) -> str:
+    """Return what the dense models lose of it when they stop after as many epochs."""
+    epochs = game["axes"].get("epochs")
+    for early in of_method(points, "early-stopping"):
+        if epochs is not None and early["axes"].get("epochs") == epochs:
+            share = share_gone(between(early, points[DENSE], ATTACK), points[DENSE])
+            return f"; stopping as early alone takes {share.shown(100, 0)} %"
+    return ""
 
 
 def _stopping(every: Sequence[_Case]) -> str:

@@ -18,7 +18,7 @@ from tools.verdicts import (
     shown,
 )
 
-__all__ = ["defences"]
+__all__ = ["defences", "share_gone"]
 
 
 def defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
@@ -47,10 +47,25 @@ def defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     ]
 
 
-def _share(paper: Difference, dense: Point) -> str:
-    """Return which share of the dense models' excess over 50 % is gone, where there is one."""
+def share_gone(paper: Difference, dense: Point) -> Difference:
+    """Return which share of the paper's attack's excess over 50 % on the dense models is gone.
+
+    The excess counts as known; not measured where its interval holds 0.
+
+    Args:
+        paper: the accuracy of the paper's attack minus that on the dense models.
+        dense: the dense case.
+    """
     row = dense["rows"].get(ATTACK) or {}
     if paper.value is None or row.get("low") is None or row["low"] <= 0.5:
+        return Difference(value=None)
+    excess = row["value"] - 0.5
+    low, high = (None if v is None else -v / excess for v in (paper.high, paper.low))
+    return Difference(value=-paper.value / excess, low=low, high=high, paired=paper.paired)
+
+
+def _share(paper: Difference, dense: Point) -> str:
+    share = share_gone(paper, dense)
+    if share.value is None:
         return ""
-    share = -100 * paper.value / (row["value"] - 0.5)
-    return f", {share:.0f} % of the dense models' excess over 50 %"
+    return f", {share.shown(100, 0)} % of the dense models' excess over 50 %"

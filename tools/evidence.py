@@ -85,7 +85,7 @@ def page(
     if not found:
         return f"{INTRODUCTION}\n\n{NOTHING}\n"
     parts = [INTRODUCTION]
-    said = conclusions(found, planted)
+    said = conclusions(found, planted, strengths)
     parts += ["## In words", *said] if said else []
     parts += ["## In one table", _overview(found)]
     for name, content in found.items():

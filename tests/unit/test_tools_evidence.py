@@ -137,15 +137,32 @@ def test_min_max_alone_stands_behind_the_worlds_with_its_share_of_the_excess(tex
     alone = {**made(), "title": "Min-Max in a made world"}
     alone["points"] = [p for p in alone["points"] if p["method"] in ("dense", "min-max")]
     whole = evidence.page({"made": made()}, {"made": alone})
-    assert whole.startswith(text.rstrip())
-    added = whole.removeprefix(text.rstrip())
+    worlds = text.partition("## In one table")[2].rstrip()
+    added = whole.partition("## In one table")[2].removeprefix(worlds)
     assert added.lstrip().startswith("## Min-Max alone, by its strength and its epochs: made")
     assert "Min-Max in a made world. 8 targets" in added
     assert "- min-max strength=3: paper's attack lower, -5.0" in added
-    assert "25 % of the dense models' excess over 50 %" in added
+    assert "+25 [+20, +30] (not paired) % of the dense models' excess over 50 %" in added
     assert "## Did pruning" not in added
     alone["points"] = [p for p in alone["points"] if p["method"] == "min-max"]
-    assert "so nothing is said" in evidence.page({"made": made()}, {"made": alone})[len(text) - 1 :]
+    assert "so nothing is said" in evidence.page({"made": made()}, {"made": alone})
+
+
+def test_what_min_max_takes_stands_beside_stopping_as_early():
+    alone = made()
+    (game,) = [p for p in alone["points"] if p["method"] == "min-max"]
+    game["axes"]["epochs"] = 12
+    early = point(
+        "early-stopping epochs=12", "early-stopping", {"epochs": 12},
+        attack=0.67, leak=0.7, test=0.6, against=((-0.1, 0.02), (0.0, 0.02)),
+    )  # fmt: skip
+    alone["points"].append(early)
+    words = evidence.page({"made": made()}, {"alone": alone})
+    told = words.partition("**Does Min-Max train?**")[2].partition("\n")[0]
+    assert "alone +25" in told and "stopping as early alone takes +15" in told
+    game["rows"]["test accuracy - dense"] = row(-0.05, 0.01)
+    words = evidence.page({"made": made()}, {"alone": alone})
+    assert "alone +25" not in words.partition("**Does Min-Max train?**")[2].partition("\n")[0]
 
 
 def test_an_effect_is_named_where_the_interval_excludes_zero_and_only_there(text):
@@ -393,7 +410,7 @@ def test_an_effect_in_auc_alone_recommends_nothing():
 
 
 def test_a_share_of_the_excess_is_said_only_where_there_is_an_excess(text):
-    assert "25 % of the dense models' excess over 50 %" in text
+    assert "% of the dense models' excess over 50 %" in text
     found = made()
     found["points"][0]["rows"]["paper's attack"] = row(0.51, 0.02)
     assert "excess" not in evidence.page({"made": found})
