@@ -34,6 +34,7 @@ from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
 from tools.experiment_pages import agreement_page, lenet_page
 from tools.protects_aims import aims_block
+from tools.protects_cost import cost_block
 from tools.runtime_block import runtime_block
 from tools.verdicts import sweeps
 
@@ -209,6 +210,7 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
     )
     found = sweeps(root / "results", "protects")
     put_between(pages, root / "docs" / "protects.md", "aims", aims_block(found))
+    put_between(pages, root / "docs" / "protects.md", "cost", cost_block(found))
     put_between(pages, root / "docs" / "protects.md", "measured", protects.protects_block(found))
     put_between(pages, root / "docs" / "protects.md", "beside", protects.beside_block(found))
     demo = root / "results" / "demo.json"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from secateur.report.lookup import short
 from secateur.sweeping.points import BY
-from tools.protects_aims import BESIDE, NOTHING, best_dense, chosen, excess_share, stopped_beside
+from tools.protects_aims import NOTHING
+from tools.protects_dense import Share, best_dense, both_have, excess_share, stopped_beside
+from tools.protects_points import BESIDE, OTHERS, PLAIN, chosen, name_of, names_of, single, value
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
 
 __all__ = ["beside_block", "protects_block", "tuning_page"]
-
-OTHERS = "others=('dense'"
-"""What an attack is spelled with that reads the dense model too."""
-PLAIN = ("LiRA(", "RMIA(")
-"""The attacks on outputs alone that others are held against."""
 
 
 def protects_block(found: dict[str, dict[str, Any]]) -> str:
@@ -36,7 +32,7 @@ def protects_block(found: dict[str, dict[str, Any]]) -> str:
             f"### {name}",
             f"Draws {', '.join(map(str, facts['seeds']))}; {facts['targets']} targets and "
             f"{facts['references']} references each. Best accuracy of the dense model while it "
-            f"trains: {'not known' if best is None else f'{100 * best:.1f} %'}. Made by "
+            f"trains: {'not measured' if best is None else f'{100 * best:.1f} %'}. Made by "
             f"`{facts.get('command', 'secateur sweep')}`.",
             _cases(content),
             _attacks(content),
@@ -46,86 +42,133 @@ def protects_block(found: dict[str, dict[str, Any]]) -> str:
 
 
 def _cases(found: dict[str, Any]) -> str:
-    lines = [
-        "| case | kept % | test acc. % | strongest attack | AUC | TPR % | of the stopped dense "
-        "model's leak above 0.5 | CPU s a model |",
-        "|" + " --- |" * 8,
+    """Return a table of all cases, the most accurate first, and who attacked either side."""
+    points = sorted(cases(found).values(), key=_accuracy, reverse=True)
+    shares = {p["case"]: excess_share(p, found) for p in points}
+    common = {p["case"]: _by_one(p, found) for p in points}
+    both = any(common.values())
+    headers = [
+        *("case", "kept %", "test acc. %", "strongest attack", "AUC", "TPR %"),
+        "of the stopped dense model's leak above 0.5",
+        *(["the strongest attack that both were given to, AUC and the dense model's"] * both),
+        "CPU s a model",
     ]
+    lines = [f"| {' | '.join(headers)} |", "|" + " --- |" * len(headers)]
+    for point in points:
+        share, seconds = shares[point["case"]], value(point, "cpu seconds")
+        cells = [
+            point["case"],
+            shown(point, "kept weights", 100, 1),
+            shown(point, "test accuracy", 100, 1),
+            names_of((point["rows"].get("leak") or {}).get("method", "")),
+            shown(point, "leak"),
+            shown(point, "tpr", 100, 1),
+            "-"
+            if share is None
+            else f"{share.shown()}{'' if share.as_accurate else ' of the best'}",
+            *([common[point["case"]] or "-"] * both),
+            "-" if seconds is None else f"{seconds:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    told = _attackers([s for s in shares.values() if s is not None])
+    return "\n".join([*lines, *(["", told] if told else [])])
 
-    def accuracy(point: Point) -> float:
-        return float(point["rows"]["test accuracy"]["value"] or 0.0)
 
-    for point in sorted(cases(found).values(), key=accuracy, reverse=True):
-        rows, (share, as_accurate) = point["rows"], excess_share(point, found)
-        of = "-" if share is None else f"{100 * share:.0f} %{'' if as_accurate else ' of the best'}"
-        seconds = rows.get("cpu seconds") or {}
-        attack = (rows.get("leak") or {}).get("method", "").partition("(")[0]
-        lines.append(
-            f"| {point['case']} | {shown(point, 'kept weights', 100, 1)} | "
-            f"{shown(point, 'test accuracy', 100, 1)} | {attack} | {shown(point, 'leak')} | "
-            f"{shown(point, 'tpr', 100, 1)} | {of} | "
-            f"{'-' if seconds.get('value') is None else format(seconds['value'], '.1f')} |"
+def _accuracy(point: Point) -> float:
+    return value(point, "test accuracy") or 0.0
+
+
+def _by_one(point: Point, found: dict[str, Any]) -> str:
+    """Return what one attack sees of a case and of the stopped dense model; empty where unknown."""
+    dense = stopped_beside(point, found)[0]
+    method = None if dense is None else both_have(point, dense)
+    if dense is None or method is None:
+        return ""
+    return f"{name_of(method)} {shown(point, f'{BY}{method}')}, {shown(dense, f'{BY}{method}')}"
+
+
+def _attackers(shares: list[Share]) -> str:
+    """Return which shares compare two attackers, and that snapshots hold outputs alone."""
+    pairs = Counter(s.attacks for s in shares if s.attacks[0] != s.attacks[1])
+    words = []
+    if any(s.snapshot for s in shares):
+        words.append(
+            "The stopped dense model is a snapshot here, matched by the audit (by medians over the "
+            "references): it holds outputs alone, so that no attack reads its weights, and no "
+            "numbers to make an interval of."
         )
-    return "\n".join(lines)
+    if pairs:
+        told = ", ".join(
+            f"{ours} on the case and {theirs} on the dense model ({count} of {len(shares)})"
+            for (ours, theirs), count in pairs.most_common()
+        )
+        words.append(
+            f"Shares of the stopped dense model's leak that compare two attackers: {told}."
+        )
+    return " ".join(words)
 
 
 def _attacks(found: dict[str, Any]) -> str:
     """Return what each attack sees of our case and of the dense models, and what the best of them
-    adds to LiRA and RMIA; nothing where single attacks were not written down.
+    adds to LiRA and RMIA; the table is left out where single attacks were not written down.
     """
     point = chosen(found)
-    if point is None or not _single(point):
+    if point is None:
         return ""
+    values = single(point)
+    if not values:
+        return _gain(point)
     beside = [
         p for p in (stopped_beside(point, found)[0], cases(found).get(DENSE)) if p is not None
     ]
     shown_points = [point, *{p["case"]: p for p in beside}.values()]
-    values = _single(point)
     lines = [
         "| attack, AUC | " + " | ".join(p["case"] for p in shown_points) + " |",
         "|" + " --- |" * (1 + len(shown_points)),
     ]
     for spelling in sorted(values, key=lambda name: -values[name]):
         seen = [shown(p, f"{BY}{spelling}") for p in shown_points]
-        lines.append(f"| {_name(spelling)} | " + " | ".join(seen) + " |")
+        lines.append(f"| {name_of(spelling)} | " + " | ".join(seen) + " |")
     return "\n".join([_gain(point), "", *lines])
 
 
 def _gain(point: Point) -> str:
-    """Return which attack recovers most, chosen on references as everywhere, and what it adds."""
-    leak = point["rows"]["leak"]
-    plain = [v for name, v in _single(point).items() if name.startswith(PLAIN)]
-    names = " or ".join(_name(spelled) for spelled in leak["method"].split(" or "))
-    words = f"Of `{point['case']}` {names} recovers most on references"
-    if not plain:
+    """Return which attack recovers most, chosen on references as everywhere, and what it adds to
+    LiRA and RMIA; of points that have not every attack's row, to LiRA alone.
+    """
+    leak, values = point["rows"]["leak"], single(point)
+    taken = leak.get("method", "").split(" or ")
+    words = f"Of `{point['case']}` {names_of(' or '.join(taken))} recovers most on references"
+    plain = {name: v for name, v in values.items() if name.startswith(PLAIN)}
+    if not plain or leak["value"] is None:
+        lira = point["rows"].get("LiRA") or {}
+        if lira.get("value") is None or leak["value"] is None or lira["method"] in taken:
+            return f"{words}."
+        return (
+            f"{words}: on the targets {leak['value'] - lira['value']:+.3f} AUC beside "
+            f"{name_of(lira['method'])}; what RMIA and the others see was not written down."
+        )
+    best = max(plain.values())
+    if all(name.startswith(PLAIN) for name in taken):
+        words += ", so that nothing beyond LiRA and RMIA was found to add to them"
+    else:
+        words += (
+            f": on the targets {leak['value'] - best:+.3f} AUC beside the best of LiRA and RMIA, "
+            "which is the best on these targets, so that the gain is rather understated"
+        )
+    more = {n: v for n, v in values.items() if n not in plain and OTHERS not in n}
+    most = max(more, key=lambda name: more[name], default=None)
+    if most is None or most in taken:
         return f"{words}."
     return (
-        f"{words}: on the targets {leak['value'] - max(plain):+.3f} AUC beside the best of LiRA "
-        "and RMIA, which is the best on these targets, so that the gain is rather understated."
+        f"{words}. Of the attacks beyond these two {name_of(most)} sees most on the targets "
+        f"themselves, {more[most] - best:+.3f} AUC."
     )
-
-
-def _single(point: Point) -> dict[str, float]:
-    """Return the AUC by attack, where it was measured."""
-    return {
-        name.removeprefix(BY): row["value"]
-        for name, row in point["rows"].items()
-        if name.startswith(BY) and row["value"] is not None
-    }
-
-
-def _name(spelling: str) -> str:
-    """Return what an attack is called in a table, with what it reads beside the model."""
-    others = re.search(r"others=\(('[^)]*')", spelling)
-    inputs = re.search(r"perturbations=\((\w+)", spelling)
-    more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
-    more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
-    return ", ".join([short(spelling), *more])
 
 
 def _most(point: Point, wanted: Callable[[str], bool]) -> str | None:
     """Return the row of the attack that sees most of a case among some; None where none ran."""
-    values = {name: value for name, value in _single(point).items() if wanted(name)}
+    values = {name: auc for name, auc in single(point).items() if wanted(name)}
     return f"{BY}{max(values, key=lambda name: values[name])}" if values else None
 
 

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools.dpsgd_bench import pools_of_cell
 from tools.protects import beside_block, protects_block, tuning_page
-from tools.protects_aims import aims_block, best_dense, chosen, excess_share
+from tools.protects_aims import aims_block
+from tools.protects_cost import cost_block
+from tools.protects_dense import best_dense, excess_share, ratio, stopped_beside
+from tools.protects_dp import beside_dp
+from tools.protects_points import chosen
 from tools.tune import bench_of, best
 
 from secateur.data import digits, draw
+from secateur.measure import paired_difference
 from secateur.sweeping import read_plan
 from secateur.types import ATTACK, AUDIT, UTILITY
 
-
-def row(value, low=None, high=None, method="LiRA()"):
-    return {"value": value, "low": low, "high": high, "method": method}
+STOPPED = "leak - dense at no less test accuracy"
 
 
-def case(name, method, *, accuracy, leak, less, rate=10.0, reference=None):
+def row(value, low=None, high=None, method="LiRA()", **more):
+    return {"value": value, "low": low, "high": high, "method": method, **more}
+
+
+def spread(value, by=0.002):
+    return [value - by, value, value + by]
+
+
+def case(name, method, *, accuracy, leak, rate=10.0, less=None, reference=None, steps=()):
     return {
         "case": name,
         "method": method,
         "seed": None,
-        "steps": [],
+        "steps": list(steps),
         "axes": {},
-        "units": {"reference_accuracy": [accuracy if reference is None else reference]},
+        "units": {
+            "reference_accuracy": [accuracy if reference is None else reference] * 3,
+            "test_accuracy": spread(accuracy),
+            "leak": spread(leak),
+        },
         "rows": {
             "test accuracy": row(accuracy),
             "leak": row(leak, leak - 0.01, leak + 0.01),
-            "leak - dense at no less test accuracy": row(less),
+            STOPPED: row(less),
             "compression rate": row(rate),
             "kept weights": row(1 / rate),
             "tpr": row(0.02),
@@ -44,63 +59,231 @@ def case(name, method, *, accuracy, leak, less, rate=10.0, reference=None):
     }
 
 
-def world(leak=0.55, accuracy=0.70, dp=(-0.1, -0.12, -0.08)):
-    ours = case("cross-fit folds=5", "cross-fit", accuracy=accuracy, leak=leak, less=leak - 0.8)
+def stopped(epochs, accuracy, leak):
+    name = f"early-stopping epochs={epochs}"
+    steps = [f"EarlyStopping(epochs={epochs})"]
+    return case(name, "early-stopping", accuracy=accuracy, leak=leak, rate=1.0, steps=steps)
+
+
+def private(noise, accuracy, leak):
+    return case(f"dp-sgd noise={noise}", "dp-sgd", accuracy=accuracy, leak=leak, rate=1.0)
+
+
+def curve(seed, *accuracies):
+    columns = {"epoch": [1.0, 9.0, 30.0], "test_accuracy": list(accuracies)}
+    return {"kind": "early stopping", "id": f"early-stopping/seed-{seed}", "columns": columns}
+
+
+def world(leak=0.55, accuracy=0.70, dp=(-0.1, -0.12, -0.08), gap=(0.0, -0.01, 0.01)):
     return {
         "points": [
-            case("dense", "dense", accuracy=0.66, leak=0.9, less=0.0, rate=1.0),
-            ours,
-            case("cross-fit-dense", "cross-fit-dense", accuracy=0.9, leak=0.5, less=-0.3, rate=1.0),
-            case("dp-sgd noise=1", "dp-sgd", accuracy=0.7, leak=0.6, less=0.0, rate=1.0),
+            case("dense", "dense", accuracy=0.66, leak=0.9, rate=1.0),
+            case("cross-fit folds=5", "cross-fit", accuracy=accuracy, leak=leak),
+            case("cross-fit-dense", "cross-fit-dense", accuracy=0.9, leak=0.5, rate=1.0),
+            private(1, 0.7, 0.6),
+            stopped(9, 0.70, 0.8),
         ],
-        "series": [
-            {"columns": {"test_accuracy": [0.5, 0.71, 0.66]}},
-            {"columns": {"test_accuracy": [0.5, 0.69, 0.6]}},
-        ],
+        "series": [curve(0, 0.5, 0.71, 0.66), curve(1, 0.5, 0.69, 0.6)],
         "comparisons": [
             {
                 "case": "cross-fit folds=5",
                 "rival": "dp-sgd noise=1",
                 "method": "dp-sgd",
-                "rows": {"leak": row(*dp), "test accuracy": row(0.0, -0.01, 0.01)},
+                "rows": {"leak": row(*dp), "test accuracy": row(*gap)},
             }
         ],
         "facts": {"seeds": [0, 1], "targets": 8, "references": 32, "command": "secateur sweep x"},
     }
 
 
-def test_the_best_dense_accuracy_is_that_of_the_curve_over_seeds():
-    assert best_dense(world()) == pytest.approx(0.70)
-    assert best_dense({**world(), "series": []}) == pytest.approx(0.66)
+def snapshots(leak=0.55, less=-0.25, **told):
+    """As a sweep without `EarlyStopping` cases: the audit's snapshots alone."""
+    found = world(leak=leak)
+    found["points"] = [p for p in found["points"] if p["method"] != "early-stopping"]
+    found["points"][1]["rows"][STOPPED] = row(less, versus="dense, epoch 9", **told)
+    return found
+
+
+def test_the_best_dense_accuracy_is_that_of_curve_stopped_cases_and_end():
+    found = world()
+    found["series"] = [curve(0, 0.5, 0.73, 0.66), curve(1, 0.5, 0.69, 0.72)]
+    assert best_dense(found) == pytest.approx(0.71)  # the mean of each epoch, then the best
+    found["points"].append(stopped(12, 0.74, 0.8))
+    assert best_dense(found) == pytest.approx(0.74)
+    found["points"][0]["rows"]["test accuracy"] = row(0.8)
+    assert best_dense(found) == pytest.approx(0.8)
+
+
+def test_a_curve_of_some_seeds_alone_is_none():
+    found = world()
+    found["series"] = [curve(0, 0.5, 0.9, 0.6)]
+    assert best_dense(found) == pytest.approx(0.70)  # the stopped case
+
+
+def test_the_end_of_training_alone_is_no_best_dense_accuracy():
+    found = {**snapshots(less=-0.35), "series": []}
+    assert best_dense(found) is None
+    text = aims_block({"one": found})
+    assert "the best dense accuracy is not measured" in text
+    assert "Reached on 0 of 1" in text
+    assert "while it trains: not measured" in protects_block({"one": found})
 
 
 def test_the_share_is_of_the_excess_over_one_half():
     found = world(leak=0.55)
-    point = found["points"][1]
-    assert excess_share(point, found) == (pytest.approx(0.05 / 0.3), True)
-    point["rows"]["leak - dense at no less test accuracy"] = row(None)
-    assert excess_share(point, found) == (None, True)
+    share = excess_share(found["points"][1], found)
+    assert share.value == pytest.approx(0.05 / 0.3)
+    assert share.low < share.value < share.high < 0.5
+    assert (share.of, share.as_accurate, share.halved) == ("early-stopping epochs=9", True, True)
+    found["points"][1]["rows"]["leak"] = row(None)
+    assert excess_share(found["points"][1], found) is None
 
 
-def test_the_stopped_dense_model_is_the_shortest_that_is_no_less_accurate():
-    found = world(leak=0.55, accuracy=0.70)
-    point = found["points"][1]
-    for epochs, accuracy, leak in ((4, 0.6, 0.6), (9, 0.7, 0.7), (16, 0.72, 0.9)):
-        stopped = case(f"early {epochs}", "early-stopping", accuracy=accuracy, leak=leak, less=0.0)
-        found["points"].append({**stopped, "steps": [f"EarlyStopping(epochs={epochs})"]})
-    assert excess_share(point, found) == (pytest.approx(0.05 / 0.2), True)
-    better = {**point, "units": {"reference_accuracy": [0.8]}}
-    assert excess_share(better, found) == (pytest.approx(0.05 / 0.4), False)
-    found["points"][1] = better
-    dense = found["points"][0]
-    found["points"][0] = {**dense, "units": {"reference_accuracy": [0.85]}}
-    assert excess_share(better, found) == (pytest.approx(0.05 / 0.4), True)  # the whole training
-    found["points"][0] = {**dense, "units": {}}
-    assert excess_share(better, found) == (None, True)
-    found["points"][0] = dense
+def test_the_interval_of_a_share_holds_the_ratios_that_paired_differences_do_not_exclude():
+    ours, dense = np.array([0.10, 0.14, 0.12, 0.15]), np.array([0.30, 0.33, 0.35, 0.31])
+    for end in ratio(ours, dense):
+        mean, low, high = paired_difference(ours, end * dense)
+        assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-12)
+        assert mean != pytest.approx(0, abs=1e-3)
+    assert ratio(ours, np.array([0.3, -0.3, 0.2, -0.1])) == (None, None)  # no leak to speak of
+    assert ratio(ours[:1], dense[:1]) == (None, None)
+
+
+def test_a_leak_is_halved_only_where_the_whole_interval_is():
+    found = world(leak=0.64)  # 47 % of 0.3
+    ours = found["points"][1]
+    assert excess_share(ours, found).halved
+    ours["units"]["leak"] = [0.58, 0.64, 0.70]
+    share = excess_share(ours, found)
+    assert share.value < 0.5 < share.high
+    assert not share.halved
+    assert "not shown to be halved" in aims_block({"one": found})
+    assert f"| {share.shown()} |" in protects_block({"one": found})
+
+
+def test_the_stopped_dense_model_is_the_shortest_that_is_not_detectably_less_accurate():
+    found = world(accuracy=0.70)
+    ours = found["points"][1]
+    found["points"] += [stopped(4, 0.6, 0.6), stopped(6, 0.699, 0.7), stopped(16, 0.72, 0.9)]
+    assert stopped_beside(ours, found)[0]["case"] == "early-stopping epochs=9"
+    near = found["points"][-2]
+    near["units"]["test_accuracy"] = [0.697, 0.701, 0.699]  # paired, its interval holds 0
+    point, gap, as_accurate = stopped_beside(ours, found)
+    assert (point["case"], as_accurate) == ("early-stopping epochs=6", True)
+    assert gap.value == pytest.approx(-0.001)
+    assert gap.low < 0 < gap.high
+    ours["units"]["test_accuracy"] = spread(0.71)
+    assert stopped_beside(ours, found)[0]["case"] == "early-stopping epochs=16"
+
+
+def test_where_all_are_less_accurate_the_most_accurate_dense_model_stands_for_them():
+    found = world(accuracy=0.8)
+    ours = found["points"][1]
+    assert stopped_beside(ours, found)[0]["case"] == "early-stopping epochs=9"
+    share = excess_share(ours, found)
+    assert not share.as_accurate
     text = protects_block({"one": found}) + aims_block({"one": found})
-    assert re.search("1[23] % of the best", text)
-    assert "% of the less accurate, best stopped dense model's leak" in text
+    assert f"| {share.shown()} of the best |" in text
+    assert "the best stopped dense model and a less accurate one" in text
+    dense = found["points"][0]
+    dense["units"]["test_accuracy"], dense["rows"]["test accuracy"] = spread(0.85), row(0.85)
+    assert stopped_beside(ours, found)[0] is dense  # the whole training
+
+
+def test_a_snapshot_gives_a_share_without_an_interval_and_the_page_says_who_attacked():
+    found = snapshots(why="StackedAttack is the strongest attack on the other one")
+    share = excess_share(found["points"][1], found)
+    assert share.value == pytest.approx(0.05 / 0.3)
+    assert (share.high, share.halved, share.snapshot) == (None, False, True)
+    assert share.attacks == ("LiRA", "StackedAttack")
+    text = aims_block({"one": found})
+    assert "not shown to be halved" in text
+    assert "two attackers, LiRA on ours and StackedAttack there" in text
+    assert "holds outputs alone" in text
+    page = protects_block({"one": found})
+    assert "LiRA on the case and StackedAttack on the dense model (1 of 1)" in page
+    assert "holds outputs alone" in page
+    why = "paired over the same targets; cross-fit folds=5 by LiRA, dense, epoch 9 by RMIA T=1"
+    newer = snapshots(why=why)
+    assert excess_share(newer["points"][1], newer).attacks == ("LiRA", "RMIA T=1")
+    same = snapshots(why="paired over the same targets")
+    assert excess_share(same["points"][1], same).attacks == ("LiRA", "LiRA")
+    assert "two attackers" not in aims_block({"one": same})
+
+
+def test_the_strongest_attack_that_both_were_given_to_stands_beside():
+    found = world()
+    assert "both were given to" not in protects_block({"one": found}) + aims_block({"one": found})
+    points = {p["case"]: p for p in found["points"]}
+    found["points"] = [
+        with_attacks(points["dense"], lira=0.8),
+        with_attacks(points["cross-fit folds=5"], lira=0.53, trees=0.57),
+        with_attacks(points["early-stopping epochs=9"], lira=0.7, near=0.9),
+    ]
+    text = aims_block({"one": found})
+    assert (
+        "by LiRA online, the strongest on ours that both were given to, AUC 0.530 [0.520, 0.540] "
+        "against 0.700 [0.690, 0.710], 15 %" in text
+    )
+    assert "| LiRA online 0.530 [0.520, 0.540], 0.700 [0.690, 0.710] |" in protects_block(
+        {"one": found}
+    )
+
+
+def test_dp_sgd_a_point_off_is_put_between_two_settings():
+    found = world(leak=0.6, accuracy=0.70, gap=(-0.02, -0.03, -0.01))
+    found["points"] += [private(0.1, 0.74, 0.9), private(0.2, 0.72, 0.8), private(2, 0.68, 0.7)]
+    found["points"] = [p for p in found["points"] if p["case"] != "dp-sgd noise=1"]
+    ours = found["points"][1]
+    told = beside_dp(ours, found)
+    assert told.below  # 0.75 in the middle of 0.7 and 0.8
+    assert "`dp-sgd noise=2` (68.0 %) and `dp-sgd noise=0.2` (72.0 %), AUC -0.150 [" in told.words
+    ours["units"]["leak"] = [0.4, 0.6, 0.8]
+    assert not beside_dp(ours, found).below
+    ours["units"]["leak"] = []
+    assert beside_dp(ours, found).words.endswith(
+        "AUC -0.150 at +0.0 [+0.0, +0.0] points of accuracy"
+    )
+    assert not beside_dp(ours, found).below  # no interval
+
+
+def test_without_dp_sgd_on_both_sides_nothing_is_shown():
+    found = world(gap=(-0.03, -0.04, -0.02))
+    ours = found["points"][1]
+    ours["units"]["reference_accuracy"] = [0.6]
+    told = beside_dp(ours, found)
+    assert not told.below
+    assert told.words.startswith("no DP-SGD within 1 point of accuracy, nothing shown: nearest")
+    assert "missed" in aims_block({"one": found})
+
+
+@pytest.mark.parametrize(
+    ("gap", "dp", "below"),
+    [
+        ((0.03, 0.02, 0.04), (-0.1, -0.12, -0.08), True),
+        ((0.03, -0.01, 0.07), (-0.1, -0.12, -0.08), False),  # maybe as accurate
+        ((0.03, 0.02, 0.04), (-0.01, -0.05, 0.02), False),  # maybe leaks as little
+    ],
+)
+def test_dp_sgd_that_is_worse_in_both_counts(gap, dp, below):
+    found = world(gap=gap, dp=dp)
+    found["points"][1]["units"]["reference_accuracy"] = [0.8]
+    told = beside_dp(found["points"][1], found)
+    assert told.below is below
+    assert ("better in both" in told.words) is below
+
+
+def test_what_a_model_costs_is_said_beside_the_dense_model_and_the_nearest_dp_sgd():
+    found = world()
+    found["points"][0]["rows"]["cpu seconds"] = row(2.0)
+    found["points"].append(case("selena", "selena", accuracy=0.7, leak=0.6, rate=1.0))
+    found["points"][-1]["rows"]["cpu seconds"] = row(None)
+    text = cost_block({"one": found, "one-improve": world()})
+    assert text == (
+        "- **one**, CPU seconds a model: dense 2.0; `cross-fit folds=5` 12.0 (6.0 times), "
+        "`selena` not measured, `dp-sgd noise=1` 12.0 (6.0 times)."
+    )
+    assert "nothing is said" in cost_block({})
 
 
 def test_the_case_held_against_the_aims_is_small_and_chosen_on_references():
@@ -110,7 +293,7 @@ def test_the_case_held_against_the_aims_is_small_and_chosen_on_references():
 def test_the_aims_are_held_against_the_recommended_method_where_it_is_measured():
     found = world()
     found["points"].append(
-        case("recombined", "recombined", accuracy=0.69, leak=0.52, less=-0.2, reference=0.69)
+        case("recombined", "recombined", accuracy=0.69, leak=0.52, reference=0.69)
     )
     assert chosen(found)["case"] == "recombined"
 
@@ -142,6 +325,28 @@ def test_each_of_the_three_aims_can_be_missed(change, word):
     assert f"Reached on {int(word == 'reached')} of 1" in text
 
 
+@pytest.mark.parametrize(
+    ("reached", "missed", "words"),
+    [
+        (4, 1, "Reached on 4 of 5 that are measured: the aim is met."),
+        (3, 1, "the aim is not met, data sets still to be measured: 1 of the five."),
+        (3, 2, "Reached on 3 of 5 that are measured: the aim is missed."),
+    ],
+)
+def test_whether_the_aim_over_data_sets_is_met_is_said(reached, missed, words):
+    worlds = {f"good-{i}": world() for i in range(reached)}
+    worlds |= {f"bad-{i}": world(accuracy=0.6) for i in range(missed)}
+    assert words in aims_block(worlds)
+
+
+def test_all_attacks_that_were_the_strongest_over_draws_are_named():
+    found = world()
+    found["points"][1]["rows"]["leak"]["method"] = (
+        "WhiteBox(others=(), head='both') or RMIA(mode='online', temperature=1.0)"
+    )
+    assert "| WhiteBox or RMIA online, T=1 |" in protects_block({"one": found})
+
+
 def test_failures_come_first():
     text = aims_block({"a": world(), "b": world(accuracy=0.6)})
     assert text.index("**b**") < text.index("**a**")
@@ -155,8 +360,8 @@ def test_without_results_nothing_is_said():
 def test_the_tables_hold_cases_and_rivals():
     text = protects_block({"one": world()})
     assert (
-        "| cross-fit folds=5 | 10.0 | 70.0 | LiRA | 0.550 [0.540, 0.560] | 2.0 | 17 % | 12.0 |"
-        in text
+        "| cross-fit folds=5 | 10.0 | 70.0 | LiRA | 0.550 [0.540, 0.560] | 2.0 | 17 % [15, 18] | "
+        "12.0 |" in text
     )
     assert (
         "| cross-fit folds=5 | dp-sgd noise=1 | +0.0 [-1.0, +1.0] | -0.100 [-0.120, -0.080]" in text
@@ -211,7 +416,7 @@ def with_attacks(point, **values):
 
 def test_each_attack_is_shown_beside_the_dense_models_and_the_best_is_named_with_its_gain():
     found = world()
-    assert "recovers most" not in protects_block({"one": found})
+    assert "`cross-fit folds=5` LiRA recovers most on references." in protects_block({"one": found})
     dense, ours, *rest = found["points"]
     found["points"] = [
         with_attacks(dense, lira=0.8, trees=0.9, near=0.7),
@@ -222,8 +427,27 @@ def test_each_attack_is_shown_beside_the_dense_models_and_the_best_is_named_with
     text = protects_block({"one": found})
     assert "`cross-fit folds=5` WhiteBox recovers most on references" in text
     assert "+0.020 AUC beside the best of LiRA and RMIA" in text
-    assert "| Neighbours, NearestRecords | 0.510 [0.500, 0.520] | 0.700 [0.690, 0.710] |" in text
+    seen = "0.510 [0.500, 0.520] | not measured | 0.700 [0.690, 0.710]"
+    assert f"| Neighbours, NearestRecords | {seen} |" in text
     assert text.index("| WhiteBox |") < text.index("| LiRA online |")
+
+
+def test_the_best_attack_beyond_lira_and_rmia_is_named_where_another_was_chosen():
+    found = world()
+    ours = with_attacks(found["points"][1], lira=0.55, trees=0.54, near=0.57)
+    ours["rows"]["leak"]["method"] = "LiRA(mode='online')"
+    found["points"][1] = ours
+    text = protects_block({"one": found})
+    assert "LiRA online recovers most on references, so that nothing beyond LiRA and RMIA" in text
+    assert "Neighbours, NearestRecords sees most on the targets themselves, +0.020 AUC" in text
+    found = world()
+    found["points"][1]["rows"] |= {
+        "leak": row(0.6, 0.59, 0.61, method="WhiteBox()"),
+        "LiRA": row(0.57, method="LiRA(mode='online')"),
+    }
+    text = protects_block({"one": found})
+    assert "WhiteBox recovers most on references: on the targets +0.030 AUC beside LiRA" in text
+    assert "what RMIA and the others see was not written down" in text
 
 
 def test_a_student_beside_the_dense_model_has_a_table_of_its_own():

@@ -1,0 +1,233 @@
+"""The dense model that stopped earlier: its best accuracy, and a case's leak as a share of its."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tools.protects_points import OTHERS, names_of, single, value
+from tools.verdicts import DENSE, Difference, Point, between, cases, of_method
+
+__all__ = ["HALF", "Share", "best_dense", "both_have", "excess_share", "ratio", "stopped_beside"]
+
+EPOCHS = re.compile(r"EarlyStopping\(epochs=(\d+)")
+EARLIER = "early-stopping"
+STOPPED = "leak - dense at no less test accuracy"
+HALF = 0.5
+DIGITS = 9
+"""Digits of an accuracy's difference that count; the rest is the arithmetic's."""
+Interval = tuple[float | None, float | None]
+
+
+def best_dense(found: dict[str, Any]) -> float | None:
+    """Return the best test accuracy of the dense model on its way and at its end.
+
+    The largest, over the points of the early-stopping curve, the `EarlyStopping` cases and the
+    whole training, of the mean over seeds. All are of the targets, and the best of many points is
+    taken, which is in the dense model's favour. None where there is neither curve nor such a case:
+    the end of training alone is no best.
+    """
+    points = cases(found)
+    stopped = [value(p, "test accuracy") for p in of_method(points, EARLIER)]
+    on_the_way = [*_curve(found), *(a for a in stopped if a is not None)]
+    if not on_the_way:
+        return None
+    end = value(points[DENSE], "test accuracy") if DENSE in points else None
+    return max(on_the_way) if end is None else max(*on_the_way, end)
+
+
+def _curve(found: dict[str, Any]) -> list[float]:
+    """Return the curve's test accuracies, epoch by epoch the mean over seeds; nothing where not
+    every seed has a curve, as what is compared is the mean over all.
+    """
+    curves = [
+        dict(zip(s["columns"]["epoch"], s["columns"]["test_accuracy"], strict=True))
+        for s in found["series"]
+        if s["kind"] == "early stopping" and s["columns"].get("test_accuracy")
+    ]
+    if not curves or len(curves) < len(found["facts"]["seeds"]):
+        return []
+    return [
+        sum(curve[epoch] for curve in curves) / len(curves)
+        for epoch in curves[0]
+        if all(curve.get(epoch) is not None for curve in curves)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A case's AUC above 0.5 over that of the dense model stopped no less accurate.
+
+    `accuracy` is the dense model's minus the case's. `as_accurate` is false where every dense model
+    is detectably less accurate, and the most accurate one stands for them. `attacks` are the names
+    of the attacker of the case and of the dense model, each its strongest on references.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    of: str
+    accuracy: Difference
+    as_accurate: bool
+    snapshot: bool
+    attacks: tuple[str, str]
+
+    @property
+    def halved(self) -> bool:
+        """Whether the interval lies at one half or below; without one nothing is shown."""
+        return self.high is not None and self.high <= HALF
+
+    def shown(self) -> str:
+        """Return share and interval as text."""
+        text = f"{100 * self.value:.0f} %"
+        if self.low is None or self.high is None:
+            return text
+        return f"{text} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+
+def excess_share(point: Point, found: dict[str, Any]) -> Share | None:
+    """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
+
+    Each by the attack that is the strongest on it. Where the dense model was stopped as a case of
+    its own (`EarlyStopping`), it is that of `stopped_beside`: its weights are there, so that the
+    same attacks were tried. Where it was not, it is the snapshot that the audit matched, which
+    holds outputs alone and has no numbers target by target: no interval then. None where either was
+    not measured, or where the dense model's leak is nothing.
+    """
+    own = value(point, "leak")
+    if own is None:
+        return None
+    if not _was_stopped(found):
+        return _of_snapshot(point, own)
+    stopped, gap, as_accurate = stopped_beside(point, found)
+    dense = None if stopped is None else value(stopped, "leak")
+    if stopped is None or dense is None or dense <= HALF:
+        return None
+    low, high = ratio(*(np.array(p["units"].get("leak") or ()) - 0.5 for p in (point, stopped)))
+    return Share(
+        value=(own - 0.5) / (dense - 0.5),
+        low=low,
+        high=high,
+        of=stopped["case"],
+        accuracy=gap,
+        as_accurate=as_accurate,
+        snapshot=False,
+        attacks=(_by(point), _by(stopped)),
+    )
+
+
+def ratio(ours: np.ndarray[Any, Any], dense: np.ndarray[Any, Any]) -> Interval:
+    """Return the 95 % interval of mean(ours) / mean(dense), paired over seeds or targets.
+
+    The ratios r at which the t interval of ours - r * dense holds 0 (Fieller): it lies below one
+    half where ours is detectably less than half of the dense. (None, None) where there are fewer
+    than 2 pairs, or the dense mean is not detectably off 0, so that no ratio is excluded.
+
+    Args:
+        ours: AUC above 0.5 `[seeds or targets]`.
+        dense: likewise, of the same ones.
+
+    Example:
+        >>> low, high = ratio(np.array([0.1, 0.1, 0.1]), np.array([0.4, 0.4, 0.4]))
+        >>> round(low, 3), round(high, 3)
+        (0.25, 0.25)
+    """
+    n = len(ours)
+    if n < 2 or n != len(dense):
+        return None, None
+    spread = np.cov(dense, ours) * stats.t.ppf(0.975, n - 1) ** 2 / n
+    a = dense.mean() ** 2 - spread[0, 0]
+    b = dense.mean() * ours.mean() - spread[0, 1]
+    c = ours.mean() ** 2 - spread[1, 1]
+    if a <= 0:
+        return None, None
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return float((b - root) / a), float((b + root) / a)
+
+
+def _of_snapshot(point: Point, own: float) -> Share | None:
+    row, less = point["rows"].get(STOPPED), value(point, STOPPED)
+    if row is None or less is None or own - less <= HALF:
+        return None
+    told = row.get("why", "")
+    other = re.search(r"(.+) is the strongest attack on the other one", told)
+    named = told.partition(f", {row.get('versus')} by ")[2]
+    return Share(
+        value=(own - 0.5) / (own - less - 0.5),
+        low=None,
+        high=None,
+        of="a snapshot of the dense model",
+        accuracy=Difference(value=None),
+        as_accurate=True,
+        snapshot=True,
+        attacks=(_by(point), other[1] if other else named or _by(point)),
+    )
+
+
+def _by(point: Point) -> str:
+    return names_of(point["rows"]["leak"].get("method", ""))
+
+
+def _was_stopped(found: dict[str, Any]) -> bool:
+    return any(value(p, "leak") is not None for p in of_method(cases(found), EARLIER))
+
+
+def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, Difference, bool]:
+    """Return the dense model that a case is held against, its accuracy minus the case's, and
+    whether it is as accurate; None where it was not stopped as a case of its own.
+
+    Of the `EarlyStopping` cases and the whole training the one of the fewest epochs whose test
+    accuracy is not detectably below the case's: the interval of the difference, paired over seeds
+    or, with one, over targets, does not lie below 0. Earlier ones leak less, so that doubt about
+    the accuracy is in the dense model's favour, and a fraction of a point does not decide between
+    very different leaks. Where all are detectably less accurate, the most accurate one stands for
+    them; a dense model of equal accuracy would leak more.
+    """
+    points = cases(found)
+    own = [
+        p
+        for p in (*of_method(points, EARLIER), *of_method(points, DENSE))
+        if value(p, "leak") is not None and value(p, "test accuracy") is not None
+    ]
+    none = Difference(value=None)
+    if not _was_stopped(found) or not own or value(point, "test accuracy") is None:
+        return None, none, True
+    gaps = {p["case"]: _accuracy(p, point) for p in own}
+    able = [p for p in own if _not_below(gaps[p["case"]])]
+    if able:
+        first = min(able, key=_epochs)
+        return first, gaps[first["case"]], True
+    best = max(own, key=lambda p: value(p, "test accuracy") or 0.0)
+    return best, gaps[best["case"]], False
+
+
+def _accuracy(dense: Point, point: Point) -> Difference:
+    """Return the dense model's test accuracy minus the case's."""
+    return between(dense, point, "test accuracy")
+
+
+def _not_below(gap: Difference) -> bool:
+    highest = gap.value if gap.high is None else gap.high
+    return highest is not None and round(highest, DIGITS) >= 0
+
+
+def _epochs(point: Point) -> float:
+    """Return for how many epochs a dense model was trained; the whole training is the longest."""
+    found = EPOCHS.search(" ".join(point["steps"]))
+    return float(found[1]) if found else math.inf
+
+
+def both_have(point: Point, dense: Point) -> str | None:
+    """Return the attack that sees most of a case among those that were tried on both; None where
+    single attacks were not written down.
+
+    It is the best on these targets, which favours the attacker.
+    """
+    seen, other = single(point), single(dense)
+    shared = [name for name in seen if name in other and OTHERS not in name]
+    return max(shared, key=lambda name: seen[name], default=None)

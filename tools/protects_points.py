@@ -1,0 +1,113 @@
+"""Worlds and points of the page about pruning that protects, and what their attacks are called."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from secateur.report.lookup import short
+from secateur.sweeping.points import BY
+from tools.verdicts import Point, cases
+
+__all__ = [
+    "BESIDE",
+    "OTHERS",
+    "OURS",
+    "PLAIN",
+    "WITHIN",
+    "chosen",
+    "comparison",
+    "name_of",
+    "names_of",
+    "over_references",
+    "single",
+    "value",
+    "worlds_of",
+]
+
+OURS = ("recombined", "cross-fit")
+"""Methods of ours, the one that is recommended first: where a world has it, the aims are held
+against it. Neither mixes the members' own labels in."""
+BESIDE = "-beside"
+"""How the file ends in which students are seen beside the dense model of the same members."""
+TRIES = ("-improve", "-canaries", BESIDE)
+"""How the files of single questions end: the aims are not held against them."""
+MORE = "-draws"
+"""How the file of several draws of a world ends: the aims are held against it in place of one."""
+RATE = 10.0
+WITHIN = 0.01
+"""Points of test accuracy that count as none: below the best dense model, and beside DP-SGD."""
+OTHERS = "others=('dense'"
+"""What an attack is spelled with that reads the dense model too."""
+PLAIN = ("LiRA(", "RMIA(")
+"""The attacks on outputs alone that others are held against."""
+
+
+def worlds_of(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return by name the worlds that the aims are held against, several draws in place of one."""
+    several_last = sorted(found.items(), key=lambda pair: pair[0].endswith(MORE))
+    worlds = {n.removesuffix(MORE): c for n, c in several_last if not n.endswith(TRIES)}
+    return dict(sorted(worlds.items()))
+
+
+def chosen(found: dict[str, Any]) -> Point | None:
+    """Return the case that the aims are held against: of the first of our methods that is there,
+    whose settings were frozen beforehand, the one that is the most accurate over the references, at
+    a tenth of the weights.
+    """
+    able = [
+        p
+        for p in cases(found).values()
+        if p["method"] in OURS
+        and (value(p, "compression rate") or 0.0) >= 0.99 * RATE
+        and p["units"].get("reference_accuracy")
+    ]
+    return min(able, key=lambda p: (OURS.index(p["method"]), -over_references(p)), default=None)
+
+
+def comparison(found: dict[str, Any], case: str, method: str) -> dict[str, Any] | None:
+    """Return what the sweep measured of a case beside a rival's setting of nearest accuracy."""
+    for one in found.get("comparisons", ()):
+        if one["case"] == case and one["method"] == method:
+            return dict(one)
+    return None
+
+
+def over_references(point: Point) -> float:
+    """Return a case's test accuracy over the references, the mean over seeds."""
+    values = point["units"].get("reference_accuracy") or [0.0]
+    return float(sum(values) / len(values))
+
+
+def value(point: Point, name: str) -> float | None:
+    """Return a row's number; None where it was not measured."""
+    found = (point["rows"].get(name) or {}).get("value")
+    return None if found is None else float(found)
+
+
+def single(point: Point) -> dict[str, float]:
+    """Return the AUC by the attack's spelling, where single attacks were written down."""
+    return {
+        name.removeprefix(BY): float(row["value"])
+        for name, row in point["rows"].items()
+        if name.startswith(BY) and row["value"] is not None
+    }
+
+
+def name_of(spelling: str) -> str:
+    """Return what an attack is called in a table, with what it reads beside the model."""
+    others = re.search(r"others=\(('[^)]*')", spelling)
+    inputs = re.search(r"perturbations=\((\w+)", spelling)
+    more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
+    more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
+    return ", ".join([short(spelling), *more])
+
+
+def names_of(spellings: str) -> str:
+    """Return what the attacks are called that were the strongest, over seeds maybe several.
+
+    Example:
+        >>> names_of("WhiteBox(others=(), head='both') or RMIA(temperature=1.0)")
+        'WhiteBox or RMIA T=1'
+    """
+    return " or ".join(dict.fromkeys(name_of(one) for one in spellings.split(" or ")))
