@@ -1,4 +1,4 @@
-"""Cross-fit pruning: a small network that never meets the labels of its own members."""
+"""Cross-fit pruning: a small network taught by networks that have not seen its members."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class CrossFit:
     Each model's members are cut into secret folds, by unit. For each fold a teacher is trained on
     all the others, and answers for the records of that fold: every record gets the softmax output
     of a network that has not seen it. On these answers a fresh network is trained, pruned and
-    retrained. So what is released never met a label of its own members; what it can tell of a
-    record is what networks without that record say of it, and what training on its input leaves.
+    retrained. So with alpha=0 what is released never met a label of its own members; what it can
+    tell of a record is what networks without that record say of it, and what training on its input
+    leaves.
 
     Args:
         folds: how many, at least 2; a teacher trains on (folds - 1) / folds of the members.
@@ -77,8 +78,8 @@ class CrossFit:
 
     Teachers stay in the process that makes the model, and are forgotten. The history of each
     artifact holds `taught/teachers`, and unless inputs are made `taught/agreement`, the share of
-    members of which the teachers say the right class. Cost: repeats * (folds - 1) times that of the
-    dense training more; with `recombine` an epoch of the student is `times` as long.
+    members of which the teachers say the right class. Cost: repeats * (folds - 1) trainings of
+    a teacher on all members more; with `recombine` an epoch of the student is `times` as long.
 
     No guarantee follows: an attacker with reference models that went through the same still sees
     something. What it is, `docs/protects.md` measures.
