@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from scipy.stats import ks_2samp
 
 from oracles import stacking as oracle
-from secateur.attack.membership import HierarchicalLiRA, LiRA, PairAttack, StackedAttack
+from secateur.attack.membership import (
+    HierarchicalLiRA,
+    LiRA,
+    PairAttack,
+    StackedAttack,
+    VectorLiRA,
+    WhiteBox,
+)
 from secateur.attack.membership.features import Compared, evidence_of
 from secateur.attack.membership.stacking import folds_of, training_rows
 from secateur.auditing.choices import strongest_on
@@ -17,6 +25,7 @@ from secateur.data import planted_world
 from secateur.errors import MethodError, MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
 from secateur.measure.controls import planted_signals
+from secateur.probe import signals
 from secateur.types import AUDIT, POPULATION, Membership
 
 QUICK = StackedAttack(rows=3000, trees=15, folds=4)
@@ -231,3 +240,52 @@ def test_a_record_that_one_fold_alone_holds_is_refused():
 def test_parameters_out_of_range_are_refused(changes):
     with pytest.raises(MethodError, match="got"):
         StackedAttack(**changes)
+
+
+def told_by_other_classes(classes=5, shift=0.7, seed=0):
+    """Return a world of whose members nothing is told but by classes that are not the record's."""
+    seen = world(shift=0.0, seed=seed)
+    rng = np.random.default_rng(seed)
+    inside = seen.membership.inside
+    models, n = inside.shape
+    labels = np.arange(n) % classes
+    z = rng.normal(size=(n, classes)) + 0.5 * rng.normal(size=(models, n, classes))
+    towards = rng.normal(size=(n, classes))
+    own = np.arange(n), labels
+    z = z + shift * inside[..., None] * towards
+    others = z.copy()
+    others[:, own[0], own[1]] = -np.inf
+    z[:, own[0], own[1]] = 2 + logsumexp(others, axis=2) + rng.normal(size=(models, n))
+    wanted = (*StackedAttack(coordinates=classes - 1).needs,)
+    told = [signals(of_model, labels, wanted) for of_model in z]
+    view = {s.key: np.stack([one[s.key] for one in told]) for s in wanted}
+    return replace(seen, views={"dense": view}, labels=labels)
+
+
+def test_the_whole_answer_tells_what_the_true_class_does_not():
+    seen = told_by_other_classes()
+    assert mean_auc(LiRA(), seen) < 0.55
+    plain = mean_auc(QUICK, seen)
+    assert mean_auc(replace(QUICK, coordinates=4), seen) > plain + 0.1
+    assert mean_auc(VectorLiRA(signals=(), coordinates=4), seen) > 0.75
+    few, more = (mean_auc(VectorLiRA(coordinates=n), seen) for n in (1, 4))
+    assert 0.5 < few < more
+
+
+def test_coordinates_beyond_the_classes_change_nothing():
+    seen = told_by_other_classes()
+    wide = {**seen.views["dense"]}
+    for part in (4, 5):
+        wide[f"coordinate#{part}"] = np.zeros_like(wide["margin"])
+    wide = replace(seen, views={"dense": wide})
+    attack = VectorLiRA(signals=(), coordinates=4)
+    found, same = (mean_auc(replace(attack, coordinates=n), wide) for n in (6, 4))
+    assert abs(found - same) < 0.01
+
+
+def test_without_coordinates_the_spelling_is_as_before():
+    assert "coordinates" not in repr(StackedAttack()) + repr(VectorLiRA()) + repr(WhiteBox())
+    assert "coordinates=9" in repr(WhiteBox(coordinates=9))
+    for kind in (StackedAttack, WhiteBox, VectorLiRA):
+        with pytest.raises(MethodError, match="coordinates must be at least 0, got -1"):
+            kind(coordinates=-1)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.fft import dct
 
 from secateur import spreading
 from secateur.compress import Magnitude
@@ -115,6 +116,27 @@ def test_modified_entropy_grows_without_bound_where_a_wrong_class_is_certain():
 def test_small_losses_are_exact_where_the_softmax_is_one():
     found = signals(np.array([[40.0, 0.0]]), np.array([0]), ALL)
     assert found["loss"] == np.float32(np.exp(-40.0))
+
+
+@given(cases(30), st.sampled_from([1.0, 2.0]))
+def test_coordinates_are_the_cosine_transform_of_the_log_probabilities(case, temperature):
+    z, y = case
+    classes = z.shape[1]
+    wanted = [
+        Signal(name="coordinate", part=part, temperature=temperature) for part in range(classes)
+    ]
+    found = np.stack([signals(z, y, wanted)[s.key] for s in wanted], axis=1)
+    log_p = np.log(np.exp(z / temperature) / np.exp(z / temperature).sum(1, keepdims=True))
+    expected = dct(log_p, type=2, norm="ortho", axis=1)[:, 1:]
+    np.testing.assert_allclose(found[:, :-1], expected, rtol=1e-4, atol=1e-4)
+    assert not found[:, -1].any()  # classes - 1 of them are all there is
+
+
+def test_a_part_counts_coordinates_alone():
+    assert Signal(name="coordinate", part=3, temperature=2.0).key == "coordinate#3@2"
+    for wrong in ({"name": "margin", "part": 1}, {"name": "coordinate", "part": -1}):
+        with pytest.raises(InputError, match="part counts coordinates from 0, got part="):
+            Signal(**wrong)
 
 
 def test_of_equal_logits_the_first_counts_as_the_answer():

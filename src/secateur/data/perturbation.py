@@ -44,7 +44,7 @@ class MeanSignal(Signal):
     @property
     def plain(self) -> Signal:
         """The signal of one query."""
-        return Signal(name=self.name, temperature=self.temperature)
+        return Signal(name=self.name, temperature=self.temperature, part=self.part)
 
 
 @dataclass(frozen=True, kw_only=True)

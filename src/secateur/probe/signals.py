@@ -66,7 +66,10 @@ def signals(
         parts = _Parts(z / temperature, y)
         for s in wanted:
             if s.temperature == temperature:
-                found[s.key] = getattr(parts, s.name)().astype(np.float32)
+                one = (
+                    parts.coordinate(s.part) if s.name == "coordinate" else getattr(parts, s.name)()
+                )
+                found[s.key] = one.astype(np.float32)
     return found
 
 
@@ -83,6 +86,13 @@ class _Parts:
         z = _from_largest(z)
         self.z, self.y, self.rows = z, y, np.arange(len(y))
         self.log_p = z - logsumexp(z, axis=1, keepdims=True) if len(y) else z
+
+    def of(self, signal: Signal) -> NDArray[np.float64]:
+        """Return a signal by its name."""
+        if signal.name == "coordinate":
+            return self.coordinate(signal.part)
+        value: NDArray[np.float64] = getattr(self, signal.name)()
+        return value
 
     def margin(self) -> NDArray[np.float64]:
         """Return log p_y - log(1 - p_y) = z_y - logsumexp of the other logits."""
@@ -128,6 +138,15 @@ class _Parts:
     def correct(self) -> NDArray[np.float64]:
         """Return 1 where the largest logit (of equal ones the first) is the true class's."""
         value: NDArray[np.float64] = (self.z.argmax(axis=1) == self.y).astype(np.float64)
+        return value
+
+    def coordinate(self, part: int) -> NDArray[np.float64]:
+        """Return sum_c log p_c b_c for one cosine b over the classes; 0 beyond the last one."""
+        classes = self.z.shape[1]
+        if part >= classes - 1:
+            return np.zeros(len(self.y))
+        phase = np.pi * (np.arange(classes) + 0.5) * (part + 1) / classes
+        value: NDArray[np.float64] = self.log_p @ (np.cos(phase) * np.sqrt(2 / classes))
         return value
 
 

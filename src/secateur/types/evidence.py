@@ -28,23 +28,33 @@ class Signal:
     `margin`: log p_y - log(1 - p_y), LiRA's scaled logit; `log_confidence`: log p_y; `loss`: -log
     p_y;
     `entropy`: -sum p log p; `modified_entropy`: Song & Mittal 2021; `correct`: 1 if argmax z = y
-    else 0.
+    else 0; `coordinate`: sum_c log p_c b_c, with b the cosine of frequency `part` + 1 over the
+    classes, of length 1. The first classes - 1 coordinates hold the whole answer, whatever its
+    label; further ones are 0.
     """
 
-    name: Literal["margin", "log_confidence", "loss", "entropy", "modified_entropy", "correct"]
+    name: Literal[
+        "margin", "log_confidence", "loss", "entropy", "modified_entropy", "correct", "coordinate"
+    ]
     temperature: float = 1.0
+    part: int = 0
 
     def __post_init__(self) -> None:
+        if self.part < 0 or (self.part and self.name != "coordinate"):
+            raise InputError(
+                f"part counts coordinates from 0, got part={self.part} of {self.name!r}"
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise InputError(f"temperature must be positive and finite, got {self.temperature}")
 
     @property
     def key(self) -> str:
         """The signal's name in files and observations."""
+        name = f"{self.name}#{self.part}" if self.name == "coordinate" else self.name
         if self.temperature == 1.0:
-            return self.name
+            return name
         short = f"{self.temperature:g}"
-        return f"{self.name}@{short if float(short) == self.temperature else self.temperature}"
+        return f"{name}@{short if float(short) == self.temperature else self.temperature}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

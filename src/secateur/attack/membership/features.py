@@ -17,6 +17,7 @@ from secateur.attack.membership.references import (
     view_signals,
     with_queries,
 )
+from secateur.attack.membership.vector_lira import coordinates_of
 from secateur.attack.membership.vectors import vector_log_ratio
 from secateur.errors import MissingViewError
 from secateur.types import AUDIT, POPULATION, Observations, Signal
@@ -41,6 +42,7 @@ SIGNALS = (
     Signal(name="entropy"),
     Signal(name="modified_entropy"),
 )
+KINDS = {"margin": "margin", "log_confidence": "confidence", "coordinate": "coordinate"}
 TOTAL = "gradient/0"  # the name of the whole gradient's norm
 WEIGHT = 8.0  # of the pooled variance, in references
 FURTHEST = 1e6  # a feature is cut here: extreme signals must not become infinite in float32
@@ -49,7 +51,7 @@ FURTHEST = 1e6  # a feature is cut here: extreme signals must not become infinit
 class Evidence(NamedTuple):
     """One number per (model, record), `[model, record]` over all models and records.
 
-    `kind`: `margin`, `confidence` (RMIA's), or `other`.
+    `kind`: `margin`, `confidence` (RMIA's), `coordinate` (of the whole answer), or `other`.
     """
 
     name: str
@@ -58,7 +60,12 @@ class Evidence(NamedTuple):
 
 
 def evidence_of(
-    observations: Observations, others: Sequence[str], *, what: str, gradients: bool = False
+    observations: Observations,
+    others: Sequence[str],
+    *,
+    what: str,
+    gradients: bool = False,
+    coordinates: int = 0,
 ) -> list[Evidence]:
     """Return what an attacker sees of every model: the signals of each view, gradients if asked.
 
@@ -69,18 +76,19 @@ def evidence_of(
         others: views beside the primary one.
         what: the attack, for messages.
         gradients: also of the primary view, and of the others where they were observed.
+        coordinates: so many of the answer, of each view.
 
     Raises:
         MissingViewError: a view that was named is missing, or is the primary one; or the primary
             one has no gradients.
     """
     found = []
-    for signal in SIGNALS:
+    for signal in (*SIGNALS, *coordinates_of(coordinates)):
         if others:
             stored = view_signals(observations, signal, others, what=what)
         else:
             stored = [with_queries(observations.stored(signal))]
-        kind = {"margin": "margin", "log_confidence": "confidence"}.get(signal.name, "other")
+        kind = KINDS.get(signal.name, "other")
         for view, values in zip((observations.primary, *others), stored, strict=True):
             mean = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1)
             found.append(Evidence(f"{view}/{signal.key}", kind, mean))
@@ -131,10 +139,12 @@ class Compared:
     Columns, per signal: the value; its distance from the references in and out in spreads; the log
     ratio of LiRA with shrunk variances. Of margins also the means and log spreads in and out; of
     log confidences RMIA's log ratio, and the share of the population that it beats. At the end the
-    ratio of all margins together, that of several numbers of the main view together, and the class.
+    ratio of all margins together, that of several numbers of the main view together, where there
+    are coordinates of the answers that of all of them, and the class.
     """
 
     evidence: Sequence[Evidence]
+    answer: Sequence[Evidence]
     who: Membership
     references: IntArray
     labels: NDArray[np.int64]
@@ -150,6 +160,8 @@ class Compared:
         labels: NDArray[np.int64],
     ) -> Compared:
         """Measure these references; each audit record needs at least one in and one out."""
+        answer = [e for e in evidence if e.kind == "coordinate"]
+        evidence = [e for e in evidence if e.kind != "coordinate"]
         audit, population = who.pools[AUDIT], who.pool(POPULATION)
         inside = who.inside[as_slice(references)]
         held = columns(inside, audit)
@@ -164,6 +176,7 @@ class Compared:
             priors.append((np.logaddexp(*own) - np.log(2), rest[1]))
         return cls(
             evidence=evidence,
+            answer=answer,
             who=who,
             references=references,
             labels=labels[audit],
@@ -201,8 +214,8 @@ class Compared:
         return [*found, ratio, np.searchsorted(beaten, ratio, side="right") / len(beaten)]
 
     def _joint(self, models: IntArray) -> NDArray[np.float64]:
-        """Return log ratios of vectors, `[2, models, records]`: margins of all views, and the main
-        view's numbers.
+        """Return log ratios of vectors, `[2 or 3, models, records]`: margins of all views, the main
+        view's numbers, and all answers.
         """
         margins = [e.values for e in self.evidence if e.kind == "margin"]
         main = self.evidence[0].name.removesuffix(MARGIN.key)
@@ -216,7 +229,8 @@ class Compared:
                 partial(_read, parts, self.references, audit),
                 inside,
             )
-            for parts in (margins, together)
+            for parts in (margins, together, [e.values for e in self.answer])
+            if parts
         ]
         return np.stack(ratios)
 

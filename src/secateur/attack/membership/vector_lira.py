@@ -9,13 +9,14 @@ from secateur.attack.membership.references import audit_scores, with_queries
 from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.errors import MethodError
 from secateur.protocols import Threat
+from secateur.spelling import spelled_without
 from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["VectorLiRA"]
+__all__ = ["VectorLiRA", "coordinates_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class VectorLiRA:
 
     Args:
         signals: keys of signals, `name` or `name@temperature`, such as `margin` and `margin@4`.
+        coordinates: beside them, so many coordinates of the answer as it is (`Signal`): classes - 1
+            of them are all of it, also what a model says of classes that are not the record's.
         covariance: `full`, or `diagonal` as in the paper.
         shrink: weight of the diagonal in `full`, in [0, 1].
         variant: `t` for Student-t predictives, `n` for Gaussians.
@@ -44,6 +47,7 @@ class VectorLiRA:
     covariance: Literal["full", "diagonal"] = "full"
     shrink: float = 0.1
     variant: Literal["t", "n"] = "t"
+    coordinates: int = 0
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -54,14 +58,21 @@ class VectorLiRA:
         check_vector(variant=self.variant, shrink=self.shrink)
         if self.covariance not in ("full", "diagonal"):
             raise MethodError(f"covariance must be 'full' or 'diagonal', got {self.covariance!r}")
-        if not self.signals or len(set(self.signals)) != len(self.signals):
+        if self.coordinates < 0:
+            raise MethodError(f"coordinates must be at least 0, got {self.coordinates}")
+        none = not self.signals and not self.coordinates
+        if none or len(set(self.signals)) != len(self.signals):
             raise MethodError(f"signals must be different and at least one, got {self.signals}")
         _ = self.needs  # checks the names
+
+    def __repr__(self) -> str:
+        """Return its spelling; coordinates stand in it where there are any."""
+        return spelled_without(self, {"coordinates": 0})
 
     @property
     def needs(self) -> tuple[Signal, ...]:
         """The signals of the vector."""
-        return tuple(_signal(key) for key in self.signals)
+        return (*(_signal(key) for key in self.signals), *coordinates_of(self.coordinates))
 
     @property
     def min_in(self) -> int:
@@ -90,9 +101,19 @@ class VectorLiRA:
         )
 
 
+def coordinates_of(n: int) -> tuple[Signal, ...]:
+    """Return the first coordinates of a model's answer.
+
+    Example:
+        >>> [signal.key for signal in coordinates_of(2)]
+        ['coordinate#0', 'coordinate#1']
+    """
+    return tuple(Signal(name="coordinate", part=part) for part in range(n))
+
+
 def _signal(key: str) -> Signal:
     name, _, temperature = key.partition("@")
-    known = get_args(get_type_hints(Signal)["name"])
+    known = [name for name in get_args(get_type_hints(Signal)["name"]) if name != "coordinate"]
     found = next((one for one in known if one == name), None)
     if found is None:
         raise MethodError(f"no signal {name!r}; there are {', '.join(known)}")

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from secateur.attack.membership.features import SIGNALS, evidence_of
 from secateur.attack.membership.references import audit_scores, check_references
-from secateur.attack.membership.stacking import FEWEST, Head, check_stacking, stacked_scores
+from secateur.attack.membership.stacking import (
+    FEWEST,
+    Head,
+    check_coordinates,
+    check_stacking,
+    stacked_scores,
+)
+from secateur.attack.membership.vector_lira import coordinates_of
 from secateur.protocols import Threat
+from secateur.spelling import spelled_without
 from secateur.types import Observations, Scores, Signal
 
 if TYPE_CHECKING:
@@ -36,6 +44,9 @@ class WhiteBox:
         folds: of the references: those of a fold play targets against the rest; at least 2.
         rows: (reference, record) pairs to learn from, at most; at least 100.
         trees: boosted, 15 leaves each.
+        coordinates: of the whole answer (`Signal`) of which the joint log ratio is a feature
+            too: classes - 1 are all of it. What a student of soft labels learned by heart of the
+            other classes shows there alone.
 
     Differs from the paper: norms of gradients by layers instead of whole gradients and activations
     in a network; calibrated per record by references, where the paper's attacker knows part of the
@@ -53,6 +64,7 @@ class WhiteBox:
     folds: int = 8
     rows: int = 20_000
     trees: int = 60
+    coordinates: int = 0
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -62,6 +74,11 @@ class WhiteBox:
 
     def __post_init__(self) -> None:
         check_stacking(head=self.head, folds=self.folds, rows=self.rows, trees=self.trees)
+        check_coordinates(self.coordinates)
+
+    def __repr__(self) -> str:
+        """Return its spelling; coordinates stand in it where there are any."""
+        return spelled_without(self, {"coordinates": 0})
 
     @property
     def needs_more_views(self) -> bool:
@@ -70,8 +87,8 @@ class WhiteBox:
 
     @property
     def needs(self) -> tuple[Signal, ...]:
-        """Five signals, of every view; and gradients of the primary one."""
-        return SIGNALS
+        """Five signals and coordinates, of every view; and gradients of the primary one."""
+        return (*SIGNALS, *coordinates_of(self.coordinates))
 
     @property
     def min_in(self) -> int:
@@ -102,7 +119,9 @@ class WhiteBox:
             observations.membership, what=what, min_in=self.min_in, min_out=self.min_out
         )
         return stacked_scores(
-            evidence_of(observations, self.others, what=what, gradients=True),
+            evidence_of(
+                observations, self.others, what=what, gradients=True, coordinates=self.coordinates
+            ),
             observations,
             what=what,
             head=self.head,
