@@ -138,6 +138,36 @@ def test_in_sample_answers_agree_with_members_more_than_out_of_fold_ones():
         assert a.history["taught/agreement"] < b.history["taught/agreement"]
 
 
+def test_the_control_inside_the_sample_has_the_teachers_and_the_student_of_cross_fit():
+    fleet, records = world()
+    how = {
+        "teacher": RandomMask(rate=4, epochs=3),
+        "prune": RandomMask(rate=4, epochs=2),
+        "alpha": 0.25,
+    }
+    own, out = InSampleDistillation(**how), CrossFit(**how)
+    assert own.teaching(RECIPE) == out.teaching(RECIPE) != InSampleDistillation().teaching(RECIPE)
+    assert own.phases(RECIPE) == out.phases(RECIPE)
+    rows, soft, _ = answers_of(
+        apply(replace(own, alpha=0.0, keep=True), fleet, records, seed=0, engine="serial")
+    )
+    dense = replace(own, alpha=0.0, keep=True, teacher=None)
+    said = answers_of(apply(dense, fleet, records, seed=0, engine="serial"))[1]
+    assert np.abs(soft - said).max() > 1e-3
+    mixed = answers_of(apply(replace(own, keep=True), fleet, records, seed=0, engine="serial"))[1]
+    hard = np.eye(3)[records.labels[rows]]
+    np.testing.assert_allclose(mixed, 0.75 * soft + 0.25 * hard, atol=1e-6)
+
+
+def test_a_teacher_inside_the_sample_is_named_where_it_is_not_dense_and_may_not_go_on():
+    assert "teacher=" not in repr(InSampleDistillation(teacher_epochs=3))
+    assert "teacher=RandomMask(" in repr(InSampleDistillation(teacher=RandomMask(rate=4)))
+    with pytest.raises(MethodError, match="goes on from a trained model"):
+        InSampleDistillation(teacher=Magnitude(rate=4))
+    with pytest.raises(MethodError, match="leave out epochs=3"):
+        InSampleDistillation(teacher=RandomMask(rate=4), teacher_epochs=3)
+
+
 def test_alpha_mixes_in_the_own_label():
     fleet, records = world()
 

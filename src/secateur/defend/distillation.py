@@ -15,6 +15,8 @@ from secateur.defend.answers import (
     soft_labels,
     trained_by,
 )
+from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
 
 if TYPE_CHECKING:
@@ -36,14 +38,16 @@ class InSampleDistillation:
 
     Args:
         prune: a method that makes the student small; None: it stays dense.
-        teacher_epochs: by default the recipe's.
+        teacher: a method from fresh weights by which the teacher is trained, as in `CrossFit`.
+            None: by the recipe.
+        teacher_epochs: of a dense teacher; by default the recipe's.
         epochs: of the student; by default the recipe's.
         alpha: share of the member's own label, in [0, 1].
         temperature: of the teacher's softmax.
         keep: keep the answers in the artifact's history.
 
     Raises:
-        MethodError: a number out of range.
+        MethodError: a number out of range; a method that cannot stand inside.
 
     Example:
         >>> InSampleDistillation(temperature=2.0).pool
@@ -60,6 +64,7 @@ class InSampleDistillation:
     alpha: float = 0.0
     temperature: float = 1.0
     keep: bool = False
+    teacher: Transform | None = None
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -73,6 +78,16 @@ class InSampleDistillation:
             teacher_epochs=self.teacher_epochs,
         )
         check_inside("prune", self.prune, self.epochs, what="InSampleDistillation")
+        check_inside("teacher", self.teacher, self.teacher_epochs, what="InSampleDistillation")
+        if self.teacher is not None and not self.teacher.fresh:
+            raise MethodError(
+                f"InSampleDistillation: teacher={self.teacher!r} goes on from a trained model, and "
+                "a teacher has none; write RandomMask(...), or leave it out"
+            )
+
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"teacher": None})
 
     @property
     def pool(self) -> str:
@@ -90,8 +105,8 @@ class InSampleDistillation:
         return np.ones((1, len(units)), np.bool_)
 
     def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
-        """Return the recipe's training."""
-        return trained_by(recipe, None, self.teacher_epochs)
+        """Return the training of the teacher."""
+        return trained_by(recipe, self.teacher, self.teacher_epochs)
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the student's training."""
