@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tools.protects_cost import cost_block
 from tools.protects_dense import best_dense, excess_share, ratio, stopped_beside
 from tools.protects_dp import beside_dp
 from tools.protects_points import chosen
-from tools.tune import bench_of, best
+from tools.tune import bench_of, best, draws_of, overlaps, run, said_of
 
 from secateur.data import digits, draw
 from secateur.measure import paired_difference
@@ -388,19 +390,71 @@ def test_the_tuning_page_says_what_was_tried_and_what_failed():
     assert best(found["rows"]) == {"a": "a"}
 
 
-def test_tuning_reads_nobody_whose_accuracy_is_reported():
-    text = (
-        'data = "digits"\nmembers = 300\npopulation = 50\nutility = 500\nattack_pool = 40\n'
-        'seeds = [0, 1]\nrecipe = "Recipe(build=MLP(widths=(64, 10)))"\n'
-        '[[method]]\nname = "a"\nsteps = ["ADMM()"]'
+def file_of_draws(utility):
+    return (
+        f'data = "digits"\nmembers = 300\npopulation = 50\nutility = {utility}\n'
+        'attack_pool = 40\nseeds = [0]\nrecipe = "Recipe(build=MLP(widths=(64, 10)))"\n'
+        '[[method]]\nname = "a"\nsteps = ["ADMM()"]\n'
+        "[scale.draws]\nseeds = [0, 1, 2]\n[scale.tuning]\ncompare = []\n"
     )
-    plan, records = read_plan(text), digits()
-    bench = bench_of(plan, records, models=3, seed=5)
-    for seed in plan.seeds:
-        who = draw(records, targets=1, references=0, seed=seed, pools=pools_of_cell(plan))
-        read = [*bench.pool(AUDIT), *bench.pool(UTILITY), *bench.pool(ATTACK)]
-        assert not set(who.pool(UTILITY).tolist()) & {int(i) for i in read}
+
+
+def tried_on(utility):
+    """The draws that a file asks for at any scale, and who is read to tune it."""
+    text, records = file_of_draws(utility), digits()
+    plan = read_plan(text, scale="tuning")
+    draws = draws_of(text, records, where="here")
+    bench = bench_of(plan, records, draws=draws, models=3, seed=5)
+    drawn = [
+        draw(records, targets=1, references=0, seed=seed, pools=pools_of_cell(plan)).pools
+        for seed in (0, 1, 2)
+    ]
+    return draws, bench, [set(pools[UTILITY].tolist()) for pools in drawn]
+
+
+def test_tuning_reads_nobody_whose_accuracy_is_reported_in_any_draw_of_any_scale():
+    draws, bench, reported = tried_on(300)
+    assert list(draws) == [0, 1, 2]
+    read = {int(i) for name in (AUDIT, UTILITY, ATTACK) for i in bench.pool(name)}
+    assert not any(pool & read for pool in reported)
     assert [len(bench.members(m)) for m in range(3)] == [300] * 3
+    assert all(
+        pools[UTILITY] == {"validation": 0, "others": 0}
+        for pools in overlaps(bench, draws).values()
+    )
+
+
+def test_where_there_are_too_few_draws_are_spared_in_the_order_of_seeds_and_the_rest_is_said():
+    draws, bench, reported = tried_on(
+        600
+    )  # of 1,797: all three leave about 530, and 740 are needed
+    judges = set(bench.pool(UTILITY).tolist())
+    others = {int(i) for name in (AUDIT, ATTACK) for i in bench.pool(name)}
+    assert not (reported[0] | reported[1]) & (judges | others)
+    assert not reported[2] & judges  # validation records are the last to come from there
+    shared = overlaps(bench, draws)
+    assert shared["1"][UTILITY] == {"validation": 0, "others": 0}
+    assert shared["2"][UTILITY] == {"validation": 0, "others": len(reported[2] & others)}
+    assert shared["2"][UTILITY]["others"] > 0
+    line = said_of(shared, bench)[2]
+    assert line.startswith(f"draw 2: of {len(judges)} validation records 0 lie in its utility pool")
+    assert f"of {len(others)} others {len(reported[2] & others)} and " in line
+
+
+def test_a_search_writes_down_in_which_draws_pools_it_read(tmp_path, capsys):
+    file = tmp_path / "own.toml"
+    file.write_text(file_of_draws(600).replace("ADMM()", "EarlyStopping(epochs=1)"))
+    arguments = argparse.Namespace(
+        file=file, scale="tuning", data_dir=None, models=1, seed=5, out=tmp_path / "own.json"
+    )
+    found = run(arguments)
+    assert found["in_pools"]["0"][UTILITY] == {"validation": 0, "others": 0}
+    assert found["in_pools"]["2"][UTILITY]["others"] > 0
+    assert "draw 2: of " in capsys.readouterr().out
+    assert [row["case"] for row in found["rows"]] == ["dense", "a"]
+    arguments.file.write_text(file_of_draws(500).replace("ADMM()", "EarlyStopping(epochs=1)"))
+    with pytest.raises(SystemExit, match="another search"):
+        run(arguments)
 
 
 def with_attacks(point, **values):
