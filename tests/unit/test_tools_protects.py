@@ -19,7 +19,8 @@ from tools.protects_cost import cost_block
 from tools.protects_dense import best_dense, excess_share, ratio, stopped_beside
 from tools.protects_dp import beside_dp
 from tools.protects_points import chosen
-from tools.tune import bench_of, best, draws_of, overlaps, run, said_of
+from tools.tune import best, run
+from tools.tune_bench import bench_of, draws_of, overlaps, said_of
 
 from secateur.data import digits, draw
 from secateur.measure import paired_difference
