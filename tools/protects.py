@@ -224,6 +224,25 @@ def _rivals(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _spared(found: dict[str, Any]) -> str:
+    """Say which of the records that the methods are judged on were spared."""
+    shared = found.get("in_pools")
+    if shared is None:
+        return (
+            "Records on which the first draw reports accuracy were spared; those of later draws "
+            "were not."
+        )
+    told = [
+        f"{roles['validation']} and {roles['others']} of the pool `{pool}` of draw {seed}"
+        for seed, pools in shared.items()
+        for pool, roles in pools.items()
+        if pool == "utility" and (roles["validation"] or roles["others"])
+    ]
+    if not told:
+        return "Records on which a draw reports accuracy were spared."
+    return f"Among the validation records and the others are {'; '.join(told)}."
+
+
 def tuning_page(found: dict[str, Any]) -> str:
     """Return the Markdown page of one search by `tools.tune`."""
     machine = found["machine"]
@@ -245,10 +264,10 @@ def tuning_page(found: dict[str, Any]) -> str:
     parts = [
         f"# Settings tried: {found['file'].removesuffix('.toml')}",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
-        f"{found['models']} models of each case on records outside of the utility pools of the "
-        f"file's draws (seed {found['seed']}): {pools}, where `audit` is the pool that members "
-        "are drawn from and `utility` the validation records. No attack ran. The best of many "
-        "settings flatters itself a little.",
+        f"{found['models']} models of each case (seed {found['seed']}) on pools of their own: "
+        f"{pools}, where `audit` is the pool that members are drawn from and `utility` the "
+        f"validation records. {_spared(found)} No attack ran. The best of many settings flatters "
+        "itself a little.",
         "\n".join(lines),
         f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
         f"{versions}.",

@@ -10,7 +10,7 @@ from tools.verdicts import DENSE, Point, cases, of_method
 
 __all__ = ["cost_block"]
 
-SHOWN = (*OURS, "cross-fit-mixed-labels", "selena-pruned", "selena")
+SHOWN = (*OURS, "selena-pruned", "selena")
 
 
 def cost_block(found: dict[str, dict[str, Any]]) -> str:

@@ -25,9 +25,10 @@ __all__ = [
     "worlds_of",
 ]
 
-OURS = ("recombined", "cross-fit")
+OURS = ("recombined", "cross-fit-mixed-labels", "cross-fit")
 """Methods of ours, the one that is recommended first: where a world has it, the aims are held
-against it. Neither mixes the members' own labels in."""
+against it. The second one, of pictures, mixes the members' own labels in: on validation records
+answers alone stay 2 points below the dense accuracy there."""
 BESIDE = "-beside"
 """How the file ends in which students are seen beside the dense model of the same members."""
 TRIES = ("-improve", "-canaries", BESIDE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -389,6 +388,13 @@ def test_the_tuning_page_says_what_was_tried_and_what_failed():
     assert "| a | 55.0 (50.0, 60.0) | 90.0 | 1.5 |" in text
     assert "| b | no | - | - |" in text
     assert best(found["rows"]) == {"a": "a"}
+    assert "those of later draws were not" in text  # an older search, which spared the first alone
+    none = {"utility": {"validation": 0, "others": 0}, "audit": {"validation": 9, "others": 9}}
+    spared = tuning_page({**found, "in_pools": {"0": none}})
+    assert "Records on which a draw reports accuracy were spared." in spared
+    some = {**none, "utility": {"validation": 3, "others": 7}}
+    shared = tuning_page({**found, "in_pools": {"0": none, "2": some}})
+    assert "are 3 and 7 of the pool `utility` of draw 2." in shared
 
 
 def file_of_draws(utility):
