@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.ship import keeps_accuracy
-from tools.verdicts import ATTACK, DENSE, Point, between, cases, of_method, row_difference, sweeps
+from tools.ship import MARGIN, keeps_accuracy
+from tools.verdicts import (
+    ATTACK,
+    DENSE,
+    Difference,
+    Point,
+    between,
+    cases,
+    of_method,
+    row_difference,
+    sweeps,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ROOT / "tests" / "paper" / "claims.toml"
@@ -23,37 +34,89 @@ HEADER = """\
 # a number of a table cell of it would be invented.
 # mark: `read` in the source named; `digest`: in a machine-made digest of the whole paper;
 # `remembered`: of a published table, rounded, not read again.
+# Falls stand there twice (`among`): the largest of every case, which the most destroyed model may
+# have, and of those that keep accuracy. An entry of ours without a value says why in its note.
 """
 Measure = Callable[[dict[str, Point]], list[dict[str, Any]]]
 PRUNED = ("mia-pruning", "mia-pruning-min-max")
 
 
-def _largest_fall(points: dict[str, Point], against: list[Point]) -> list[dict[str, Any]]:
-    pairs = [(a, b, between(a, b, ATTACK)) for a in of_method(points, *PRUNED) for b in against]
-    known = [(a, b, d) for a, b, d in pairs if d.value is not None]
-    if not known:
-        return []
-    a, b, d = min(known, key=lambda found: found[2].value)
-    pairing = "paired over targets" if d.paired else "not paired: between the intervals' ends"
-    return [
-        {
-            "value": -100 * d.value,
-            "low": None if d.high is None else -100 * d.high,
-            "high": None if d.low is None else -100 * d.low,
-            "case": f"{b['case']} minus {a['case']}",
-            "note": f"the largest of {len(known)} differences, which flatters; {pairing}",
-        }
-    ]
+EVERY, KEEPING = "every case", "cases that keep the dense models' test accuracy"
+"""Among which cases the largest fall is: the most destroyed model has the largest of all."""
 
 
 def fall_below_dense(points: dict[str, Point]) -> list[dict[str, Any]]:
     """Points of accuracy of the paper's attack by which a pruned case lies below the dense one."""
-    return _largest_fall(points, [points[DENSE]] if DENSE in points else [])
+    if DENSE not in points:
+        return []
+    return _largest_falls(points, [(p, points[DENSE]) for p in of_method(points, *PRUNED)])
 
 
 def fall_below_min_max(points: dict[str, Point]) -> list[dict[str, Any]]:
-    """As `fall_below_dense`, against the cases of Min-Max."""
-    return _largest_fall(points, of_method(points, "min-max"))
+    """As `fall_below_dense`, against the case of Min-Max with the same strength and epochs.
+
+    Pruning without the game has no strength, and so no such case: a weak game is no rival for it.
+    """
+    games, pruned = of_method(points, "min-max"), of_method(points, *PRUNED)
+    if not pruned:
+        return []
+    pairs = [(p, g) for p in pruned for g in games if _game(p) == _game(g)]
+    if not pairs:
+        counts = f"of {len(pruned)} pruned cases and {len(games)} of Min-Max"
+        note = f"no pair: {counts} no two have the game's strength and epochs in common"
+        return [{"among": EVERY, "note": note}]
+    return _largest_falls(points, pairs)
+
+
+def _game(point: Point) -> tuple[Any, Any]:
+    """Return the strength and the epochs of a case's game."""
+    return point["axes"].get("strength"), point["axes"].get("epochs")
+
+
+def _largest_falls(
+    points: dict[str, Point], pairs: list[tuple[Point, Point]]
+) -> list[dict[str, Any]]:
+    """Return the largest fall among all pairs, and among those whose pruned case keeps accuracy."""
+    known = [(a, b, d) for a, b in pairs if (d := between(a, b, ATTACK)).value is not None]
+    if not known:
+        return []
+    able = [(a, b, d) for a, b, d in known if keeps_accuracy(_cost(a, points.get(DENSE)))]
+    entries = [{"among": EVERY, **_largest(points, known)}]
+    if able:
+        return [*entries, {"among": KEEPING, **_largest(points, able)}]
+    lost = f"a loss of more than {100 * MARGIN:.0f} point"
+    note = f"no case: of {len(known)} none has an interval of test accuracy that excludes {lost}"
+    return [*entries, {"among": KEEPING, "note": note}]
+
+
+def _largest(
+    points: dict[str, Point], known: list[tuple[Point, Point, Difference]]
+) -> dict[str, Any]:
+    a, b, d = min(known, key=lambda found: found[2].value or 0.0)
+    pairing = "paired over targets" if d.paired else "not paired: between the intervals' ends"
+    of = (
+        f"the largest of {len(known)} differences, which flatters"
+        if len(known) > 1
+        else "the only pair"
+    )
+    against = [b, points[DENSE]] if DENSE in points and b["case"] != DENSE else [b]
+    costs = " and ".join(f"{_cost(a, p).shown(100, 1)} points from {p['case']}" for p in against)
+    return {
+        "value": _fallen(d.value),
+        "low": _fallen(d.high),
+        "high": _fallen(d.low),
+        "case": f"{b['case']} minus {a['case']}",
+        "note": f"{of}; {pairing}; test accuracy {costs}",
+    }
+
+
+def _cost(point: Point, against: Point | None) -> Difference:
+    """Return by how much a case's test accuracy lies above another's."""
+    return Difference(value=None) if against is None else between(point, against, "test accuracy")
+
+
+def _fallen(difference: float | None) -> float | None:
+    return None if difference is None else -100 * difference
 
 
 def rate_of_15_78(points: dict[str, Point]) -> list[dict[str, Any]]:
@@ -68,15 +131,24 @@ def rate_of_15_78(points: dict[str, Point]) -> list[dict[str, Any]]:
 
 
 def largest_rate(points: dict[str, Point]) -> list[dict[str, Any]]:
-    """The largest rate at which the interval of test accuracy excludes a loss of a point."""
-    found = []
+    """The largest rate at which the interval of test accuracy excludes a loss of a point; where
+    no measured rate does, an entry that says so.
+    """
+    tried = []
     for point in of_method(points, "mia-pruning"):
         row = point["rows"].get("compression rate")
         cost = row_difference(point, f"test accuracy - {DENSE}")
-        if row and row["value"] is not None and keeps_accuracy(cost):
-            note = f"test accuracy {cost.shown(100, 1)} points from the dense one"
-            found.append({"value": row["value"], "case": point["case"], "note": note})
-    return sorted(found, key=lambda f: f["value"])[-1:]
+        if row and row["value"] is not None and cost.value is not None:
+            tried.append((row["value"], point["case"], cost))
+    able = [found for found in tried if keeps_accuracy(found[2])]
+    if able:
+        rate, case, cost = max(able, key=lambda found: found[0])
+        note = f"test accuracy {cost.shown(100, 1)} points from the dense one"
+        return [{"value": rate, "case": case, "note": note}]
+    shown = "; ".join(f"{case} {cost.shown(100, 1)}" for _, case, cost in tried)
+    lost = f"a loss of more than {100 * MARGIN:.0f} point"
+    note = f"no rate: of {len(tried)} none has an interval of test accuracy that excludes {lost}"
+    return [{"note": f"{note} ({shown} points from the dense one)"}] if tried else []
 
 
 def _row(method: str, name: str) -> Measure:
@@ -104,25 +176,38 @@ MEASURES: dict[str, Measure] = {
 
 
 def ours(claim: dict[str, Any], found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what the results say of a claim: one entry per world, in the order of their names."""
+    """Return what the results say of a claim, world by world in the order of their names.
+
+    An entry without a value says in its note why there is none; a world that has not measured it
+    has no entry.
+    """
     entries = []
     for world, content in found.items():
         if claim["world"] not in ("any", world):
             continue
         for entry in MEASURES[claim["measure"]](cases(content)):
-            context = content["provenance"]["context"]
-            facts = content["facts"]
-            hardware = f"{context.get('processor', '')}, {context.get('cores', '')} cores"
             entries.append(
                 {
                     "world": world,
                     **{k: v if not isinstance(v, float) else round(v, 6) for k, v in entry.items()},
-                    "scale": facts.get("scale", "") or "not named",
-                    "hardware": hardware,
+                    "scale": content["facts"].get("scale", "") or "not named",
+                    "hardware": hardware(content),
                     "file": f"results/paper-{world}.json",
                 }
             )
     return entries
+
+
+def hardware(content: dict[str, Any]) -> str:
+    """Return where a sweep ran: the machine that wrote it, the device that its command names, and
+    what its note adds; models read again may have been trained elsewhere.
+    """
+    facts, context = content["facts"], content["provenance"]["context"]
+    parts = [f"{context.get('processor', '')}, {context.get('cores', '')} cores"]
+    devices = dict.fromkeys(re.findall(r"cuda(?::\d+)?", facts.get("command", "")))
+    parts += [f"device {d}, as its command says" for d in devices]
+    parts += [f"note: {facts['note']}"] if facts.get("note") else []
+    return "; ".join(parts)
 
 
 def of_git(file: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The page of evidence and our side of claims, from a made sweep whose answers are known."""
+"""The page of evidence, from a made sweep whose answers are known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secateur import store
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools import claims, evidence, ship, verdicts  # noqa: E402
+from tools import evidence, ship, verdicts  # noqa: E402
 from tools.stopped import NO_LESS, no_worse_stopped, stopped  # noqa: E402
 
 
@@ -445,48 +445,6 @@ def test_a_difference_is_paired_where_the_sweep_kept_the_numbers():
     assert not verdicts.between(a, points["dense"], "paper's attack").paired
 
 
-def test_claims_take_the_largest_fall_and_say_that_it_flatters():
-    (entry,) = claims.MEASURES["fall below dense"](verdicts.cases(made()))
-    assert entry["value"] == pytest.approx(10.0)
-    assert (entry["low"], entry["high"]) == pytest.approx((9.0, 11.0))
-    assert entry["case"] == "dense minus mia-pruning rate=8"
-    assert "the largest of 2 differences, which flatters; not paired" in entry["note"]
-    (entry,) = claims.MEASURES["fall below min-max"](verdicts.cases(made()))
-    assert entry["value"] == pytest.approx(5.0)
-
-
-def test_claims_take_the_rates_from_what_was_kept():
-    points = verdicts.cases(made())
-    (entry,) = claims.MEASURES["rate of 15.78"](points)
-    assert entry["value"] == pytest.approx(15.77, abs=0.01)
-    assert "-10.0 [-11.0, -9.0] points" in entry["note"]
-    (entry,) = claims.MEASURES["largest rate"](points)
-    assert entry["value"] == pytest.approx(8.0)
-    (entry,) = claims.MEASURES["min-max attack accuracy"](points)
-    assert (entry["value"], entry["case"]) == (65.0, "min-max strength=3")
-
-
-def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch):
-    import tomllib
-
-    store.write_document(tmp_path / "paper-made.json", made())
-    monkeypatch.setattr(claims, "RESULTS", tmp_path)
-    entries = tomllib.loads(claims.CLAIMS.read_text(encoding="utf-8"))["claim"]
-    filled = claims.filled(entries)
-    text = claims.as_toml(filled)
-    again = tomllib.loads(text)["claim"]
-    first = again[0]["ours"][0]
-    assert (first["world"], first["scale"], first["file"]) == (
-        "made", "small", "results/paper-made.json",
-    )  # fmt: skip
-    assert first["hardware"] == "a processor, 2 cores"
-    assert again[4]["ours"] == claims.NOT_YET
-    assert claims.as_toml(again) == text
-    assert [{k: c[k] for k in claims.FIELDS} for c in again] == [
-        {k: c[k] for k in claims.FIELDS} for c in entries
-    ]
-
-
 def test_a_file_of_another_kind_is_refused(tmp_path):
     store.write_document(tmp_path / "paper-x.json", {"schema": "report-1"})
     with pytest.raises(SystemExit, match="is not 'sweep-1'"):
@@ -495,5 +453,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_the_page_in_the_docs_is_what_the_results_give():
     on_disk = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
-    worlds, alone = (verdicts.sweeps(ROOT / "results", kind) for kind in ("paper", "min-max"))
-    assert on_disk == evidence.page(worlds, alone)
+    kinds = ("paper", "min-max", "canaries")
+    assert on_disk == evidence.page(*(verdicts.sweeps(ROOT / "results", kind) for kind in kinds))
