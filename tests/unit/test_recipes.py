@@ -21,7 +21,7 @@ from secateur.cli.spelled import (
     parse_transform,
 )
 from secateur.data import data_set
-from secateur.defend import SmallDense
+from secateur.defend import DPSGD, EarlyStopping, MinMax, SmallDense
 from secateur.models import LeNet5, SmallCNN, has_batch_norm, multiply_adds, narrower
 from secateur.models.blank import blank
 from secateur.sweeping import read_plan
@@ -189,7 +189,7 @@ def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
         line.split()[0]: line.split()[1:] for line in done.out.splitlines() if " small " in line
     }
     assert {name for name in rows if name in cells()} == set(cells())
-    assert rows["location30-mlp"][:3] == ["small", "33", "1,360"]
+    assert rows["location30-mlp"][:3] == ["small", "35", "1,400"]
     assert "--dry-run" in done.out
 
 
@@ -236,6 +236,33 @@ def test_every_case_of_the_recipes_beside_the_package_is_spelled_at_every_scale(
         for case in found.cases:
             for step in case.steps:
                 parse_step(step)
+
+
+@pytest.mark.parametrize("file", [f for f in OWN if f.stem.startswith("min-max-")], ids=str)
+def test_a_game_of_fewer_epochs_stands_beside_the_dense_training_of_as_few(file):
+    found = read_plan(file.read_text(encoding="utf-8"), where=file.name)
+    steps = [parse_step(case.steps[0]) for case in found.cases]
+    games = {s.epochs for s in steps if isinstance(s, MinMax) and s.epochs is not None}
+    assert games == {s.epochs for s in steps if isinstance(s, EarlyStopping)}
+    assert games
+    assert found.references >= 16  # the strongest attack and the paper's are chosen on them
+
+
+def test_a_game_that_is_pruned_stands_beside_the_same_game_alone():
+    found = plan("location30-mlp", "small")
+    games = {steps[0] for name, steps in steps_of(found) if name == "min-max"}
+    assert {steps[0] for name, steps in steps_of(found) if name == "mia-pruning-min-max"} <= games
+
+
+@pytest.mark.parametrize(
+    "cell", ["mnist-lenet5", "fashion-mnist-lenet5", "location30-mlp", "adult-mlp"]
+)
+def test_dp_sgd_is_tried_with_noise_that_promises_something(cell):
+    found = plan(cell, "small")
+    private = [parse(steps[0]) for name, steps in steps_of(found) if name == "dp-sgd"]
+    strong = max((m for m in private if isinstance(m, DPSGD)), key=lambda m: m.noise_multiplier)
+    about = found["members"]  # a model's members vary a little around it
+    assert max(strong.epsilon(n) for n in (about - 40, about, about + 1)) <= 8
 
 
 def test_an_unknown_cell_is_refused_with_the_nearest(tmp_path):
