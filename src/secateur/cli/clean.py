@@ -1,4 +1,4 @@
-"""`secateur clean`: of a fleet's references keep their signals, of a report drop its scores."""
+"""`secateur clean`: of references keep signals, of a report drop scores, of a sweep teachers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,29 @@ def command(**options: Any) -> None:
 
     The targets stay whole. Such a fleet can be audited with the default attacks, asked as it was
     trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
-    beside it are deleted, tables too; the report stays, and a page that was made of a table.
+    beside it are deleted, tables too; the report stays, and a page that was made of a table. Of a
+    sweep's folder, the teachers that it kept to go on with, and what they said, are deleted; its
+    fleets stay as they are: name them too.
 
     \b
     Examples:
       secateur clean runs/dense runs/admm
       secateur clean report.json
+      secateur clean runs/stopped-sweep
     """
     from secateur.cli.beside import is_table
 
     reports = [path for path in options["fleets"] if path.is_file()]
-    for file, gone in drop_scores(reports):
-        said = "deleted" if gone else ABSENT
+    for file, was_there in drop_scores(reports):
+        said = "deleted" if was_there else ABSENT
         more = "; a page made of it is not deleted: delete that by hand" if is_table(file) else ""
-        click.echo(f"{file}: {said}{more}", err=not gone)
-    fleets = tuple(path for path in options["fleets"] if path not in reports)
+        click.echo(f"{file}: {said}{more}", err=not was_there)
+    sweeps = [path for path in options["fleets"] if is_sweep(path)]
+    for folder, gone in drop_lessons(sweeps):
+        click.echo(f"{folder}: deleted, {gone / 1e6:,.1f} MB freed")
+    for path in sweeps:
+        click.echo(f"{path}: no teachers, nor what they said, are left in this sweep's folder")
+    fleets = tuple(path for path in options["fleets"] if path not in (*reports, *sweeps))
     if not fleets:
         return
     for path, freed, left in clean(**{**options, "fleets": fleets}):
@@ -73,6 +81,29 @@ def drop_scores(reports: Sequence[Path]) -> list[tuple[Path, bool]]:
         if is_table(file):
             store.note_beside(file).unlink(missing_ok=True)
     return [(file, file in there) for file, _ in found]
+
+
+def is_sweep(path: Path) -> bool:
+    """Tell whether a folder is one of a sweep, and no fleet's."""
+    from secateur.store import FleetFolder
+
+    seeds = any(seed.is_dir() for seed in path.glob("seed-*"))
+    return seeds and not FleetFolder(path).manifest.exists()
+
+
+def drop_lessons(sweeps: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Delete the teachers of sweeps, and what they said; return each folder and the bytes freed.
+
+    Raises:
+        StoreError: a sweep runs there, or something cannot be deleted.
+    """
+    from secateur import store
+
+    done = []
+    for path in sweeps:
+        with store.only_run_in(path):
+            done += [(f, store.remove_lessons(f)) for f in store.lesson_folders(path)]
+    return done
 
 
 def clean(

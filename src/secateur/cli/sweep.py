@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from secateur.cli import swept
 from secateur.cli.options import (
     cache_option,
     data_dir_option,
@@ -18,8 +19,6 @@ from secateur.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from secateur.sweeping.tree import Node
     from secateur.train import Engine
 
@@ -133,10 +132,6 @@ class _Asked:
         )
         return world(origin, self.records)
 
-    def written(self, out: Path) -> list[Path]:
-        """Return what the sweep writes itself, over which no page may go."""
-        return [out / "sweep.json", *(out / f"seed-{seed}" for seed in self.plan.seeds)]
-
     def cases(self) -> str:
         """Return the cases, a line each."""
         plan = self.plan
@@ -190,6 +185,7 @@ class _Asked:
         lines.append(
             f"time: about {duration(known)}, from a few timed steps of each; audits come on top"
         )
+        lines += swept.disk(self.nodes, self.world, self.membership, out)
         if unknown:
             lines.append(f"not known before they run: {'; '.join(unknown)}")
         return "\n".join(lines)
@@ -214,9 +210,10 @@ def run(
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
-    from secateur.sweeping import Clock, Limits, sweep
+    from secateur.sweeping import Clock, Limits, names_of, sweep
 
-    refuse_outputs(html, inputs=(asked.file, *asked.written(out)))
+    names, seeds = names_of(out, asked.plan.scale), asked.plan.seeds
+    refuse_outputs(html, inputs=(asked.file, *swept.written(out, names, seeds)))
     check_device(how["device"])
     limits = Limits(
         max_leak=max_leak,
@@ -226,30 +223,23 @@ def run(
     clock = Clock(seconds=seconds_of(budget), begun=begun)
     route = engine(how.pop("engine"), how["workers"])
     click.echo(asked.cases())
-    if not (out / "sweep.json").exists():
+    if not (out / names.result).exists():
         click.echo(asked.cost(out, route=route))
-    with _bar(asked) as bar:
+    with swept.telling_of_secrets(out), _bar(asked) as bar:
         place = _place(asked, out, clock, route=route, progress=bar, **how)
         facts = {"command": click.get_current_context().obj or "secateur sweep"}
         found = sweep(asked.plan, asked.nodes, asked.draw, place, limits=limits, facts=facts)
     click.echo(sweep_table.render_sweep(found))
-    click.echo(f"result: {out / 'sweep.json'}")
+    click.echo(f"result: {out / names.result}")
+    if names.end:  # the plain names are another scale's
+        there = [out / f"seed-{seed}" / names.report for seed in seeds]
+        click.echo(f"reports: {', '.join(str(path) for path in there if path.exists())}")
     if html is not None:
         write_text(html, sweep_page.render_sweep_page(found))
         click.echo(f"page: {html}")
-    _refuse_missing(found.missing, budget)
+    swept.refuse_missing(found.missing, budget, out)
     if limits and found.pick.get("case") is None:
         sys.exit(NONE_FITS)
-
-
-def _refuse_missing(missing: Sequence[str], budget: str | None) -> None:
-    from secateur.errors import BudgetSpentError
-
-    if not missing:
-        return
-    first = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
-    left = f"{len(missing)} are left for another time: {first}"
-    raise BudgetSpentError(f"the budget of {budget} is spent; {left}")
 
 
 def _place(
@@ -282,6 +272,7 @@ def _place(
         cache=how["cache"],
         progress=progress,
         device=how["device"],
+        say=lambda text: click.echo(text, err=True),
     )
 
 

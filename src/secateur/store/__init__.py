@@ -47,7 +47,18 @@ from secateur.store.fleets import (
     remove_unstarted_fleet,
 )
 from secateur.store.layouts import read_signals
-from secateur.store.lessons import read_lesson, read_teacher, write_lesson, write_teacher
+from secateur.store.lessons import (
+    LESSONS,
+    TEACHER,
+    bytes_below,
+    bytes_of_lessons,
+    lesson_folders,
+    read_lesson,
+    read_teacher,
+    remove_lessons,
+    write_lesson,
+    write_teacher,
+)
 from secateur.store.locks import only_run_in
 from secateur.store.png import png_bytes, png_uri
 from secateur.store.record_tables import (
@@ -68,6 +79,8 @@ from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
 __all__ = [
+    "LESSONS",
+    "TEACHER",
     "Export",
     "FleetFolder",
     "FleetPlan",
@@ -76,6 +89,8 @@ __all__ = [
     "StoredArtifacts",
     "begun_engine",
     "beside",
+    "bytes_below",
+    "bytes_of_lessons",
     "check_record_table",
     "clean_temporaries",
     "create_fleet",
@@ -83,6 +98,7 @@ __all__ = [
     "fleet_digest",
     "found_model",
     "give_model",
+    "lesson_folders",
     "model_path",
     "note_beside",
     "note_choice",
@@ -108,6 +124,7 @@ __all__ = [
     "read_text",
     "record_table",
     "refuse_no_file",
+    "remove_lessons",
     "remove_unstarted_fleet",
     "report_text",
     "retention_note",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +11,33 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from secateur.errors import StoreError
 from secateur.store.files import damaged, read_bytes, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from secateur.types import FloatArray
 
-__all__ = ["read_lesson", "read_teacher", "write_lesson", "write_teacher"]
+__all__ = [
+    "LESSONS",
+    "TEACHER",
+    "bytes_below",
+    "bytes_of_lessons",
+    "lesson_folders",
+    "read_lesson",
+    "read_teacher",
+    "remove_lessons",
+    "write_lesson",
+    "write_teacher",
+]
 
+LESSONS = "lessons"
+"""The folder of one seed of a sweep in which they lie, a folder for each kind of teachers."""
+TEACHER = "teacher-"
+"""How the names of teachers' files begin; the others hold what the teachers of a model said."""
 _WHAT = "lesson"
 _TEACHER = "teacher"
 _TENSOR = "tensor/"
@@ -68,12 +85,12 @@ def read_lesson(path: str | Path) -> tuple[FloatArray, float]:
     return logits, seconds
 
 
-def write_teacher(path: str | Path, tensors: Mapping[str, Tensor], *, seconds: float) -> None:
+def write_teacher(path: str | Path, state: Mapping[str, NDArray[Any]], *, seconds: float) -> None:
     """Write a teacher and its CPU time.
 
     Args:
         path: the file, replaced when it exists.
-        tensors: of its state.
+        state: its arrays by name.
         seconds: CPU seconds of its training.
 
     Raises:
@@ -81,27 +98,21 @@ def write_teacher(path: str | Path, tensors: Mapping[str, Tensor], *, seconds: f
 
     Example:
         >>> import tempfile
-        >>> import torch
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_teacher(f"{folder}/a.safetensors", {"w": torch.ones(2)}, seconds=1)
+        ...     write_teacher(f"{folder}/a.safetensors", {"w": np.ones(2)}, seconds=1)
         ...     read_teacher(f"{folder}/a.safetensors")
-        ({'w': tensor([1., 1.])}, 1.0)
+        ({'w': array([1., 1.])}, 1.0)
     """
-    import torch  # here, since audits of saved files read this module too
-    from safetensors.torch import save
-
-    named = {f"{_TENSOR}{n}": v.detach().cpu().contiguous() for n, v in tensors.items()}
-    write_bytes(path, save({**named, "seconds": torch.tensor([seconds]).double()}))
+    named = {f"{_TENSOR}{name}": np.asarray(a, order="C") for name, a in state.items()}
+    write_bytes(path, save({**named, "seconds": np.array([seconds], np.float64)}))
 
 
-def read_teacher(path: str | Path) -> tuple[dict[str, Tensor], float]:
-    """Return a teacher's tensors and its CPU time.
+def read_teacher(path: str | Path) -> tuple[dict[str, NDArray[Any]], float]:
+    """Return a teacher's arrays and its CPU time.
 
     Raises:
         StoreError: no such file, or one that is none.
     """
-    from safetensors.torch import load
-
     data = read_bytes(path, expected="safetensors", what=_TEACHER)
     try:
         found = load(data)
@@ -109,3 +120,58 @@ def read_teacher(path: str | Path) -> tuple[dict[str, Tensor], float]:
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
         raise damaged(path, what=_TEACHER, why=error) from error
     return {name.removeprefix(_TENSOR): value for name, value in found.items()}, seconds
+
+
+def lesson_folders(sweep: str | Path) -> tuple[Path, ...]:
+    """Return the folders below a sweep's in which lessons lie, sorted; those of its seeds.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "seed-0" / LESSONS).mkdir(parents=True)
+        ...     [path.parent.name for path in lesson_folders(folder)]
+        ['seed-0']
+    """
+    return tuple(path for path in sorted(Path(sweep).glob(f"seed-*/{LESSONS}")) if path.is_dir())
+
+
+def remove_lessons(folder: str | Path, *, keep: Collection[str] = ()) -> int:
+    """Remove lessons and teachers; return the bytes that this frees.
+
+    Args:
+        folder: one of `lesson_folders`; may be missing. It goes too, where nothing is kept.
+        keep: names in it that stay.
+
+    Raises:
+        StoreError: something cannot be removed: it is a secret, and lies there still.
+    """
+    place = Path(folder)
+    freed = 0
+    try:
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if path.name not in keep:
+                freed += bytes_below(path)
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"cannot remove {error.filename or place} ({error.strerror or error}), where teachers "
+            "and what they said lie, which tells members from others; remove it by hand"
+        ) from error
+    with contextlib.suppress(OSError):  # something is kept, or it never was
+        place.rmdir()
+    return freed
+
+
+def bytes_of_lessons(folder: str | Path) -> tuple[int, int]:
+    """Return the bytes of what teachers said, and of teachers; the folder may be missing."""
+    files = [file for file in Path(folder).rglob("*") if not file.is_dir()]
+    taught = sum(file.lstat().st_size for file in files if file.name.startswith(TEACHER))
+    return sum(file.lstat().st_size for file in files) - taught, taught
+
+
+def bytes_below(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    place = Path(path)
+    if place.is_symlink() or not place.is_dir():
+        return place.lstat().st_size if place.is_file() else 0
+    return sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())

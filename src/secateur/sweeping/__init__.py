@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from secateur.sweeping.cost import cost_of
     from secateur.sweeping.front import Limits
+    from secateur.sweeping.names import names_of
     from secateur.sweeping.reading import read_plan
     from secateur.sweeping.run import sweep
     from secateur.sweeping.tree import rehearse_all, tree_of
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "Place",
     "cost_of",
+    "names_of",
     "read_plan",
     "rehearse_all",
     "stored",
@@ -33,6 +35,7 @@ _ROOM_OF = {
     "Limits": "front",
     "Place": "world",
     "cost_of": "cost",
+    "names_of": "names",
     "read_plan": "reading",
     "rehearse_all": "tree",
     "stored": "world",

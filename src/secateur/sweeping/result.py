@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from secateur.context import hardware
 from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
+from secateur.sweeping.names import Names
 from secateur.sweeping.points import over_seeds
 from secateur.types import Point, Provenance, Series, Sweep
 
@@ -38,6 +39,7 @@ class State:
     broken: dict[tuple[tuple[str, ...], int], str] = field(default_factory=dict)
     spent: bool = False
     keys: dict[str, Any] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
 
 
 def result_of(

@@ -11,15 +11,18 @@ from secateur import store
 from secateur.auditing import audit, audit_key
 from secateur.errors import BudgetSpentError, MethodError, StoreError
 from secateur.sweeping.front import Limits
+from secateur.sweeping.kept import lessons_of
+from secateur.sweeping.names import claim, names_of, settle
 from secateur.sweeping.points import curve_of, point_of
 from secateur.sweeping.reading import DENSE
 from secateur.sweeping.result import State, result_of
 from secateur.sweeping.screen import dropped
-from secateur.sweeping.tree import Node, chain, made, teachers_to_keep
+from secateur.sweeping.tree import Node, chain, made
 from secateur.sweeping.world import Place, World
 from secateur.types import Membership, Point, Provenance, Records, Report, Sweep
 
 if TYPE_CHECKING:
+    from secateur.sweeping.kept import Lessons
     from secateur.sweeping.reading import SweepPlan
 
 __all__ = ["Draw", "sweep"]
@@ -47,7 +50,7 @@ def sweep(
         plan: what the file asks for.
         nodes: of `tree_of`.
         draw: gives a seed's world.
-        place: where and how; the sweep is written into `sweep.json` of its folder.
+        place: where and how; the sweep is written into its folder, by the name of `names_of`.
         limits: which case to pick.
         facts: further facts for the result.
 
@@ -62,10 +65,11 @@ def sweep(
     with store.only_run_in(place.folder):
         store.clean_temporaries(place.folder)
         alive = [node for node in made(nodes) if node.case is not None]
-        kept = teachers_to_keep(nodes)
+        lessons = lessons_of(nodes)
+        state.names = names_of(place.folder, plan.scale)
         for number, seed in enumerate(plan.seeds):
             screening = plan.targets if plan.funnel and number == 0 else 0
-            world = _world(plan, seed, screening, draw, place.folder, kept)
+            world = _world(plan, seed, screening, draw, place.folder, lessons)
             if screening:
                 alive = _screened(plan, nodes, alive, world, place, state)
             if not state.spent:
@@ -74,7 +78,8 @@ def sweep(
                 break
             world.forget_lessons()
         result = result_of(plan, nodes, alive, state, limits or Limits(), facts or {})
-        store.write_sweep(place.folder / "sweep.json", result)
+        store.write_sweep(place.folder / state.names.result, result)
+        settle(place.folder)
     return result
 
 
@@ -84,7 +89,7 @@ def _world(
     screening: int,
     draw: Draw,
     folder: Path,
-    taught_alike: frozenset[tuple[str, ...]],
+    lessons: Lessons,
 ) -> World:
     records, membership = draw(seed, plan.targets + screening)
     return World(
@@ -93,7 +98,7 @@ def _world(
         membership=membership,
         folder=folder / f"seed-{seed}",
         screening=screening,
-        taught_alike=taught_alike,
+        lessons=lessons,
     )
 
 
@@ -109,11 +114,11 @@ def _screened(
     left = list(alive)
     for references in plan.funnel:
         rows = world.rows(references)
-        there = _make(nodes, left, world, place, state, rows=rows)
+        there = _make(nodes, left, world, place, state, rows=rows, coming=left)
         if state.spent:
             break
         left = [n for n in left if n in there]
-        path = world.folder / f"screening-{references}.json"
+        path = world.folder / state.names.screening(references)
         report = _audited(there, world, place, rows, path, state)
         points = [_point(report, n, nodes, world, rows) for n in there]
         out = dropped(points, references=references, keep=DENSE)
@@ -134,12 +139,12 @@ def _measure(
 ) -> None:
     """Make and audit one seed's fleets; with a budget, a first case before the rest."""
     rows = world.rows()
-    path = world.folder / "report.json"
+    path = world.folder / state.names.report
     stages = [list(alive)]
     if quick and place.clock.seconds is not None and not path.exists():
         stages.insert(0, list(alive[:1]))
     for wanted in stages:
-        there = _make(nodes, wanted, world, place, state, rows=rows)
+        there = _make(nodes, wanted, world, place, state, rows=rows, coming=alive)
         if there:
             report = _audited(there, world, place, rows, path, state)
             state.points = [p for p in state.points if p.seed != world.seed]
@@ -159,11 +164,13 @@ def _make(
     state: State,
     *,
     rows: Sequence[int],
+    coming: Sequence[Node],
 ) -> list[Node]:
     """Make these cases and what they need; return those that are there, the dense one first.
 
     Where the budget ends, what was made before is still found; `state.spent` then says so. A method
-    that fails leaves out the cases that need it, with the reason, and nothing else.
+    that fails leaves out the cases that need it, with the reason, and nothing else. Teachers that
+    none of the cases in `coming` asks any more are removed as soon as that is known.
     """
     whole = None if len(rows) == len(world.membership) else rows
     there: list[Node] = []
@@ -185,7 +192,14 @@ def _make(
                 break
         else:
             there.append(case)
+        world.forget_lessons(_unbroken(nodes, coming, world.seed, state), rows)
     return there if there and there[0] is nodes[0] else []
+
+
+def _unbroken(nodes: Sequence[Node], cases: Sequence[Node], seed: int, state: State) -> list[Node]:
+    """Return the fleets of the cases that no failing method leaves out."""
+    chains = [chain(nodes, case) for case in cases]
+    return [n for c in chains for n in c if not any((m.steps, seed) in state.broken for m in c)]
 
 
 def _audited(
@@ -221,6 +235,7 @@ def _audited(
         **how,
     )
     place.clock.audited(time.monotonic() - begun, subjects=len(there))
+    claim(place.folder, state.names.scale)
     store.write_report(path, report)
     return report
 

@@ -12,8 +12,8 @@ from secateur.errors import InputError, SecateurError
 from secateur.sweeping.reading import AXIS, DENSE, Case
 from secateur.train import Conversion, Defence, Recipe, Transform
 from secateur.train.rehearsal import rehearse
+from secateur.train.shared_teachers import asked_again, teachers_of
 from secateur.train.steps import Taught
-from secateur.train.teaching import asked_again
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
@@ -25,6 +25,7 @@ __all__ = [
     "chain",
     "made",
     "rehearse_all",
+    "teachers_by_steps",
     "teachers_to_keep",
     "tree_of",
 ]
@@ -162,6 +163,15 @@ def teachers_to_keep(nodes: Sequence[Node]) -> frozenset[tuple[str, ...]]:
             node.recipe,
         )
     )
+
+
+def teachers_by_steps(nodes: Sequence[Node]) -> dict[tuple[str, ...], str]:
+    """Return for the steps of each fleet that is taught the name of its teachers."""
+    return {
+        node.steps: teachers_of(node.method, node.recipe)
+        for node in made(nodes)
+        if isinstance(node.method, Taught)
+    }
 
 
 def rehearse_all(nodes: Sequence[Node], records: Records, membership: Membership) -> None:

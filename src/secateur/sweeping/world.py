@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur import store
 from secateur.errors import BudgetSpentError, InputError, StoreError
+from secateur.sweeping.kept import SHARE, Lessons, free_below
 from secateur.train import Limit, Processes, Snapshots, Stacked, apply, train_fleet
 from secateur.types import Fleet, Membership, Records
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Place", "World", "stored"]
 
 RESERVE = 0.1
+NO_LESSONS = Lessons(teachers={}, asked_again=frozenset())
 
 
 @dataclass(kw_only=True)
@@ -59,7 +60,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and how a sweep works, and who is told of progress."""
+    """Where and how a sweep works, and who is told of progress; `say` is told what to know."""
 
     folder: Path
     snapshots: Snapshots | None
@@ -71,6 +72,7 @@ class Place:
     cache: Path | None = None
     progress: Progress | None = None
     device: str = "cpu"
+    say: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class World:
     """One seed's records and membership, and the fleets that are there by now.
 
     `screening` is how many of the targets, the first ones, serve the funnel's rounds alone;
-    `taught_alike` are the steps of fleets whose teachers another one asks something else.
+    `lessons` says which fleets share teachers.
     """
 
     seed: int
@@ -86,7 +88,7 @@ class World:
     membership: Membership
     folder: Path
     screening: int = 0
-    taught_alike: frozenset[tuple[str, ...]] = frozenset()
+    lessons: Lessons = NO_LESSONS
     fleets: dict[tuple[str, ...], Fleet] = field(default_factory=dict)
 
     def rows(self, references: int | None = None) -> list[int]:
@@ -100,15 +102,25 @@ class World:
         return targets[: self.screening] + others[:references]
 
     @property
-    def lessons(self) -> Path:
-        """Where what teachers said is kept until the seed is done, for cases with the same ones;
-        and teachers that are asked something else.
+    def lessons_folder(self) -> Path:
+        """Where what teachers said is kept for cases with the same ones, and teachers that are
+        asked something else: a folder for each kind of teachers.
         """
-        return self.folder / "lessons"
+        return self.folder / store.LESSONS
 
-    def forget_lessons(self) -> None:
-        """Remove what teachers said."""
-        shutil.rmtree(self.lessons, ignore_errors=True)
+    def forget_lessons(self, coming: Collection[Node] = (), rows: Sequence[int] = ()) -> None:
+        """Remove teachers, and what they said, that no fleet asks any more.
+
+        Args:
+            coming: fleets that may be still to be made.
+            rows: their models.
+        """
+        if self.lessons_folder.exists():
+            asking = [n for n in coming if n.steps in self.lessons.teachers]
+            left = [n for n in asking if not (self.has(n, rows) or self.has_stored(n, rows))]
+            store.remove_lessons(
+                self.lessons_folder, keep={self.lessons.teachers[n.steps] for n in left}
+            )
 
     def make(self, node: Node, place: Place, *, rows: Sequence[int] | None, subjects: int) -> Fleet:
         """Make these models of a fleet, or find them; None makes all.
@@ -141,13 +153,41 @@ class World:
             made = train_fleet(node.recipe, self.records, self.membership, snapshots=kept, **how)
         else:
             assert node.parent is not None  # it does not train anew
-            how |= {"lessons": self.lessons, "keep_teachers": node.steps in self.taught_alike}
+            how |= {} if there else self._taught(node, place, rows)
             found = apply(node.method, self.fleets[node.parent], self.records, **how)
             if not isinstance(found, Fleet):  # apply of a fleet gives one
                 raise InputError(f"{node.label} is no fleet")
             made = found
         self.fleets[node.steps] = made
         return made
+
+    def _taught(self, node: Node, place: Place, rows: Sequence[int] | None) -> dict[str, Any]:
+        """Return where a fleet finds teachers, and whether it keeps its own: they may take no more
+        than half of the free disk, and are trained anew where they would.
+        """
+        if node.steps not in self.lessons.teachers:
+            return {}
+        folder = self.lessons_folder / self.lessons.teachers[node.steps]
+        models = len(self.membership if rows is None else rows)
+        answers, teachers = self.lessons.bytes_of(
+            node, self.records, self.membership, models=models
+        )
+        said, taught = store.bytes_of_lessons(folder)
+        answers, teachers = max(0, answers - said), max(0, teachers - taught)
+        free = free_below(self.folder)
+        room = free * SHARE
+        if answers + teachers <= room:
+            kept = node.steps in self.lessons.asked_again
+            return {"lessons": folder, "keep_teachers": kept}
+        if place.say is not None:
+            place.say(
+                f"{node.label}: its teachers and what they say would take "
+                f"{(answers + teachers) / 1e6:,.1f} MB, more than half of the "
+                f"{free / 1e6:,.1f} MB that are free in {self.folder}; "
+                f"{'the teachers' if answers <= room else 'they'} are not kept, and cases that "
+                "share them train them anew, to the same result"
+            )
+        return {"lessons": folder} if answers <= room else {}
 
     def has(self, node: Node, rows: Sequence[int]) -> bool:
         """Tell whether this run has made, or found, these models of a fleet."""

@@ -63,9 +63,11 @@ class Taught(Transform, Protocol):
     For each model teachers are trained first, from fresh weights, each on some of the model's
     members; then they answer for the records of `pool`, and the model itself is trained on these
     answers by `phases`. Teachers and answers stay in the process that makes the model; unless
-    `keeps_answers` is true nothing of them is written. A method may have a further property,
-    `recombined`: a `Recombined`, by which inputs are made of the records of `pool`, and the model
-    learns on these in place of them.
+    `keeps_answers` is true nothing of them is written into the model's file. A sweep, and `apply`
+    with `lessons`, write them into a folder, so that other methods of the run share them; a sweep
+    removes what no fleet to come asks, and all when the seed is done: until then its folder holds
+    secrets. A method may have a further property, `recombined`: a `Recombined`, by which inputs are
+    made of the records of `pool`, and the model learns on these in place of them.
     """
 
     @property

@@ -1,10 +1,13 @@
-"""Teachers of a model: trained on parts of its members, heard, and forgotten."""
+"""Teachers of a model: trained on parts of its members, heard, and forgotten.
+
+A sweep keeps what they said, and some of them, while a seed runs: `Job.lessons`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from secateur.train.lesson import Lesson
 from secateur.train.loop import run_phases
 from secateur.train.model import Job, initial_module
 from secateur.train.recombined import recombined_of
+from secateur.train.shared_teachers import taught_on
 from secateur.train.sources import sources_of
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Heard, Taught
@@ -35,22 +39,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from secateur.train.hooks import Tensors
-    from secateur.train.recipe import Recipe
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["asked_again", "lesson_of", "lessons_of"]
+__all__ = ["lesson_of", "lessons_of"]
 
 AT_ONCE = 2048
 """Records that a teacher is asked at once: it may change the last bits of what a student learns."""
-UNITS = 5000
-"""Units on which two ways to split are compared."""
-
-
-def _taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
-    """Return the records that the teachers of a model answer for."""
-    if method.pool == MEMBERS:
-        return membership.members(model)
-    return membership.pool(method.pool)
 
 
 def lesson_of(records: Records, membership: Membership, job: Job) -> Lesson:
@@ -76,27 +70,6 @@ def lessons_of(
     classes = [_class_of(records, membership, job) for job in jobs]
     heard = _heard(records, membership, classes, how)
     return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
-
-
-def asked_again(method: Taught, others: Iterable[Taught], recipe: Recipe) -> bool:
-    """Tell whether another method has the same teachers, and what they said to this one does not
-    serve it, so that they are worth keeping.
-
-    Args:
-        method: whose teachers.
-        others: further methods of the same run and recipe.
-        recipe: what teachers are trained by.
-    """
-
-    def teachers(one: Taught) -> tuple[str, bytes]:
-        units = np.arange(UNITS)
-        return repr(one.teaching(recipe)), one.split(units, seed=0).tobytes()
-
-    def questions(one: Taught) -> tuple[str, str]:
-        return one.pool, repr(recombined_of(one))
-
-    own = questions(method)
-    return any(questions(other) != own and teachers(other) == teachers(method) for other in others)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +98,7 @@ def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
             f"{method!r} gives a teacher nothing to learn, or no {len(members)} members: its split "
             f"has the shape {split.shape}; ask for fewer teachers"
         )
-    asked = _taught_on(method, membership, job.model)
+    asked = taught_on(method, membership, job.model)
     seen = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
     inputs = None
     made = recombined_of(method)
@@ -309,7 +282,7 @@ def _found_or_trained(
         yield from _teachers(records, membership, classes, how)
         return
     own = [_without_questions(key) for key in keys]
-    paths = _paths(classes, own, "teacher-{digest}-{{number}}")
+    paths = _paths(classes, own, f"{store.TEACHER}{{digest}}-{{{{number}}}}")
 
     def path(of: int, number: int) -> Path:
         return paths[of].with_name(paths[of].name.format(number=number))
@@ -318,17 +291,17 @@ def _found_or_trained(
     if paths and all(path(*both).exists() for both in numbers):
         device = torch.device("cpu" if how is None else how.device)
         for of, number in numbers:
-            tensors, seconds = store.read_teacher(path(of, number))
+            state, seconds = store.read_teacher(path(of, number))
             module = initial_module(classes[of].job.recipe, 0)
-            module.load_state_dict(tensors)
+            module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
             yield _Teacher(
                 of=of, number=number, module=module.to(device), seconds=seconds, found=True
             )
         return
     for teacher in _teachers(records, membership, classes, how):
         if paths:
-            tensors = teacher.module.state_dict()
-            store.write_teacher(path(teacher.of, teacher.number), tensors, seconds=teacher.seconds)
+            state = {n: v.detach().cpu().numpy() for n, v in teacher.module.state_dict().items()}
+            store.write_teacher(path(teacher.of, teacher.number), state, seconds=teacher.seconds)
         yield teacher
 
 

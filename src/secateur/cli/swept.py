@@ -1,0 +1,101 @@
+"""What a sweep's folder holds: files, room for teachers, and secrets of one that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from secateur.sweeping.names import Names
+    from secateur.sweeping.tree import Node
+    from secateur.types import Membership, Records
+
+__all__ = ["disk", "refuse_missing", "secrets_left", "telling_of_secrets", "written"]
+
+
+def disk(
+    nodes: Sequence[Node], records: Records, membership: Membership, out: Path | None
+) -> list[str]:
+    """Say what teachers and what they say take on disk while a seed runs; nothing without any.
+
+    Args:
+        nodes: of `tree_of`.
+        records: of one seed.
+        membership: of one seed.
+        out: the sweep's folder.
+    """
+    from secateur.cli.amounts import bytes_text
+    from secateur.sweeping.kept import SHARE, free_below, kept_at_once
+
+    most = kept_at_once(nodes, records, membership)
+    if not most:
+        return []
+    lines = [
+        f"disk: beside the fleets up to {bytes_text(most)} while a seed runs, for teachers and "
+        "what they say of members: secrets, which are removed when no case asks them any more"
+    ]
+    free = None if out is None else free_below(out)
+    if free is not None and most > SHARE * free:
+        lines.append(
+            f"that is more than half of the {bytes_text(free)} that are free there: what does not "
+            "fit is trained anew for each case, which takes longer than is said above"
+        )
+    return lines
+
+
+def written(out: Path, names: Names, seeds: Sequence[int]) -> list[Path]:
+    """Return what a sweep writes itself, over which no page may go."""
+    results = {"sweep.json", names.result, *(p.name for p in out.glob("sweep-*.json"))}
+    return [*(out / name for name in sorted(results)), *(out / f"seed-{seed}" for seed in seeds)]
+
+
+def secrets_left(out: Path) -> str:
+    """Say where teachers, and what they said, lie that a sweep left to go on with; empty for none.
+
+    Args:
+        out: the sweep's folder.
+    """
+    from secateur import store
+
+    left = [str(path) for path in store.lesson_folders(out)]
+    if not left:
+        return ""
+    return (
+        f"{', '.join(left)}: teachers, and what they said of members, are kept there to go on "
+        "with. They are secrets: whoever has them tells members from others. The same command "
+        f"removes them when it has ended; to remove them now: secateur clean {out}"
+    )
+
+
+@contextmanager
+def telling_of_secrets(out: Path) -> Iterator[None]:
+    """Where the block ends by an error or by Ctrl-C, say which secrets lie in a sweep's folder."""
+    try:
+        yield
+    except BaseException:
+        said = secrets_left(out)
+        if said:
+            click.echo(said, err=True)
+        raise
+
+
+def refuse_missing(missing: Sequence[str], budget: str | None, out: Path) -> None:
+    """Say what a budget left for another time, and which secrets lie there until then.
+
+    Raises:
+        BudgetSpentError: something is missing.
+    """
+    from secateur.errors import BudgetSpentError
+
+    if not missing:
+        return
+    first = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
+    left = f"{len(missing)} are left for another time: {first}"
+    secrets = secrets_left(out)
+    raise BudgetSpentError(
+        f"the budget of {budget} is spent; {left}" + (f"\n{secrets}" if secrets else "")
+    )
