@@ -38,6 +38,8 @@ def command(**options: Any) -> None:
 
     A defence stays in the recipe: `secateur prune` on the new fleet prunes and retrains with it.
     One whose models learn from teachers' answers holds the pruning inside, as those are forgotten.
+    The folder is for audits, not for release: its files hold seeds and digests of members, from
+    which folds can be told. `secateur export` writes what is shipped.
 
     \b
     Examples:

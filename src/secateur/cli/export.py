@@ -49,11 +49,20 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="An audit of the file, or of FLEET, that the model card quotes.",
 )
+@click.option(
+    "--digests",
+    is_flag=True,
+    help="Name in the card the digests of the records and of the report. Whoever knows all records "
+    "or members but one tests a guess at it by them.",
+)
 @data_dir_option
 @workers_option
 @out_option("The file to write; a note (.json) and a model card (.md) stand beside it.")
 def command(**options: Any) -> None:
-    """Write one model of FLEET as the file that is shipped.
+    """Write one model of FLEET as the file that is shipped; the fleet itself is for audits alone.
+
+    The file holds weights and how they are run: no seed, no digest of members or records, no
+    history of the training.
 
     The same steps make the references of an audit: `secateur audit FILE` audits exactly these
     bytes, `secateur audit DENSE FOLDER` the pipeline that makes such files.
@@ -107,6 +116,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     everyone: bool,
     into: Path | None,
     report: Path | None,
+    digests: bool,
     data_dir: Path | None,
     workers: int,
     out: Path,
@@ -146,7 +156,7 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
         raise weights_missing(row)
     assert artifact.shipped is not None  # the chain was looked at
     about, size = card_of(made, records, row, out.name)
-    text = card.render(about, told)
+    text = card.render(about, told, digests=digests)
     note = store.Export(
         file=out,
         digest=size.digest,

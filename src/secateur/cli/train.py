@@ -79,7 +79,8 @@ def command(**options: Any) -> None:
     """Train a fleet of dense models, each on its own draw of members.
 
     Half of the audit pool is a member of each model. An interrupted run goes on where it stopped
-    when the same command is given again, and ends with the same bytes.
+    when the same command is given again, and ends with the same bytes. The folder is for audits,
+    not for release: it says who was trained on what. `secateur export` writes what is shipped.
 
     \b
     Examples:

@@ -1,4 +1,8 @@
-"""Cross-fit pruning: a small network taught by networks that have not seen its members."""
+"""Cross-fit pruning: a small network taught by networks that have not seen its members.
+
+Teachers and answers are forgotten with the process, but for a sweep, which keeps them in its folder
+while a seed runs (`Taught`), and for `CrossFit.keep`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""SELENA: many sub-models, and self-distillation of what those say that did not see a record."""
+"""SELENA: many sub-models, and self-distillation of what those say that did not see a record.
+
+Sub-models and answers are forgotten with the process, but for a sweep, which keeps them in its
+folder while a seed runs (`Taught`), and for `SELENA.keep`.
+"""
 
 from __future__ import annotations
 

@@ -60,12 +60,14 @@ class Card:
     accuracies: Sequence[tuple[str, Measurement]] = ()
 
 
-def render(card: Card, report: Report | None = None) -> str:
+def render(card: Card, report: Report | None = None, *, digests: bool = False) -> str:
     """Return the card as Markdown with a Hugging Face front matter.
 
     Args:
         card: of one file.
         report: an audit of the file, or of the fleet that it comes from.
+        digests: name those of the records and of the report too. They are sums over records,
+            members and seeds: whoever knows all but one of these tests a guess at it by them.
 
     Returns:
         Markdown; what users wrote is escaped.
@@ -93,13 +95,13 @@ def render(card: Card, report: Report | None = None) -> str:
             ]
         ),
         "## Training data",
-        _table(_data_lines(card)),
+        _table(_data_lines(card, digests=digests)),
         "## How it was made",
         "\n".join(f"{i}. {_code(step)}" for i, step in enumerate(card.pipeline, 1)),
         "## Accuracy",
         _accuracies(card.accuracies),
         "## Audit",
-        NO_AUDIT if report is None else _audit(card, report),
+        NO_AUDIT if report is None else _audit(card, report, digests=digests),
         "## Limits",
         "\n".join(f"- {text}" for text in LIMITS),
     ]
@@ -129,12 +131,12 @@ def _front(card: Card, report: Report | None) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _data_lines(card: Card) -> list[tuple[str, str]]:
+def _data_lines(card: Card, *, digests: bool) -> list[tuple[str, str]]:
     found = [("data set", _plain(card.data.get("name", UNKNOWN)))]
     found += [
         (key, f"{int(card.data[key]):,}") for key in ("records", "classes") if key in card.data
     ]
-    if "digest" in card.data:
+    if digests and "digest" in card.data:
         found.append(("digest of the records", _code(card.data["digest"])))
     return [*found, ("members (records that this model was trained on)", f"{card.members:,}")]
 
@@ -157,7 +159,7 @@ def _counts(row: Measurement) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in shown.items())
 
 
-def _audit(card: Card, report: Report) -> str:
+def _audit(card: Card, report: Report, *, digests: bool) -> str:
     subject, whole, left = _spoken_of(card, report)
     rows = best_rows(report, subject)
     lines = [
@@ -188,7 +190,8 @@ def _audit(card: Card, report: Report) -> str:
         if raised
         else "No control of the audit is raised."
     )
-    return f"{about} Report {_code(report.provenance.digest)}.\n\n{_table(lines)}\n\n{controls}"
+    about += f" Report {_code(report.provenance.digest)}." if digests else ""
+    return f"{about}\n\n{_table(lines)}\n\n{controls}"
 
 
 def _promised(report: Report, subject: str, *, whole: bool) -> list[tuple[str, str]]:
