@@ -69,7 +69,7 @@ class CrossFit:
         mixup: alpha of `Mixup`, by which the student's records are mixed across folds with their
             answers, so that it seldom meets a member's input as it is; 0 leaves it out.
         keep: keep each model's answers and folds in the artifact's history. By default they are
-            never written; with them, anybody tells members from others.
+            never written into it; with them, anybody tells members from others.
         recombine: the student learns in place of the members on inputs that are nobody's, each put
             together from two members that one teacher at least has seen neither of, answered by
             those teachers alone: `features` (each from one parent or the other), `mixed` (the
@@ -80,7 +80,8 @@ class CrossFit:
         least: the least share of each parent in it, below 1 / parents; by default 0, with which
             some are nearly a member's own.
 
-    Teachers stay in the process that makes the model, and are forgotten. The history of each
+    Teachers stay in the process that makes the model, and are forgotten; a sweep keeps them, and
+    what they said, in its folder while a seed runs. The history of each
     artifact holds `taught/teachers`, and unless inputs are made `taught/agreement`, the share of
     members of which the teachers say the right class. Cost: repeats * (folds - 1) trainings of
     a teacher on all members more; with `recombine` an epoch of the student is `times` as long.

@@ -51,7 +51,8 @@ class SELENA:
         teacher_epochs: of a sub-model; by default the recipe's.
         epochs: of the student; by default the recipe's.
         prune: a method that makes the student small; the paper's is dense (None).
-        keep: keep answers and splits in the artifact's history; by default they are never written.
+        keep: keep answers and splits in the artifact's history; by default they are not written
+            there. A sweep keeps them in its folder while a seed runs.
         recombine: `features`, `mixed` or `patches`: the student learns on inputs that are nobody's,
             as in `CrossFit`; the paper's learns on the members (None).
         times: how many times as many of them as members; by default 4.
