@@ -24,7 +24,7 @@ from secateur.auditing.choices import strongest_on
 from secateur.data import planted_world
 from secateur.errors import MethodError, MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
-from secateur.measure.controls import planted_signals
+from secateur.measure.controls import planted_control, planted_signals
 from secateur.probe import signals
 from secateur.types import AUDIT, POPULATION, Membership
 
@@ -289,3 +289,16 @@ def test_without_coordinates_the_spelling_is_as_before():
     for kind in (StackedAttack, WhiteBox, VectorLiRA):
         with pytest.raises(MethodError, match="coordinates must be at least 0, got -1"):
             kind(coordinates=-1)
+
+
+def test_the_positive_control_plants_coordinates_too():
+    seen = told_by_other_classes()
+    margin = np.random.default_rng(0).normal(size=seen.membership.inside.shape)
+    planted = planted_signals(margin, seen)
+    logits = np.stack([margin[0], np.zeros_like(margin[0])], axis=1)
+    wanted = StackedAttack(coordinates=4).needs
+    expected = signals(logits, np.zeros(len(logits), int), wanted)
+    assert set(expected) == set(planted)
+    for key, values in expected.items():
+        np.testing.assert_allclose(planted[key][0], values, rtol=1e-5, atol=1e-6)
+    assert planted_control(VectorLiRA(signals=(), coordinates=4), seen, seed=0).status == "passed"

@@ -74,6 +74,7 @@ def planted_signals(
     for key in observations.views[observations.primary]:
         plain, _, over = key.partition(" over ")
         name, _, temperature = plain.partition("@")
+        name, _, part = name.partition("#")
         z = margin / (float(temperature) if temperature else 1.0)
         log_p, log_q = -np.logaddexp(0, -z), -np.logaddexp(0, z)
         p, q = np.exp(log_p), np.exp(log_q)
@@ -85,6 +86,8 @@ def planted_signals(
             "modified_entropy": -2 * q * log_p,
             # a share of queries whose margins differ from the record's as N(0, 3^2)
             "correct": ndtr(z / 3) if over else (z > 0).astype(np.float64),
+            # two classes have one coordinate
+            "coordinate": np.zeros_like(z) if int(part or 0) else z / np.sqrt(2),
         }[name]
     return found
 
