@@ -133,7 +133,10 @@ def test_coordinates_are_the_cosine_transform_of_the_log_probabilities(case, tem
 
 
 def test_a_part_counts_coordinates_alone():
-    assert Signal(name="coordinate", part=3, temperature=2.0).key == "coordinate#3@2"
+    third = Signal(name="coordinate", part=3, temperature=2.0)
+    assert third.key == "coordinate#3@2"
+    assert repr(third) == "Signal(name='coordinate', temperature=2.0, part=3)"
+    assert repr(MARGIN) == "Signal(name='margin', temperature=1.0)"  # keys of fleets spell it so
     for wrong in ({"name": "margin", "part": 1}, {"name": "coordinate", "part": -1}):
         with pytest.raises(InputError, match="part counts coordinates from 0, got part="):
             Signal(**wrong)

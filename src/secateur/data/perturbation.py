@@ -18,7 +18,7 @@ __all__ = ["MeanSignal", "Spread", "spread_of"]
 BLOCK = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MeanSignal(Signal):
     """The mean of a signal over a record's perturbed queries, the record's own label y kept.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +46,11 @@ class Signal:
             )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise InputError(f"temperature must be positive and finite, got {self.temperature}")
+
+    def __repr__(self) -> str:
+        """Return its spelling; `part` stands in it where it counts."""
+        told = [f.name for f in fields(self) if f.name != "part" or self.part]
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in told)})"
 
     @property
     def key(self) -> str:
