@@ -64,6 +64,11 @@ def test_teachers_are_kept_where_another_case_asks_them_something_else():
     }
     alone = text.partition('[[method]]\nname = "made"')[0]
     assert teachers_to_keep(nodes_of(alone)) == frozenset()
+    both = "".join(
+        f'[[method]]\nname = "{n}"\nsteps = ["{steps[n]}"]\n' for n in ("made", "again", "pool")
+    )
+    kept = teachers_to_keep(nodes_of(both))
+    assert {node.label for node in nodes_of(both) if node.steps in kept} == {"made", "again"}
 
 
 def test_every_combination_is_one_case_named_by_its_values():

@@ -67,7 +67,10 @@ def asked_again(method: Taught, others: Iterable[Taught], recipe: Recipe) -> boo
         return one.pool, repr(recombined_of(one))
 
     own, name = questions(method), teachers_of(method, recipe)
-    return any(questions(other) != own and teachers_of(other, recipe) == name for other in others)
+    made = recombined_of(method) is not None  # what is said of made inputs is not kept
+    return any(
+        (made or questions(other) != own) and teachers_of(other, recipe) == name for other in others
+    )
 
 
 def bytes_of_lessons(
