@@ -216,6 +216,7 @@ def test_snapshots_hold_the_same_queries(fleet):
     )
 
 
+@pytest.mark.slow
 def test_augmentation_changes_the_model_and_carries_over_to_pruning(fleet):
     records, made, _ = fleet
     plain = replace(made.recipe, hooks=())

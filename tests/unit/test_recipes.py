@@ -182,6 +182,7 @@ def test_a_recipe_is_shown_as_it_is_in_the_file():
     assert done.out == cells()["mnist-lenet5"].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
     done = secateur("reproduce", "--scale", "small")
     assert done.code == 0, done.err

@@ -62,7 +62,14 @@ def opened(data: bytes, form: str) -> bytes:
     )
 
 
-@pytest.mark.parametrize("form", ["safetensors", "packed", "onnx", "onnx-int8"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "safetensors",
+        "packed",
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "onnx-int8")),
+    ],
+)
 def test_a_shipped_file_holds_no_seed_no_digest_of_members_or_records_and_no_history(runs, form):
     if form.startswith("onnx"):
         pytest.importorskip("onnxruntime")

@@ -159,6 +159,7 @@ def test_a_sweep_that_was_stopped_says_so_goes_on_with_its_teachers_and_removes_
     assert models(elsewhere / "run") == models(whole[0] / "run")
 
 
+@pytest.mark.slow
 def test_a_failing_method_does_not_hold_the_teachers_of_others(elsewhere, monkeypatch):
     from secateur.errors import MethodError
 
@@ -193,6 +194,7 @@ def test_a_secret_that_cannot_be_removed_is_said(tmp_path, monkeypatch):
         store.remove_lessons(tmp_path)
 
 
+@pytest.mark.slow
 def test_where_the_disk_has_no_room_teachers_are_trained_anew_to_the_same_result(
     whole, elsewhere, monkeypatch
 ):

@@ -83,6 +83,7 @@ def test_a_second_scale_overwrites_nothing_and_both_resume_to_their_bytes(elsewh
     assert documents() == both
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_stopped_after_its_first_report_keeps_its_names(elsewhere, monkeypatch):
     class Stopped(KeyboardInterrupt):
         pass
