@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,10 @@ NAMED = {
     "magnitude": "one-shot magnitude",
 }
 LITTLE = 0.04
+"""The loss of test accuracy, as a share, that Min-Max may cost."""
+HARDLY = 2.5
+"""Times chance, up to which dense models hardly learned."""
+CLASSES = re.compile(r"\bclasses=(\d+)")
 LARGE = 20.0
 """An epsilon above which differential privacy promises nothing: a factor of e^20 in the odds."""
 Worlds = dict[str, tuple[dict[str, Any], dict[str, Point]]]
@@ -90,6 +95,7 @@ def conclusions(
     if not every:
         return []
     said = [
+        *_unlearned(worlds),
         _papers_attack(every, len(worlds)),
         *_beside_min_max(worlds),
         *_game([*worlds.items(), *_with_dense(strengths or {}).items()]),
@@ -107,6 +113,25 @@ def conclusions(
 def _with_dense(found: dict[str, dict[str, Any]]) -> Worlds:
     worlds = {name: (content, cases(content)) for name, content in found.items()}
     return {name: both for name, both in worlds.items() if DENSE in both[1]}
+
+
+def _unlearned(worlds: Worlds) -> list[str]:
+    """Name the worlds whose dense models hardly beat chance, as far as the recipe tells."""
+    found = []
+    for name, (content, points) in worlds.items():
+        classes = CLASSES.search(content["facts"].get("recipe", ""))
+        row = points[DENSE]["rows"].get("test accuracy")
+        if classes is None or row is None or row["value"] is None:
+            continue
+        if row["value"] <= HARDLY / int(classes[1]):
+            percent = f"{100 * row['value']:.1f} %, {100 / int(classes[1]):.3g} by chance"
+            found.append(f"{name} ({percent})")
+    if not found:
+        return []
+    return [
+        "**Little is learned** by the dense models of "
+        f"{', '.join(found)}: what is said of them says little of networks that work."
+    ]
 
 
 def _papers_attack(every: Sequence[_Case], worlds: int) -> str:

@@ -261,6 +261,15 @@ def test_the_worlds_together_are_said_in_counts_of_intervals(text):
     assert "No case is shown to do so in made" in words
 
 
+def test_worlds_whose_dense_models_hardly_beat_chance_are_named():
+    found = made()
+    found["facts"]["recipe"] = "Recipe(build=VGG16(classes=10))"
+    assert "Little is learned" not in evidence.page({"made": found})
+    found["points"][0]["rows"]["test accuracy"] = row(0.153)
+    page = evidence.page({"made": found})
+    assert "**Little is learned** by the dense models of made (15.3 %, 10 by chance)" in page
+
+
 def test_a_snapshot_counts_as_a_match_within_a_point_of_accuracy():
     found = made()
     for case in found["points"]:
