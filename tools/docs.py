@@ -187,7 +187,7 @@ def put_results(pages: dict[Path, str], root: Path) -> None:
     for path in sorted((root / "results").glob("*.json")):
         if is_experiment(path):
             put_experiment(pages, root, path)
-        elif path.stem.startswith(("paper-", "protects-", "min-max-")):
+        elif path.stem.startswith(("paper-", "protects-", "min-max-", "canaries-")):
             continue  # all of them are one page, docs/evidence.md or docs/protects.md
         elif path.stem == "dp-curve":
             found = store.read_document(path, what="secateur sweep")
