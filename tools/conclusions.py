@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from tools.canaries import canaries_minus_dense
 from tools.controls import AT_ITS_RATE, controls_of, equals, nearest_decay
 from tools.defences import share_gone
 from tools.ship import best_to_ship, keeps_accuracy
-from tools.stopped import MATCHED, no_worse_stopped
+from tools.stopped import MATCHED, Stopped, no_worse_stopped
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -267,7 +267,7 @@ def _stopping(every: Sequence[_Case]) -> str:
     return f"{text}; minus it, the leak by the strongest attack: {_apart(matched)}."
 
 
-def _apart(beside: Sequence[Any]) -> str:
+def _apart(beside: Sequence[Stopped]) -> str:
     aucs, tprs = (_count(getattr(one.leak, n).verdict for one in beside) for n in ("auc", "tpr"))
     return f"AUC {aucs}; TPR {tprs}"
 
@@ -437,8 +437,7 @@ def _number(n: int, what: str) -> str:
 def _count(verdicts: Iterable[str]) -> str:
     """Return how often which verdict, such as `lower in 2, higher in 1`."""
     every = list(verdicts)
-    place: Callable[[str], int] = [*ORDER].index
-    return ", ".join(f"{v} in {every.count(v)}" for v in sorted(set(every), key=place))
+    return ", ".join(f"{v} in {every.count(v)}" for v in sorted(set(every), key=ORDER.index))
 
 
 ORDER = (

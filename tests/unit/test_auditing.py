@@ -240,7 +240,8 @@ def test_one_seed_gives_one_report(world, report):
     assert changed == {repr(LEARNED)}
 
 
-def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
+def with_snapshots_for_lira():
+    """Records, and dense models whose snapshots hold what LiRA reads."""
     records = small_records()
     who = small_membership(records, references=8)
     dense = train_fleet(
@@ -251,22 +252,18 @@ def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
         engine="serial",
         snapshots=Snapshots(epochs=(1, 3), probe=SignalProbe(signals=needed_signals([LiRA()]))),
     )
+    return records, dense
+
+
+def test_an_attack_that_reads_more_than_snapshots_hold_leaves_the_curve_out():
+    records, dense = with_snapshots_for_lira()
     report = audit(dense, records, attacks=[RMIA()])
     assert not [s for s in report.series if s.kind == "early stopping"]
     assert [row for row in report.rows if row.metric == "auc" and row.status == "measured"]
 
 
 def test_the_curve_is_of_the_strongest_attack_that_snapshots_serve():
-    records = small_records()
-    who = small_membership(records, references=8)
-    dense = train_fleet(
-        small_recipe(),
-        records,
-        who,
-        seed=0,
-        engine="serial",
-        snapshots=Snapshots(epochs=(1, 3), probe=SignalProbe(signals=needed_signals([LiRA()]))),
-    )
+    records, dense = with_snapshots_for_lira()
 
     @dataclass(frozen=True, kw_only=True)
     class Knows(LossThreshold):

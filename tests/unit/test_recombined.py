@@ -238,6 +238,13 @@ def test_models_of_a_stack_are_sorted_by_what_they_learn_on():
             np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
 
 
+def test_a_teacher_of_whom_nothing_is_asked_is_left_alone():
+    fleet, records = world()
+    few = CrossFit(folds=3, recombine="mixed", times=0.01)  # two inputs, three teachers
+    found = apply(few, fleet, records, seed=0, engine="serial")
+    assert all(np.isfinite(v).all() for v in found.artifacts[0].tensors.values())
+
+
 def test_what_is_said_of_made_inputs_is_not_written(tmp_path):
     fleet, records = world()
     method = CrossFit(folds=3, recombine="features", times=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 
-__all__ = ["bytes_of", "bytes_text", "duration", "seconds_of", "text_of"]
+__all__ = ["bytes_of", "duration", "seconds_of", "text_of"]
 
 LONGEST_FILE = 1_000_000
 BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)B?\s*")
@@ -69,19 +69,6 @@ def bytes_of(text: str) -> float:
     if found is None or not float(found[1]) > 0:
         raise InputError(f"{text!r} is no number of bytes; write 100000, 100k or 2M")
     return float(found[1]) * FACTORS[found[2]]
-
-
-def bytes_text(size: float) -> str:
-    """Return a number of bytes for people.
-
-    Example:
-        >>> bytes_text(1234), bytes_text(2.5e6), bytes_text(150e9)
-        ('1.2 kB', '2.5 MB', '150.0 GB')
-    """
-    for name, factor in (("GB", 1e9), ("MB", 1e6)):
-        if size >= factor:
-            return f"{size / factor:,.1f} {name}"
-    return f"{size / 1e3:,.1f} kB"
 
 
 def duration(seconds: float) -> str:

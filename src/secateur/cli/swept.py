@@ -28,20 +28,20 @@ def disk(
         membership: of one seed.
         out: the sweep's folder.
     """
-    from secateur.cli.amounts import bytes_text
+    from secateur.cli.bytes_bar import spelled
     from secateur.sweeping.kept import SHARE, free_below, kept_at_once
 
     most = kept_at_once(nodes, records, membership)
     if not most:
         return []
     lines = [
-        f"disk: beside the fleets up to {bytes_text(most)} while a seed runs, for teachers and "
+        f"disk: beside the fleets up to {spelled(most)} while a seed runs, for teachers and "
         "what they say of members: secrets, which are removed when no case asks them any more"
     ]
     free = None if out is None else free_below(out)
     if free is not None and most > SHARE * free:
         lines.append(
-            f"that is more than half of the {bytes_text(free)} that are free there: what does not "
+            f"that is more than half of the {spelled(free)} that are free there: what does not "
             "fit is trained anew for each case, which takes longer than is said above"
         )
     return lines

@@ -190,10 +190,15 @@ def _heard(
         np.zeros((len(one.split), len(one.asked), records.n_classes), np.float32) for one in classes
     ]
     before = [0.0] * len(classes)
+    questions = [_questions(records, one) for one in classes]
     for teacher in _found_or_trained(records, membership, classes, how, keys):
         one, said = classes[teacher.of], found[teacher.of][teacher.number]
         asked = ~one.seen[teacher.number] if made else np.ones(len(said), np.bool_)
-        said[asked] = _said(teacher.module, records, one, asked)
+        if asked.any():
+            where = np.flatnonzero(asked) if made else one.asked
+            said[asked] = logits_of(
+                teacher.module, questions[teacher.of], indices=where, batch_size=AT_ONCE
+            )
         before[teacher.of] += teacher.seconds if teacher.found else 0.0
     seconds = (time.process_time() - begun) / len(classes)
     for path, logits, earlier in zip(paths, found, before, strict=bool(paths)):
@@ -213,12 +218,12 @@ def _paths(classes: Sequence[_Class], keys: Sequence[dict[str, Any]], name: str)
     return found if len(found) == len(classes) else []
 
 
-def _said(module: nn.Module, records: Records, one: _Class, asked: BoolArray) -> FloatArray:
+def _questions(records: Records, one: _Class) -> Records:
+    """Return what a model's teachers are asked of: all records, or those that were made."""
     if one.inputs is None:
-        return logits_of(module, records, indices=one.asked[asked], batch_size=AT_ONCE)
+        return records
     unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
-    made = type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
-    return logits_of(module, made, indices=np.flatnonzero(asked), batch_size=AT_ONCE)
+    return type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
 
 
 def _keys(

@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
     from secateur.types import BoolArray, IntArray, Membership, Observations
 
-__all__ = [
-    "FEWEST",
-    "Head",
-    "check_coordinates",
-    "check_stacking",
-    "folds_of",
-    "stacked_scores",
-    "training_rows",
-]
+__all__ = ["FEWEST", "Head", "check_stacking", "folds_of", "stacked_scores", "training_rows"]
 
 Head = Literal["trees", "logistic", "both"]
 FEWEST = 3  # references in, and out, of every record
@@ -52,16 +44,6 @@ def check_stacking(*, head: str, folds: int, rows: int, trees: int) -> None:
             f"folds must be at least 2, rows at least 100 and trees at least 1, got {folds}, "
             f"{rows} and {trees}"
         )
-
-
-def check_coordinates(coordinates: int) -> None:
-    """Refuse a number of coordinates that is none.
-
-    Raises:
-        MethodError: names it.
-    """
-    if coordinates < 0:
-        raise MethodError(f"coordinates must be at least 0, got {coordinates}")
 
 
 def folds_of(who: Membership, most: int, *, what: str) -> list[tuple[IntArray, IntArray]]:

@@ -58,12 +58,10 @@ class VectorLiRA:
         check_vector(variant=self.variant, shrink=self.shrink)
         if self.covariance not in ("full", "diagonal"):
             raise MethodError(f"covariance must be 'full' or 'diagonal', got {self.covariance!r}")
-        if self.coordinates < 0:
-            raise MethodError(f"coordinates must be at least 0, got {self.coordinates}")
         none = not self.signals and not self.coordinates
         if none or len(set(self.signals)) != len(self.signals):
             raise MethodError(f"signals must be different and at least one, got {self.signals}")
-        _ = self.needs  # checks the names
+        _ = self.needs  # checks names and numbers
 
     def __repr__(self) -> str:
         """Return its spelling; coordinates stand in it where there are any."""
@@ -104,10 +102,15 @@ class VectorLiRA:
 def coordinates_of(n: int) -> tuple[Signal, ...]:
     """Return the first coordinates of a model's answer.
 
+    Raises:
+        MethodError: fewer than none.
+
     Example:
         >>> [signal.key for signal in coordinates_of(2)]
         ['coordinate#0', 'coordinate#1']
     """
+    if n < 0:
+        raise MethodError(f"coordinates must be at least 0, got {n}")
     return tuple(Signal(name="coordinate", part=part) for part in range(n))
 
 

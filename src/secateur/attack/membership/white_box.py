@@ -10,7 +10,6 @@ from secateur.attack.membership.references import audit_scores, check_references
 from secateur.attack.membership.stacking import (
     FEWEST,
     Head,
-    check_coordinates,
     check_stacking,
     stacked_scores,
 )
@@ -74,7 +73,7 @@ class WhiteBox:
 
     def __post_init__(self) -> None:
         check_stacking(head=self.head, folds=self.folds, rows=self.rows, trees=self.trees)
-        check_coordinates(self.coordinates)
+        _ = self.needs  # checks the number of coordinates
 
     def __repr__(self) -> str:
         """Return its spelling; coordinates stand in it where there are any."""
