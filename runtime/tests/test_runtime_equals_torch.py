@@ -243,7 +243,7 @@ class TestDrawnNetworks:
             assert seen[word] > seen["any"] / 4, seen
         assert seen["value itself"] > seen["any"] / 10, seen
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
     @given(networks())
     def test_every_step_of_a_drawn_network_equals_torch(self, drawn):
         check_every_value(*drawn, sizes=(17,), ways=WAYS)

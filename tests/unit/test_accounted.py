@@ -122,15 +122,16 @@ def test_an_audit_s_lower_bound_stays_below_the_accounted_epsilon(world, sigma):
     assert 0 <= rows[BOUND].value <= rows[METRIC].value
 
 
-def test_reports_say_it_in_words(world):
-    records, who = world
-    fleet = train_fleet(METHOD.defended(PLAIN), records, who, seed=0, engine="serial", name="dp")
+def test_reports_say_it_in_words(fleet, world):
+    records, _ = world
     pruned = apply(
         Magnitude(rate=4.0, retrain_epochs=1), fleet, records, seed=0, engine="serial", name="small"
     )
     report = audit([fleet, pruned], records, attacks=[LossThreshold()])
     text = " ".join(amounts(report))
     assert f"noise: {only(fleet).value:.2f} (delta" in " ".join(render_text(report).split())
-    assert f"dp, an upper bound from the training's noise: {only(fleet).value:.2f} (delta" in text
+    assert (
+        f"dpsgd, an upper bound from the training's noise: {only(fleet).value:.2f} (delta" in text
+    )
     assert "or infinite" not in text
     assert "Accounted epsilon of small: none, since Magnitude(rate=4.0" in text

@@ -76,6 +76,7 @@ class OfTheScript(LossThreshold):
 OfTheScript.__module__ = "__main__"
 
 
+@pytest.mark.slow
 def test_an_attack_that_workers_cannot_import_is_run_here(monkeypatch):
     monkeypatch.setattr(spreading, "WORTH", -1.0)
     assert not spread.can_travel([LossThreshold(), OfTheScript()])

@@ -153,6 +153,7 @@ def elsewhere(folder, recipe):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_machine_without_the_file_runs_the_text_that_was_sent_along(tmp_path):
     recipe = recipe_of(written(tmp_path / "work", GOOD + TRAIN))
     torch.manual_seed(3)

@@ -30,7 +30,9 @@ def world():
     return records, small_membership(records)
 
 
-@pytest.mark.parametrize("engine", ["serial", "processes", "auto"])
+@pytest.mark.parametrize(
+    "engine", ["serial", "processes", pytest.param("auto", marks=pytest.mark.slow)]
+)
 def test_each_model_is_what_the_code_makes_of_its_members(world, engine):
     records, who = world
     fleet = train_fleet(RECIPE, records, who, seed=7, engine=engine)

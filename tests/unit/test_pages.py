@@ -30,7 +30,7 @@ BLOCKS = {page: blocks_of((HOUSE / page).read_text(encoding="utf-8")) for page i
 QUICK = [
     page for page, found in BLOCKS.items() if any(b.runs and not b.said("slow") for b in found)
 ]
-LONG = {"docs/api.md", "docs/gate.md", "docs/own.md", "docs/protects.md"}
+LONG = {"docs/api.md", "docs/gate.md", "docs/own.md", "docs/protects.md", "runtime/README.md"}
 """Pages whose blocks take long."""
 SLOW = [page for page, found in BLOCKS.items() if any(b.runs and b.said("slow") for b in found)]
 

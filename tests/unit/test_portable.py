@@ -165,6 +165,7 @@ def test_a_graph_costs_little_and_can_be_left_out(tmp_path):
     assert write_packed(tmp_path / "m", model).data == plain
 
 
+@pytest.mark.slow
 def test_the_export_says_whether_its_file_runs_on_a_device(tmp_path):
     assert train(tmp_path / "dense").code == 0
     out = tmp_path / "m.packed"

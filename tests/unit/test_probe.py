@@ -249,6 +249,7 @@ def test_posteriors_are_kept_for_the_targets_alone_in_their_order(fleet, records
     assert observe(fleet, records, signals=[MARGIN], posteriors=False).posteriors == {}
 
 
+@pytest.mark.slow
 def test_workers_see_what_one_process_sees(fleet, records, seen, monkeypatch):
     monkeypatch.setattr(spreading, "WORTH", -1.0)
     same(observe(fleet, records, signals=ALL, workers=2), seen)

@@ -51,7 +51,13 @@ NORMED = {"group-norm": "GroupNormDense"}
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
 OWN = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
-everywhere = pytest.mark.parametrize(("cell", "scale"), EVERY, ids=lambda v: str(v))
+BUILT = ("imagenet-vgg16", "full")
+"""Of this one every network is built, which takes seconds."""
+everywhere = pytest.mark.parametrize(
+    ("cell", "scale"),
+    [pytest.param(*v, marks=[pytest.mark.slow] * (v == BUILT)) for v in EVERY],
+    ids=lambda v: str(v),
+)
 
 
 def plan(cell, scale):

@@ -219,6 +219,7 @@ def test_a_sweep_that_was_stopped_ends_with_the_same_bytes(whole, elsewhere, mon
     assert contents(elsewhere / "run") == contents(whole / "run")
 
 
+@pytest.mark.slow
 def test_a_spent_budget_leaves_an_audit_of_what_is_there_and_goes_on(whole, elsewhere, monkeypatch):
     asked = []
     audit = running.audit
@@ -340,6 +341,7 @@ def test_a_method_that_fails_leaves_out_its_cases_alone(elsewhere, monkeypatch):
     assert [p.case for p in result().over_seeds()] == CASES[:3]
 
 
+@pytest.mark.slow
 def test_a_funnel_measures_what_is_left_on_targets_that_no_round_saw(elsewhere, monkeypatch):
     def out(points, *, references, keep):
         del keep

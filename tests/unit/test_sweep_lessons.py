@@ -119,6 +119,7 @@ def test_teachers_go_as_soon_as_no_case_asks_them_and_all_before_the_audit(whole
     assert not list(folder.rglob("lessons"))
 
 
+@pytest.mark.slow
 def test_a_spent_budget_says_where_secrets_lie_and_clean_removes_them(
     whole, elsewhere, monkeypatch
 ):

@@ -63,6 +63,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_second_scale_overwrites_nothing_and_both_resume_to_their_bytes(elsewhere, monkeypatch):
     first = run("draws")
     assert first.code == 0, first.err

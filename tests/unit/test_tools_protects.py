@@ -448,6 +448,7 @@ def test_where_there_are_too_few_draws_are_spared_in_the_order_of_seeds_and_the_
     assert f"of {len(others)} others {len(reported[2] & others)} and " in line
 
 
+@pytest.mark.slow
 def test_a_search_writes_down_in_which_draws_pools_it_read(tmp_path, capsys):
     file = tmp_path / "own.toml"
     file.write_text(file_of_draws(600).replace("ADMM()", "EarlyStopping(epochs=1)"))
