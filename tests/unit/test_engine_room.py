@@ -11,7 +11,7 @@ import pytest
 from secateur.compress import ADMM, RandomMask
 from secateur.defend import PAST, CrossFit, MinMax
 from secateur.models import MLP
-from secateur.train.engines import auto, room, timings
+from secateur.train.engines import auto, room, timings, trial
 from small_world import CLASSES, FEATURES, small_membership, small_recipe, small_records
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
@@ -68,8 +68,8 @@ def test_what_differs_in_numbers_alone_is_timed_once(monkeypatch):
     records = small_records()
     who = small_membership(records)
     timed = []
-    alone = auto._Trial.alone
-    monkeypatch.setattr(auto._Trial, "alone", lambda self: timed.append(self.phase) or alone(self))
+    alone = trial.Trial.alone
+    monkeypatch.setattr(trial.Trial, "alone", lambda self: timed.append(self.phase) or alone(self))
     monkeypatch.setattr(auto, "SIZES", ())
     known = timings.Timings()
 
@@ -94,7 +94,7 @@ def test_what_a_number_switches_on_is_timed_apart():
     def kind(**changes):
         recipe = small_recipe(**changes)
         records = small_records()
-        return auto._Trial(recipe, None, records, small_membership(records)).kind
+        return trial.Trial(recipe, None, records, small_membership(records)).kind
 
     assert kind() == kind(epochs=9)
     assert kind(hooks=(MinMax(strength=1.0),)) == kind(hooks=(MinMax(strength=3.0),))
@@ -129,7 +129,7 @@ def test_made_inputs_take_room_in_a_stack():
     records = small_records()
     who = small_membership(records)
     plain, made = (
-        auto._Trial(small_recipe(), CrossFit(folds=3, recombine=way), records, who).held
+        trial.Trial(small_recipe(), CrossFit(folds=3, recombine=way), records, who).held
         for way in (None, "mixed")
     )
     assert (plain, made) == (0, 2 * 4 * 4 * len(who.members(0)) * FEATURES)

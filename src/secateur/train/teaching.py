@@ -5,41 +5,31 @@ A sweep keeps what they said, and some of them, while a seed runs: `Job.lessons`
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from secateur import store
 from secateur.errors import MethodError
-from secateur.models import logits_of, prunable
-from secateur.train.batches import TrainData, pools_of, steps_of
-from secateur.train.engines.cut import cut
-from secateur.train.engines.serial import ONE_BY_ONE
+from secateur.models import logits_of
 from secateur.train.engines.stacked import Stacked
 from secateur.train.hooks import MEMBERS
+from secateur.train.kept_teachers import kept_or_trained, keys_of, paths_of
 from secateur.train.lesson import Lesson
-from secateur.train.loop import run_phases
-from secateur.train.model import Job, initial_module
+from secateur.train.model import Job
 from secateur.train.recombined import recombined_of
 from secateur.train.shared_teachers import taught_on
-from secateur.train.sources import sources_of
-from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Heard, Taught
-from secateur.types import Provenance, derive_seed
+from secateur.train.teachers import Class
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from torch import Tensor
 
-    from torch import Tensor, nn
-
-    from secateur.train.hooks import Tensors
-    from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
+    from secateur.types import BoolArray, FloatArray, Membership, Records
 
 __all__ = ["lesson_of", "lessons_of"]
 
@@ -72,23 +62,7 @@ def lessons_of(
     return [_lesson(records, one, *said) for one, said in zip(classes, heard, strict=True)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Class:
-    """One model's teachers: which of the members each learns `[teachers, members]`, and the
-    records that they are asked for; or the inputs that were made for them, with `asked` all -1.
-    `seen` says which of these each saw.
-    """
-
-    job: Job
-    method: Taught
-    members: IntArray
-    split: BoolArray
-    asked: IntArray
-    seen: BoolArray
-    inputs: FloatArray | None = None
-
-
-def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
+def _class_of(records: Records, membership: Membership, job: Job) -> Class:
     method = job.transform
     assert isinstance(method, Taught)  # the callers looked
     members = membership.members(job.model)
@@ -106,7 +80,7 @@ def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
         own = np.array(records.gather(asked))
         inputs, seen = made.of(own, seen, seed=derive_seed(job.seed, "questions"))
         asked = np.full(len(inputs), -1)
-    return _Class(
+    return Class(
         job=job,
         method=method,
         members=members,
@@ -117,7 +91,7 @@ def _class_of(records: Records, membership: Membership, job: Job) -> _Class:
     )
 
 
-def _lesson(records: Records, one: _Class, logits: FloatArray, seconds: float) -> Lesson:
+def _lesson(records: Records, one: Class, logits: FloatArray, seconds: float) -> Lesson:
     method, asked = one.method, one.asked
     own = records.labels[asked] if one.inputs is None else asked  # what was made has none
     heard = Heard(
@@ -166,11 +140,11 @@ def _check(method: Taught, where: Tensor, answers: Tensor, heard: Heard) -> None
         )
 
 
-# -- teachers ------------------------------------------------------------------------------------
+# -- what teachers say ---------------------------------------------------------------------------
 
 
 def _heard(
-    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
+    records: Records, membership: Membership, classes: Sequence[Class], how: Stacked | None
 ) -> list[tuple[FloatArray, float]]:
     """Return for each model its teachers' logits `[teachers, records, classes]`, and CPU seconds
     spent before.
@@ -180,9 +154,9 @@ def _heard(
     from all of them or from none. What is said of inputs that were made is not kept: it is large,
     and teachers that saw a parent are not asked.
     """
-    keys = _keys(records, membership, classes, how)
+    keys = keys_of(records, membership, classes, how)
     made = classes[0].inputs is not None
-    paths = [] if made else _paths(classes, keys, "{digest}")
+    paths = [] if made else paths_of(classes, keys, "{digest}")
     if paths and all(path.exists() for path in paths):
         return [store.read_lesson(path) for path in paths]
     begun = time.process_time()
@@ -191,7 +165,7 @@ def _heard(
     ]
     before = [0.0] * len(classes)
     questions = [_questions(records, one) for one in classes]
-    for teacher in _found_or_trained(records, membership, classes, how, keys):
+    for teacher in kept_or_trained(records, membership, classes, how, keys):
         one, said = classes[teacher.of], found[teacher.of][teacher.number]
         asked = ~one.seen[teacher.number] if made else np.ones(len(said), np.bool_)
         if asked.any():
@@ -206,168 +180,9 @@ def _heard(
     return list(zip(found, before, strict=True))
 
 
-def _paths(classes: Sequence[_Class], keys: Sequence[dict[str, Any]], name: str) -> list[Path]:
-    """Return one file of the lessons' folder for each model; none where a model has no folder, or
-    no teachers.
-    """
-    found = [
-        one.job.lessons / f"{name.format(digest=Provenance(key=key).digest[:24])}.safetensors"
-        for one, key in zip(classes, keys, strict=True)
-        if one.job.lessons is not None and len(one.split)
-    ]
-    return found if len(found) == len(classes) else []
-
-
-def _questions(records: Records, one: _Class) -> Records:
+def _questions(records: Records, one: Class) -> Records:
     """Return what a model's teachers are asked of: all records, or those that were made."""
     if one.inputs is None:
         return records
     unread = np.arange(len(one.asked)) % 2  # records must have labels of two classes
     return type(records).from_arrays(one.inputs, unread, n_classes=records.n_classes)
-
-
-def _keys(
-    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
-) -> list[dict[str, Any]]:
-    """Return whatever can change a number that each model's teachers say."""
-    job, method = classes[0].job, classes[0].method
-    phases = method.teaching(job.recipe)
-    own = [(phase.hooks, phase.optimiser) for phase in phases]
-
-    def digest(*arrays: np.ndarray[Any, Any]) -> str:
-        found = hashlib.sha256()
-        for array in arrays:
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
-
-    common = {
-        "recipe": repr(job.recipe),
-        "teaching": repr(phases),
-        "sources": sources_of([job.recipe, own, initial_module(job.recipe, 0)]),
-        "records": records.digest,
-        "streams": {pool: digest(membership.pool(pool)) for pool in pools_of(phases)},
-        "route": ONE_BY_ONE if how is None else how.route,
-        "versions": {name: version(name) for name in ("numpy", "secateur", "torch")},
-    }
-    each = [
-        {
-            "members": digest(one.members),
-            "split": digest(one.split),
-            "asked": digest(one.asked if one.inputs is None else one.inputs),
-            "seed": one.job.seed,
-        }
-        for one in classes
-    ]
-    beside = {} if how is None else {"beside": each}
-    return [{**common, **key, **beside} for key in each]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Teacher:
-    """A trained teacher: the model `of` which it is one, its own number, its CPU seconds, and
-    whether an earlier method had trained it.
-    """
-
-    of: int
-    number: int
-    module: nn.Module
-    seconds: float
-    found: bool = False
-
-
-def _found_or_trained(
-    records: Records,
-    membership: Membership,
-    classes: Sequence[_Class],
-    how: Stacked | None,
-    keys: Sequence[dict[str, Any]],
-) -> Iterator[_Teacher]:
-    """Yield all teachers: those that an earlier method kept, or trained now, and kept."""
-    if not all(one.job.keeps_teachers for one in classes):
-        yield from _teachers(records, membership, classes, how)
-        return
-    own = [_without_questions(key) for key in keys]
-    paths = _paths(classes, own, f"{store.TEACHER}{{digest}}-{{{{number}}}}")
-
-    def path(of: int, number: int) -> Path:
-        return paths[of].with_name(paths[of].name.format(number=number))
-
-    numbers = [(of, k) for of, one in enumerate(classes) for k in range(len(one.split))]
-    if paths and all(path(*both).exists() for both in numbers):
-        device = torch.device("cpu" if how is None else how.device)
-        for of, number in numbers:
-            state, seconds = store.read_teacher(path(of, number))
-            module = initial_module(classes[of].job.recipe, 0)
-            module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
-            yield _Teacher(
-                of=of, number=number, module=module.to(device), seconds=seconds, found=True
-            )
-        return
-    for teacher in _teachers(records, membership, classes, how):
-        if paths:
-            state = {n: v.detach().cpu().numpy() for n, v in teacher.module.state_dict().items()}
-            store.write_teacher(path(teacher.of, teacher.number), state, seconds=teacher.seconds)
-        yield teacher
-
-
-def _without_questions(key: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides a teacher, of what decides what it says."""
-    own = {name: value for name, value in key.items() if name != "asked"}
-    if "beside" in own:
-        own["beside"] = [_without_questions(one) for one in own["beside"]]
-    return own
-
-
-def _teachers(
-    records: Records, membership: Membership, classes: Sequence[_Class], how: Stacked | None
-) -> Iterator[_Teacher]:
-    """Yield teachers, each as soon as it is trained."""
-    recipe, method = classes[0].job.recipe, classes[0].method
-    phases = method.teaching(recipe)
-    pools = {pool: membership.pool(pool) for pool in pools_of(phases)}
-    device = torch.device("cpu" if how is None else how.device)
-    every = [
-        (of, number, one.members[part], derive_seed(one.job.seed, "teacher", number))
-        for of, one in enumerate(classes)
-        for number, part in enumerate(one.split)
-    ]
-    if how is None:
-        for of, number, own, seed in every:
-            begun = time.process_time()
-            module = initial_module(recipe, seed).to(device)
-            run_phases(
-                module,
-                phases,
-                recipe,
-                TrainData.of(records, own, device),
-                streams={p: TrainData.of(records, which, device) for p, which in pools.items()},
-                context=(_initial(module), prunable(module)),
-                seed=derive_seed(seed, "train"),
-            )
-            seconds = time.process_time() - begun
-            yield _Teacher(of=of, number=number, module=module, seconds=seconds)
-        return
-    sizes = [steps_of(len(own), recipe.batch_size) for _, _, own, _ in every]
-    for together in cut(sizes, how.models) if every else ():
-        some = [every[k] for k in together]
-        begun = time.process_time()
-        modules = [initial_module(recipe, seed).to(device) for *_, seed in some]
-        run_stack(
-            modules,
-            phases,
-            recipe,
-            StackData.of(records, [own for _, _, own, _ in some], device),
-            streams={
-                p: StackData.of(records, [which] * len(some), device) for p, which in pools.items()
-            },
-            context=([_initial(module) for module in modules], prunable(modules[0])),
-            seeds=[derive_seed(seed, "train") for *_, seed in some],
-            kernels=how.kernels,
-        )
-        seconds = (time.process_time() - begun) / len(some)
-        for (of, number, _, _), module in zip(some, modules, strict=True):
-            yield _Teacher(of=of, number=number, module=module, seconds=seconds)
-
-
-def _initial(module: nn.Module) -> Tensors:
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
