@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ PAPER = {
         for network in ("vgg16", "mobilenetv2", "resnet18")
     ),
 }
+SMALL = {"location30-mlp", "fashion-mnist-lenet5", "adult-mlp", "cifar10-cnn", "mnist-lenet5"}
 OURS = {"location30-mlp", "fashion-mnist-lenet5", "adult-mlp", "cifar10-cnn"}
 ROWS = {
     "dp-sgd": "DPSGD",
@@ -48,8 +51,16 @@ ROWS = {
     "trained-on": "Magnitude",
 }
 NORMED = {"group-norm": "GroupNormDense"}
+FURTHER = {
+    "early-stopping": "EarlyStopping",
+    "small-dense-longer": "SmallDense Magnitude",
+    "random-mask-longer": "RandomMask",
+    "from-scratch-longer": "ADMM FromScratch",
+}
+"""Controls of the cells that two cores finish at full width, beside the smoke test's."""
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
+TUNED = Path(__file__).parents[2] / "results" / "experiments"
 OWN = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 BUILT = ("imagenet-vgg16", "full")
 """Of this one every network is built, which takes seconds."""
@@ -99,6 +110,7 @@ def test_every_row_of_the_paper_and_every_control_is_there(cell, scale):
     assert {n: " ".join(map(name_of, m["steps"])) for n, m in methods.items()} == {
         **ROWS,
         **(NORMED if mixes else {}),
+        **(FURTHER if cell in SMALL and scale != "smoke" else {}),
     }
 
 
@@ -110,6 +122,40 @@ def test_the_dense_models_that_are_trained_on_train_as_long_as_pruning_does(cell
     on, pruned = steps["trained-on"], steps["mia-pruning"]
     assert on.rates() == (1.0,)
     assert sum(p.epochs for p in on.phases(recipe)) == sum(p.epochs for p in pruned.phases(recipe))
+
+
+@pytest.mark.parametrize("cell", sorted(SMALL))
+def test_longer_controls_train_as_long_as_training_and_pruning_together(cell):
+    found = plan(cell, "small")
+    recipe = parse_recipe(found["recipe"])
+
+    def epochs(step, recipe):
+        return sum(p.epochs for p in parse(step).phases(recipe))
+
+    steps = {name: case for name, case in steps_of(found) if name != "early-stopping"}
+    whole = recipe.epochs + epochs(steps["mia-pruning"][-1], recipe)
+    small = parse(steps["small-dense-longer"][0]).defended(recipe)
+    assert small.epochs + epochs(steps["small-dense-longer"][1], small) == whole
+    for name in ("random-mask-longer", "from-scratch-longer"):
+        assert epochs(steps[name][-1], recipe) == whole
+    masks = {case[0] for name, case in steps_of(found) if name == "from-scratch"}
+    assert steps["from-scratch-longer"][0] in masks
+    stops = [parse(case[0]).epochs for name, case in steps_of(found) if name == "early-stopping"]
+    assert len(stops) == 3
+    assert max(stops) < recipe.epochs
+
+
+@pytest.mark.parametrize("cell", sorted(SMALL))
+def test_dp_sgd_has_the_settings_that_its_search_took(cell):
+    taken = json.loads((TUNED / f"dpsgd-{cell}.json").read_text(encoding="utf-8"))["taken"]
+    ours = {
+        m.noise_multiplier: replace(m, device="cpu")
+        for m in (parse(s[0]) for name, s in steps_of(plan(cell, "small")) if name == "dp-sgd")
+    }
+    found = {float(noise): replace(parse(text), device="cpu") for noise, text in taken.items()}
+    assert {0.2} <= found.keys() & ours.keys()
+    for noise in found.keys() & ours.keys():
+        assert ours[noise] == found[noise], noise
 
 
 @everywhere
@@ -142,7 +188,7 @@ def test_the_grids_are_those_of_the_plan():
         assert [0.3, 1, 3, 10] in [
             m["over"]["strength"] for m in plan(cell, "small")["method"] if m["name"] == "min-max"
         ]
-        assert over["weight-decay"]["strength"] == [1, 3, 10]
+        assert {1, 3, 10} <= set(over["weight-decay"]["strength"])
         for control in ("small-dense", "random-mask", "from-scratch", "magnitude"):
             assert set(over[control]["rate"]) <= set(over["mia-pruning"]["rate"])
             assert len(over[control]["rate"]) >= 3
@@ -261,9 +307,7 @@ def test_a_game_that_is_pruned_stands_beside_the_same_game_alone():
     assert {steps[0] for name, steps in steps_of(found) if name == "mia-pruning-min-max"} <= games
 
 
-@pytest.mark.parametrize(
-    "cell", ["mnist-lenet5", "fashion-mnist-lenet5", "location30-mlp", "adult-mlp"]
-)
+@pytest.mark.parametrize("cell", sorted(SMALL))
 def test_dp_sgd_is_tried_with_noise_that_promises_something(cell):
     found = plan(cell, "small")
     private = [parse(steps[0]) for name, steps in steps_of(found) if name == "dp-sgd"]
