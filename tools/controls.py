@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from tools.stopped import MATCHED
 from tools.verdicts import Difference, Point, between, of_method
 
-__all__ = ["ANYWHERE", "AT_ITS_RATE", "controls_of", "equals", "nearest_decay"]
+__all__ = ["ANYWHERE", "AT_ITS_RATE", "LONGER", "Nearest", "controls_of", "equals", "nearest"]
 
 AT_ITS_RATE = ("random-mask", "from-scratch", "magnitude", "small-dense")
 """Controls of a pruned case that keep as many weights."""
+LONGER = ("random-mask-longer", "from-scratch-longer", "small-dense-longer")
+"""The same, trained for as many epochs as dense training and pruning together."""
 ANYWHERE = {"mia-pruning": "trained-on", "dp-sgd": "group-norm"}
 """Controls without a rate, by the method that they are of."""
 
@@ -25,7 +29,9 @@ def controls_of(points: dict[str, Point], point: Point, *methods: str) -> list[P
     rate = point["axes"].get("rate")
     found = []
     if point["method"] == "mia-pruning":
-        found = [p for p in of_method(points, *AT_ITS_RATE) if p["axes"].get("rate") == rate]
+        found = [
+            p for p in of_method(points, *AT_ITS_RATE, *LONGER) if p["axes"].get("rate") == rate
+        ]
     found += of_method(points, ANYWHERE.get(point["method"], ""))
     return [p for p in found if not methods or p["method"] in methods]
 
@@ -40,18 +46,48 @@ NO_MORE = ("higher", "no detectable effect")
 """What a case minus a control says where the control does as well."""
 
 
-def nearest_decay(points: dict[str, Point], point: Point) -> tuple[Point, Difference] | None:
-    """Return the weight decay whose accuracy over the references is the nearest to a case's, and
-    the case's test accuracy minus its own; None where there is none.
+@dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The setting of a rival that is the nearest to a case in test accuracy: over the references,
+    or, where the sweep kept none of theirs, on the `targets` that are compared.
     """
-    able = [p for p in of_method(points, "weight-decay") if _of_references(p) is not None]
-    own = _of_references(point)
-    if own is None or not able:
-        return None
-    nearest = min(able, key=lambda p: abs((_of_references(p) or 0.0) - own))
-    return nearest, between(point, nearest, "test accuracy")
+
+    point: Point
+    test: Difference
+    targets: bool
+
+    @property
+    def matched(self) -> bool:
+        """Whether the two are about as accurate, on the targets."""
+        return self.test.value is not None and abs(self.test.value) <= MATCHED
+
+
+def nearest(points: dict[str, Point], point: Point, *methods: str) -> Nearest | None:
+    """Return the case of these methods whose accuracy is the nearest to a case's, and the case's
+    test accuracy minus its own; None where none is known.
+
+    Args:
+        points: of a sweep, by name.
+        point: the case.
+        methods: of the rival.
+    """
+    rivals = of_method(points, *methods)
+    for read, targets in ((_of_references, False), (_of_targets, True)):
+        own = read(point)
+        able = [(abs(other - own), p) for p in rivals if (other := read(p)) is not None and own]
+        if able:
+            found = min(able, key=lambda both: both[0])[1]
+            return Nearest(
+                point=found, test=between(point, found, "test accuracy"), targets=targets
+            )
+    return None
 
 
 def _of_references(point: Point) -> float | None:
     values: Sequence[float] = point["units"].get("reference_accuracy", ())
     return sum(values) / len(values) if values else None
+
+
+def _of_targets(point: Point) -> float | None:
+    value: float | None = (point["rows"].get("test accuracy") or {}).get("value")
+    return value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tools.promised import epsilon_curve
 from tools.stopped import no_worse_stopped
 from tools.verdicts import (
@@ -14,6 +16,7 @@ from tools.verdicts import (
     between,
     leak_difference,
     of_method,
+    ratio,
     row_difference,
     shown,
 )
@@ -36,7 +39,7 @@ def defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
         early = no_worse_stopped(content, point)
         lines.append(
             f"- {point['case']}: paper's attack {paper.verdict}, {paper.shown(100, 1)} points"
-            f"{_share(paper, points[DENSE])}; strongest attack {leak.shown()}; LiRA "
+            f"{_share(point, points[DENSE])}; strongest attack {leak.shown()}; LiRA "
             f"{shown(point, 'LiRA')}; test accuracy {test.verdict}, {test.shown(100, 1)} points; "
             f"against the dense stopped {early.against}: {early.shown()}"
         )
@@ -47,25 +50,35 @@ def defences(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     ]
 
 
-def share_gone(paper: Difference, dense: Point) -> Difference:
+def share_gone(point: Point, dense: Point) -> Difference:
     """Return which share of the paper's attack's excess over 50 % on the dense models is gone.
 
-    The excess counts as known; not measured where its interval holds 0.
+    Not measured where the excess's interval holds 0. Its interval is that of a ratio of paired
+    means; where the sweep did not keep the attack's accuracies target by target it is not paired:
+    it has the far ends of the two excesses' intervals.
 
     Args:
-        paper: the accuracy of the paper's attack minus that on the dense models.
+        point: a case.
         dense: the dense case.
     """
-    row = dense["rows"].get(ATTACK) or {}
-    if paper.value is None or row.get("low") is None or row["low"] <= 0.5:
+    own, other = (p["rows"].get(ATTACK) or {} for p in (point, dense))
+    known = all(row.get("value") is not None for row in (own, other))
+    if not known or other.get("low") is None or other["low"] <= 0.5:
         return Difference(value=None)
-    excess = row["value"] - 0.5
-    low, high = (None if v is None else -v / excess for v in (paper.high, paper.low))
-    return Difference(value=-paper.value / excess, low=low, high=high, paired=paper.paired)
+    value = 1 - (own["value"] - 0.5) / (other["value"] - 0.5)
+    units = [np.array(p["units"].get(ATTACK) or ()) - 0.5 for p in (point, dense)]
+    low, high = ratio(*units)
+    if low is not None and high is not None:
+        return Difference(value=value, low=1 - high, high=1 - low)
+    if own.get("low") is None:
+        return Difference(value=value, paired=False)
+    excess = [other["low"] - 0.5, other["high"] - 0.5]
+    ends = [(own[end] - 0.5) / e for end in ("low", "high") for e in excess]
+    return Difference(value=value, low=1 - max(ends), high=1 - min(ends), paired=False)
 
 
-def _share(paper: Difference, dense: Point) -> str:
-    share = share_gone(paper, dense)
+def _share(point: Point, dense: Point) -> str:
+    share = share_gone(point, dense)
     if share.value is None:
         return ""
     return f", {share.shown(100, 0)} % of the dense models' excess over 50 %"

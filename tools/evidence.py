@@ -35,11 +35,14 @@ NAMES = {
     "dp-sgd": "DP-SGD",
     "weight-decay": "weight decay",
     "small-dense": "small dense network",
-    "random-mask": "random mask, trained to the end",
+    "random-mask": "random mask",
     "from-scratch": "the same mask from scratch",
     "magnitude": "one-shot magnitude",
     "trained-on": "the dense models trained on for as long, not pruned",
     "group-norm": "the same network trained without noise",
+    "small-dense-longer": "the small dense network, trained as long as pruning takes in all",
+    "random-mask-longer": "the random mask, trained as long as pruning takes in all",
+    "from-scratch-longer": "the same mask from scratch, trained as long as pruning takes in all",
 }
 INTRODUCTION = """\
 # Evidence
@@ -166,7 +169,21 @@ def _about(content: dict[str, Any]) -> str:
         f"`{facts.get('command', 'secateur sweep')}` on {context.get('processor', 'a machine')}, "
         f"{context.get('cores', '?')} cores."
     )
-    return " ".join([about, *_how(content), *([facts["note"]] if facts.get("note") else [])])
+    note = [facts["note"]] if facts.get("note") else []
+    return " ".join([about, *_how(content), *_cost(content), *note])
+
+
+def _cost(content: dict[str, Any]) -> list[str]:
+    """Say what the trainings of all cases took."""
+    rows = [p["rows"].get("cpu seconds") or {} for p in cases(content).values()]
+    known = [r["value"] * r["counts"]["models"] for r in rows if r.get("value") is not None]
+    if not known:
+        return []
+    every = "" if len(known) == len(rows) else f", of {len(known)} of the {len(rows)} cases"
+    return [
+        f"Trainings, those that cases share counted in each: {sum(known) / 3600:.1f} CPU "
+        f"hours{every}; audits come on top."
+    ]
 
 
 def _how(content: dict[str, Any]) -> list[str]:
@@ -250,10 +267,11 @@ def _stopped(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     if not pruned:
         return ["No pruned case was measured."]
     parts = [
-        "The case minus the dense models stopped earlier, by the attack that is the strongest on "
-        "the case. A nearest accuracy may be a worse one, and the dense models may have it twice, "
-        "on the way up and late: beside each stands how near the match is on the targets. Where "
-        "they were as accurate earlier and leaked no more, stopping would have done the same."
+        "The case minus the dense models stopped earlier, each by the attack that is the strongest "
+        "on its own references. A nearest accuracy may be a worse one, and the dense models may "
+        "have it twice, on the way up and late: beside each stands how near the match is on the "
+        "targets. Where they were as accurate earlier and leaked no more, stopping would have done "
+        "the same."
     ]
     for match, words in MATCHES.items():
         pairs = [(p, stopped(content, p, match)) for p in pruned]
@@ -283,8 +301,8 @@ def _strongest(points: dict[str, Point]) -> list[str]:
             f"{shown(point, 'LiRA, naive')}"
         )
     return [
-        "Against the dense models trained to the end, by the attack that was the strongest on "
-        "the case's references. An effect counts where AUC and TPR agree on it.",
+        "Against the dense models trained to the end, each by the attack that was the strongest on "
+        "its own references; the case's is named. An effect counts where AUC and TPR agree on it.",
         "\n".join(lines) or "No pruned case was measured.",
         *_canaries(points),
     ]
@@ -323,6 +341,8 @@ def _controls(points: dict[str, Point]) -> list[str]:
         "MIA-Pruning at equal rate, and DP-SGD, minus their controls, each by its own strongest "
         "attack. Where "
         "nothing is detectable, the control does as well as these targets can tell; where the "
-        "accuracies differ, the leaks are not those of equal models.",
+        "accuracies differ, the leaks are not those of equal models. One-shot magnitude and the "
+        "dense models trained on learn for as many epochs as pruning; what is not said to train as "
+        "long learns for the dense models' epochs alone.",
         "\n".join(lines) or "No control was measured.",
     ]

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from tools.protects_points import OTHERS, names_of, single, value
-from tools.verdicts import DENSE, Difference, Point, between, cases, of_method
+from tools.verdicts import DENSE, Difference, Point, between, cases, of_method, ratio
 
-__all__ = ["HALF", "Share", "best_dense", "both_have", "excess_share", "ratio", "stopped_beside"]
+__all__ = ["HALF", "Share", "best_dense", "both_have", "excess_share", "stopped_beside"]
 
 EPOCHS = re.compile(r"EarlyStopping\(epochs=(\d+)")
 EARLIER = "early-stopping"
@@ -21,7 +20,6 @@ STOPPED = "leak - dense at no less test accuracy"
 HALF = 0.5
 DIGITS = 9
 """Digits of an accuracy's difference that count; the rest is the arithmetic's."""
-Interval = tuple[float | None, float | None]
 
 
 def best_dense(found: dict[str, Any]) -> float | None:
@@ -119,35 +117,6 @@ def excess_share(point: Point, found: dict[str, Any]) -> Share | None:
         snapshot=False,
         attacks=(_by(point), _by(stopped)),
     )
-
-
-def ratio(ours: np.ndarray[Any, Any], dense: np.ndarray[Any, Any]) -> Interval:
-    """Return the 95 % interval of mean(ours) / mean(dense), paired over seeds or targets.
-
-    The ratios r at which the t interval of ours - r * dense holds 0 (Fieller): it lies below one
-    half where ours is detectably less than half of the dense. (None, None) where there are fewer
-    than 2 pairs, or the dense mean is not detectably off 0, so that no ratio is excluded.
-
-    Args:
-        ours: AUC above 0.5 `[seeds or targets]`.
-        dense: likewise, of the same ones.
-
-    Example:
-        >>> low, high = ratio(np.array([0.1, 0.1, 0.1]), np.array([0.4, 0.4, 0.4]))
-        >>> round(low, 3), round(high, 3)
-        (0.25, 0.25)
-    """
-    n = len(ours)
-    if n < 2 or n != len(dense):
-        return None, None
-    spread = np.cov(dense, ours) * stats.t.ppf(0.975, n - 1) ** 2 / n
-    a = dense.mean() ** 2 - spread[0, 0]
-    b = dense.mean() * ours.mean() - spread[0, 1]
-    c = ours.mean() ** 2 - spread[1, 1]
-    if a <= 0:
-        return None, None
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    return float((b - root) / a), float((b + root) / a)
 
 
 def _of_snapshot(point: Point, own: float) -> Share | None:

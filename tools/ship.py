@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.stopped import no_worse_stopped
-from tools.verdicts import DENSE, Difference, Point, leak_difference, row_difference
+from tools.stopped import beats_the_best_snapshot, no_worse_stopped
+from tools.verdicts import (
+    DENSE,
+    Difference,
+    Point,
+    between,
+    leak_difference,
+    of_method,
+    row_difference,
+)
 
 __all__ = ["MARGIN", "best_to_ship", "keeps_accuracy", "recommended"]
 
@@ -21,8 +29,10 @@ def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     """Return the case to ship, or that none is worth it, as paragraphs.
 
     A case is worth it where AUC and TPR are lower than the dense models' at their end, the interval
-    of its test accuracy excludes a loss of more than `MARGIN`, and it leaks less than the dense
-    models stopped no less accurate, too; a TPR that was not measured there does not speak.
+    of its test accuracy excludes a loss of more than `MARGIN`, beside these and beside the dense
+    models trained on, and it leaks less than the dense models stopped no less accurate, too; where
+    these never are, than those of the nearest accuracy over the references and those that are the
+    most accurate on the targets. A TPR that was not measured there does not speak.
 
     Args:
         content: the sweep.
@@ -32,7 +42,8 @@ def recommended(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
     points_lost = f"{100 * MARGIN:.0f} point"
     count = (
         f"{_cases(less)} detectably less than the dense models, in AUC and TPR; {len(able)} of "
-        f"them with an interval of test accuracy that excludes a loss of more than {points_lost}"
+        f"them with an interval of test accuracy that excludes a loss of more than {points_lost}, "
+        "beside the dense models and beside these trained on"
     )
     if not able:
         return [
@@ -66,7 +77,7 @@ def _sifted(
     beat stopping.
     """
     less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
-    able = [p for p in less if keeps_accuracy(row_difference(p, f"test accuracy - {DENSE}"))]
+    able = [p for p in less if _keeps(points, p)]
     return less, able, [p for p in able if _beats_stopping(content, p)]
 
 
@@ -83,9 +94,23 @@ def keeps_accuracy(test: Difference) -> bool:
     return test.low is not None and test.low >= -MARGIN
 
 
+def _keeps(points: dict[str, Point], point: Point) -> bool:
+    """Tell whether a case keeps the accuracy of the dense models, and of these trained on for as
+    long as pruning takes, where there are such.
+    """
+    longer = [
+        between(point, on, "test accuracy")
+        for on in of_method(points, "trained-on")
+        if on["case"] != point["case"]
+    ]
+    return all(map(keeps_accuracy, [row_difference(point, f"test accuracy - {DENSE}"), *longer]))
+
+
 def _beats_stopping(content: dict[str, Any], point: Point) -> bool:
-    leak = no_worse_stopped(content, point).leak
-    return leak.auc.verdict == "lower" and leak.tpr.verdict in ("lower", "not measured")
+    early = no_worse_stopped(content, point)
+    if early.never and not beats_the_best_snapshot(content, point):
+        return False
+    return early.leak.auc.verdict == "lower" and early.leak.tpr.verdict in ("lower", "not measured")
 
 
 def _leak(point: Point) -> float:

@@ -77,6 +77,18 @@ def no_worse_stopped(content: dict[str, Any], point: Point) -> Stopped:
     return replace(stopped(content, point, "equal test accuracy"), never=True)
 
 
+def beats_the_best_snapshot(content: dict[str, Any], point: Point) -> bool:
+    """Tell whether a case's leak lies below that of the dense models' most accurate snapshot on the
+    targets, interval beside interval, each by its own strongest attack; true without a curve.
+    """
+    curve, own = _curve(content), point["rows"].get("leak") or {}
+    if not curve:
+        return True
+    best = max(range(len(curve["epoch"])), key=lambda at: curve["test_accuracy"][at])
+    low = curve["low"][best]
+    return None not in (low, own.get("high")) and own["high"] < low
+
+
 def _curve(content: dict[str, Any]) -> dict[str, list[float]]:
     """Return the dense models' curve of a sweep of one seed; empty where there is none."""
     curves = [s for s in content.get("series", ()) if s["kind"] == "early stopping"]

@@ -1,0 +1,198 @@
+"""What all worlds say of the paper's rows beside each other, for docs/evidence.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tools.controls import nearest
+from tools.counting import Case, Worlds, cases_of, counted, number
+from tools.defences import share_gone
+from tools.ship import keeps_accuracy
+from tools.stopped import MATCHED
+from tools.verdicts import ATTACK, DENSE, Difference, Point, between, of_method, shown
+
+__all__ = ["at_equal_accuracy", "beside_min_max", "beside_pruning", "game", "papers_attack"]
+
+LITTLE = 0.04
+"""The loss of test accuracy, as a share, that Min-Max may cost."""
+HALF = 0.5
+"""The share of the excess that the game is to take."""
+ON_TARGETS = "whose setting was chosen on the targets, as the sweep kept no references' accuracy"
+
+
+def papers_attack(every: Sequence[Case], worlds: int) -> str:
+    """Say in how many cases the paper's attack fell, and by how much where accuracy was kept."""
+    text = (
+        "**The paper's claim.** The accuracy of the paper's attack, MIA-Pruning minus the dense "
+        f"models: of {number(len(every), 'case')} in {number(worlds, 'world')} "
+        f"{counted(case.paper.verdict for case in every)}."
+    )
+    fell = [case for case in every if case.paper.verdict == "lower"]
+    if not fell:
+        return text
+    kept = [case for case in fell if keeps_accuracy(case.test)]
+    text += (
+        f" Of the {len(fell)} that fell, {len(kept)} exclude a loss of more than 1 point of test "
+        "accuracy"
+    )
+    if kept:
+        most = min(kept, key=_fall)
+        text += (
+            f", and the largest fall of these is {most.paper.shown(100, 1)} points, {most.named}"
+        )
+    most = min(fell, key=_fall)
+    return (
+        f"{text}. The largest of all is {most.paper.shown(100, 1)} points, {most.named}, whose "
+        f"test accuracy is {shown(most.point, 'test accuracy', 100, 1)} % beside the dense models' "
+        f"{shown(most.dense, 'test accuracy', 100, 1)} %. The paper reports up to 13.6."
+    )
+
+
+def _fall(case: Case) -> float:
+    return case.paper.value or 0.0
+
+
+def at_equal_accuracy(worlds: Worlds, title: str, rival: str, name: str, paper: str) -> list[str]:
+    """Say how the pruned cases lie beside a rival of about their test accuracy.
+
+    Args:
+        worlds: with dense models.
+        title: of the sentence.
+        rival: the rival's method.
+        name: as it is called.
+        paper: what the paper reports of it.
+    """
+    every = list(cases_of(worlds, "mia-pruning", "mia-pruning-min-max"))
+    beside = [(case, nearest(case.points, case.point, rival)) for case in every]
+    matched = [(case, found) for case, found in beside if found is not None and found.matched]
+    if not matched:
+        return []
+    papers = [between(case.point, found.point, ATTACK) for case, found in matched]
+    leaks = [between(case.point, found.point, "leak") for case, found in matched]
+    targets = sum(found.targets for _, found in matched)
+    note = f" ({targets} of them {ON_TARGETS})" if targets else ""
+    return [
+        f"**{title}** {len(matched)} of the {number(len(every), 'pruned case')}, with and without "
+        f"the game, have {name} within {100 * MATCHED:.0f} point of their test accuracy{note}; "
+        f"minus it, the accuracy of the paper's attack {counted(p.verdict for p in papers)}"
+        f"{_wide(papers)}; AUC of the strongest attack {counted(leak.verdict for leak in leaks)}. "
+        f"{paper}"
+    ]
+
+
+def beside_min_max(worlds: Worlds) -> list[str]:
+    """Say what pruning adds to Min-Max of the same strength."""
+    found = []
+    without = []
+    for case in cases_of(worlds, "mia-pruning-min-max"):
+        pairs = [
+            (case, rival)
+            for rival in of_method(case.points, "min-max")
+            if rival["axes"] == {k: v for k, v in case.point["axes"].items() if k != "rate"}
+        ]
+        found += pairs
+        without += [] if pairs else [case.world]
+    if not found:
+        return []
+    text = (
+        "**Beside Min-Max.** MIA-Pruning & Min-Max minus Min-Max of the same strength and epochs: "
+        f"{_both_ways([(case.point, rival) for case, rival in found])}"
+    )
+    papers = [(between(case.point, rival, ATTACK), case, rival) for case, rival in found]
+    fell = [one for one in papers if one[0].verdict == "lower"]
+    if fell:
+        most, case, rival = min(fell, key=lambda one: one[0].value or 0.0)
+        test = between(case.point, rival, "test accuracy")
+        text += (
+            f" The largest fall of the paper's attack is {most.shown(100, 1)} points, "
+            f"{case.named}, at {test.shown(100, 1)} points of test accuracy."
+        )
+    text += " The paper reports up to 10."
+    left = ", ".join(dict.fromkeys(w for w in without if w not in {c.world for c, _ in found}))
+    return [text + (f" {left}: no Min-Max of that strength and as many epochs." if left else "")]
+
+
+def beside_pruning(worlds: Worlds) -> list[str]:
+    """Say what the game adds to pruning of the same rate."""
+    pairs = [
+        (case.point, alone)
+        for case in cases_of(worlds, "mia-pruning-min-max")
+        for alone in of_method(case.points, "mia-pruning")
+        if alone["axes"].get("rate") == case.point["axes"].get("rate")
+    ]
+    if not pairs:
+        return []
+    tests = [between(case, alone, "test accuracy") for case, alone in pairs]
+    return [
+        "**Beside pruning alone.** MIA-Pruning & Min-Max minus MIA-Pruning of the same rate: "
+        f"{_both_ways(pairs)} Test accuracy is {counted(t.verdict for t in tests)}. The paper "
+        "calls this row the lowest of the five."
+    ]
+
+
+def _both_ways(pairs: Sequence[tuple[Point, Point]]) -> str:
+    papers = [between(*pair, ATTACK) for pair in pairs]
+    leaks = [between(*pair, "leak") for pair in pairs]
+    return (
+        f"of {number(len(pairs), 'case')} the accuracy of the paper's attack "
+        f"{counted(p.verdict for p in papers)}{_wide(papers)}; AUC of the strongest attack "
+        f"{counted(leak.verdict for leak in leaks)}."
+    )
+
+
+def _wide(papers: Sequence[Difference]) -> str:
+    unpaired = sum(not p.paired for p in papers if p.value is not None)
+    if not unpaired:
+        return ""
+    return (
+        f" ({unpaired} of them not paired, by the far ends of two intervals, which hides effects)"
+    )
+
+
+class _Game(NamedTuple):
+    share: Difference
+    test: Difference
+    world: str
+    point: Point
+
+
+def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) -> list[str]:
+    """Say where Min-Max alone takes half of the paper's attack's excess for little accuracy."""
+    best: dict[str, _Game] = {}
+    for name, (_, points) in worlds:
+        for point in of_method(points, "min-max"):
+            test = between(point, points[DENSE], "test accuracy")
+            one = _Game(share_gone(point, points[DENSE]), test, name, point)
+            cheap = test.low is not None and test.low >= -LITTLE
+            if cheap and one.share.value is not None:
+                best[name] = max(best.get(name, one), one, key=lambda g: g.share.value or 0.0)
+    if not best:
+        return []
+    points_of = {name: points for name, (_, points) in worlds}
+    told = [
+        f"{name} {g.share.shown(100, 0)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
+        f"AUC of LiRA {shown(g.point, 'LiRA')}{_stopped_as_early(points_of[name], g.point)})"
+        for name, g in best.items()
+    ]
+    half = [name for name, g in best.items() if g.share.low is not None and g.share.low >= HALF]
+    least = (
+        f"At least half is shown in {', '.join(half)}" if half else "At least half is shown nowhere"
+    )
+    return [
+        "**Does Min-Max train?** Of the cases that exclude a loss of more than "
+        f"{100 * LITTLE:.0f} points of test accuracy, the largest share of the paper's attack's "
+        f"excess over 50 % that it takes from the dense models: {'; '.join(told)}. {least}. The "
+        "largest of several flatters itself; where its case has fewer epochs than the dense "
+        "models, some of that is stopping earlier."
+    ]
+
+
+def _stopped_as_early(points: dict[str, Point], point: Point) -> str:
+    """Return what the dense models lose of it when they stop after as many epochs."""
+    epochs = point["axes"].get("epochs")
+    for early in of_method(points, "early-stopping"):
+        if epochs is not None and early["axes"].get("epochs") == epochs:
+            share = share_gone(early, points[DENSE])
+            return f"; stopping as early alone takes {share.shown(100, 0)} %"
+    return ""
