@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.controls import nearest
 from tools.ship import MARGIN, keeps_accuracy
+from tools.stopped import MATCHED
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -42,6 +44,7 @@ PRUNED = ("mia-pruning", "mia-pruning-min-max")
 
 
 EVERY, KEEPING = "every case", "cases that keep the dense models' test accuracy"
+EQUAL = "pairs of about the same test accuracy"
 """Among which cases the largest fall is: the most destroyed model has the largest of all."""
 
 
@@ -53,10 +56,47 @@ def fall_below_dense(points: dict[str, Point]) -> list[dict[str, Any]]:
 
 
 def fall_below_min_max(points: dict[str, Point]) -> list[dict[str, Any]]:
-    """As `fall_below_dense`, against the case of Min-Max with the same strength and epochs.
+    """As `fall_below_dense`, against the case of Min-Max with the same strength and epochs, and
+    against that of the pruned case's test accuracy.
 
-    Pruning without the game has no strength, and so no such case: a weak game is no rival for it.
+    Pruning without the game has no strength: a weak game is no rival for it, but one of its
+    accuracy is.
     """
+    return [*_below_the_same_game(points), *_at_equal_accuracy(points, "min-max")]
+
+
+def fall_below_dp_sgd(points: dict[str, Point]) -> list[dict[str, Any]]:
+    """Points of accuracy of the paper's attack by which a pruned case lies below the DP-SGD of its
+    test accuracy.
+    """
+    return _at_equal_accuracy(points, "dp-sgd")
+
+
+def fall_below_pruning(points: dict[str, Point]) -> list[dict[str, Any]]:
+    """As `fall_below_dense`, of MIA-Pruning & Min-Max below MIA-Pruning of the same rate."""
+    both, alone = of_method(points, "mia-pruning-min-max"), of_method(points, "mia-pruning")
+    pairs = [(b, a) for b in both for a in alone if b["axes"].get("rate") == a["axes"].get("rate")]
+    if pairs:
+        return _largest_falls(points, pairs)
+    counts = f"of {len(both)} cases with the game and {len(alone)} without"
+    return [{"among": EVERY, "note": f"no pair: {counts} no two have the rate in common"}]
+
+
+def _at_equal_accuracy(points: dict[str, Point], rival: str) -> list[dict[str, Any]]:
+    pruned = of_method(points, *PRUNED)
+    beside = [(p, found) for p in pruned if (found := nearest(points, p, rival)) is not None]
+    if not pruned:
+        return []
+    pairs = [(p, found.point) for p, found in beside if found.matched]
+    known = [(a, b, d) for a, b in pairs if (d := between(a, b, ATTACK)).value is not None]
+    if known:
+        return [{"among": EQUAL, **_largest(points, known)}]
+    near = f"within {100 * MATCHED:.0f} point of its test accuracy"
+    note = f"no pair: of {len(pruned)} pruned cases none has {rival} {near}"
+    return [{"among": EQUAL, "note": note}]
+
+
+def _below_the_same_game(points: dict[str, Point]) -> list[dict[str, Any]]:
     games, pruned = of_method(points, "min-max"), of_method(points, *PRUNED)
     if not pruned:
         return []
@@ -166,6 +206,8 @@ def _row(method: str, name: str) -> Measure:
 MEASURES: dict[str, Measure] = {
     "fall below dense": fall_below_dense,
     "fall below min-max": fall_below_min_max,
+    "fall below dp-sgd": fall_below_dp_sgd,
+    "fall below pruning": fall_below_pruning,
     "rate of 15.78": rate_of_15_78,
     "largest rate": largest_rate,
     "dense test accuracy": _row(DENSE, "test accuracy"),

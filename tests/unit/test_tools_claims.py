@@ -26,6 +26,12 @@ def measured(measure, *more, without=()):
     return claims.MEASURES[measure](verdicts.cases(found))
 
 
+def of_the_same_game(*more, without=()):
+    """What `fall below min-max` says of cases of the same game, whatever their accuracy."""
+    found = measured("fall below min-max", *more, without=without)
+    return [entry for entry in found if entry["among"] != claims.EQUAL]
+
+
 def game(strength, *, attack=0.65, epochs=None):
     axes = {"strength": strength, **({"epochs": epochs} if epochs else {})}
     name = f"min-max strength={strength} epochs={epochs}"
@@ -66,8 +72,8 @@ def test_where_no_case_keeps_accuracy_the_entry_says_so_and_has_no_value():
 
 def test_a_fall_below_min_max_is_of_the_same_game():
     pair = (game(3, attack=0.6), composed(3))
-    every, keeping = measured(
-        "fall below min-max", game(0.3, attack=0.69), *pair, without=("min-max strength=3",)
+    every, keeping = of_the_same_game(
+        game(0.3, attack=0.69), *pair, without=("min-max strength=3",)
     )
     assert every["value"] == keeping["value"] == pytest.approx(5.0)
     assert every["case"] == (
@@ -80,17 +86,47 @@ def test_a_fall_below_min_max_is_of_the_same_game():
 
 @pytest.mark.parametrize("other", [game(3, epochs=8), game(1)])
 def test_a_game_of_other_epochs_or_strength_is_no_pair(other):
-    (entry,) = measured("fall below min-max", other, composed(3), without=("min-max strength=3",))
+    (entry,) = of_the_same_game(other, composed(3), without=("min-max strength=3",))
     assert "value" not in entry
     assert entry["note"].startswith("no pair: of 3 pruned cases and 1 of Min-Max")
 
 
 def test_pruning_without_the_game_is_no_pair_and_a_world_without_pruning_has_no_entry():
-    (entry,) = measured("fall below min-max")
+    (entry,) = of_the_same_game()
     assert entry["note"].startswith("no pair: of 2 pruned cases and 1 of Min-Max")
     pruned = ("mia-pruning rate=8", "mia-pruning rate=15.78")
-    for measure in ("fall below min-max", "fall below dense", "largest rate"):
+    for measure in ("fall below min-max", "fall below dp-sgd", "fall below dense", "largest rate"):
         assert measured(measure, without=pruned) == []
+
+
+def private(noise, *, test, attack=0.55):
+    case = point(
+        f"dp-sgd noise={noise}", "dp-sgd", {"noise": noise},
+        attack=attack, leak=0.6, test=test, against=SAME,
+    )  # fmt: skip
+    case["units"]["test_accuracy"] = [test, test, test + 0.01]
+    return case
+
+
+def test_a_rival_of_the_same_accuracy_is_the_one_that_pruning_has_to_beat():
+    (entry,) = measured("fall below dp-sgd", private(0.2, test=0.595), private(1.0, test=0.3))
+    assert entry["among"] == claims.EQUAL
+    assert entry["value"] == pytest.approx(-5.0)  # pruning is worse, of either rate
+    assert entry["case"] == "dp-sgd noise=0.2 minus mia-pruning rate=8"
+    (entry,) = measured("fall below dp-sgd", private(1.0, test=0.3))
+    assert entry["note"].startswith("no pair: of 2 pruned cases none has dp-sgd within 1 point")
+    near = private(0.2, test=0.595, attack=0.65) | {"case": "min-max strength=9"}
+    *_, entry = measured("fall below min-max", near | {"method": "min-max"})
+    assert entry["case"] == "min-max strength=9 minus mia-pruning rate=8"
+    assert entry["value"] == pytest.approx(5.0)
+
+
+def test_the_composed_row_is_held_against_pruning_of_its_rate():
+    every, keeping = measured("fall below pruning", composed(3))
+    assert every["value"] == keeping["value"] == pytest.approx(5.0)
+    assert every["case"] == "mia-pruning rate=8 minus mia-pruning-min-max strength=3 rate=8"
+    (entry,) = measured("fall below pruning", composed(3, rate=9))
+    assert entry["note"].startswith("no pair: of 1 cases with the game and 2 without")
 
 
 def test_claims_take_the_rates_from_what_was_kept():
@@ -135,10 +171,17 @@ def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch)
         "made", "small", "results/paper-made.json",
     )  # fmt: skip
     assert first["hardware"] == "a processor, 2 cores"
-    without = [e["world"] for c in again[:4] if c["ours"] != claims.NOT_YET for e in c["ours"]
-               if "value" not in e]  # fmt: skip
-    assert without == ["none", "made", "none", "none"]
-    assert again[4]["ours"] == claims.NOT_YET
+    said = {c["id"]: c["ours"] for c in again}
+    assert said["purchase100-test-accuracy"] == claims.NOT_YET
+
+    def without(claim):
+        return [(e["world"], e.get("among")) for e in said[claim] if "value" not in e]
+
+    assert without("attack-accuracy-below-baseline") == [("none", claims.KEEPING)]
+    both = [("made", claims.EVERY), ("made", claims.EQUAL)]
+    both += [("none", claims.EVERY), ("none", claims.EQUAL)]
+    assert without("attack-accuracy-below-min-max") == both
+    assert without("rates") == [("none", None)]
     assert claims.as_toml(again) == text
     assert [{k: c[k] for k in claims.FIELDS} for c in again] == [
         {k: c[k] for k in claims.FIELDS} for c in entries
