@@ -10,7 +10,8 @@ import pytest
 from secateur.cli.spelled import parse_recipe, parse_step
 from secateur.errors import InputError
 from secateur.measure import t_interval
-from secateur.report.sweep_table import full_table, notes
+from secateur.report.sweep_table import full_table
+from secateur.report.sweep_words import notes
 from secateur.sweeping.front import DRAWS, Limits, clearly_beaten, pick, with_front
 from secateur.sweeping.points import over_seeds
 from secateur.sweeping.reading import read_plan

@@ -12,10 +12,9 @@ from secateur.report.sweep_table import (
     HEADERS,
     against_dense,
     full_table,
-    notes,
-    pick_words,
     sweep_table,
 )
+from secateur.report.sweep_words import notes, pick_words
 from secateur.types import Sweep
 
 __all__ = ["render_sweep_page"]
@@ -45,6 +44,10 @@ MORE_WORDS = (
         "front",
         "the cases of which no other one is at least as good in accuracy, leak and size, and "
         "better in one of them",
+    ),
+    (
+        "dense at no less test acc.",
+        "the dense model, stopped at the first epoch of at least the case's test accuracy",
     ),
     (
         "dense at equal test acc.",

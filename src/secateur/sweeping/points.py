@@ -16,7 +16,7 @@ from secateur.report.lookup import find, strongest, tpr_row
 from secateur.report.paired import difference
 from secateur.sweeping.reading import DENSE
 from secateur.sweeping.sizes import bytes_of, cpu_seconds_of
-from secateur.types import Measurement, Point, Report, Series, Status
+from secateur.types import NEVER_AS_ACCURATE, Measurement, Point, Report, Series, Status
 
 if TYPE_CHECKING:
     from secateur.sweeping.tree import Node
@@ -277,7 +277,7 @@ def _absent(subject: str, name: str) -> Measurement:
         "LiRA": "LiRA is not among the attacks, or did not run",
         "LiRA, naive": "no naive LiRA ran",
     }
-    never = "no snapshot of the dense models is as accurate" if "no less" in name else ""
+    never = NEVER_AS_ACCURATE if "no less" in name else ""
     why = never or reasons.get(name, "the audit has no such row")
     return Measurement(
         subject=subject,

@@ -1,0 +1,187 @@
+"""Sentences about a sweep: which case keeps the limits, and what its numbers are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from secateur.report.cells import cell
+from secateur.types import NEVER_AS_ACCURATE, Sweep
+
+__all__ = ["notes", "pick_words"]
+
+SMOKE = "smoke"
+DENSE = "dense"
+AGAINST = ("dense", "dense at no less test accuracy")
+BESIDE = "Leak beside the dense model"
+STOPPED = f"{BESIDE} stopped no less accurate"
+LIMIT_WORDS = {
+    "max_leak": "leak at most",
+    "min_accuracy": "test accuracy at least",
+    "max_bytes": "bytes at most",
+}
+
+
+def pick_words(sweep: Sweep) -> list[str]:
+    """Say which case to ship under the limits that were given, and how sure that is."""
+    pick: dict[str, Any] = dict(sweep.pick)
+    if not pick:
+        return []
+    limits = pick["limits"]
+    asked = ", ".join(f"{LIMIT_WORDS[k]} {_limit(k, v)}" for k, v in limits.items())
+    if pick["case"] is None and pick.get("nearest") is None:
+        return [f"No case is there yet to hold against: {asked}."]
+    if pick["case"] is not None:
+        words = [
+            f"Within {asked}: {pick['case']}, the most accurate of those whose values are within.",
+            *_beside_stopping(sweep, pick["case"]),
+        ]
+    else:
+        misses = [
+            f"{LIMIT_WORDS[k]} {_limit(k, limits[k])} by {_limit(k, v)}"
+            for k, v in pick["misses"].items()
+        ]
+        words = [
+            f"No case is within {asked}. The nearest is {pick['nearest']}; it misses "
+            f"{' and '.join(misses)}."
+        ]
+    if pick.get("all_hold") is None:
+        return [*words, "How sure that is cannot be said from one target or one seed."]
+    each = ", ".join(
+        f"{LIMIT_WORDS[k]} {_limit(k, limits[k])} in {v:.0%}" for k, v in pick["holds"].items()
+    )
+    return [
+        *words,
+        f"How sure that is, of {pick['draws']} redraws of the {_units(sweep)}: {each}; all of it "
+        f"in {pick['all_hold']:.0%}; it keeps all limits and is the most accurate of those that do "
+        f"in {pick['again']:.0%}.",
+        *_apart(pick.get("apart"), _units(sweep)),
+    ]
+
+
+def _beside_stopping(sweep: Sweep, case: str) -> list[str]:
+    """Say what the named case gives that stopping the dense training earlier does not."""
+    row = next(
+        (
+            p.rows.get("leak - dense at no less test accuracy")
+            for p in sweep.over_seeds()
+            if p.case == case
+        ),
+        None,
+    )
+    if row is None:
+        return []
+    what = "the dense models stopped no less accurate"
+    if row.value is None:
+        return [f"Its leak beside {what} is not known: {row.why}."]
+    if row.low is None or row.high is None:
+        return [f"Its leak minus that of {what}: {cell(row)}, without an interval."]
+    return [f"Its leak is {_than(row.low, row.high)} that of {what}: {cell(row)}."]
+
+
+def _than(low: float, high: float) -> str:
+    if high < 0:
+        return "lower than"
+    return "higher than" if low > 0 else "not detectably different from"
+
+
+def _apart(share: float | None, units: str) -> list[str]:
+    if share is None:
+        return []
+    return [
+        "Those draws lie about the values that it was picked by. Picked on one half of the "
+        f"{units} alone, a case keeps all limits on the other half in {share:.0%} of the halvings."
+    ]
+
+
+def notes(sweep: Sweep) -> list[str]:
+    """Return what was left out, what failed, what is missing, and what the numbers are not."""
+    facts = dict(sweep.facts)
+    seeds = {p.seed for p in sweep.points if p.seed is not None}
+    units = _units(sweep)
+    count = len(seeds) if units == "seeds" else facts.get("targets", "?")
+    words = [_smoke()] if facts.get("scale") == SMOKE else []
+    if sweep.points:
+        words.append(_front(count, units))
+    words += _epsilons(sweep)
+    words += _not_run(sweep)
+    for item in sweep.dropped:
+        words.append(
+            f"left out after {item['references']} references: {item['case']}: {item['why']}"
+        )
+    if sweep.dropped:
+        words.append(
+            "Cases were left out on targets that served the rounds alone; the numbers above are of "
+            "other targets."
+        )
+    for item in sweep.failed:
+        words.append(f"failed: {item['case']}, seed {item['seed']}: {item['why']}")
+    if sweep.missing:
+        words.append(f"missing, the same command makes it: {'; '.join(sweep.missing)}")
+    return [*words, *facts.get("statements", ())]
+
+
+def _smoke() -> str:
+    return "Scale smoke: it shows that the recipe runs, and no number of it means anything."
+
+
+def _front(count: object, units: str) -> str:
+    """Say what intervals are over and what the front is."""
+    front = (
+        "front: no other case is at least as accurate, leaks as little and keeps as few weights, "
+        "and is better in one of the three"
+    )
+    if count == 1:
+        return f"One of the {units} alone: no intervals over them, and no redraws. {front}."
+    return (
+        f"[ ] = 95 % intervals over {count} {units}. {front}; in brackets the share of redraws of "
+        f"the {units}, the same for all cases, in which that is so."
+    )
+
+
+def _not_run(sweep: Sweep) -> list[str]:
+    """Say why differences to the dense models are not there."""
+    reasons: dict[str, list[str]] = {}
+    for point in sweep.over_seeds():
+        rows = [point.rows.get(f"leak - {name}") for name in AGAINST]
+        for row in rows:
+            if point.case != DENSE and row is not None and row.value is None and row.why:
+                reasons.setdefault(row.why, []).append(point.case)
+    return [
+        f"{STOPPED if why == NEVER_AS_ACCURATE else BESIDE} not run: {why} "
+        f"({', '.join(dict.fromkeys(cases))})."
+        for why, cases in reasons.items()
+    ]
+
+
+def _units(sweep: Sweep) -> str:
+    """Return what intervals and redraws are over."""
+    several = len({p.seed for p in sweep.points if p.seed is not None}) > 1
+    return "seeds" if several else "targets"
+
+
+def _epsilons(sweep: Sweep) -> list[str]:
+    """Return what the noise of each case's training promises, where one promised anything."""
+    promised = [
+        (p.case, p.rows["accounted epsilon"])
+        for p in sweep.over_seeds()
+        if "accounted epsilon" in p.rows
+    ]
+    known = [f"{row.value:.3g} for {case}" for case, row in promised if row.value is not None]
+    void = [case for case, row in promised if row.value is None]
+    deltas = {row.counts["delta"] for _, row in promised if "delta" in row.counts}
+    at = f" (delta {', '.join(f'{delta:g}' for delta in sorted(deltas))})" if deltas else ""
+    words = []
+    if known:
+        words.append(
+            f"Accounted epsilon{at}, an upper bound from the training's noise: "
+            f"{', '.join(known)}. Tuning on the same members is not accounted."
+        )
+    if void:
+        words.append(
+            f"No accounted epsilon, for the reason in the seed's report: {'; '.join(void)}."
+        )
+    return words
+
+
+def _limit(name: str, value: float) -> str:
+    return f"{value:,.0f}" if name == "max_bytes" else f"{value:.3g}"

@@ -1,0 +1,100 @@
+"""What a sweep says of its numbers beside the tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from secateur.report.sweep_page import render_sweep_page
+from secateur.report.sweep_table import against_dense, render_sweep
+from secateur.report.sweep_words import notes, pick_words
+from secateur.types import NEVER_AS_ACCURATE, Measurement, Point, Sweep
+
+EARLIER = "leak - dense at no less test accuracy"
+
+
+def row(value, low=None, high=None, why="", versus=""):
+    status = "measured" if value is not None else "not run"
+    interval = "t over targets" if low is not None else "none"
+    return Measurement(
+        subject="x", risk="membership", method="LiRA()", metric="auc", value=value, low=low,
+        high=high, interval=interval, status=status, why=why, versus=versus,
+    )  # fmt: skip
+
+
+def less(*ends):
+    return row(*ends, versus="dense")
+
+
+def point(case="admm", **rows):
+    found = {"test accuracy": row(0.8), "leak": row(0.6), "leak - dense": less(-0.1, -0.2, 0.0)}
+    return Point(
+        case=case, method=case, seed=None, steps=(), axes={}, rows=found | rows, units={}
+    )  # fmt: skip
+
+
+def picked(earlier):
+    pick = {"limits": {"max_leak": 0.7}, "case": "admm", "all_hold": None}
+    rows = {} if earlier is None else {EARLIER: earlier}
+    return " ".join(pick_words(Sweep(title="t", points=[point(**rows)], pick=pick)))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        (
+            less(-0.1, -0.2, -0.05),
+            "Its leak is lower than that of the dense models stopped no less",
+        ),
+        (less(0.1, 0.05, 0.2), "Its leak is higher than that of the dense models stopped no less"),
+        (less(-0.01, -0.05, 0.03), "Its leak is not detectably different from that of the dense"),
+        (less(-0.01), "stopped no less accurate: -0.010, without an interval."),
+        (row(None, why=NEVER_AS_ACCURATE), f"accurate is not known: {NEVER_AS_ACCURATE}."),
+    ],
+)
+def test_the_named_case_stands_beside_stopping_earlier(earlier, said):
+    assert said in picked(earlier)
+    assert "Its leak" not in picked(None)
+
+
+def test_where_no_snapshot_is_as_accurate_the_table_says_so_and_other_reasons_are_told():
+    rows = {EARLIER: row(None, why=NEVER_AS_ACCURATE)}
+    few = {"leak - dense": row(None, why="needs at least 2 targets")}
+    found = Sweep(title="t", points=[point(**rows), point("mask", **few)])
+    first, second = against_dense(found)
+    assert first["AUC - dense at no less test acc."] == "none as accurate"
+    assert second["AUC - dense"] == "not run"
+    words = notes(found)
+    assert (
+        f"Leak beside the dense model stopped no less accurate not run: {NEVER_AS_ACCURATE} (admm)."
+        in words
+    )
+    assert "Leak beside the dense model not run: needs at least 2 targets (mask)." in words
+
+
+def test_a_smoke_run_says_first_that_no_number_of_it_means_anything():
+    found = Sweep(title="t", points=[point()], facts={"scale": "smoke", "targets": 2})
+    assert notes(found)[0].startswith("Scale smoke: it shows that the recipe runs")
+    assert "no number of it means anything" in render_sweep_page(found)
+    assert not any("smoke" in n for n in notes(replace(found, facts={"scale": "small"})))
+
+
+def test_one_target_has_no_intervals_and_no_table_no_caption():
+    one, several = (
+        " ".join(notes(Sweep(title="t", points=[point()], facts={"targets": n}))) for n in (1, 8)
+    )
+    assert "One of the targets alone: no intervals" in one
+    assert "in brackets" not in one
+    assert "[ ] = 95 % intervals over 8 targets" in several
+    assert "in brackets the share of redraws of the targets" in several
+    assert "intervals" not in " ".join(notes(Sweep(title="t", points=[])))
+
+
+def test_the_page_explains_the_columns_that_it_has():
+    page = render_sweep_page(Sweep(title="t", points=[point(**{EARLIER: less(0.1, 0.0, 0.2)})]))
+    assert "stopped at the first epoch of no less test accuracy" in page
+    assert "first epoch of at least the case&#39;s test accuracy" in page
+    assert "AUC - dense at no less test acc." in render_sweep(
+        Sweep(title="t", points=[point(**{EARLIER: less(0.1, 0.0, 0.2)})]), width=200
+    )
