@@ -9,6 +9,7 @@ from tools.canaries import of_canaries, planted_lines
 from tools.conclusions import conclusions
 from tools.controls import controls_of
 from tools.defences import defences
+from tools.rows_meant import rows_meant
 from tools.ship import recommended
 from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
 from tools.verdicts import (
@@ -90,6 +91,7 @@ def page(
     parts = [INTRODUCTION]
     said = conclusions(found, planted, strengths)
     parts += ["## In words", *said] if said else []
+    parts += ["## What the rows are", rows_meant(found)]
     parts += ["## In one table", _overview(found)]
     for name, content in found.items():
         parts += _world(name, content)
@@ -220,8 +222,16 @@ def _world(name: str, content: dict[str, Any]) -> list[str]:
     parts += ["### Min-Max and DP-SGD", *defences(content, points)]
     parts += ["### What we would ship", *recommended(content, points)]
     left = [*content["missing"], *(f"{d['case']} ({d['why']})" for d in content["dropped"])]
-    left += [f"{f['case']} failed: {f['why']}" for f in content["failed"]]
-    return parts + ([f"Not measured: {'; '.join(left)}."] if left else [])
+    return parts + ([f"Not measured: {'; '.join(left)}."] if left else []) + _failed(content)
+
+
+def _failed(content: dict[str, Any]) -> list[str]:
+    """Say which cases failed, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for item in content["failed"]:
+        why = item["why"].removeprefix(f"{item['case']}: ")
+        reasons.setdefault(why, []).append(item["case"])
+    return [f"Failed: {', '.join(names)}: {why}." for why, names in reasons.items()]
 
 
 def _table(points: dict[str, Point]) -> str:
