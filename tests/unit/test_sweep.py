@@ -371,6 +371,66 @@ def test_a_funnel_measures_what_is_left_on_targets_that_no_round_saw(elsewhere, 
     assert "left out after 2 references: magnitude rate=2: worse" in " ".join(done.out.split())
 
 
+SMALL = "funnel = [2]\n" + FILE[: FILE.index('[[method]]\nname = "decay+mask"')].replace(
+    '"LiRA()", ', ""
+)
+
+
+def ends_after(patch, fleets: int) -> None:
+    """Let a budget end when so many fleets were asked for."""
+    asked: list[int] = []
+
+    def limit(self, *, subjects):
+        del self
+        asked.append(subjects)
+        if len(asked) > fleets:
+            raise BudgetSpentError("spent")
+
+    patch.setattr(Clock, "limit", limit)
+
+
+def test_a_budget_that_ends_in_a_round_shows_the_first_case_again_and_again(elsewhere, monkeypatch):
+    with monkeypatch.context() as patch:
+        ends_after(patch, 3)  # dense and the first case; then the round's dense models
+        done = run("--budget", "1h", text=SMALL)
+    assert done.code == 0, done.err
+    assert "go on with: secateur sweep" in done.out
+    assert not Path("run/seed-0/screening-2.json").exists()
+    models = store.read_report("run/seed-0/report.json").facts["models"]
+    assert models == {"targets": 2, "references": 4}  # as of the reported numbers
+    first = result()
+    assert [p.case for p in first.over_seeds()] == CASES[:2]
+    assert first.missing == ("magnitude rate=8, seed 0",)
+    assert len(first.series) == 1
+    with monkeypatch.context() as patch:
+        ends_after(patch, 0)
+        patch.setattr(running, "audit", None)  # its audit is found
+        assert run("--budget", "1h", text=SMALL).code == 0
+    assert result().points == first.points
+
+
+@pytest.mark.slow
+def test_a_budget_that_ended_in_a_round_goes_on_to_the_same_bytes(
+    elsewhere, monkeypatch, tmp_path_factory
+):
+    def out(points, *, references, keep):
+        del keep
+        assert [p.case for p in points] == CASES[:3]
+        return [{"case": CASES[2], "by": "dense", "references": references, "why": "worse"}]
+
+    monkeypatch.setattr(running, "dropped", out)
+    with monkeypatch.context() as patch:
+        ends_after(patch, 3)
+        assert run("--budget", "1h", text=SMALL).code == 0
+    assert result().missing == ("magnitude rate=8, seed 0",)
+    assert run(text=SMALL).code == 0
+    once = tmp_path_factory.mktemp("once")
+    monkeypatch.chdir(once)
+    assert run(text=SMALL).code == 0
+    assert contents(elsewhere / "run") == contents(once / "run")
+    assert [d["case"] for d in result().dropped] == [CASES[2]]
+
+
 def test_canaries_that_the_file_plants_are_measured_in_every_case(elsewhere):
     text = 'canaries = ["Mislabelled(count=30)"]\n' + FILE.replace(
         "references = 4", "references = 8"

@@ -48,9 +48,9 @@ FLEETS = ["dense", "taught alpha=0.0", "taught alpha=0.5", "made", "fewer"]
 LESSONS = Path("run/seed-0/lessons")
 
 
-def run(*more: str):
+def run(*more: str, text: str = FILE):
     """Run the sweep in the current folder, in this process."""
-    Path("sweep.toml").write_text(FILE)
+    Path("sweep.toml").write_text(text)
     return secateur(
         *("sweep", "sweep.toml", "--out", "run", "--engine", "serial", "--workers", "1", *more)
     )
@@ -117,6 +117,26 @@ def test_teachers_go_as_soon_as_no_case_asks_them_and_all_before_the_audit(whole
         "audit": 0,
     }
     assert not list(folder.rglob("lessons"))
+
+
+@pytest.mark.slow
+def test_a_budget_that_ends_in_a_round_leaves_its_teachers_to_the_round(elsewhere, monkeypatch):
+    one = FILE[: FILE.index('[[method]]\nname = "made"')].replace("[0.0, 0.5]", "[0.5]")
+    text = "funnel = [2]\n" + one.replace("references = 2", "references = 4")
+    make = World.make
+
+    def ending(self, node, place, *, rows, subjects):
+        if node.label != "dense" and self.has(node, self.rows()):
+            make(self, node, place, rows=rows[:1], subjects=subjects)
+            raise BudgetSpentError("spent")
+        return make(self, node, place, rows=rows, subjects=subjects)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(World, "make", ending)
+        assert run("--budget", "1h", text=text).code == 0
+    assert len(list(LESSONS.rglob("*.safetensors"))) == 1  # what one model was taught in the round
+    assert run(text=text).code == 0
+    assert not LESSONS.exists()
 
 
 @pytest.mark.slow

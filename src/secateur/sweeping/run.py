@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from secateur import store
 from secateur.auditing import audit, audit_key
 from secateur.errors import BudgetSpentError, MethodError, StoreError
+from secateur.report.lookup import subjects
 from secateur.sweeping.front import Limits
 from secateur.sweeping.kept import lessons_of
 from secateur.sweeping.names import claim, names_of, settle
@@ -44,7 +45,9 @@ def sweep(
 
     What is found finished is not made again, so an interrupted sweep goes on when it is called
     again, to the same result (but for measured times). With a budget, the dense fleet and the first
-    case of the first seed are audited before the rest is made.
+    case of the first seed are audited before the rest is made, and before a funnel's rounds, with
+    the references and targets of the reported numbers. Where the budget ends, in a round too, those
+    of the remaining cases that are there with all of these are audited.
 
     Args:
         plan: what the file asks for.
@@ -70,10 +73,11 @@ def sweep(
         for number, seed in enumerate(plan.seeds):
             screening = plan.targets if plan.funnel and number == 0 else 0
             world = _world(plan, seed, screening, draw, place.folder, lessons)
-            if screening:
+            if number == 0 and _unanswered(alive, world, place, state):
+                _measure(nodes, alive[:1], world, place, state, coming=alive)
+            if screening and not state.spent:
                 alive = _screened(plan, nodes, alive, world, place, state)
-            if not state.spent:
-                _measure(nodes, alive, world, place, state, quick=number == 0)
+            _measure(nodes, alive, world, place, state, coming=alive)
             if state.spent:
                 break
             world.forget_lessons()
@@ -128,32 +132,39 @@ def _screened(
     return left
 
 
-def _measure(
-    nodes: Sequence[Node],
+def _unanswered(
     alive: Sequence[Node],
     world: World,
     place: Place,
     state: State,
+) -> bool:
+    """Tell whether a budget might end before any case was audited beside the dense fleet."""
+    if place.clock.seconds is None:
+        return False
+    found = _stored(world.folder / state.names.report)
+    return found is None or {n.label for n in alive}.isdisjoint(subjects(found))
+
+
+def _measure(
+    nodes: Sequence[Node],
+    wanted: Sequence[Node],
+    world: World,
+    place: Place,
+    state: State,
     *,
-    quick: bool,
+    coming: Sequence[Node],
 ) -> None:
-    """Make and audit one seed's fleets; with a budget, a first case before the rest."""
+    """Make and audit these cases of one seed; where a budget ended, those that are there."""
     rows = world.rows()
     path = world.folder / state.names.report
-    stages = [list(alive)]
-    if quick and place.clock.seconds is not None and not path.exists():
-        stages.insert(0, list(alive[:1]))
-    for wanted in stages:
-        there = _make(nodes, wanted, world, place, state, rows=rows, coming=alive)
-        if there:
-            report = _audited(there, world, place, rows, path, state)
-            state.points = [p for p in state.points if p.seed != world.seed]
-            state.points += [_point(report, n, nodes, world, rows) for n in there]
-            state.curves = [s for s in state.curves if s.id != f"early-stopping/seed-{world.seed}"]
-            curve = curve_of(report, world.seed)
-            state.curves += [] if curve is None else [curve]
-        if state.spent:
-            return
+    there = _make(nodes, wanted, world, place, state, rows=rows, coming=coming)
+    if there:
+        report = _audited(there, world, place, rows, path, state)
+        state.points = [p for p in state.points if p.seed != world.seed]
+        state.points += [_point(report, n, nodes, world, rows) for n in there]
+        state.curves = [s for s in state.curves if s.id != f"early-stopping/seed-{world.seed}"]
+        curve = curve_of(report, world.seed)
+        state.curves += [] if curve is None else [curve]
 
 
 def _make(
@@ -170,7 +181,8 @@ def _make(
 
     Where the budget ends, what was made before is still found; `state.spent` then says so. A method
     that fails leaves out the cases that need it, with the reason, and nothing else. Teachers that
-    none of the cases in `coming` asks any more are removed as soon as that is known.
+    none of the cases in `coming` asks any more are removed as soon as that is known; after the end
+    of a budget any model may ask, since a funnel's rounds may be left.
     """
     whole = None if len(rows) == len(world.membership) else rows
     there: list[Node] = []
@@ -192,7 +204,8 @@ def _make(
                 break
         else:
             there.append(case)
-        world.forget_lessons(_unbroken(nodes, coming, world.seed, state), rows)
+        asking = range(len(world.membership)) if state.spent else rows
+        world.forget_lessons(_unbroken(nodes, coming, world.seed, state), asking)
     return there if there and there[0] is nodes[0] else []
 
 
