@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ROOT / "tests" / "paper" / "claims.toml"
 RESULTS = ROOT / "results"
 NOT_YET = "not yet measured"
+DIGITS = 10
+"""Of a commit's name: enough to be one commit in any clone."""
 FIELDS = ("id", "source", "reference", "claim", "reported", "unit", "mark", "measure", "world")
 HEADER = """\
 # What papers report, and what we measure of it. `ours` is written by `python -m tools.claims` from
@@ -38,6 +40,8 @@ HEADER = """\
 # `remembered`: of a published table, rounded, not read again.
 # Falls stand there twice (`among`): the largest of every case, which the most destroyed model may
 # have, and of those that keep accuracy. An entry of ours without a value says why in its note.
+# committed: the last commit of the results file, and its day; when it ran, and by which code, is no
+# part of it.
 """
 Measure = Callable[[dict[str, Point]], list[dict[str, Any]]]
 PRUNED = ("mia-pruning", "mia-pruning-min-max")
@@ -253,18 +257,35 @@ def hardware(content: dict[str, Any]) -> str:
 
 
 def of_git(file: str) -> dict[str, str]:
-    """Return commit and date of the last change of a results file; empty texts before it.
+    """Return the last commit of a results file and its day; an empty text before it.
+
+    That is when the file was committed, which may be long after its sweep ran.
 
     Raises:
         SystemExit: the file has changes that are not committed: no commit holds its numbers.
     """
-    state = ["git", "-C", str(ROOT), "status", "--porcelain", "--", file]
-    if subprocess.run(state, capture_output=True, text=True, check=False).stdout[:1] in ("M", " "):
+    if _git("status", "--porcelain", "--", file)[:1] in ("M", " "):
         raise SystemExit(f"{file} differs from what is committed; commit it, then write the claims")
-    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h %cs", "--", file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    commit, _, date = done.stdout.strip().partition(" ")
-    return {"date": date, "commit": commit}
+    return {"committed": _git("log", "-1", f"--abbrev={DIGITS}", "--format=%h, %cs", "--", file)}
+
+
+def has_history() -> bool:
+    """Tell whether git knows every commit of these files: a copy without git, or a shallow clone,
+    cannot say which was the last one that changed a file.
+    """
+    whole = _git("rev-parse", "--is-shallow-repository").strip() == "false"
+    return whole and bool(_git("log", "-1", "--format=%h", "--", str(CLAIMS)))
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of this repository; an empty text where there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.rstrip("\n")
 
 
 def as_toml(claims: list[dict[str, Any]]) -> str:

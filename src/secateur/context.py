@@ -14,7 +14,9 @@ __all__ = ["MADE", "circumstances", "hardware", "version_of"]
 MADE = "made"
 """The key of a report's context that says when it was made: UTC, ISO 8601."""
 
-_LIBRARIES = ("numpy", "scipy", "torch")
+_LIBRARIES = ("numpy", "scipy", "secateur", "torch")
+_OPTIONAL = ("opacus",)
+"""Libraries that results depend on where they are installed; none of them is imported for that."""
 _FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
 
 
@@ -37,7 +39,8 @@ def hardware() -> dict[str, Any]:
     Returns:
         `processor`, `cores` (that this process may use), `memory_bytes` (0 when unknown), `system`,
         `flags` (instruction sets that it has of avx2, avx512f, avx_vnni and avx512_vnni), and
-        `versions` by name ("" when absent).
+        `versions` by name: of Python, numpy, scipy, secateur and torch ("" when absent), and of
+        Opacus where it is installed.
         No host name, user name or path.
 
     Example:
@@ -47,6 +50,7 @@ def hardware() -> dict[str, Any]:
     processor, flags = _processor()
     versions = {"python": platform.python_version()}
     versions |= {name: version_of(name) for name in _LIBRARIES}
+    versions |= {name: found for name in _OPTIONAL if (found := version_of(name))}
     return {
         "processor": processor,
         "cores": _cores(),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -274,3 +277,27 @@ def test_the_context_holds_hardware_and_no_names_of_machine_or_user(tmp_path):
     assert hardware()["cores"] >= 1
     assert hardware()["versions"]["numpy"] == np.__version__
     assert "/" not in json.dumps(hardware()["system"])
+
+
+def test_versions_name_secateur_and_opacus_where_it_is_installed(monkeypatch):
+    there = {"secateur": "1.2", "torch": "2.0", "opacus": "1.5.4"}
+
+    def version(name):
+        if name in there:
+            return there[name]
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = hardware()["versions"]
+    assert (found["secateur"], found["opacus"], found["numpy"]) == ("1.2", "1.5.4", "")
+    del there["opacus"]
+    assert "opacus" not in hardware()["versions"]
+
+
+def test_versions_are_read_without_importing_the_libraries():
+    code = (
+        "import sys; from secateur.context import hardware; hardware();"
+        "print(sorted({'opacus', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -171,6 +173,7 @@ def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch)
         "made", "small", "results/paper-made.json",
     )  # fmt: skip
     assert first["hardware"] == "a processor, 2 cores"
+    assert first["committed"] == ""  # no commit has this file
     said = {c["id"]: c["ours"] for c in again}
     assert said["purchase100-test-accuracy"] == claims.NOT_YET
 
@@ -186,3 +189,60 @@ def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch)
     assert [{k: c[k] for k in claims.FIELDS} for c in again] == [
         {k: c[k] for k in claims.FIELDS} for c in entries
     ]
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository whose results file was committed on a day that is known, then claimed."""
+    root = tmp_path / "of"
+    (root / "results").mkdir(parents=True)
+    file = root / "results" / "paper-made.json"
+    file.write_text("1")
+    monkeypatch.setattr(claims, "ROOT", root)
+    monkeypatch.setattr(claims, "CLAIMS", root / "claims.toml")
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_DATE", "2026-01-02T12:00:00+00:00")
+    git(root, "init", "-q")
+    git(root, "add", "results")
+    git(root, "commit", "-qm", "results")
+    return root
+
+
+def git(root, *arguments):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    return subprocess.run(
+        ["git", *who, "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_a_results_file_is_named_by_its_last_commit_and_not_while_it_differs(repository):
+    first = git(repository, "rev-parse", f"--short={claims.DIGITS}", "HEAD")
+    (repository / "claims.toml").write_text("")
+    git(repository, "add", "claims.toml")
+    git(repository, "commit", "-qm", "claims")
+    file = "results/paper-made.json"
+    assert claims.of_git(file) == {"committed": f"{first}, 2026-01-02"}
+    assert claims.of_git("results/none.json") == {"committed": ""}
+    (repository / file).write_text("2")
+    with pytest.raises(SystemExit, match="differs from what is committed"):
+        claims.of_git(file)
+
+
+def test_history_is_that_of_a_whole_clone_alone(repository, tmp_path, monkeypatch):
+    assert not claims.has_history()  # of another project, which does not have the claims
+    (repository / "claims.toml").write_text("")
+    git(repository, "add", "claims.toml")
+    git(repository, "commit", "-qm", "claims")
+    assert claims.has_history()
+    git(tmp_path, "clone", "-q", "--depth=1", repository.as_uri(), "shallow")
+    monkeypatch.setattr(claims, "ROOT", tmp_path / "shallow")
+    monkeypatch.setattr(claims, "CLAIMS", tmp_path / "shallow" / "claims.toml")
+    assert not claims.has_history()
+    monkeypatch.setattr(claims, "ROOT", tmp_path / "none")
+    assert not claims.has_history()
+    monkeypatch.setenv("PATH", "")
+    assert not claims.has_history()
+    assert claims.of_git("results/paper-made.json") == {"committed": ""}
