@@ -1,4 +1,10 @@
-"""The min-max game: the model trains against an attack network that trains against it."""
+"""The min-max game: the model trains against an attack network that trains against it.
+
+Differs from the paper, beside what the class says: with batch normalisation or dropout the attack
+network learns from answers as of the finished model (running statistics, nothing dropped), while
+the term that it adds to the model's loss reads those of training (the batch's statistics, dropout).
+It stands here since a class's own text is part of its models' keys.
+"""
 
 from __future__ import annotations
 
