@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import html
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
+from test_gate import with_two_strongest
 
+from command_line import secateur
+from report_fixture import PRUNED
 from secateur.errors import InputError
 from secateur.report.sweep_matched import MATCHED_HEADERS, matched_table
 from secateur.report.sweep_page import render_sweep_page
 from secateur.report.sweep_table import render_sweep
 from secateur.sweeping.compare import comparisons
+from secateur.sweeping.points import _differences
 from secateur.sweeping.reading import read_plan
 from secateur.types import Measurement, Point, Sweep
 
@@ -109,6 +116,24 @@ def test_a_sweep_with_comparisons_survives_json_and_shows_them():
     assert shown["AUC diff."].startswith("-0.140 [")
     assert "dp noise=1" in render_sweep(sweep, width=200)
     assert "Beside rivals at equal accuracy" in render_sweep_page(sweep)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_words_beside_the_dense_model_are_those_of_two_attacks(paired):
+    report = with_two_strongest()  # RMIA on the dense models, LiRA on the case
+    report = report if paired else replace(report, series=())
+    row = _differences(report, PRUNED)["leak - dense"]
+    assert row.value == pytest.approx(-0.095 if paired else -0.2)
+    assert ("by LiRA" in row.why and "dense by RMIA" in row.why) is paired
+    case = replace(OWN, rows={**OWN.rows, "leak - dense": row})
+    said = " ".join(render_sweep(Sweep(title="t", points=(case,))).split())
+    page = html.unescape(render_sweep_page(Sweep(title="t", points=(case,))))
+    own = "paired, each side by the attack that was its strongest on references"
+    for text in (said, page, " ".join(secateur("sweep", "--help").out.split())):
+        assert own in text
+        assert "(both by the case's, where two cannot be paired)" in text
+        assert "the strongest on the case" not in text
+    assert "first kept epoch that is no less accurate" in page
 
 
 def test_a_sweep_without_them_has_the_json_it_had():

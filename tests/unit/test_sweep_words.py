@@ -93,7 +93,7 @@ def test_one_target_has_no_intervals_and_no_table_no_caption():
 
 def test_the_page_explains_the_columns_that_it_has():
     page = render_sweep_page(Sweep(title="t", points=[point(**{EARLIER: less(0.1, 0.0, 0.2)})]))
-    assert "stopped at the first epoch of no less test accuracy" in page
+    assert "the first kept epoch that is no less accurate" in page
     assert "first epoch of at least the case&#39;s test accuracy" in page
     assert "AUC - dense at no less test acc." in render_sweep(
         Sweep(title="t", points=[point(**{EARLIER: less(0.1, 0.0, 0.2)})]), width=200

@@ -60,6 +60,11 @@ def command(**options: Any) -> None:
     most accurate case within all limits is named, and how sure that is; where there is none the
     exit code is 1.
 
+    "AUC - dense" is the case's leak minus the dense model's, "at no less test acc." minus that of
+    the dense model stopped at the first kept epoch that is no less accurate; paired, each side by
+    the attack that was its strongest on references (both by the case's, where two cannot be
+    paired).
+
     \b
     Examples:
       secateur sweep recipes/example.toml --dry-run

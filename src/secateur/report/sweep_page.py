@@ -8,6 +8,7 @@ from secateur.report.html import GLOSSARY, drawn, environment
 from secateur.report.sweep_matched import MATCHED_HEADERS, MATCHED_TITLE, matched_table
 from secateur.report.sweep_table import (
     DENSE_HEADERS,
+    DENSE_TITLE,
     FULL_HEADERS,
     HEADERS,
     against_dense,
@@ -100,6 +101,7 @@ def render_sweep_page(sweep: Sweep) -> str:
             notes=notes(sweep),
             against=against_dense(sweep),
             against_headers=DENSE_HEADERS,
+            against_title=DENSE_TITLE,
             matched=matched_table(sweep),
             matched_headers=MATCHED_HEADERS,
             matched_title=MATCHED_TITLE,

@@ -17,6 +17,7 @@ from secateur.types import NEVER_AS_ACCURATE, Measurement, Point, Sweep
 
 __all__ = [
     "DENSE_HEADERS",
+    "DENSE_TITLE",
     "FULL_HEADERS",
     "HEADERS",
     "against_dense",
@@ -51,8 +52,8 @@ FULL_HEADERS = (
     "front",
 )
 DENSE_TITLE = (
-    "Leak beside the dense model, and beside it stopped early; paired, both by the attack that is "
-    "the strongest on the case"
+    "Leak beside the dense model, and beside it stopped early; paired, each side by the attack "
+    "that was its strongest on references (both by the case's, where two cannot be paired)"
 )
 
 
@@ -111,7 +112,9 @@ def full_table(sweep: Sweep) -> list[dict[str, str]]:
 
 
 def against_dense(sweep: Sweep) -> list[dict[str, str]]:
-    """Return one row per case: paired differences of its attack's AUC; keys are `DENSE_HEADERS`."""
+    """Return one row per case: paired differences of AUC, each side by its own strongest attack;
+    keys are `DENSE_HEADERS`.
+    """
     names = ("dense", "dense at no less test accuracy")
     found = []
     for point in _sorted(sweep.over_seeds()):
