@@ -1,4 +1,5 @@
-"""Write docs/results/ and the README's table anew from results/: `python -m tools.docs`.
+"""Write docs/evidence.md, docs/results/ and the blocks between marks in the README and docs/ anew
+from results/: `python -m tools.docs`.
 
 With `--check` nothing is written: what would be is listed, and the exit code is 1.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from secateur import store
+from secateur.errors import SecateurError
 from secateur.report.footprint import FOOTPRINT_HEADERS, footprint_table, is_known
 from secateur.report.notes import chosen_words
 from secateur.report.table import HEADERS, cell, main_table
@@ -241,12 +243,17 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> None:
         root: of the repository.
 
     Raises:
-        SystemExit: 1 where `--check` finds stale files; 2 for an unknown option.
+        SystemExit: 1 where `--check` finds stale files; 2 for an unknown option, or a results file
+            that cannot be read.
     """
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="list stale files, write nothing")
     check = parser.parse_args(arguments).check
-    pages = pages_of(root)
+    try:
+        pages = pages_of(root)
+    except SecateurError as error:
+        print(f"tools.docs: {error}", file=sys.stderr)
+        sys.exit(2)
     found = stale(pages)
     for path in found:
         print(f"{'stale: ' if check else ''}{path.relative_to(root)}")

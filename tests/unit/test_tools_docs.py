@@ -79,3 +79,15 @@ def test_an_unknown_option_writes_nothing(repository):
     with pytest.raises(SystemExit) as stopped:
         docs.main(["--chekc-all"], root=repository)
     assert stopped.value.code == 2 and listing(repository) == before
+
+
+@pytest.mark.parametrize("text", ["{bad", None])
+def test_a_results_file_that_cannot_be_read_is_an_error_that_names_it(repository, capsys, text):
+    path = repository / "results" / "paper-adult-mlp.json"
+    path.write_text(text or path.read_text().replace("Adult", "Child", 1))
+    before = listing(repository)
+    with pytest.raises(SystemExit) as stopped:
+        docs.main(["--check"], root=repository)
+    assert stopped.value.code == 2
+    assert "paper-adult-mlp.json" in capsys.readouterr().err
+    assert listing(repository) == before
