@@ -255,6 +255,13 @@ def test_a_budget_that_is_spent_at_once_says_that_all_is_missing(elsewhere):
     assert result().points == ()
 
 
+def test_a_spent_budget_whose_cases_keep_no_limit_ends_with_one_and_says_how_to_go_on(elsewhere):
+    done = run("--budget", "0.001s", "--max-leak", "0.6")
+    assert done.code == 1, done.err
+    assert "4 are left for another time" in done.out
+    assert done.out.splitlines()[-1].startswith("go on with: secateur sweep sweep.toml")
+
+
 @pytest.mark.parametrize("page", ["sweep.toml", "run/sweep.json", "run/seed-0/report.json"])
 def test_no_page_goes_over_what_a_sweep_reads_or_writes(elsewhere, page):
     done = run("--html", page)

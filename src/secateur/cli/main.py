@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from secateur.cli.swept import NONE_FITS, LimitsMissedError
 from secateur.errors import (
     BudgetSpentError,
     InterruptedRunError,
@@ -183,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _fail(f"error: {ended(stop)}", BAD_INPUT)
         except BudgetSpentError as stop:
             print(f"{stop}\ngo on with: {typed}")
+            if isinstance(stop, LimitsMissedError):
+                sys.exit(NONE_FITS)
         except (InterruptedRunError, KeyboardInterrupt, click.Abort) as stop:
             what = str(stop) or "stopped; what was finished stays where it is"
             _fail(f"{what}\nresume with: {typed}", INTERRUPTED)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-NONE_FITS = 1
-
 
 @click.command("sweep")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -58,7 +56,8 @@ def command(**options: Any) -> None:
 
     What cases have in common is trained once; what is finished is found again. With a limit, the
     most accurate case within all limits is named, and how sure that is; where there is none the
-    exit code is 1.
+    exit code is 1, after a spent budget too. A budget that ends without limits, or with a case
+    that keeps them, gives 0.
 
     "AUC - dense" is the case's leak minus the dense model's, "at no less test acc." minus that of
     the dense model stopped at the first kept epoch that is no less accurate; paired, each side by
@@ -242,9 +241,10 @@ def run(
     if html is not None:
         write_text(html, sweep_page.render_sweep_page(found))
         click.echo(f"page: {html}")
-    swept.refuse_missing(found.missing, budget, out)
-    if limits and found.pick.get("case") is None:
-        sys.exit(NONE_FITS)
+    none_fits = bool(limits) and found.pick.get("case") is None
+    swept.refuse_missing(found.missing, budget, out, none_fits=none_fits)
+    if none_fits:
+        sys.exit(swept.NONE_FITS)
 
 
 def _place(

@@ -9,12 +9,30 @@ from typing import TYPE_CHECKING
 
 import click
 
+from secateur.errors import BudgetSpentError
+
 if TYPE_CHECKING:
     from secateur.sweeping.names import Names
     from secateur.sweeping.tree import Node
     from secateur.types import Membership, Records
 
-__all__ = ["disk", "refuse_missing", "secrets_left", "telling_of_secrets", "written"]
+__all__ = [
+    "NONE_FITS",
+    "LimitsMissedError",
+    "disk",
+    "refuse_missing",
+    "secrets_left",
+    "telling_of_secrets",
+    "written",
+]
+
+
+NONE_FITS = 1
+"""The exit code where no case keeps the limits."""
+
+
+class LimitsMissedError(BudgetSpentError):
+    """A budget is spent, and no case that is there keeps the limits that were given."""
 
 
 def disk(
@@ -83,19 +101,24 @@ def telling_of_secrets(out: Path) -> Iterator[None]:
         raise
 
 
-def refuse_missing(missing: Sequence[str], budget: str | None, out: Path) -> None:
+def refuse_missing(
+    missing: Sequence[str], budget: str | None, out: Path, *, none_fits: bool
+) -> None:
     """Say what a budget left for another time, and which secrets lie there until then.
 
-    Raises:
-        BudgetSpentError: something is missing.
-    """
-    from secateur.errors import BudgetSpentError
+    Args:
+        missing: what was not made or audited.
+        budget: as it was given.
+        out: the sweep's folder.
+        none_fits: limits were given, and no case that is there keeps them.
 
+    Raises:
+        BudgetSpentError: something is missing; `LimitsMissedError` where none fits.
+    """
     if not missing:
         return
     first = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
     left = f"{len(missing)} are left for another time: {first}"
     secrets = secrets_left(out)
-    raise BudgetSpentError(
-        f"the budget of {budget} is spent; {left}" + (f"\n{secrets}" if secrets else "")
-    )
+    kind = LimitsMissedError if none_fits else BudgetSpentError
+    raise kind(f"the budget of {budget} is spent; {left}" + (f"\n{secrets}" if secrets else ""))
