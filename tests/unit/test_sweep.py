@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import RECIPE, secateur
+from command_line import RECIPE, listing, secateur
 from secateur import store
 from secateur.cli.spelled import parse_step
 from secateur.errors import BudgetSpentError, MethodError
@@ -306,10 +306,32 @@ def test_a_sweep_into_the_folder_of_another_says_where_they_part(whole, elsewher
     shutil.copytree(whole / "run", "run")
     done = run(text=FILE.replace("retrain_epochs=1", "retrain_epochs=2"))
     assert done.code == 2
-    assert "model 0's method is" in done.err
+    assert "magnitude-rate=2 holds another fleet: " in done.err
     assert "retrain_epochs=1" in done.err
     assert "retrain_epochs=2" in done.err
     assert secateur("report", "run").err.rstrip().endswith("give the file in it: run/sweep.json")
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_fleets_of_other_members_are_refused_and_not_called_there(whole, elsewhere, more):
+    shutil.copytree(whole / "run", "run")
+    before = listing(Path("run"))
+    done = run(*more, text=FILE.replace("members = 40", "members = 45"))
+    assert done.code == 2
+    assert "there already" not in done.out
+    wanted = "run/seed-0/dense holds another fleet: members (half of data.pools.audit) is 40 there"
+    assert f"{wanted} and 45 now" in done.err
+    assert "a folder each" not in done.err  # one file without scales
+    assert listing(Path("run")) == before
+
+
+def test_another_scale_in_the_folder_is_told_to_take_its_own(whole, elsewhere):
+    shutil.copytree(whole / "run", "run")
+    scaled = f"{FILE}[scale.large]\nmembers = 45\n"
+    done = run("--dry-run", "--scale", "large", text=scaled)
+    assert done.code == 2
+    assert "is 40 there and 45 now" in done.err
+    assert "need a folder each, such as --out run-large" in done.err
 
 
 def test_min_max_without_a_pool_is_told_how_to_draw_one(elsewhere):

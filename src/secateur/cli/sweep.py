@@ -150,19 +150,20 @@ class _Asked:
         Args:
             out: the sweep's folder, of which what is there already is not made again.
             route: the engine that will make the models; what is timed is kept for it.
+
+        Raises:
+            StoreError: the folder holds another fleet where one of these belongs.
         """
         from secateur.cli.amounts import duration
-        from secateur.sweeping import cost_of, stored
+        from secateur.sweeping import cost_of, fleets_there
         from secateur.train import Auto
 
         plan = self.plan
         seeds = len(plan.seeds)
+        found = {} if out is None else fleets_there(plan, self.nodes, self.draw, out)
 
         def left(node: Node) -> int:
-            places = (
-                () if out is None else (out / f"seed-{seed}" / node.name for seed in plan.seeds)
-            )
-            return seeds - sum(map(stored, places))
+            return seeds - found.get(node.steps, 0)
 
         costs = cost_of(
             self.nodes,

@@ -60,6 +60,7 @@ from secateur.store.lessons import (
     write_teacher,
 )
 from secateur.store.locks import only_run_in
+from secateur.store.others import refuse_other_fleet
 from secateur.store.png import png_bytes, png_uri
 from secateur.store.record_tables import (
     check_record_table,
@@ -124,6 +125,7 @@ __all__ = [
     "read_text",
     "record_table",
     "refuse_no_file",
+    "refuse_other_fleet",
     "remove_lessons",
     "remove_unstarted_fleet",
     "report_text",

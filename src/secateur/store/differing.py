@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from secateur.types import AUDIT
+
 __all__ = ["difference"]
 
 LONGEST = 160
 OF_MODEL = re.compile(r"^keys\[(\d+)\]\.")
 DERIVED = "key_digests"
 """Follows from the rest, and would say nothing."""
+POOL = re.compile(r"^data\.pools\.(\w+)$")
+"""Asked for by the pools' names, but for the audit pool: it holds twice the members."""
 
 
 def difference(old: Any, new: Any) -> str:
@@ -25,6 +29,8 @@ def difference(old: Any, new: Any) -> str:
     Example:
         >>> difference({"keys": [{"method": "A"}]}, {"keys": [{"method": "B"}]})
         "model 0's method is 'A' there and 'B' now"
+        >>> difference({"data": {"pools": {"audit": 120}}}, {"data": {"pools": {"audit": 140}}})
+        'members (half of data.pools.audit) is 60 there and 70 now'
     """
     field = ""
     while isinstance(old, dict | list) and type(old) is type(new):
@@ -35,6 +41,12 @@ def difference(old: Any, new: Any) -> str:
         field = f"{field}{name}"
     there, now = _apart(old, new)
     name = OF_MODEL.sub(r"model \1's ", field.removeprefix("."))
+    pool = POOL.match(name)
+    if pool is not None and all(isinstance(n, int) for n in (old, new)):
+        if pool[1] != AUDIT:
+            return f"{pool[1]} ({name}) is {there} there and {now} now"
+        if old % 2 == new % 2 == 0:
+            return f"members (half of {name}) is {old // 2} there and {new // 2} now"
     return f"{name or 'its plan'} is {there} there and {now} now"
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "model_path",
     "read_fleet_plan",
     "read_manifest",
+    "refuse_other_plan",
     "remove_unstarted_fleet",
     "write_manifest",
 ]
@@ -123,7 +124,7 @@ def create_fleet(path: str | Path, plan: FleetPlan) -> FleetFolder:
     clean_temporaries(folder.path)
     fields = _fields(plan)
     if folder.manifest.exists():
-        _refuse_other_plan(folder, old=read_manifest(folder)["plan"], new=fields)
+        refuse_other_plan(folder, old=read_manifest(folder)["plan"], new=fields)
         checked_membership(folder, fields["membership_digest"])
         return folder
     foreign = sorted(p.name for p in folder.path.iterdir()) if folder.path.is_dir() else []
@@ -209,7 +210,8 @@ def checked_membership(folder: FleetFolder, digest: str) -> Membership:
     return membership
 
 
-def _refuse_other_plan(folder: FleetFolder, *, old: Any, new: Any) -> None:
+def refuse_other_plan(folder: FleetFolder, *, old: Any, new: Any) -> None:
+    """Refuse a plan that is not the one in a fleet's folder, with the first field that differs."""
     if old != new:
         raise StoreError(
             f"{folder.path} holds another fleet: {difference(old, new)}; choose another folder, or "

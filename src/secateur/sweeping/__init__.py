@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from secateur.sweeping.names import names_of
     from secateur.sweeping.reading import read_plan
     from secateur.sweeping.run import sweep
+    from secateur.sweeping.there import fleets_there
     from secateur.sweeping.tree import rehearse_all, tree_of
-    from secateur.sweeping.world import Clock, Place, stored
+    from secateur.sweeping.world import Clock, Place
 
 __all__ = [
     "Clock",
     "Limits",
     "Place",
     "cost_of",
+    "fleets_there",
     "names_of",
     "read_plan",
     "rehearse_all",
-    "stored",
     "sweep",
     "tree_of",
 ]
@@ -35,10 +36,10 @@ _ROOM_OF = {
     "Limits": "front",
     "Place": "world",
     "cost_of": "cost",
+    "fleets_there": "there",
     "names_of": "names",
     "read_plan": "reading",
     "rehearse_all": "tree",
-    "stored": "world",
     "sweep": "run",
     "tree_of": "tree",
 }
