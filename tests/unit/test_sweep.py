@@ -262,6 +262,17 @@ def test_a_spent_budget_whose_cases_keep_no_limit_ends_with_one_and_says_how_to_
     assert done.out.splitlines()[-1].startswith("go on with: secateur sweep sweep.toml")
 
 
+def test_a_resumed_sweep_says_again_what_is_left_will_take(whole, elsewhere):
+    shutil.copytree(whole / "run", "run")
+    assert "trainings:" not in run().out  # all is there
+    (mask,) = Path("run/seed-0").glob("*rate=8*")
+    shutil.rmtree(mask)
+    done = run("--budget", "0.001s")
+    assert Path("run/sweep.json").exists()
+    assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
+    assert "time: about" in done.out
+
+
 @pytest.mark.parametrize("page", ["sweep.toml", "run/sweep.json", "run/seed-0/report.json"])
 def test_no_page_goes_over_what_a_sweep_reads_or_writes(elsewhere, page):
     done = run("--html", page)
@@ -378,8 +389,14 @@ def test_a_funnel_measures_what_is_left_on_targets_that_no_round_saw(elsewhere, 
         return [{"case": CASES[1], "by": "dense", "references": references, "why": "worse"}]
 
     monkeypatch.setattr(running, "dropped", out)
-    done = run(text="funnel = [2]\nseeds = [0, 1]" + FILE)
+    text = "funnel = [2]\nseeds = [0, 1]" + FILE
+    done = run(text=text)
     assert done.code == 0, done.err
+    assert "trainings:" not in run(text=text).out  # what was left out is not still to come
+    shutil.rmtree("run/seed-1/decay+mask")
+    asked = run("--dry-run", text=text).out
+    assert "trainings: 6 (4 fleets of 6 models a seed; 7 are there already; cases that the" in asked
+    done = run(text=text)
     round_, final = (
         store.read_report(f"run/seed-0/{name}.json") for name in ("screening-2", "report")
     )

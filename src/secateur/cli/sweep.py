@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secateur.cli import swept
+from secateur.cli import pricing, swept
 from secateur.cli.options import (
     cache_option,
     data_dir_option,
@@ -19,7 +19,6 @@ from secateur.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from secateur.sweeping.tree import Node
     from secateur.train import Engine
 
 __all__ = ["command"]
@@ -81,7 +80,9 @@ def command(**options: Any) -> None:
         from secateur.cli.runs import engine
 
         click.echo(asked.cases())
-        click.echo(asked.cost(out, route=engine(options["engine"], options["workers"])))
+        route = engine(options["engine"], options["workers"])
+        left = pricing.left_of(asked.plan, asked.nodes, asked.draw, out)
+        click.echo(pricing.cost(left, asked.plan, asked.world, out, route=route))
         return
     assert out is not None  # said above
     run(asked, out, begun=begun, **options)
@@ -112,10 +113,9 @@ class _Asked:
         self.attacks = [parse_attack(text) for text in self.plan.attacks] or None
         self.canaries = [repr(parse_canaries(text)) for text in self.plan.canaries]
         self.nodes = tree_of(self.plan, self.recipe, parse_step)
-        records, self.membership = self.draw(self.plan.seeds[0], self.plan.targets)
-        check_fit(self.recipe, records, self.queries)
-        rehearse_all(self.nodes, records, self.membership)
-        self.world = records
+        self.world = self.draw(self.plan.seeds[0], self.plan.targets)
+        check_fit(self.recipe, self.world[0], self.queries)
+        rehearse_all(self.nodes, *self.world)
 
     def draw(self, seed: int, targets: int) -> tuple[Any, Any]:
         """Return one seed's records and membership."""
@@ -143,57 +143,6 @@ class _Asked:
         count = f"{cases} and the dense one"
         lines = [f"{plan.title}: {count}, seeds {', '.join(map(str, plan.seeds))}"]
         return "\n".join([*lines, *(f"  {c.name}: {' -> '.join(c.steps)}" for c in plan.cases)])
-
-    def cost(self, out: Path | None, *, route: Engine) -> str:
-        """Return the number of trainings, and what they will take.
-
-        Args:
-            out: the sweep's folder, of which what is there already is not made again.
-            route: the engine that will make the models; what is timed is kept for it.
-
-        Raises:
-            StoreError: the folder holds another fleet where one of these belongs.
-        """
-        from secateur.cli.amounts import duration
-        from secateur.sweeping import cost_of, fleets_there
-        from secateur.train import Auto
-
-        plan = self.plan
-        seeds = len(plan.seeds)
-        found = {} if out is None else fleets_there(plan, self.nodes, self.draw, out)
-
-        def left(node: Node) -> int:
-            return seeds - found.get(node.steps, 0)
-
-        costs = cost_of(
-            self.nodes,
-            self.world,
-            self.membership,
-            fleets=left,
-            workers=getattr(route, "workers", 1),
-            timings=route.timings if isinstance(route, Auto) else None,
-        )
-        models, fleets = costs[0].models, sum(c.fleets for c in costs)
-        there = len(costs) * seeds - fleets
-        each = f"{len(costs)} fleets of {models} models a seed"
-        before = f"; {there} {'is' if there == 1 else 'are'} there already" if there else ""
-        lines = [f"trainings: {fleets * models} ({each}{before})"]
-        if not fleets:
-            return lines[0]
-        if plan.funnel:
-            lines.append(
-                f"the funnel {list(plan.funnel)} adds {plan.targets} models a fleet in the first "
-                "seed, and takes off what it leaves out"
-            )
-        known = sum(c.seconds * c.fleets for c in costs if c.seconds is not None)
-        unknown = [f"{c.name} ({c.why})" if c.why else c.name for c in costs if c.seconds is None]
-        lines.append(
-            f"time: about {duration(known)}, from a few timed steps of each; audits come on top"
-        )
-        lines += swept.disk(self.nodes, self.world, self.membership, out)
-        if unknown:
-            lines.append(f"not known before they run: {'; '.join(unknown)}")
-        return "\n".join(lines)
 
 
 def run(
@@ -228,8 +177,9 @@ def run(
     clock = Clock(seconds=seconds_of(budget), begun=begun)
     route = engine(how.pop("engine"), how["workers"])
     click.echo(asked.cases())
-    if not (out / names.result).exists():
-        click.echo(asked.cost(out, route=route))
+    left = pricing.left_of(asked.plan, asked.nodes, asked.draw, out)
+    if left.any or not (out / names.result).exists():
+        click.echo(pricing.cost(left, asked.plan, asked.world, out, route=route))
     with swept.telling_of_secrets(out), _bar(asked) as bar:
         place = _place(asked, out, clock, route=route, progress=bar, **how)
         facts = {"command": click.get_current_context().obj or "secateur sweep"}

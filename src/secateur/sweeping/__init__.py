@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from secateur.sweeping.names import names_of
     from secateur.sweeping.reading import read_plan
     from secateur.sweeping.run import sweep
-    from secateur.sweeping.there import fleets_there
-    from secateur.sweeping.tree import rehearse_all, tree_of
+    from secateur.sweeping.there import fleets_there, without_dropped
+    from secateur.sweeping.tree import made, rehearse_all, tree_of
     from secateur.sweeping.world import Clock, Place
 
 __all__ = [
@@ -24,11 +24,13 @@ __all__ = [
     "Place",
     "cost_of",
     "fleets_there",
+    "made",
     "names_of",
     "read_plan",
     "rehearse_all",
     "sweep",
     "tree_of",
+    "without_dropped",
 ]
 
 _ROOM_OF = {
@@ -37,11 +39,13 @@ _ROOM_OF = {
     "Place": "world",
     "cost_of": "cost",
     "fleets_there": "there",
+    "made": "tree",
     "names_of": "names",
     "read_plan": "reading",
     "rehearse_all": "tree",
     "sweep": "run",
     "tree_of": "tree",
+    "without_dropped": "there",
 }
 
 

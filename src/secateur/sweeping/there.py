@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,13 @@ from secateur.errors import StoreError
 from secateur.sweeping.names import names_of
 from secateur.sweeping.tree import Node, chain, made
 from secateur.sweeping.world import stored
+from secateur.types import Sweep
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.run import Draw
 
-__all__ = ["fleets_there"]
+__all__ = ["fleets_there", "without_dropped"]
 
 
 def fleets_there(
@@ -56,6 +58,26 @@ def fleets_there(
                 raise StoreError(f"{error}{_apart(folder, plan.scale)}") from error
             found[node.steps] += stored(place)
     return found
+
+
+def without_dropped(plan: SweepPlan, nodes: Sequence[Node], folder: Path) -> tuple[Node, ...]:
+    """Return the nodes without the cases that the funnel has left out, as the result in the folder
+    says: no more of their models are made.
+
+    Args:
+        plan: what is asked for.
+        nodes: of `tree_of`.
+        folder: of the sweep; may be missing.
+    """
+    try:
+        result = store.read_result(folder / names_of(folder, plan.scale).result)
+    except StoreError:  # none yet, or not whole: it is written anew
+        return tuple(nodes)
+    dropped = result.dropped if isinstance(result, Sweep) else ()
+    out = {d["case"] for d in dropped if d["references"] in plan.funnel}
+    return tuple(
+        replace(n, case=None) if n.case is not None and n.label in out else n for n in nodes
+    )
 
 
 def _pipeline(nodes: Sequence[Node], node: Node) -> list[str]:
