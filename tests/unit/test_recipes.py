@@ -244,6 +244,7 @@ def test_without_a_cell_every_one_is_listed_with_trainings_and_cost():
     assert {name for name in rows if name in cells()} == set(cells())
     assert rows["location30-mlp"][:3] == ["small", "35", "1,400"]
     assert "--dry-run" in done.out
+    assert done.out.splitlines()[0].endswith("  trainings  core hours (no audits), at least")
 
 
 def test_common_beginnings_are_counted_once_and_epochs_are_those_of_the_methods():

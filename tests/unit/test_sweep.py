@@ -270,7 +270,7 @@ def test_a_resumed_sweep_says_again_what_is_left_will_take(whole, elsewhere):
     done = run("--budget", "0.001s")
     assert Path("run/sweep.json").exists()
     assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
-    assert "time: about" in done.out
+    assert "time: trainings about" in done.out
 
 
 @pytest.mark.parametrize("page", ["sweep.toml", "run/sweep.json", "run/seed-0/report.json"])
@@ -500,7 +500,8 @@ def test_a_dry_run_says_what_is_made_and_makes_nothing(elsewhere):
     done = secateur("sweep", "sweep.toml", "--dry-run", "--workers", "1")
     assert done.code == 0, done.err
     assert "trainings: 30 (5 fleets of 6 models a seed)" in done.out
-    assert "time: about" in done.out
+    assert "time: trainings about" in done.out
+    assert "audits come on top, and take longer than the trainings where these" in done.out
     assert [p.name for p in elsewhere.iterdir()] == ["sweep.toml"]
 
 
@@ -518,7 +519,7 @@ def test_a_dry_run_times_nothing_that_is_there_already(whole, elsewhere, monkeyp
     shutil.rmtree(mask)
     done = secateur(*dry)
     assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
-    assert "time: about" in done.out
+    assert "time: trainings about" in done.out
     assert [method.rate for method in timed] == [8]
 
 

@@ -50,11 +50,11 @@ class Work:
 
 
 def listing(cells: Mapping[str, Traversable], scales: Sequence[str]) -> str:
-    """Return one line per cell and scale: cases, trainings, core hours at least."""
+    """Return one line per cell and scale: cases, trainings, their core hours at least."""
     from secateur.sweeping import read_plan
 
     wide = max(map(len, cells))
-    lines = [f"{'cell':{wide}}  scale  cases  trainings  core hours, at least"]
+    lines = [f"{'cell':{wide}}  scale  cases  trainings  core hours (no audits), at least"]
     for name, found in cells.items():
         text = found.read_text(encoding="utf-8")
         for scale in scales:
@@ -65,9 +65,9 @@ def listing(cells: Mapping[str, Traversable], scales: Sequence[str]) -> str:
     lines += [
         "",
         f"Core hours: multiply-adds at {RATE / 1e9:g} billion a second, a narrow network on one "
-        "core. Not counted: what Min-Max and DP-SGD do more in a step, and the audits. Before a "
-        "run its methods are timed on your machine, and what it will take is said: --dry-run ends "
-        "there.",
+        "core. Not counted: what Min-Max and DP-SGD do more in a step, and the audits, which take "
+        "longer than the trainings where these are short. Before a run its methods are timed on "
+        "your machine, and what its trainings will take is said: --dry-run ends there.",
         "run one: secateur reproduce CELL --scale small --data-dir DATA --out FOLDER",
     ]
     return "\n".join(lines)

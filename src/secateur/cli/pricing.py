@@ -74,6 +74,9 @@ def cost(
 ) -> str:
     """Return the number of trainings, and what they will take.
 
+    The time of audits is not foretold: by which attacks, and of how many models and records, it
+    differs more than a few timed steps could say.
+
     Args:
         left: which fleets are to be made.
         plan: what is asked for.
@@ -109,7 +112,8 @@ def cost(
     known = sum(c.seconds * c.fleets for c in costs if c.seconds is not None)
     unknown = [f"{c.name} ({c.why})" if c.why else c.name for c in costs if c.seconds is None]
     lines.append(
-        f"time: about {duration(known)}, from a few timed steps of each; audits come on top"
+        f"time: trainings about {duration(known)}, from a few timed steps of each; audits come on "
+        "top, and take longer than the trainings where these are short"
     )
     lines += swept.disk(left.nodes, *world, out)
     if unknown:

@@ -44,9 +44,9 @@ def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> 
     """Run one CELL of the paper's grid with its five rows and their controls; without one, list
     them.
 
-    What it will take is said first. An interrupted run goes on when the same command is given
-    again. Every cell is the file of a sweep: print it with --show, change it, and run it by
-    `secateur sweep`.
+    What its trainings will take is said first; audits come on top. An interrupted run goes on when
+    the same command is given again. Every cell is the file of a sweep: print it with --show, change
+    it, and run it by `secateur sweep`.
 
     \b
     Examples:
