@@ -243,6 +243,22 @@ def test_a_missing_file_is_named_with_every_place_where_it_was_looked_for(pictur
         fashion_mnist(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("data_set", DATA_SETS, ids=lambda d: d.name)
+def test_missing_files_that_can_be_downloaded_are_refused_with_the_command(data_set, tmp_path):
+    folder = tmp_path / "my data"
+    fetched = data_set.files and all(f.url for f in data_set.files)
+    assert (data_set.fetched_by() != "") == bool(fetched)
+    if not data_set.files:
+        return
+    with pytest.raises(DataFileError, match=r": (no file at any|none) of ") as missing:
+        load(data_set.name, folder)
+    with pytest.raises(InputError, match="none is named") as unnamed:
+        load(data_set.name)
+    get = f"secateur data get {data_set.name} --data-dir"
+    assert str(missing.value).endswith(f"; or download it: {get} '{folder}'") == bool(fetched)
+    assert (f"To download it: {get} DATA. By hand: put" in str(unnamed.value)) == bool(fetched)
+
+
 @given(shape=st.lists(st.integers(0, 5), min_size=1, max_size=3), seed=st.integers(0, 99))
 def test_idx_holds_what_was_written(shape, seed):
     values = np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)

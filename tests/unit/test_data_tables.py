@@ -158,7 +158,8 @@ def test_a_missing_table_says_which_where_and_whence(tmp_path):
             assert str(tmp_path / place) in str(caught.value)
         assert str(caught.value).endswith(
             f"put {file}.tgz (GitHub privacytrustlab/datasets) into the folder named by "
-            "--data-dir or SECATEUR_DATA"
+            f"--data-dir or SECATEUR_DATA; or download it: secateur data get {name} "
+            f"--data-dir {tmp_path}"
         )
         assert data_set(name).missing(tmp_path) == (f"{file}.tgz",)
 

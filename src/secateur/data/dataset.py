@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,17 @@ class DataSet:
         if any((folder / other).exists() for other in self.others):
             return ()
         return tuple(f.path for f in self.files if not (folder / f.path).exists())
+
+    def fetched_by(self, folder: Path | None = None) -> str:
+        """Return the command that downloads the files; empty where one has no address.
+
+        Args:
+            folder: into which; None stands for one of the user's choice.
+        """
+        if not self.files or not all(f.url for f in self.files):
+            return ""
+        into = "DATA" if folder is None else shlex.quote(str(folder))
+        return f"secateur data get {self.name} --data-dir {into}"
 
 
 @contextmanager

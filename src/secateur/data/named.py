@@ -14,7 +14,7 @@ from secateur.data.idx import FASHION_MNIST, MNIST
 from secateur.data.location import LOCATION30
 from secateur.data.tables import PURCHASE100, TEXAS100
 from secateur.data.tiny_imagenet import TINY_IMAGENET10
-from secateur.errors import InputError
+from secateur.errors import DataFileError, InputError
 from secateur.types import Records
 
 __all__ = ["DATA_SETS", "data_set", "load"]
@@ -62,7 +62,8 @@ def load(name: str, folder: Path | None = None) -> Records:
 
     Raises:
         InputError: an unknown name, or no folder; the message says what there is.
-        DataFileError: see the readers.
+        DataFileError: see the readers; where files are missing that can be downloaded, the message
+            names the command that does.
 
     Example:
         >>> load("digits").name
@@ -70,8 +71,16 @@ def load(name: str, folder: Path | None = None) -> Records:
     """
     found = data_set(name)
     if folder is None and (found.files or found.needs_folder):
+        get = found.fetched_by()
         raise InputError(
             f"{name} is read from a folder, and none is named; give --data-dir or set "
-            f"SECATEUR_DATA (in Python: load({name!r}, FOLDER)). {found.origin}"
+            f"SECATEUR_DATA (in Python: load({name!r}, FOLDER)). "
+            f"{f'To download it: {get}. By hand: ' if get else ''}{found.origin}"
         )
-    return found.read(folder or Path())
+    try:
+        return found.read(folder or Path())
+    except DataFileError as error:
+        get = found.fetched_by(folder)
+        if folder is None or not get or not found.missing(folder):
+            raise
+        raise DataFileError(f"{error}; or download it: {get}") from error
