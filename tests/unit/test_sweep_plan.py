@@ -103,6 +103,22 @@ def test_a_scale_replaces_keys_and_leaves_the_rest():
     assert plan.cases == read_plan(GRID).cases
 
 
+@pytest.mark.parametrize("references", [*range(2, 20), 32, 64, 255])
+def test_the_example_of_a_funnel_that_is_refused_is_a_funnel_that_is_taken(references):
+    def plan(rounds: str):
+        return read_plan(f"references = {references}\nfunnel = {rounds}\n{GRID}")
+
+    with pytest.raises(InputError, match=rf"below {references}, .*, got \[2, 999\]") as refused:
+        plan("[2, 999]")
+    _, _, example = str(refused.value).partition("such as ")
+    if references == 2:
+        assert not example
+        assert "of which there are none; leave it out" in str(refused.value)
+        return
+    example = example.removesuffix(", got [2, 999]")
+    assert str(list(plan(example).funnel)) == example
+
+
 def test_a_list_on_an_axis_is_spelled_as_a_tuple():
     plan = read_plan(
         '[[method]]\nname="a"\nsteps=["ADMM(rho={rho})"]\nover={rho=[[0.1, 3.0], [1.0]]}'

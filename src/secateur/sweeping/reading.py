@@ -157,9 +157,11 @@ def _funnel(rounds: Sequence[Any], references: int, where: str) -> tuple[int, ..
     fits = all(_whole(n) and n >= 2 and n % 2 == 0 for n in rounds)
     rising = all(a < b for a, b in itertools.pairwise([*rounds, references])) if fits else False
     if rounds and not rising:
+        fitting = sorted({max(2, references // part // 2 * 2) for part in (4, 2)})
         raise InputError(
-            f"{where}: funnel must be rising even numbers of references below {references}, such "
-            f"as [8, 16], got {list(rounds)}"
+            f"{where}: funnel must be rising even numbers of references below {references}, "
+            + (f"such as {fitting}" if references > 2 else "of which there are none; leave it out")
+            + f", got {list(rounds)}"
         )
     return tuple(rounds)
 
