@@ -64,6 +64,10 @@ class SweepPlan:
     compare: tuple[str, ...] = ()
     scale: str = ""
 
+    def screening(self, number: int) -> int:
+        """Return how many targets serve the funnel's rounds alone, in the seed of this number."""
+        return self.targets if self.funnel and number == 0 else 0
+
 
 def read_plan(text: str, *, scale: str | None = None, where: str = "the file") -> SweepPlan:
     """Return what a sweep's TOML text asks for; spellings of methods are not looked at.

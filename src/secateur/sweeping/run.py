@@ -71,7 +71,7 @@ def sweep(
         lessons = lessons_of(nodes)
         state.names = names_of(place.folder, plan.scale)
         for number, seed in enumerate(plan.seeds):
-            screening = plan.targets if plan.funnel and number == 0 else 0
+            screening = plan.screening(number)
             world = _world(plan, seed, screening, draw, place.folder, lessons)
             if number == 0 and _unanswered(alive, world, place, state):
                 _measure(nodes, alive[:1], world, place, state, coming=alive)

@@ -42,7 +42,7 @@ def fleets_there(
         begun = [(node, place) for node, place in places if place.exists()]
         if not begun:
             continue
-        screening = plan.targets if plan.funnel and number == 0 else 0
+        screening = plan.screening(number)
         records, membership = draw(seed, plan.targets + screening)
         for node, place in begun:
             try:
