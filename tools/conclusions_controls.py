@@ -68,7 +68,7 @@ def _papers_on_stopped(fell: Sequence[Case]) -> str:
         "test accuracy"
     )
     if papers:
-        text += f"; minus it, its accuracy is {counted(p.verdict for p in papers)}"
+        text += f"; minus it, its accuracy: {counted(p.verdict for p in papers)}"
     return f"{text}." + (f" {left}." if rest else "")
 
 

@@ -351,7 +351,7 @@ def test_the_papers_attack_is_held_against_models_of_fewer_epochs_where_there_ar
         )  # fmt: skip
     words = beside(evidence.page({"made": found}), "Or stopping earlier?")
     assert "beside 1 of them, 1 with one within 1 point of test accuracy" in words
-    assert "minus it, its accuracy is higher in 1." in words
+    assert "minus it, its accuracy: higher in 1." in words
     assert "not measured in" not in words
 
 
