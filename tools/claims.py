@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.controls import nearest
+from tools.controls import matched_rivals
 from tools.ship import MARGIN, keeps_accuracy
 from tools.stopped import MATCHED
 from tools.verdicts import (
     ATTACK,
     DENSE,
+    PRUNED,
     Difference,
     Point,
     between,
@@ -44,7 +45,6 @@ HEADER = """\
 # part of it.
 """
 Measure = Callable[[dict[str, Point]], list[dict[str, Any]]]
-PRUNED = ("mia-pruning", "mia-pruning-min-max")
 
 
 EVERY, KEEPING = "every case", "cases that keep the dense models' test accuracy"
@@ -88,10 +88,9 @@ def fall_below_pruning(points: dict[str, Point]) -> list[dict[str, Any]]:
 
 def _at_equal_accuracy(points: dict[str, Point], rival: str) -> list[dict[str, Any]]:
     pruned = of_method(points, *PRUNED)
-    beside = [(p, found) for p in pruned if (found := nearest(points, p, rival)) is not None]
     if not pruned:
         return []
-    pairs = [(p, found.point) for p, found in beside if found.matched]
+    pairs = [(p, found.point) for p, found in matched_rivals(points, rival)]
     known = [(a, b, d) for a, b in pairs if (d := between(a, b, ATTACK)).value is not None]
     if known:
         return [{"among": EQUAL, **_largest(points, known)}]

@@ -13,9 +13,8 @@ from tools.conclusions_rivals import (
     beside_pruning,
     game,
     papers_attack,
-    rivals_at_equal_accuracy,
 )
-from tools.controls import controls_of, equals
+from tools.controls import controls_of, equals, matched_rivals
 from tools.counting import Case, Worlds, by_chance, cases_of, counted, number, together, with_dense
 from tools.ship import best_to_ship
 from tools.stopped import no_worse_stopped
@@ -84,11 +83,12 @@ def conclusions(
 def _in_short(every: Sequence[Case], worlds: Worlds) -> str:
     """Say in four sentences what a reader has to know who reads no further."""
     less = sum(leak_difference(case.point, DENSE).auc.verdict == "lower" for case in every)
-    beside = [no_worse_stopped(case.content, case.point).leak.auc.verdict for case in every]
-    known = [verdict for verdict in beside if verdict != "not measured"]
+    beside = [no_worse_stopped(case.content, case.point) for case in every]
+    verdicts = [early.leak.auc.verdict for early in beside if not early.never]
+    known = [verdict for verdict in verdicts if verdict != "not measured"]
     gains = known.count("lower")
-    pairs = rivals_at_equal_accuracy(worlds, "dp-sgd")
-    noise = [between(case.point, found.point, "leak").verdict for case, found in pairs]
+    pairs = [pair for _, points in worlds.values() for pair in matched_rivals(points, "dp-sgd")]
+    noise = [between(point, found.point, "leak").verdict for point, found in pairs]
     told = (
         f"**In short.** By the strongest attack pruning alone leaks less than the dense models at "
         f"their end in {less} of {number(len(every), 'case')}; beside the dense models stopped no "
@@ -97,8 +97,8 @@ def _in_short(every: Sequence[Case], worlds: Worlds) -> str:
     )
     if 2 * gains <= len(known):
         told += (
-            "So most of what it gives is what stopping the training earlier gives: do not count "
-            "on pruning for privacy. "
+            "In most cases, then, nothing is shown that stopping the training earlier does not "
+            "give: do not count on pruning for privacy. "
         )
     if noise:
         more, fewer = noise.count("higher"), noise.count("lower")

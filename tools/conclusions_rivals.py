@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tools.controls import Nearest, nearest
+from tools.controls import matched_rivals
 from tools.counting import Case, Worlds, cases_of, counted, number
 from tools.defences import share_gone
 from tools.ship import keeps_accuracy
 from tools.stopped import MATCHED
-from tools.verdicts import ATTACK, DENSE, Difference, Point, between, of_method, shown
+from tools.verdicts import ATTACK, DENSE, PRUNED, Difference, Point, between, of_method, shown
 
 __all__ = [
     "at_equal_accuracy",
@@ -18,10 +18,8 @@ __all__ = [
     "beside_pruning",
     "game",
     "papers_attack",
-    "rivals_at_equal_accuracy",
 ]
 
-PRUNED = ("mia-pruning", "mia-pruning-min-max")
 LITTLE = 0.04
 """The loss of test accuracy, as a share, that Min-Max may cost."""
 HALF = 0.5
@@ -72,11 +70,11 @@ def at_equal_accuracy(worlds: Worlds, title: str, rival: str, name: str, paper: 
         paper: what the paper reports of it.
     """
     every = list(cases_of(worlds, *PRUNED))
-    matched = rivals_at_equal_accuracy(worlds, rival)
+    matched = [pair for _, points in worlds.values() for pair in matched_rivals(points, rival)]
     if not matched:
         return []
-    papers = [between(case.point, found.point, ATTACK) for case, found in matched]
-    leaks = [between(case.point, found.point, "leak") for case, found in matched]
+    papers = [between(point, found.point, ATTACK) for point, found in matched]
+    leaks = [between(point, found.point, "leak") for point, found in matched]
     targets = sum(found.targets for _, found in matched)
     note = f" ({targets} of them {ON_TARGETS})" if targets else ""
     return [
@@ -86,12 +84,6 @@ def at_equal_accuracy(worlds: Worlds, title: str, rival: str, name: str, paper: 
         f"{_wide(papers)}; AUC of the strongest attack {counted(leak.verdict for leak in leaks)}. "
         f"{paper}"
     ]
-
-
-def rivals_at_equal_accuracy(worlds: Worlds, rival: str) -> list[tuple[Case, Nearest]]:
-    """Return the pruned cases that have a rival of about their test accuracy, and that rival."""
-    beside = [(c, nearest(c.points, c.point, rival)) for c in cases_of(worlds, *PRUNED)]
-    return [(case, found) for case, found in beside if found is not None and found.matched]
 
 
 def beside_min_max(worlds: Worlds) -> list[str]:

@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.stopped import MATCHED
-from tools.verdicts import Difference, Point, between, of_method
+from tools.verdicts import PRUNED, Difference, Point, between, of_method
 
-__all__ = ["ANYWHERE", "AT_ITS_RATE", "LONGER", "Nearest", "controls_of", "equals", "nearest"]
+__all__ = [
+    "ANYWHERE",
+    "AT_ITS_RATE",
+    "LONGER",
+    "Nearest",
+    "controls_of",
+    "equals",
+    "matched_rivals",
+    "nearest",
+]
 
 AT_ITS_RATE = ("random-mask", "from-scratch", "magnitude", "small-dense")
 """Controls of a pruned case that keep as many weights."""
@@ -81,6 +90,12 @@ def nearest(points: dict[str, Point], point: Point, *methods: str) -> Nearest | 
                 point=found, test=between(point, found, "test accuracy"), targets=targets
             )
     return None
+
+
+def matched_rivals(points: dict[str, Point], rival: str) -> list[tuple[Point, Nearest]]:
+    """Return the pruned cases that have a rival of about their test accuracy, and that rival."""
+    beside = [(p, nearest(points, p, rival)) for p in of_method(points, *PRUNED)]
+    return [(point, found) for point, found in beside if found is not None and found.matched]
 
 
 def _of_references(point: Point) -> float | None:

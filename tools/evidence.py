@@ -15,6 +15,7 @@ from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
 from tools.verdicts import (
     ATTACK,
     DENSE,
+    PRUNED,
     Difference,
     Point,
     between,
@@ -27,7 +28,6 @@ from tools.verdicts import (
 
 __all__ = ["page"]
 
-PRUNED = ("mia-pruning", "mia-pruning-min-max")
 WIDTH = re.compile(r"\bwidth=([0-9.]+)")
 NAMES = {
     "mia-pruning": "MIA-Pruning",

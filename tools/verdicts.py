@@ -15,6 +15,8 @@ from secateur.measure import paired_difference
 
 DENSE = "dense"
 ATTACK = "paper's attack"
+PRUNED = ("mia-pruning", "mia-pruning-min-max")
+"""The paper's methods that prune, without and with the game."""
 SCHEMA = "sweep-1"
 Point = dict[str, Any]
 
