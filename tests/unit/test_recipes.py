@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from command_line import secateur
-from secateur.cli import costs
 from secateur.cli.catalogue import DEFENCE, PRUNING, catalogue
+from secateur.cli.listing import work_of
 from secateur.cli.reproduce import SCALES, cells
 from secateur.cli.spelled import (
     parse_defence,
@@ -266,7 +266,7 @@ steps = ["ADMM(rate=2, updates=1, epochs_per_update=1, retrain_epochs=1)", "From
 name = "decay"
 steps = ["WeightDecay(strength=3)"]
 """
-    work = costs.work_of(read_plan(text))
+    work = work_of(read_plan(text))
     assert (work.cases, work.trainings) == (4, 4 * 6)
     epochs = 3 + 2 + 3 + 3
     assert work.multiply_adds == 3 * 6 * 100 * epochs * (446 * 20 + 20 * 30)

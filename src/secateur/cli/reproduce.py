@@ -56,7 +56,7 @@ def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> 
       secateur reproduce imagenet-resnet18 --show > mine.toml
     """
     if cell is None:
-        from secateur.cli.costs import listing
+        from secateur.cli.listing import listing
 
         click.echo(listing(cells(), [scale] if scale else SCALES))
         return

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secateur.cli import pricing, swept
+from secateur.cli import swept
+from secateur.cli.left import cost, left_of
 from secateur.cli.options import (
     cache_option,
     data_dir_option,
@@ -81,8 +82,8 @@ def command(**options: Any) -> None:
 
         click.echo(asked.cases())
         route = engine(options["engine"], options["workers"])
-        left = pricing.left_of(asked.plan, asked.nodes, asked.draw, out)
-        click.echo(pricing.cost(left, asked.plan, asked.world, out, route=route))
+        left = left_of(asked.plan, asked.nodes, asked.draw, out)
+        click.echo(cost(left, asked.plan, asked.world, out, route=route))
         return
     assert out is not None  # said above
     run(asked, out, begun=begun, **options)
@@ -177,9 +178,9 @@ def run(
     clock = Clock(seconds=seconds_of(budget), begun=begun)
     route = engine(how.pop("engine"), how["workers"])
     click.echo(asked.cases())
-    left = pricing.left_of(asked.plan, asked.nodes, asked.draw, out)
+    left = left_of(asked.plan, asked.nodes, asked.draw, out)
     if left.any or not (out / names.result).exists():
-        click.echo(pricing.cost(left, asked.plan, asked.world, out, route=route))
+        click.echo(cost(left, asked.plan, asked.world, out, route=route))
     with swept.telling_of_secrets(out), _bar(asked) as bar:
         place = _place(asked, out, clock, route=route, progress=bar, **how)
         facts = {"command": click.get_current_context().obj or "secateur sweep"}
