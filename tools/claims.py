@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.circumstances import hardware, of_git, when
 from tools.controls import matched_rivals
 from tools.ship import MARGIN, keeps_accuracy
 from tools.stopped import MATCHED
@@ -30,8 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ROOT / "tests" / "paper" / "claims.toml"
 RESULTS = ROOT / "results"
 NOT_YET = "not yet measured"
-DIGITS = 10
-"""Of a commit's name: enough to be one commit in any clone."""
 FIELDS = ("id", "source", "reference", "claim", "reported", "unit", "mark", "measure", "world")
 HEADER = """\
 # What papers report, and what we measure of it. `ours` is written by `python -m tools.claims` from
@@ -41,8 +38,8 @@ HEADER = """\
 # `remembered`: of a published table, rounded, not read again.
 # Falls stand there twice (`among`): the largest of every case, which the most destroyed model may
 # have, and of those that keep accuracy. An entry of ours without a value says why in its note.
-# committed: the last commit of the results file, and its day; when it ran, and by which code, is no
-# part of it.
+# made: the day of the audit, and the commit of the code that made it, where the results file has
+# them. committed: the last commit of the results file, and its day, which may be long after.
 """
 Measure = Callable[[dict[str, Point]], list[dict[str, Any]]]
 
@@ -238,53 +235,10 @@ def ours(claim: dict[str, Any], found: dict[str, dict[str, Any]]) -> list[dict[s
                     "scale": content["facts"].get("scale", "") or "not named",
                     "hardware": hardware(content),
                     "file": f"results/paper-{world}.json",
+                    **when(content),
                 }
             )
     return entries
-
-
-def hardware(content: dict[str, Any]) -> str:
-    """Return where a sweep ran: the machine that wrote it, the device that its command names, and
-    what its note adds; models read again may have been trained elsewhere.
-    """
-    facts, context = content["facts"], content["provenance"]["context"]
-    parts = [f"{context.get('processor', '')}, {context.get('cores', '')} cores"]
-    devices = dict.fromkeys(re.findall(r"cuda(?::\d+)?", facts.get("command", "")))
-    parts += [f"device {d}, as its command says" for d in devices]
-    parts += [f"note: {facts['note']}"] if facts.get("note") else []
-    return "; ".join(parts)
-
-
-def of_git(file: str) -> dict[str, str]:
-    """Return the last commit of a results file and its day; an empty text before it.
-
-    That is when the file was committed, which may be long after its sweep ran.
-
-    Raises:
-        SystemExit: the file has changes that are not committed: no commit holds its numbers.
-    """
-    if _git("status", "--porcelain", "--", file)[:1] in ("M", " "):
-        raise SystemExit(f"{file} differs from what is committed; commit it, then write the claims")
-    return {"committed": _git("log", "-1", f"--abbrev={DIGITS}", "--format=%h, %cs", "--", file)}
-
-
-def has_history() -> bool:
-    """Tell whether git knows every commit of these files: a copy without git, or a shallow clone,
-    cannot say which was the last one that changed a file.
-    """
-    whole = _git("rev-parse", "--is-shallow-repository").strip() == "false"
-    return whole and bool(_git("log", "-1", "--format=%h", "--", str(CLAIMS)))
-
-
-def _git(*arguments: str) -> str:
-    """Return what git says of this repository; an empty text where there is no git."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.rstrip("\n")
 
 
 def as_toml(claims: list[dict[str, Any]]) -> str:

@@ -16,8 +16,9 @@ from tools.conclusions_rivals import (
 )
 from tools.controls import controls_of, equals, matched_rivals
 from tools.counting import Case, Worlds, by_chance, cases_of, counted, number, together, with_dense
+from tools.outstanding import unfinished
 from tools.ship import best_to_ship
-from tools.stopped import no_worse_stopped
+from tools.stopped import MATCHED, no_worse_stopped
 from tools.verdicts import DENSE, Point, between, leak_difference, shown
 
 __all__ = ["conclusions"]
@@ -47,7 +48,7 @@ def conclusions(
     first = _unlearned({name: why for name, why in little.items() if why})
     if not every:
         return [f"- {line}" for line in first]
-    first += _unfinished(worlds)
+    first += unfinished({name: content for name, (content, _) in every_world.items()})
     said = [
         _in_short(every, worlds),
         *first,
@@ -81,42 +82,55 @@ def conclusions(
 
 
 def _in_short(every: Sequence[Case], worlds: Worlds) -> str:
-    """Say in four sentences what a reader has to know who reads no further."""
-    less = sum(leak_difference(case.point, DENSE).auc.verdict == "lower" for case in every)
+    """Say in a few sentences what a reader has to know who reads no further."""
+    ends = counted(leak_difference(case.point, DENSE).auc.verdict for case in every)
     beside = [no_worse_stopped(case.content, case.point) for case in every]
-    verdicts = [early.leak.auc.verdict for early in beside if not early.never]
-    known = [verdict for verdict in verdicts if verdict != "not measured"]
-    gains = known.count("lower")
-    pairs = [pair for _, points in worlds.values() for pair in matched_rivals(points, "dp-sgd")]
-    noise = [between(point, found.point, "leak").verdict for point, found in pairs]
+    known = [early.leak.auc.verdict for early in beside if not early.never]
+    never = [early.leak.auc.verdict for early in beside if early.never]
     told = (
-        f"**In short.** By the strongest attack pruning alone leaks less than the dense models at "
-        f"their end in {less} of {number(len(every), 'case')}; beside the dense models stopped no "
-        f"less accurate it leaks less in {gains} of {len(known)} that have them, and more in "
-        f"{known.count('higher')}. "
+        f"**In short.** By the strongest attack pruning alone, minus the dense models at their "
+        f"end: AUC of {number(len(every), 'case')} {ends}. Minus the dense models stopped no less "
+        f"accurate, of {len(known)} that have them: {counted(known)}"
     )
-    if 2 * gains <= len(known):
+    told += (
+        f"; minus the nearest, of {len(never)} that have none: {counted(never)}. "
+        if never
+        else ". "
+    )
+    if 2 * known.count("lower") <= len(known):
         told += (
             "In most cases, then, nothing is shown that stopping the training earlier does not "
             "give: do not count on pruning for privacy. "
         )
-    if noise:
-        more, fewer = noise.count("higher"), noise.count("lower")
-        told += (
-            f"At equal accuracy DP-SGD leaks less than the pruned models in {more} of "
-            f"{number(len(noise), 'pair')}, and more in {fewer}. "
-        )
+    told += _noise_in_short(worlds)
     return told + "Audit what you ship, by an attacker who prunes his references as you do."
 
 
-def _unfinished(worlds: Worlds) -> list[str]:
-    """Name the worlds of which cases are missing or failed."""
-    left = {
-        name: [f"{len(content[what])} {what}" for what in ("missing", "failed") if content[what]]
-        for name, (content, _) in worlds.items()
-    }
-    named = ", ".join(f"{name} ({', '.join(parts)})" for name, parts in left.items() if parts)
-    return [f"**Unfinished** are the cases of {named}."] if named else []
+def _noise_in_short(worlds: Worlds) -> str:
+    """Say how DP-SGD of about equal accuracy lies beside pruning, of how many fleets, and what it
+    promises.
+    """
+    pairs = [
+        (name, point, found.point)
+        for name, (_, points) in worlds.items()
+        for point, found in matched_rivals(points, "dp-sgd")
+    ]
+    if not pairs:
+        return ""
+    fleets = {(name, rival["case"]) for name, _, rival in pairs}
+    leaks = counted(between(point, rival, "leak").verdict for _, point, rival in pairs)
+    rows = [rival["rows"].get("accounted epsilon") or {} for _, _, rival in pairs]
+    known = [row["value"] for row in rows if row.get("value") is not None]
+    told = (
+        f"Pruned minus DP-SGD within {100 * MATCHED:.0f} point of test accuracy, by value: AUC of "
+        f"{number(len(pairs), 'pair')} with {number(len(fleets), 'fleet')} of DP-SGD in "
+        f"{number(len({world for world, _ in fleets}), 'world')} {leaks}"
+    )
+    if known:
+        few, most = f"{min(known):,.3g}", f"{max(known):,.3g}"
+        told += f"; the accounted epsilon there is {few if few == most else f'{few} to {most}'}"
+        told += ", which promises nothing" if min(known) > LARGE else ""
+    return f"{told}. "
 
 
 def _unlearned(little: dict[str, str]) -> list[str]:

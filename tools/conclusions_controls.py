@@ -51,8 +51,8 @@ def _papers_on_stopped(fell: Sequence[Case]) -> str:
     able = [case for case in fell if of_method(case.points, "early-stopping")]
     rest = len(fell) - len(able)
     left = (
-        f"The paper's attack reads weights, which snapshots do not keep: on stopped models it is "
-        f"not measured in {rest} of these cases"
+        f"The paper's attack reads whole outputs, of which snapshots keep other signals alone: on "
+        f"stopped models it is not measured in {rest} of these cases"
     )
     if not able:
         return f"{left}."

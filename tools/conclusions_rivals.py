@@ -175,7 +175,7 @@ def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) 
         return []
     points_of = {name: points for name, (_, points) in worlds}
     told = [
-        f"{name} {g.share.shown(100, 0)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
+        f"{name} {g.share.shown(100, 1)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
         f"AUC of LiRA {shown(g.point, 'LiRA')}{_stopped_as_early(points_of[name], g.point)})"
         for name, g in best.items()
     ]
@@ -186,9 +186,22 @@ def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) 
         f"it takes from the dense models at a loss of at most {100 * LITTLE:.0f} points of test "
         f"accuracy: {'; '.join(told)}. By these values it is half or more in "
         f"{', '.join(half) or 'none'}; the intervals of share and loss both show it in "
-        f"{', '.join(sure) or 'none'}. The largest of several flatters itself; where its case has "
-        "fewer epochs than the dense models, some of that is stopping earlier."
+        f"{', '.join(sure) or 'none'}. The largest of several flatters itself. "
+        f"{_own_part(best, points_of)}"
     ]
+
+
+def _own_part(best: dict[str, _Game], points_of: dict[str, dict[str, Point]]) -> str:
+    """Say in how many of these worlds the game does what stopping as early does not."""
+    early = {name: _as_early(points_of[name], g.point) for name, g in best.items()}
+    own = [between(best[n].point, point, ATTACK).verdict for n, point in early.items() if point]
+    if not own:
+        return "Of none of them the dense models stopped after as many epochs were attacked."
+    return (
+        "Where its case has fewer epochs than the dense models, some of that is stopping earlier: "
+        f"of {len(own)} in which dense models stopped after as many epochs were attacked, the "
+        f"paper's attack on the game is, minus on these, {counted(own)}."
+    )
 
 
 def _sure(one: _Game) -> bool:
@@ -198,10 +211,22 @@ def _sure(one: _Game) -> bool:
 
 
 def _stopped_as_early(points: dict[str, Point], point: Point) -> str:
-    """Return what the dense models lose of it when they stop after as many epochs."""
+    """Return what the dense models lose of it when they stop after as many epochs, and what the
+    game does beyond that.
+    """
+    early = _as_early(points, point)
+    if early is None:
+        return ""
+    own, test = (between(point, early, name) for name in (ATTACK, "test accuracy"))
+    return (
+        f"; stopping as early alone takes {share_gone(early, points[DENSE]).shown(100, 1)} %; the "
+        f"game minus that: paper's attack {own.verdict}, {own.shown(100, 1)} points, at "
+        f"{test.shown(100, 1)} points of test accuracy"
+    )
+
+
+def _as_early(points: dict[str, Point], point: Point) -> Point | None:
+    """Return the dense models that stop after as many epochs as a case of the game has."""
     epochs = point["axes"].get("epochs")
-    for early in of_method(points, "early-stopping"):
-        if epochs is not None and early["axes"].get("epochs") == epochs:
-            share = share_gone(early, points[DENSE])
-            return f"; stopping as early alone takes {share.shown(100, 0)} %"
-    return ""
+    alike = [p for p in of_method(points, "early-stopping") if p["axes"].get("epochs") == epochs]
+    return alike[0] if alike and epochs is not None else None

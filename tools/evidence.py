@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from tools.about import about
 from tools.canaries import of_canaries, planted_lines
 from tools.conclusions import conclusions
 from tools.controls import controls_of
 from tools.defences import defences
 from tools.rows_meant import rows_meant
 from tools.ship import recommended
-from tools.stopped import MATCHES, NO_LESS, no_worse_stopped, stopped
+from tools.stopped import MATCHES, no_worse_stopped, stopped
 from tools.verdicts import (
     ATTACK,
     DENSE,
@@ -28,7 +28,6 @@ from tools.verdicts import (
 
 __all__ = ["page"]
 
-WIDTH = re.compile(r"\bwidth=([0-9.]+)")
 NAMES = {
     "mia-pruning": "MIA-Pruning",
     "mia-pruning-min-max": "MIA-Pruning & Min-Max",
@@ -58,9 +57,11 @@ below is one sweep of `secateur reproduce`: the paper's rows, the controls that 
 that came later.
 
 What is said of a difference is what its 95 % interval carries: *lower*, *higher*, or *no detectable
-effect* where the interval holds 0. Intervals are not corrected for the number of cases: one in
-twenty excludes 0 by chance, and the largest of many differences looks better than it is. Every
-number is an empirical lower bound on the leak, never a guarantee.
+effect* where the interval holds 0. Intervals are of t over the targets of one draw of records:
+targets share its records and references, and the cases of a world share all of it, so that no count
+below is of independent trials, and another draw may say something else. Intervals are not corrected
+for the number of cases: one in twenty excludes 0 by chance, and the largest of many differences
+looks better than it is. Every number is an empirical lower bound on the leak, never a guarantee.
 
 Dense models *stopped no less accurate* are those at the first snapshot whose test accuracy is at
 least the case's; where none is, those nearest in test accuracy. A case that leaks no less than they
@@ -105,7 +106,7 @@ def page(
 def _overview(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "| world | MIA-Pruning against the dense end: paper's attack | strongest attack | "
-        "strongest attack, against the dense stopped no less accurate |",
+        "strongest attack, against the dense stopped no less accurate, or else nearest |",
         "|" + " --- |" * 4,
     ]
     for name, content in found.items():
@@ -142,7 +143,7 @@ def _strengths(name: str, content: dict[str, Any]) -> list[str]:
     heading = f"## Min-Max alone, by its strength and its epochs: {name}"
     if DENSE not in points:
         return [heading, "The dense models were not measured, so nothing is said."]
-    return [heading, _about(content), _table(points), *defences(content, points)]
+    return [heading, about(content), _table(points), *defences(content, points)]
 
 
 def _planted(name: str, content: dict[str, Any]) -> list[str]:
@@ -154,7 +155,7 @@ def _planted(name: str, content: dict[str, Any]) -> list[str]:
         return [heading, "No planted record of the dense models was measured: nothing is said."]
     return [
         heading,
-        _about(content),
+        about(content),
         _table(points),
         "On these records alone, by the attack that is each case's strongest on all records, so "
         "that another one may find more; and minus the dense models, target by target:",
@@ -162,59 +163,15 @@ def _planted(name: str, content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _about(content: dict[str, Any]) -> str:
-    facts = content["facts"]
-    context = content["provenance"]["context"]
-    about = (
-        f"{content['title']}. {facts['targets']} targets, {facts['references']} references, seeds "
-        f"{facts['seeds']}, scale {facts.get('scale') or 'not named'}; made by "
-        f"`{facts.get('command', 'secateur sweep')}` on {context.get('processor', 'a machine')}, "
-        f"{context.get('cores', '?')} cores."
-    )
-    note = [facts["note"]] if facts.get("note") else []
-    return " ".join([about, *_how(content), *_cost(content), *note])
-
-
-def _cost(content: dict[str, Any]) -> list[str]:
-    """Say what the trainings of all cases took."""
-    rows = [p["rows"].get("cpu seconds") or {} for p in cases(content).values()]
-    known = [r["value"] * r["counts"]["models"] for r in rows if r.get("value") is not None]
-    if not known:
-        return []
-    every = "" if len(known) == len(rows) else f", of {len(known)} of the {len(rows)} cases"
-    return [
-        f"Trainings, those that cases share counted in each: {sum(known) / 3600:.1f} CPU "
-        f"hours{every}; audits come on top."
-    ]
-
-
-def _how(content: dict[str, Any]) -> list[str]:
-    """Say what a model is, on how much it is trained, and what of the paper's network it is not."""
-    recipe = content["facts"].get("recipe")
-    if not recipe:
-        return []
-    trained = (cases(content).get(DENSE) or {"rows": {}})["rows"].get("train accuracy") or {}
-    members = trained.get("counts", {}).get("members")
-    on = "" if members is None else f", each on about {members:.0f} records"
-    words = [f"Dense models: `{recipe}`{on}."]
-    width = WIDTH.search(recipe)
-    if width and float(width[1]) < 1:
-        words.append(
-            f"The network has {100 * float(width[1]):g} % of the paper's channels: what is said "
-            "here is said of it, not of the paper's network."
-        )
-    return words
-
-
 def _world(name: str, content: dict[str, Any]) -> list[str]:
     points = cases(content)
     if DENSE not in points:
         return [
             f"## {name}",
-            _about(content),
+            about(content),
             "The dense models were not measured, so nothing is said.",
         ]
-    parts = [f"## {name}", _about(content), _table(points)]
+    parts = [f"## {name}", about(content), _table(points)]
     parts += ["### Did pruning lower the paper's attack?", *_paper(points)]
     parts += ["### Against the dense training stopped earlier", *_stopped(content, points)]
     parts += ["### What LiRA and its kin say", *_strongest(points)]
@@ -287,14 +244,6 @@ def _stopped(content: dict[str, Any], points: dict[str, Point]) -> list[str]:
         pairs = [(p, stopped(content, p, match)) for p in pruned]
         aucs, tprs = ([getattr(s.leak, n) for _, s in pairs] for n in ("auc", "tpr"))
         parts.append(f"Stopped {words}: AUC {_counted(aucs)}; TPR {_counted(tprs)}.")
-        if match == NO_LESS and any(
-            s.leak.auc.value is not None and not s.leak.auc.paired for _, s in pairs
-        ):
-            parts.append(
-                "Of this one the sweep kept the curve alone: the AUC is that of the dense models' "
-                "own strongest attack, the difference is not paired, the epoch is chosen on the "
-                "targets' accuracies, and TPR is not measured."
-            )
         parts.append("\n".join(f"- {p['case']}: {s.shown()}" for p, s in pairs))
     return parts
 

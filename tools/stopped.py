@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from secateur.types import NEVER_AS_ACCURATE
 from tools.verdicts import DENSE, Difference, Leak, Point, leak_difference
 
 NO_LESS = "no less test accuracy"
@@ -52,19 +53,29 @@ def stopped(content: dict[str, Any], point: Point, match: str) -> Stopped:
     Args:
         content: the sweep.
         point: the case, over its seeds.
-        match: one of `MATCHES`. Where the sweep has no row for `NO_LESS` the dense models' curve
-            serves: the AUC of their own strongest attack, not paired, and without a TPR.
+        match: one of `MATCHES`.
     """
     curve = _curve(content)
     row = point["rows"].get(f"leak - dense at {match}")
-    if match == NO_LESS and (row is None or row["value"] is None):
-        return _on_the_curve(curve, point)
+    if (row or {}).get("why") == NEVER_AS_ACCURATE:
+        return _never(curve)
     leak = leak_difference(point, f"dense at {match}")
     epoch = _epoch_of(row)
     if not curve or epoch not in curve["epoch"]:
         return Stopped(leak=leak)
     at = curve["epoch"].index(epoch)
     return Stopped(leak=leak, about=_match(curve, at, point), gap=_gap(curve, at, point))
+
+
+def _never(curve: dict[str, list[float]]) -> Stopped:
+    """Say what the dense models reached where no snapshot of them is as accurate as a case."""
+    best = f"{100 * max(curve['test_accuracy']):.1f} %" if curve else "not known"
+    nothing = Difference(value=None)
+    return Stopped(
+        leak=Leak(auc=nothing, tpr=nothing),
+        about=f"never over the references; the dense models' best snapshot on the targets: {best}",
+        never=True,
+    )
 
 
 def no_worse_stopped(content: dict[str, Any], point: Point) -> Stopped:
@@ -118,24 +129,3 @@ def _match(curve: dict[str, list[float]], at: int, point: Point) -> str:
         if row is not None and row["value"] is not None
     )
     return f"epoch {curve['epoch'][at]:.0f}: {words}"
-
-
-def _on_the_curve(curve: dict[str, list[float]], point: Point) -> Stopped:
-    own, test = (point["rows"].get(name) for name in ("leak", "test accuracy"))
-    nothing = Difference(value=None)
-    if not curve or any(row is None or row["value"] is None for row in (own, test)):
-        return Stopped(leak=Leak(auc=nothing, tpr=nothing))
-    assert own is not None
-    assert test is not None  # both said above
-    reached = [i for i, v in enumerate(curve["test_accuracy"]) if v >= test["value"]]
-    if not reached:
-        best = 100 * max(curve["test_accuracy"])
-        about = f"never: the dense models' best snapshot has {best:.1f} %"
-        return Stopped(leak=Leak(auc=nothing, tpr=nothing), about=about, never=True)
-    at = reached[0]
-    ends = [own["low"], own["high"], curve["low"][at], curve["high"][at]]
-    wide = None if any(e is None for e in ends) else (ends[0] - ends[3], ends[1] - ends[2])
-    low, high = wide or (None, None)
-    auc = Difference(value=own["value"] - curve["auc"][at], low=low, high=high, paired=False)
-    leak = Leak(auc=auc, tpr=nothing)
-    return Stopped(leak=leak, about=_match(curve, at, point), gap=_gap(curve, at, point))

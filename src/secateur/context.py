@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MADE", "circumstances", "hardware", "version_of"]
+__all__ = ["COMMIT", "MADE", "circumstances", "hardware", "made_by", "version_of"]
 
 MADE = "made"
 """The key of a report's context that says when it was made: UTC, ISO 8601."""
+COMMIT = "commit"
+"""The key of a report's context that says by which commit of secateur's source; absent where the
+package is installed without its repository. `-dirty` at its end: files of it were changed."""
 
 _LIBRARIES = ("numpy", "scipy", "secateur", "torch")
 _OPTIONAL = ("opacus",)
@@ -24,13 +30,35 @@ def circumstances() -> dict[str, Any]:
     """Describe what a report was made with, and when: a report's context, and no part of its key.
 
     Returns:
-        What `hardware` says, and `made`, the time in UTC to the second.
+        What `hardware` says, `made`, the time in UTC to the second, and `commit` where it is known.
 
     Example:
         >>> circumstances()[MADE].endswith("+00:00")
         True
     """
-    return {**hardware(), MADE: datetime.now(UTC).isoformat(timespec="seconds")}
+    commit = _commit()
+    return {
+        **hardware(),
+        MADE: datetime.now(UTC).isoformat(timespec="seconds"),
+        **({COMMIT: commit} if commit else {}),
+    }
+
+
+def made_by(contexts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return when the last of several reports was made, and by which commits, where they say so.
+
+    Args:
+        contexts: the reports' contexts.
+
+    Example:
+        >>> made_by([{MADE: "2026-01-02", COMMIT: "b"}, {MADE: "2026-01-01", COMMIT: "a"}])
+        {'made': '2026-01-02', 'commit': 'a, b'}
+    """
+    some = list(contexts)
+    times = sorted({str(one[MADE]) for one in some if MADE in one})
+    commits = sorted({str(one[COMMIT]) for one in some if COMMIT in one})
+    found = {MADE: times[-1] if times else "", COMMIT: ", ".join(commits)}
+    return {key: value for key, value in found.items() if value}
 
 
 def hardware() -> dict[str, Any]:
@@ -72,6 +100,22 @@ def version_of(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+@cache
+def _commit() -> str:
+    """Return the commit of the repository that the package is read from; empty where it is not."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # a repository farther up is somebody else's
+        return ""
+    asked = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        done = subprocess.run(
+            [*asked, "--exclude", "*"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _processor() -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import claims  # noqa: E402
+from tools import circumstances  # noqa: E402
 from tools.claims import CLAIMS, EVERY, FIELDS, KEEPING, MEASURES, NOT_YET, as_toml, filled  # noqa: E402
 
 TEXT = CLAIMS.read_text(encoding="utf-8")
@@ -74,11 +74,14 @@ def test_our_side_agrees_with_the_results_files():
 
 
 @pytest.mark.slow  # by hand: a history that was rewritten names other commits
-@pytest.mark.skipif(not claims.has_history(), reason="no git history here, or a shallow clone")
+@pytest.mark.skipif(
+    not circumstances.has_history("tests/paper/claims.toml"),
+    reason="no git history here, or a shallow clone",
+)
 def test_our_side_names_the_last_commit_of_each_results_file():
     for claim in ENTRIES:
         for entry in claim["ours"] if claim["ours"] != NOT_YET else ():
-            assert entry["committed"] == claims.of_git(entry["file"])["committed"], (
+            assert entry["committed"] == circumstances.of_git(entry["file"])["committed"], (
                 f"run python -m tools.claims: {claim['id']}, {entry['file']}"
             )
 

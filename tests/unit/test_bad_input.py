@@ -372,6 +372,23 @@ TYPED = (
         spoil=sweep_file(""),
     ),
     Typed(
+        kind="a limit that is no number",
+        command=f"{SWEEP} --max-leak nan",
+        message=r"max_leak must be between 0 and 1, got nan",
+        spoil=sweep_file(""),
+    ),
+    Typed(
+        kind="a cell's options without a cell",
+        command="reproduce --budget 5s --out {}/new",
+        message=r"Missing argument 'CELL'\. --out, --budget asks for one; there are adult-mlp, ",
+    ),
+    Typed(
+        kind="one number on an axis in two spellings",
+        command=SWEEP,
+        message=r"over\.rate holds a value twice: \[2, 2\.0\]",
+        spoil=one_method('name="m"\nsteps=["ADMM(rate={rate})"]\nover={rate=[2, 2.0]}'),
+    ),
+    Typed(
         kind="bytes that are no number",
         command=f"{SWEEP} --max-bytes many",
         message=r"'many' is no number of bytes; write 100000, 100k or 2M",

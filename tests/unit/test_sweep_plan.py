@@ -319,6 +319,21 @@ def test_one_target_gives_a_front_without_a_share():
     assert (only.front, only.sure) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"max_leak": float("nan")}, "max_leak must be between 0 and 1, got nan"),
+        ({"min_accuracy": float("nan")}, "min_accuracy must be between 0 and 1, got nan"),
+        ({"min_accuracy": 83}, "min_accuracy must be between 0 and 1, got 83"),
+        ({"max_bytes": float("inf")}, "max_bytes must be a finite number above 0, got inf"),
+        ({"max_bytes": 0}, "max_bytes must be a finite number above 0, got 0"),
+    ],
+)
+def test_a_limit_that_no_case_can_be_held_against_is_refused(asked, message):
+    with pytest.raises(InputError, match=message):
+        Limits(**asked)
+
+
 def test_the_pick_is_the_most_accurate_case_within_all_limits():
     points = [
         point("leaky", [0.95, 0.96], [0.8, 0.81]),

@@ -15,7 +15,7 @@ from secateur import store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools import claims, verdicts
+from tools import circumstances, claims, verdicts
 
 SAME = ((0.0, 0.01), (0.0, 0.01))
 LOST = ((0.0, 0.01), (-0.2, 0.01))
@@ -150,12 +150,19 @@ def test_where_no_rate_keeps_accuracy_it_is_said_and_not_left_out():
 
 def test_the_hardware_has_the_commands_device_and_the_sweeps_note():
     found = made()
-    assert claims.hardware(found) == "a processor, 2 cores"
+    assert circumstances.hardware(found) == "a processor, 2 cores"
     found["facts"]["command"] = "secateur x --engine \"Stacked(device='cuda:0')\" --device cuda:0"
     found["facts"]["note"] = "Trained on another card."
-    assert claims.hardware(found) == (
+    assert circumstances.hardware(found) == (
         "a processor, 2 cores; device cuda:0, as its command says; note: Trained on another card."
     )
+
+
+def test_when_and_by_which_commit_is_said_where_the_file_has_it():
+    found = made()
+    assert circumstances.when(found) == {}
+    found["provenance"]["context"] |= {"made": "2026-01-02T03:04:05+00:00", "commit": "abc, def"}
+    assert circumstances.when(found) == {"made": "2026-01-02, commit abc, def"}
 
 
 def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch):
@@ -191,6 +198,9 @@ def test_our_side_is_filled_from_results_and_back_to_text(tmp_path, monkeypatch)
     ]
 
 
+CLAIMS = "claims.toml"
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository whose results file was committed on a day that is known, then claimed."""
@@ -198,8 +208,7 @@ def repository(tmp_path, monkeypatch):
     (root / "results").mkdir(parents=True)
     file = root / "results" / "paper-made.json"
     file.write_text("1")
-    monkeypatch.setattr(claims, "ROOT", root)
-    monkeypatch.setattr(claims, "CLAIMS", root / "claims.toml")
+    monkeypatch.setattr(circumstances, "ROOT", root)
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
@@ -219,30 +228,31 @@ def git(root, *arguments):
 
 
 def test_a_results_file_is_named_by_its_last_commit_and_not_while_it_differs(repository):
-    first = git(repository, "rev-parse", f"--short={claims.DIGITS}", "HEAD")
+    first = git(repository, "rev-parse", f"--short={circumstances.DIGITS}", "HEAD")
     (repository / "claims.toml").write_text("")
     git(repository, "add", "claims.toml")
     git(repository, "commit", "-qm", "claims")
     file = "results/paper-made.json"
-    assert claims.of_git(file) == {"committed": f"{first}, 2026-01-02"}
-    assert claims.of_git("results/none.json") == {"committed": ""}
+    assert circumstances.of_git(file) == {"committed": f"{first}, 2026-01-02"}
+    assert circumstances.of_git("results/none.json") == {"committed": ""}
     (repository / file).write_text("2")
     with pytest.raises(SystemExit, match="differs from what is committed"):
-        claims.of_git(file)
+        circumstances.of_git(file)
 
 
 def test_history_is_that_of_a_whole_clone_alone(repository, tmp_path, monkeypatch):
-    assert not claims.has_history()  # of another project, which does not have the claims
+    assert not circumstances.has_history(
+        CLAIMS
+    )  # of another project, which does not have the claims
     (repository / "claims.toml").write_text("")
     git(repository, "add", "claims.toml")
     git(repository, "commit", "-qm", "claims")
-    assert claims.has_history()
+    assert circumstances.has_history(CLAIMS)
     git(tmp_path, "clone", "-q", "--depth=1", repository.as_uri(), "shallow")
-    monkeypatch.setattr(claims, "ROOT", tmp_path / "shallow")
-    monkeypatch.setattr(claims, "CLAIMS", tmp_path / "shallow" / "claims.toml")
-    assert not claims.has_history()
-    monkeypatch.setattr(claims, "ROOT", tmp_path / "none")
-    assert not claims.has_history()
+    monkeypatch.setattr(circumstances, "ROOT", tmp_path / "shallow")
+    assert not circumstances.has_history(CLAIMS)
+    monkeypatch.setattr(circumstances, "ROOT", tmp_path / "none")
+    assert not circumstances.has_history(CLAIMS)
     monkeypatch.setenv("PATH", "")
-    assert not claims.has_history()
-    assert claims.of_git("results/paper-made.json") == {"committed": ""}
+    assert not circumstances.has_history(CLAIMS)
+    assert circumstances.of_git("results/paper-made.json") == {"committed": ""}

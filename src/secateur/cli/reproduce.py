@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from secateur.cli.options import (
     cache_option,
@@ -58,6 +59,7 @@ def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> 
     if cell is None:
         from secateur.cli.listing import listing
 
+        _refuse_without_cell()
         click.echo(listing(cells(), [scale] if scale else SCALES))
         return
     found = recipe_of(cell)
@@ -74,6 +76,24 @@ def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> 
 
     with as_file(found) as file:
         click.get_current_context().invoke(sweep.command, file=file, scale=scale, **options)
+
+
+def _refuse_without_cell() -> None:
+    """Refuse what runs a cell where none is named: a list would look like a run that succeeded."""
+    context = click.get_current_context()
+    given = [
+        option.opts[-1]
+        for option in context.command.params
+        if isinstance(option, click.Option)
+        and option.name != "scale"
+        and context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.MissingParameter(
+            message=f"{', '.join(given)} asks for one; there are {', '.join(cells())}",
+            param_hint="'CELL'",
+            param_type="argument",
+        )
 
 
 def cells() -> dict[str, Traversable]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from secateur.errors import InputError
 from secateur.measure import paired_difference
 from secateur.types import derive_seed
 
@@ -27,11 +28,23 @@ AXES = ("test_accuracy", "leak")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a case must keep to be shipped; None asks nothing."""
+    """What a case must keep to be shipped; None asks nothing.
+
+    Raises:
+        InputError: a share that is not between 0 and 1, or bytes that are no finite number above 0.
+    """
 
     max_leak: float | None = None
     min_accuracy: float | None = None
     max_bytes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_leak", "min_accuracy"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"{name} must be between 0 and 1, got {share}")
+        if self.max_bytes is not None and not 0 < self.max_bytes < float("inf"):
+            raise InputError(f"max_bytes must be a finite number above 0, got {self.max_bytes}")
 
     def __bool__(self) -> bool:
         return any(v is not None for v in (self.max_leak, self.min_accuracy, self.max_bytes))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from secateur.context import hardware
+from secateur.context import hardware, made_by
 from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
 from secateur.sweeping.names import Names
@@ -30,7 +30,7 @@ STATEMENTS = (
 
 @dataclass(kw_only=True)
 class State:
-    """What is known by now."""
+    """What is known by now; `keys` and `contexts` are those of the audits' reports."""
 
     points: list[Point] = field(default_factory=list)
     curves: list[Series] = field(default_factory=list)
@@ -39,6 +39,7 @@ class State:
     broken: dict[tuple[tuple[str, ...], int], str] = field(default_factory=dict)
     spent: bool = False
     keys: dict[str, Any] = field(default_factory=dict)
+    contexts: list[Mapping[str, Any]] = field(default_factory=list)
     names: Names = field(default_factory=Names)
 
 
@@ -82,7 +83,9 @@ def result_of(
         missing=tuple(missing),
         pick=pick(whole, limits) if limits else {},
         comparisons=comparisons(whole, plan.compare),
-        provenance=Provenance(key={"audits": state.keys}, context=hardware()),
+        provenance=Provenance(
+            key={"audits": state.keys}, context={**hardware(), **made_by(state.contexts)}
+        ),
         facts={
             "data": plan.data,
             "targets": plan.targets,

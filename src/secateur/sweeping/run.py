@@ -234,6 +234,7 @@ def _audited(
     state.keys[f"{world.folder.name}/{path.name}"] = Provenance(key=key).digest
     found = _stored(path)
     if found is not None and dict(found.provenance.key) == key:
+        state.contexts.append(found.provenance.context)
         return found
     begun = time.monotonic()
     report = audit(
@@ -250,6 +251,7 @@ def _audited(
     place.clock.audited(time.monotonic() - begun, subjects=len(there))
     claim(place.folder, state.names.scale)
     store.write_report(path, report)
+    state.contexts.append(report.provenance.context)
     return report
 
 
