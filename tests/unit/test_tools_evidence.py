@@ -166,6 +166,10 @@ def test_what_min_max_takes_stands_beside_stopping_as_early():
     words = evidence.page({"made": made()}, {"alone": alone})
     told = words.partition("**Does Min-Max train?**")[2].partition("\n")[0]
     assert "alone +25" in told and "stopping as early alone takes +15" in told
+    # intervals of 0.65 and 0.67, each of 0.005 on both sides, by their far ends
+    assert "the game minus that: paper's attack lower, -2.0 [-3.0, -1.0] (not paired)" in told
+    assert "of 1 in which dense models stopped after as many epochs were attacked" in told
+    assert told.endswith("the paper's attack on the game is, minus on these, lower in 1.")
     assert "half or more in none; the intervals of share and loss both show it in none" in told
     game["rows"]["paper's attack"] = row(0.59, 0.005)
     told = beside(evidence.page({"made": made()}, {"alone": alone}), "Does Min-Max train?")
@@ -358,6 +362,11 @@ def test_pruning_stands_beside_rivals_of_its_accuracy():
     assert "(2 of them whose setting was chosen on the targets" in words
     assert "accuracy of the paper's attack higher in 2" in words
     assert "AUC of the strongest attack higher in 2." in words
+    for case in found["points"]:
+        case["rows"]["accounted epsilon"] = {**row(62.25, None)}
+    short = beside(evidence.page({"made": found}), "In short.")
+    assert "AUC of 2 pairs with 2 fleets of DP-SGD in 1 world higher in 2;" in short
+    assert "the accounted epsilon there is 62.2, which promises nothing." in short
     chosen = {"mia-pruning rate=8": 0.50, "dp-sgd noise=0.2": 0.59, "dp-sgd noise=1.0": 0.50}
     for case in found["points"]:  # over the references the other noise is the nearer one
         if case["case"] in chosen:
