@@ -51,7 +51,7 @@ tested: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --doctest-modules src/secateur runtime/src/secateur_runtime
 
 slow: $(STAMP) ## coverage simulations, kill-and-resume, minutes each
-	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests runtime/tests
+	$(BIN)/python -m pytest -q -n 2 --dist load -m slow --timeout 3600 tests runtime/tests
 
 gpu: $(STAMP) ## tests on a CUDA card (with a CUDA build of torch: TORCH_INDEX)
 	$(BIN)/python -m pytest -q -m gpu tests/gpu

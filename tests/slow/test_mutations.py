@@ -111,7 +111,18 @@ MUTANTS = [
         "fpr",
         (GROUPS,),
     ),
-    ("measure/groups.py", "confidence=_confidence_of_one(enough)", "confidence=0.95", (GROUPS,)),
+    (
+        "measure/groups.py",
+        'told["confidence"] = _confidence_of_one(enough)',
+        'told["confidence"] = 0.95',
+        (GROUPS,),
+    ),
+    (
+        "measure/groups.py",
+        '"confidence": _confidence_of_one(enough)',
+        '"confidence": 0.95',
+        (GROUPS,),
+    ),
     (
         "measure/roc.py",
         "roc.fpr, fpr + 1e-12",

@@ -51,8 +51,11 @@ def test_a_leak_of_one_group_is_seen_in_that_group_alone():
     leaky, quiet = rows["ward=a", "auc"], rows["ward=b", "auc"]
     assert leaky.value > 0.95 and quiet.low < 0.5 < quiet.high
     own = column == "a"
-    expected = np.mean([auc_value(scores.values[i, own], who.inside[i, own]) for i in range(8)])
+    found = np.array([auc_value(scores.values[i, own], who.inside[i, own]) for i in range(8)])
+    expected = np.mean(found)
     assert leaky.value == pytest.approx(expected)
+    # of two groups each interval is one of 97.5 %, so that both hold at 95 %
+    assert (leaky.value, leaky.low) == pytest.approx(t_interval(found, 1 - 0.05 / 2)[:2])
     assert leaky.interval == "t over targets" and leaky.counts["targets"] == 8
 
 
