@@ -69,7 +69,7 @@ def conclusions(
         ),
         *beside_min_max(worlds),
         *beside_pruning(worlds),
-        *game([*worlds.items(), *with_dense(strengths or {}).items()]),
+        *game([*worlds.items(), *_alone(strengths or {}).items()]),
         stopping(every),
         *longer(every),
         *size(every),
@@ -79,6 +79,11 @@ def conclusions(
         _ship(worlds),
     ]
     return ["\n".join(f"- {line}" for line in said)]
+
+
+def _alone(strengths: dict[str, dict[str, Any]]) -> Worlds:
+    """Return the sweeps of Min-Max alone under names that no cell has."""
+    return {f"Min-Max alone on {name}": both for name, both in with_dense(strengths).items()}
 
 
 def _in_short(every: Sequence[Case], worlds: Worlds) -> str:

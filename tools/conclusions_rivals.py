@@ -174,20 +174,20 @@ def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) 
     if not best:
         return []
     points_of = {name: points for name, (_, points) in worlds}
-    told = [
-        f"{name} {g.share.shown(100, 1)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
+    told = "\n  - ".join(
+        f"{name}: {g.share.shown(100, 1)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
         f"AUC of LiRA {shown(g.point, 'LiRA')}{_stopped_as_early(points_of[name], g.point)})"
         for name, g in best.items()
-    ]
+    )
     half = [name for name, g in best.items() if (g.share.value or 0.0) >= HALF]
     sure = [name for name in half if _sure(best[name])]
     return [
         "**Does Min-Max train?** The largest share of the paper's attack's excess over 50 % that "
         f"it takes from the dense models at a loss of at most {100 * LITTLE:.0f} points of test "
-        f"accuracy: {'; '.join(told)}. By these values it is half or more in "
+        f"accuracy. By these values it is half or more in "
         f"{', '.join(half) or 'none'}; the intervals of share and loss both show it in "
         f"{', '.join(sure) or 'none'}. The largest of several flatters itself. "
-        f"{_own_part(best, points_of)}"
+        f"{_own_part(best, points_of)}\n  - {told}"
     ]
 
 

@@ -57,11 +57,14 @@ below is one sweep of `secateur reproduce`: the paper's rows, the controls that 
 that came later.
 
 What is said of a difference is what its 95 % interval carries: *lower*, *higher*, or *no detectable
-effect* where the interval holds 0. Intervals are of t over the targets of one draw of records:
-targets share its records and references, and the cases of a world share all of it, so that no count
-below is of independent trials, and another draw may say something else. Intervals are not corrected
-for the number of cases: one in twenty excludes 0 by chance, and the largest of many differences
-looks better than it is. Every number is an empirical lower bound on the leak, never a guarantee.
+effect* where the interval holds 0. Intervals are over the targets of one draw of records, t where
+nothing else is said in [architecture](architecture.md#intervals): those of a TPR reach farther
+down, by the height of its curve's step. Targets share the draw's records and references, and the
+cases of a world share all of it, so that no count below is of independent trials, and another draw
+may say something else. Intervals of kinds of planted records hold for all kinds at once; nothing is
+corrected for the number of cases: one in twenty excludes 0 by chance, and the largest of many
+differences looks better than it is. Every number is an empirical lower bound on the leak, never a
+guarantee.
 
 Dense models *stopped no less accurate* are those at the first snapshot whose test accuracy is at
 least the case's; where none is, those nearest in test accuracy. A case that leaks no less than they

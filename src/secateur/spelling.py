@@ -18,15 +18,22 @@ LONGEST = 5_000
 DEEPEST = 20
 
 
+BEGINNING = 3
+"""Letters after which the beginning of a name counts as meant."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'? ` for a near miss, else an empty string.
+    """Return `did you mean 'x'? ` for a near miss or a beginning, else an empty string.
 
     Example:
         >>> did_you_mean("LIRA", ["LiRA", "RMIA"])
         "did you mean 'LiRA'? "
+        >>> did_you_mean("noise", ["optimiser", "noise_multiplier"])
+        "did you mean 'noise_multiplier'? "
     """
     names = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    begun = [k for k in names if len(name) >= BEGINNING and k.startswith(name.lower())]
+    near = begun or difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     return f"did you mean {names[near[0]]!r}? " if near else ""
 
 

@@ -344,7 +344,7 @@ TYPED = (
     Typed(
         kind="the same seed twice",
         command=SWEEP,
-        message=r"seeds must be different whole numbers, got \[1, 1\]",
+        message=r"seeds must be at least one whole number, none twice, got \[1, 1\]",
         spoil=sweep_file("seeds = [1, 1]"),
     ),
     Typed(
@@ -374,7 +374,7 @@ TYPED = (
     Typed(
         kind="a limit that is no number",
         command=f"{SWEEP} --max-leak nan",
-        message=r"max_leak must be between 0 and 1, got nan",
+        message=r"max_leak \(--max-leak\) must be a share between 0 and 1, .* got nan",
         spoil=sweep_file(""),
     ),
     Typed(
@@ -397,7 +397,7 @@ TYPED = (
     Typed(
         kind="a leak that is no AUC",
         command=f"{SWEEP} --max-leak 1.5",
-        message=r"1\.5 is not in the range 0<=x<=1",
+        message=r"max_leak \(--max-leak\) must be a share between 0 and 1, .* got 1\.5",
         spoil=sweep_file(""),
     ),
     Typed(

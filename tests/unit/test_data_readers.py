@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -222,6 +223,16 @@ def test_one_changed_byte_in_a_gzip_is_refused_or_changes_nothing(tmp_path_facto
         assert unpacked(path) == content
     except DataFileError as error:
         assert str(path) in str(error)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(DataFileError, match=r"you may not read it \(Permission denied\)") as told:
+        unpacked(tmp_path / "pictures")
+    assert "damaged" not in str(told.value)
 
 
 def test_a_gzip_bomb_stops_at_the_bound(tmp_path):

@@ -322,11 +322,11 @@ def test_one_target_gives_a_front_without_a_share():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"max_leak": float("nan")}, "max_leak must be between 0 and 1, got nan"),
-        ({"min_accuracy": float("nan")}, "min_accuracy must be between 0 and 1, got nan"),
-        ({"min_accuracy": 83}, "min_accuracy must be between 0 and 1, got 83"),
-        ({"max_bytes": float("inf")}, "max_bytes must be a finite number above 0, got inf"),
-        ({"max_bytes": 0}, "max_bytes must be a finite number above 0, got 0"),
+        ({"max_leak": float("nan")}, r"--max-leak\) must be a share .* got nan"),
+        ({"min_accuracy": float("nan")}, r"--min-accuracy\) must be a share .* got nan"),
+        ({"min_accuracy": 83}, r"such as 0\.9 for 90 %, got 83"),
+        ({"max_bytes": float("inf")}, r"--max-bytes\) must be a finite number above 0, got inf"),
+        ({"max_bytes": 0}, r"must be a finite number above 0, got 0"),
     ],
 )
 def test_a_limit_that_no_case_can_be_held_against_is_refused(asked, message):

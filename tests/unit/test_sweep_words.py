@@ -63,21 +63,40 @@ def test_where_no_snapshot_is_as_accurate_the_table_says_so_and_other_reasons_ar
     few = {"leak - dense": row(None, why="needs at least 2 targets")}
     found = Sweep(title="t", points=[point(**rows), point("mask", **few)])
     first, second = against_dense(found)
-    assert first["AUC - dense at no less test acc."] == "none as accurate"
+    assert first["AUC - dense at no less test acc."] == "never as accurate"
     assert second["AUC - dense"] == "not run"
     words = notes(found)
     assert (
-        f"Leak beside the dense model stopped no less accurate not run: {NEVER_AS_ACCURATE} (admm)."
-        in words
+        "Leak beside the dense model stopped no less accurate not known: "
+        f"{NEVER_AS_ACCURATE} on references, where the snapshot is chosen (admm)." in words
     )
     assert "Leak beside the dense model not run: needs at least 2 targets (mask)." in words
 
 
 def test_a_smoke_run_says_first_that_no_number_of_it_means_anything():
     found = Sweep(title="t", points=[point()], facts={"scale": "smoke", "targets": 2})
-    assert notes(found)[0].startswith("Scale smoke: it shows that the recipe runs")
-    assert "no number of it means anything" in render_sweep_page(found)
-    assert not any("smoke" in n for n in notes(replace(found, facts={"scale": "small"})))
+    small = replace(found, facts={"scale": "small", "targets": 2})
+    said = "no number of it means anything"
+    page, text = render_sweep_page(found), render_sweep(found)
+    assert said in page.partition("</header>")[0]
+    assert text.startswith("Scale smoke: it shows that the recipe runs")
+    assert said not in render_sweep_page(small) and said not in render_sweep(small)
+
+
+def test_few_targets_are_said_to_be_halved_in_few_ways():
+    pick = {"limits": {"max_leak": 0.7}, "case": "admm", "draws": 4000, "holds": {"max_leak": 1.0}}
+    pick |= {"all_hold": 1.0, "again": 1.0, "apart": 1.0}
+    for count, said in ((4, "(there are 6 ways to halve 4 targets)."), (13, "of the halvings.")):
+        found = Sweep(title="t", points=[point()], pick=pick, facts={"targets": count})
+        assert pick_words(found)[-1].endswith(said)
+
+
+def test_the_papers_attack_has_a_column_where_it_ran():
+    assert "paper's attack acc. %" not in against_dense(Sweep(title="t", points=[point()]))[0]
+    seen = point("seen", **{"paper's attack": row(0.61, 0.6, 0.62)})
+    rows = {r["case"]: r for r in against_dense(Sweep(title="t", points=[point(), seen]))}
+    assert rows["seen"]["paper's attack acc. %"] == "61.0 [60.0, 62.0]"
+    assert rows["admm"]["paper's attack acc. %"] == "-"
 
 
 def test_one_target_has_no_intervals_and_no_table_no_caption():

@@ -154,6 +154,12 @@ def test_min_max_alone_stands_behind_the_worlds_with_its_share_of_the_excess(tex
     assert "so nothing is said" in evidence.page({"made": made()}, {"made": alone})
 
 
+def of_the_game(alone):
+    """What the page says together of the game, with a sweep of Min-Max alone in a world `it`."""
+    page = evidence.page({"made": made()}, {"it": alone})
+    return page.partition("**Does Min-Max train?**")[2].partition("\n- **")[0]
+
+
 def test_what_min_max_takes_stands_beside_stopping_as_early():
     alone = made()
     (game,) = [p for p in alone["points"] if p["method"] == "min-max"]
@@ -163,23 +169,27 @@ def test_what_min_max_takes_stands_beside_stopping_as_early():
         attack=0.67, leak=0.7, test=0.6, against=((-0.1, 0.02), (0.0, 0.02)),
     )  # fmt: skip
     alone["points"].append(early)
-    words = evidence.page({"made": made()}, {"alone": alone})
-    told = words.partition("**Does Min-Max train?**")[2].partition("\n")[0]
-    assert "alone +25" in told and "stopping as early alone takes +15" in told
+    told = of_the_game(alone)
+    assert "\n  - Min-Max alone on it: +25" in told and "stopping as early alone takes +15" in told
     # intervals of 0.65 and 0.67, each of 0.005 on both sides, by their far ends
     assert "the game minus that: paper's attack lower, -2.0 [-3.0, -1.0] (not paired)" in told
     assert "of 1 in which dense models stopped after as many epochs were attacked" in told
-    assert told.endswith("the paper's attack on the game is, minus on these, lower in 1.")
+    assert "the paper's attack on the game is, minus on these, lower in 1.\n" in told
     assert "half or more in none; the intervals of share and loss both show it in none" in told
     game["rows"]["paper's attack"] = row(0.59, 0.005)
-    told = beside(evidence.page({"made": made()}, {"alone": alone}), "Does Min-Max train?")
-    assert "half or more in alone; the intervals of share and loss both show it in alone" in told
+    told = of_the_game(alone)
+    assert (
+        "half or more in Min-Max alone on it; the intervals of share and loss both show it in "
+        "Min-Max alone on it" in told
+    )
     game["rows"]["test accuracy - dense"] = row(-0.035, 0.01)
-    told = beside(evidence.page({"made": made()}, {"alone": alone}), "Does Min-Max train?")
-    assert "half or more in alone; the intervals of share and loss both show it in none" in told
+    told = of_the_game(alone)
+    assert (
+        "half or more in Min-Max alone on it; the intervals of share and loss both show it in none"
+        in told
+    )
     game["rows"]["test accuracy - dense"] = row(-0.05, 0.01)
-    words = evidence.page({"made": made()}, {"alone": alone})
-    assert "alone +55" not in words.partition("**Does Min-Max train?**")[2].partition("\n")[0]
+    assert "alone +55" not in of_the_game(alone)
 
 
 def test_an_effect_is_named_where_the_interval_excludes_zero_and_only_there(text):

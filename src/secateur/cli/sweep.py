@@ -40,10 +40,8 @@ __all__ = ["command"]
     "--budget",
     help="Stop after 600s, 20m or 2h with an audit of what is there; the same command goes on.",
 )
-@click.option("--max-leak", type=click.FloatRange(0, 1), help="AUC that the case may have.")
-@click.option(
-    "--min-accuracy", type=click.FloatRange(0, 1), help="Test accuracy that it must have."
-)
+@click.option("--max-leak", type=float, help="AUC that the case may have, 0 to 1.")
+@click.option("--min-accuracy", type=float, help="Test accuracy that it must have, 0 to 1.")
 @click.option("--max-bytes", help="Bytes that its weights may take, such as 100k or 2M.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from secateur.data.bounded import unreadable
 from secateur.errors import DataFileError
 
 __all__ = ["CHUNK", "archived_chunks", "archived_files"]
@@ -65,9 +66,7 @@ def archived_chunks(
         with gzip.open(path) as packed:
             yield from _Archive(path, packed).chosen(members, most)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise DataFileError(
-            f"{path} cannot be read ({error}): it is truncated, damaged or not what its name says"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 class _Archive:

@@ -9,10 +9,25 @@ from pathlib import Path
 
 from secateur.errors import DataFileError
 
-__all__ = ["refuse_other_content", "unpacked"]
+__all__ = ["refuse_other_content", "unpacked", "unreadable"]
 
 MOST_BYTES = 2**26  # the largest file read here, MNIST's training pictures, unpacks to 47 MB
 PACKED = (".gz", ".tgz")
+
+
+def unreadable(path: Path, error: BaseException, *, what: str = "") -> DataFileError:
+    """Return the error of a file that could not be read, with what mends it.
+
+    Args:
+        path: the file.
+        error: what reading it raised.
+        what: what it was read as, such as an npz file.
+    """
+    read = f"{path} cannot be read{f' as {what}' if what else ''}"
+    if isinstance(error, PermissionError):
+        return DataFileError(f"{read}: you may not read it ({error.strerror}); ask its owner")
+    why = str(error) if not what else f"{type(error).__name__}: {str(error)[:200]}"
+    return DataFileError(f"{read} ({why}): it is truncated, damaged or not what its name says")
 
 
 def unpacked(path: Path, *, most: int = MOST_BYTES) -> bytes:
@@ -33,9 +48,7 @@ def unpacked(path: Path, *, most: int = MOST_BYTES) -> bytes:
             with path.open("rb") as plain:
                 data = plain.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataFileError(
-            f"{path} cannot be read ({error}): it is truncated, damaged or not what its name says"
-        ) from error
+        raise unreadable(path, error) from error
     if len(data) > most:
         raise DataFileError(f"{path} holds more than {most} bytes unpacked: it is another file")
     return data

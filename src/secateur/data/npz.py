@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.data.archives import CHUNK
+from secateur.data.bounded import unreadable
 from secateur.errors import DataFileError
 
 if TYPE_CHECKING:
@@ -124,10 +125,7 @@ def _reading(path: Path) -> Iterator[None]:
         RuntimeError,  # encrypted
         OverflowError,
     ) as error:
-        raise DataFileError(
-            f"{path} cannot be read as an npz file ({type(error).__name__}: {str(error)[:200]}): "
-            "it is truncated, damaged or not what its name says"
-        ) from error
+        raise unreadable(path, error, what="an npz file") from error
 
 
 @contextmanager

@@ -7,15 +7,15 @@ from secateur.report.charts.sweep import sweep_chart
 from secateur.report.html import GLOSSARY, drawn, environment
 from secateur.report.sweep_matched import MATCHED_HEADERS, MATCHED_TITLE, matched_table
 from secateur.report.sweep_table import (
-    DENSE_HEADERS,
     DENSE_TITLE,
     FULL_HEADERS,
     HEADERS,
     against_dense,
+    against_headers,
     full_table,
     sweep_table,
 )
-from secateur.report.sweep_words import notes, pick_words
+from secateur.report.sweep_words import notes, pick_words, smoke
 from secateur.types import Sweep
 
 __all__ = ["render_sweep_page"]
@@ -98,9 +98,10 @@ def render_sweep_page(sweep: Sweep) -> str:
             bundle=bundle,
             main=sweep_table(sweep),
             headers=HEADERS,
+            warnings=smoke(sweep),
             notes=notes(sweep),
             against=against_dense(sweep),
-            against_headers=DENSE_HEADERS,
+            against_headers=against_headers(sweep),
             against_title=DENSE_TITLE,
             matched=matched_table(sweep),
             matched_headers=MATCHED_HEADERS,

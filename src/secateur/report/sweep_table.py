@@ -11,7 +11,7 @@ from rich.table import Table
 
 from secateur.report.lookup import short
 from secateur.report.sweep_matched import MATCHED_HEADERS, MATCHED_TITLE, matched_table
-from secateur.report.sweep_words import notes, pick_words
+from secateur.report.sweep_words import notes, pick_words, smoke
 from secateur.report.table import cell
 from secateur.types import NEVER_AS_ACCURATE, Measurement, Point, Sweep
 
@@ -21,6 +21,7 @@ __all__ = [
     "FULL_HEADERS",
     "HEADERS",
     "against_dense",
+    "against_headers",
     "full_table",
     "render_sweep",
     "sweep_table",
@@ -29,6 +30,7 @@ __all__ = [
 HEADERS = ("case", "kept %", "bytes", "test acc. %", "leak (AUC)", "front")
 NARROW = tuple(h for h in HEADERS if h != "bytes")  # so that a terminal of 80 columns holds it
 DENSE_HEADERS = ("case", "AUC - dense", "AUC - dense at no less test acc.")
+PAPER = "paper's attack acc. %"
 FULL_HEADERS = (
     "case",
     "seed",
@@ -39,7 +41,7 @@ FULL_HEADERS = (
     "strongest attack",
     "leak (AUC)",
     "TPR % at FPR",
-    "paper's attack acc. %",
+    PAPER,
     "LiRA",
     "LiRA, naive",
     "AUC - dense",
@@ -99,7 +101,7 @@ def full_table(sweep: Sweep) -> list[dict[str, str]]:
             cell(rows.get("LiRA")),
             cell(rows.get("LiRA, naive")),
             cell(rows.get("leak - dense")),
-            cell(rows.get("leak - dense at no less test accuracy")),
+            _difference(rows.get("leak - dense at no less test accuracy")),
             cell(rows.get("leak - dense at equal test accuracy")),
             cell(rows.get("leak - dense at equal train accuracy")),
             cell(rows.get("accounted epsilon"), digits=2),
@@ -112,22 +114,31 @@ def full_table(sweep: Sweep) -> list[dict[str, str]]:
 
 
 def against_dense(sweep: Sweep) -> list[dict[str, str]]:
-    """Return one row per case: paired differences of AUC, each side by its own strongest attack;
-    keys are `DENSE_HEADERS`.
+    """Return one row per case: paired differences of AUC, each side by its own strongest attack,
+    and the accuracy of the paper's attack where it ran; keys are `against_headers`.
     """
     names = ("dense", "dense at no less test accuracy")
+    headers = against_headers(sweep)
     found = []
     for point in _sorted(sweep.over_seeds()):
         cells = [_difference(point.rows.get(f"leak - {name}")) for name in names]
+        if PAPER in headers:
+            cells.append(cell(point.rows.get("paper's attack"), percent=True, digits=1))
         if any(c != "-" for c in cells):
-            found.append(dict(zip(DENSE_HEADERS, (point.case, *cells), strict=True)))
+            found.append(dict(zip(headers, (point.case, *cells), strict=True)))
     return found
+
+
+def against_headers(sweep: Sweep) -> tuple[str, ...]:
+    """Return the keys of `against_dense`; the paper's attack has a column where any case has it."""
+    known = any("paper's attack" in point.rows for point in sweep.over_seeds())
+    return (*DENSE_HEADERS, PAPER) if known else DENSE_HEADERS
 
 
 def _difference(row: Measurement | None) -> str:
     """Return a difference, or what keeps it from being one."""
     never = row is not None and row.value is None and row.why == NEVER_AS_ACCURATE
-    return "none as accurate" if never else cell(row)
+    return "never as accurate" if never else cell(row)
 
 
 def front_words(point: Point) -> str:
@@ -145,10 +156,12 @@ def render_sweep(sweep: Sweep, width: int = 80) -> str:
     """
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None)
+    for sentence in smoke(sweep):
+        console.print(sentence, markup=False, highlight=False)
     console.print(_table(sweep.title, NARROW, sweep_table(sweep)))
     differences = against_dense(sweep)
     if differences:
-        console.print(_table(DENSE_TITLE, DENSE_HEADERS, differences))
+        console.print(_table(DENSE_TITLE, against_headers(sweep), differences))
     matched = matched_table(sweep)
     if matched:
         console.print(_table(MATCHED_TITLE, MATCHED_HEADERS[:5], matched))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from secateur.report.cells import cell
 from secateur.types import NEVER_AS_ACCURATE, Sweep
 
-__all__ = ["notes", "pick_words"]
+__all__ = ["notes", "pick_words", "smoke"]
 
 SMOKE = "smoke"
+FEW = 12
+"""Units that can be halved in fewer ways than halvings are drawn: it is said in how many."""
 DENSE = "dense"
 AGAINST = ("dense", "dense at no less test accuracy")
 BESIDE = "Leak beside the dense model"
@@ -54,7 +57,7 @@ def pick_words(sweep: Sweep) -> list[str]:
         f"How sure that is, of {pick['draws']} redraws of the {_units(sweep)}: {each}; all of it "
         f"in {pick['all_hold']:.0%}; it keeps all limits and is the most accurate of those that do "
         f"in {pick['again']:.0%}.",
-        *_apart(pick.get("apart"), _units(sweep)),
+        *_apart(pick.get("apart"), sweep),
     ]
 
 
@@ -84,13 +87,25 @@ def _than(low: float, high: float) -> str:
     return "higher than" if low > 0 else "not detectably different from"
 
 
-def _apart(share: float | None, units: str) -> list[str]:
+def _apart(share: float | None, sweep: Sweep) -> list[str]:
     if share is None:
         return []
+    units = _units(sweep)
+    count = len(sweep.facts.get("seeds", ())) if units == "seeds" else sweep.facts.get("targets", 0)
+    ways = math.comb(count, count // 2)
+    few = f" (there are {ways} ways to halve {count} {units})" if 0 < count <= FEW else ""
     return [
         "Those draws lie about the values that it was picked by. Picked on one half of the "
-        f"{units} alone, a case keeps all limits on the other half in {share:.0%} of the halvings."
+        f"{units} alone, a case keeps all limits on the other half in {share:.0%} of the "
+        f"halvings{few}."
     ]
+
+
+def smoke(sweep: Sweep) -> list[str]:
+    """Say first of a smoke run that it measures nothing."""
+    if sweep.facts.get("scale") != SMOKE:
+        return []
+    return ["Scale smoke: it shows that the recipe runs, and no number of it means anything."]
 
 
 def notes(sweep: Sweep) -> list[str]:
@@ -99,7 +114,7 @@ def notes(sweep: Sweep) -> list[str]:
     seeds = {p.seed for p in sweep.points if p.seed is not None}
     units = _units(sweep)
     count = len(seeds) if units == "seeds" else facts.get("targets", "?")
-    words = [_smoke()] if facts.get("scale") == SMOKE else []
+    words = []
     if sweep.points:
         words.append(_front(count, units))
     words += _epsilons(sweep)
@@ -118,10 +133,6 @@ def notes(sweep: Sweep) -> list[str]:
     if sweep.missing:
         words.append(f"missing, the same command makes it: {'; '.join(sweep.missing)}")
     return [*words, *facts.get("statements", ())]
-
-
-def _smoke() -> str:
-    return "Scale smoke: it shows that the recipe runs, and no number of it means anything."
 
 
 def _front(count: object, units: str) -> str:
@@ -147,10 +158,14 @@ def _not_run(sweep: Sweep) -> list[str]:
             if point.case != DENSE and row is not None and row.value is None and row.why:
                 reasons.setdefault(row.why, []).append(point.case)
     return [
-        f"{STOPPED if why == NEVER_AS_ACCURATE else BESIDE} not run: {why} "
-        f"({', '.join(dict.fromkeys(cases))})."
-        for why, cases in reasons.items()
+        f"{_left_out(why)} ({', '.join(dict.fromkeys(cases))})." for why, cases in reasons.items()
     ]
+
+
+def _left_out(why: str) -> str:
+    if why == NEVER_AS_ACCURATE:
+        return f"{STOPPED} not known: {why} on references, where the snapshot is chosen"
+    return f"{BESIDE} not run: {why}"
 
 
 def _units(sweep: Sweep) -> str:

@@ -42,9 +42,14 @@ class Limits:
         for name in ("max_leak", "min_accuracy"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
-                raise InputError(f"{name} must be between 0 and 1, got {share}")
+                raise InputError(
+                    f"{name} (--{name.replace('_', '-')}) must be a share between 0 and 1, such "
+                    f"as 0.9 for 90 %, got {share:g}"
+                )
         if self.max_bytes is not None and not 0 < self.max_bytes < float("inf"):
-            raise InputError(f"max_bytes must be a finite number above 0, got {self.max_bytes}")
+            raise InputError(
+                f"max_bytes (--max-bytes) must be a finite number above 0, got {self.max_bytes}"
+            )
 
     def __bool__(self) -> bool:
         return any(v is not None for v in (self.max_leak, self.min_accuracy, self.max_bytes))

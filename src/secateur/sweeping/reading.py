@@ -121,7 +121,9 @@ def _plan(found: Mapping[str, Any], where: str, scale: str) -> SweepPlan:
         raise InputError(f"{where}: references must be 0 or at least 2, got 1")
     seeds = _list(found, "seeds", where, default=[0])
     if not seeds or not all(map(_whole, seeds)) or len(set(seeds)) < len(seeds):
-        raise InputError(f"{where}: seeds must be different whole numbers, got {seeds}")
+        raise InputError(
+            f"{where}: seeds must be at least one whole number, none twice, got {seeds}"
+        )
     attacks, canaries = (_spellings(found, key, where) for key in ("attacks", "canaries"))
     cases = _kept(_cases(found.get("method", []), where), _spellings(found, "only", where), where)
     return SweepPlan(
