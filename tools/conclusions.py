@@ -134,7 +134,12 @@ def _noise_in_short(worlds: Worlds) -> str:
     if known:
         few, most = f"{min(known):,.3g}", f"{max(known):,.3g}"
         told += f"; the accounted epsilon there is {few if few == most else f'{few} to {most}'}"
-        told += ", which promises nothing" if min(known) > LARGE else ""
+        large = sum(epsilon > LARGE for epsilon in known)
+        told += (
+            f", in {large} of {len(known)} above {LARGE:.0f}, which promises nothing"
+            if large
+            else ""
+        )
     return f"{told}. "
 
 

@@ -376,7 +376,7 @@ def test_pruning_stands_beside_rivals_of_its_accuracy():
         case["rows"]["accounted epsilon"] = {**row(62.25, None)}
     short = beside(evidence.page({"made": found}), "In short.")
     assert "AUC of 2 pairs with 2 fleets of DP-SGD in 1 world higher in 2;" in short
-    assert "the accounted epsilon there is 62.2, which promises nothing." in short
+    assert "epsilon there is 62.2, in 2 of 2 above 20, which promises nothing." in short
     chosen = {"mia-pruning rate=8": 0.50, "dp-sgd noise=0.2": 0.59, "dp-sgd noise=1.0": 0.50}
     for case in found["points"]:  # over the references the other noise is the nearer one
         if case["case"] in chosen:
