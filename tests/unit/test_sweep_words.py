@@ -92,7 +92,9 @@ def test_few_targets_are_said_to_be_halved_in_few_ways():
 
 
 def test_the_papers_attack_has_a_column_where_it_ran():
-    assert "paper's attack acc. %" not in against_dense(Sweep(title="t", points=[point()]))[0]
+    for left_out in ({}, {"paper's attack": row(None, why="not among the attacks")}):
+        rows = against_dense(Sweep(title="t", points=[point(**left_out)]))
+        assert "paper's attack acc. %" not in rows[0]
     seen = point("seen", **{"paper's attack": row(0.61, 0.6, 0.62)})
     rows = {r["case"]: r for r in against_dense(Sweep(title="t", points=[point(), seen]))}
     assert rows["seen"]["paper's attack acc. %"] == "61.0 [60.0, 62.0]"

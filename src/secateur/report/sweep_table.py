@@ -131,7 +131,8 @@ def against_dense(sweep: Sweep) -> list[dict[str, str]]:
 
 def against_headers(sweep: Sweep) -> tuple[str, ...]:
     """Return the keys of `against_dense`; the paper's attack has a column where any case has it."""
-    known = any("paper's attack" in point.rows for point in sweep.over_seeds())
+    rows = [point.rows.get("paper's attack") for point in sweep.over_seeds()]
+    known = any(row is not None and row.value is not None for row in rows)
     return (*DENSE_HEADERS, PAPER) if known else DENSE_HEADERS
 
 
