@@ -108,7 +108,7 @@ def test_an_attack_that_did_not_run_is_a_violation():
         ({"attack": "SAMIA"}, "the report has no auc by SAMIA$"),
         ({"group": "class=1"}, "the report has no auc of group class=1 by"),
         ({"versus": STOPPED}, "the report has no auc against dense, epoch 2 by"),
-        ({"versus": "adm"}, "versus: the report has no such subject; there are dense"),
+        ({"versus": "adm"}, "no such subject; did you mean .admm .*there are dense"),
         ({"subject": "dens"}, "no such subject; did you mean 'dense'"),
         ({"subject": "nothing*"}, "no such subject; there are dense, admm"),
     ],
