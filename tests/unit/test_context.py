@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 
+from repositories import git
 from secateur import context
 
 
@@ -27,16 +25,7 @@ def installed(tmp_path, monkeypatch):
     return tmp_path / "of"
 
 
-def git(folder, *arguments):
-    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    return subprocess.run(
-        ["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 def repository(folder):
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "all")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_tools_evidence import made, point
 
+from repositories import git
 from secateur import store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -209,8 +208,6 @@ def repository(tmp_path, monkeypatch):
     file = root / "results" / "paper-made.json"
     file.write_text("1")
     monkeypatch.setattr(circumstances, "ROOT", root)
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_DATE", "2026-01-02T12:00:00+00:00")
@@ -218,13 +215,6 @@ def repository(tmp_path, monkeypatch):
     git(root, "add", "results")
     git(root, "commit", "-qm", "results")
     return root
-
-
-def git(root, *arguments):
-    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    return subprocess.run(
-        ["git", *who, "-C", str(root), *arguments], capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 def test_a_results_file_is_named_by_its_last_commit_and_not_while_it_differs(repository):

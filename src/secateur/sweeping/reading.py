@@ -228,7 +228,7 @@ def _variations(method: Mapping[str, Any], place: str) -> Iterator[Case]:
                 f"{place} ({name}): over.{axis} must be a list of numbers, texts or lists of them, "
                 f"got {values!r}"
             )
-        if len({_identity(v) for v in values}) < len(values):
+        if len({tuple(v) if isinstance(v, list) else v for v in values}) < len(values):
             raise InputError(f"{place} ({name}): over.{axis} holds a value twice: {values}")
     for chosen in itertools.product(*over.values()):
         axes = dict(zip(over, chosen, strict=True))
@@ -239,13 +239,6 @@ def _variations(method: Mapping[str, Any], place: str) -> Iterator[Case]:
 
 def _filled(step: str, axes: Mapping[str, Any]) -> str:
     return AXIS.sub(lambda found: _spelled(axes[found[1]]), step)
-
-
-def _identity(value: Any) -> Any:
-    """Return what tells two values apart: 2 and 2.0 are one value, True and 1 are two."""
-    if isinstance(value, list):
-        return tuple(map(_identity, value))
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else repr(value)
 
 
 def _spelled(value: Any) -> str:
