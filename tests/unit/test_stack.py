@@ -58,8 +58,17 @@ from secateur.train.engines.cut import cut
 from secateur.train.hooks import Hook, Left
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
-from secateur.train.stack import StackData, Unsupported, Vmapped, lift, lower, run_stack
+from secateur.train.stack import (
+    StackData,
+    Unsupported,
+    Vmapped,
+    forward,
+    lift,
+    lower,
+    run_stack,
+)
 from secateur.train.stack.forward import AT_ONCE, answers, forward_of
+from secateur.train.stack.layers import Context
 from secateur.types import ArraySource, Records, Signal
 from small_world import SmallNet, small_membership, small_recipe, small_records
 
@@ -365,6 +374,77 @@ class Plan:
 
     def __call__(self):
         return self.kind()
+
+
+class InFunctions(nn.Module):
+    """A ReLU written as a function, in place, or as a method, before pooling."""
+
+    def __init__(self, relu):
+        super().__init__()
+        self.conv, self.pool, self.last = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Linear(18, 3)
+        self.relu = relu
+
+    def forward(self, x):
+        return self.last(torch.flatten(self.pool(self.relu(self.conv(x))), 1))
+
+
+class Method(nn.Module):
+    """Called through `relu` of the tensor; a module that is named like it is another matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool, self.last = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Linear(18, 3)
+
+    def forward(self, x):
+        return self.last(self.pool(self.conv(x).relu()).flatten(1))
+
+
+class ReadTwice(nn.Module):
+    """Its convolution's output is read again, after a ReLU in place changed it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu, self.pool = nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        self.one, self.two = nn.Linear(18, 3), nn.Linear(98, 3)
+
+    def forward(self, x):
+        found = self.conv(x)
+        pooled = self.pool(self.relu(found))
+        return self.one(torch.flatten(pooled, 1)) + self.two(torch.flatten(found, 1))
+
+
+POOLED = {
+    "module": (lambda: InFunctions(nn.ReLU()), True),
+    "in place": (lambda: InFunctions(nn.ReLU(inplace=True)), True),
+    "function": (lambda: InFunctions(torch.relu), True),
+    "method": (Method, True),
+    "another module named relu": (lambda: InFunctions(nn.GELU()), False),
+    "read twice": (ReadTwice, False),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_pooling_before_a_relu_changes_no_bit(name, monkeypatch):
+    build, moved = POOLED[name]
+    torch.manual_seed(0)
+    module = build()
+    params = lift.stack([{n: p.detach() for n, p in module.named_parameters()}] * 2)
+    params = {n: (p + 0.1 * torch.randn_like(p)).requires_grad_() for n, p in params.items()}
+    inputs = torch.randn(2, 5, 1, 9, 9).round(decimals=1)  # with ties
+
+    graph = forward._Tracer().trace(module)
+    before = [str(node) for node in graph.nodes]
+    forward._pool_first(module, graph)
+    assert ([str(node) for node in graph.nodes] != before) == moved
+
+    def told():
+        context = Context(models=2, params=params, buffers={}, training=True)
+        logits = lower(module)(context, inputs)
+        return [logits, *torch.autograd.grad(logits.square().sum(), list(params.values()))]
+
+    found = told()
+    monkeypatch.setattr(forward, "_pool_first", lambda *_: None)
+    assert all(torch.equal(a, b) for a, b in zip(found, told(), strict=True))
 
 
 @pytest.mark.parametrize(
