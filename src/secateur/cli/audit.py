@@ -20,7 +20,7 @@ from secateur.cli.tracking import track_option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secateur.types import Membership, Records
+    from secateur.types import Fleet, Membership, Records
 
 __all__ = ["command"]
 
@@ -163,19 +163,11 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     pictures: bool = False,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
-    from secateur import store
     from secateur.auditing import audit as audit_fleets
     from secateur.auditing.pictures import pictures_of
-    from secateur.cli.checks import (
-        common_part,
-        refuse_apart,
-        refuse_outputs,
-        refuse_same_fleet,
-        refuse_without_references,
-    )
-    from secateur.cli.converting import open_files
+    from secateur.cli.checks import refuse_without_references
     from secateur.cli.progress import Bar
-    from secateur.cli.runs import open_runs, processes
+    from secateur.cli.runs import processes
     from secateur.cli.spelled import parse_attack, parse_queries
     from secateur.models import check_device
     from secateur.report.exposed import exposed_ids
@@ -183,20 +175,8 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     check_device(device)
     chosen = [parse_attack(a) for a in attacks] or None
     given = None if queries is None else parse_queries(queries)
-    refuse_same_fleet(fleets)
-    files = [path for path in fleets if path.is_file()]
-    _refuse_absent(fleets)
-    refuse_apart(scores, out)
-    note = None if scores is None else store.note_beside(scores)
-    refuse_outputs(
-        out, html, scores, note, inputs=(*fleets, *(n for f in files for n in store.beside(f)))
-    )
-    if files:
-        opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
-    else:
-        opened, records, _ = open_runs(fleets, data_dir, partial=partial)
-    if partial:
-        opened = common_part(opened)
+    _refuse_paths(fleets, out, html, scores)
+    opened, records = _opened(fleets, data_dir, workers=workers, partial=partial)
     refuse_without_references(chosen or (), opened[0].membership)
     if pictures:
         _refuse_no_pictures(html, opened[0].membership, records)
@@ -218,6 +198,36 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     shown = pictures_of(records, exposed_ids(report)) if pictures else None
     _write(report, out, html, pictures=shown)
     return report
+
+
+def _refuse_paths(
+    fleets: tuple[Path, ...], out: Path, html: Path | None, scores: Path | None
+) -> None:
+    """Refuse what is not there, is given twice, or would be written over."""
+    from secateur import store
+    from secateur.cli.checks import refuse_apart, refuse_outputs, refuse_same_fleet
+
+    refuse_same_fleet(fleets)
+    _refuse_absent(fleets)
+    refuse_apart(scores, out)
+    note = None if scores is None else store.note_beside(scores)
+    beside = [p for path in fleets if path.is_file() for p in store.beside(path)]
+    refuse_outputs(out, html, scores, note, inputs=(*fleets, *beside))
+
+
+def _opened(
+    fleets: tuple[Path, ...], data_dir: Path | None, *, workers: int, partial: bool
+) -> tuple[list[Fleet], Records]:
+    """Open fleets, and files of released models, with their records."""
+    from secateur.cli.checks import common_part
+    from secateur.cli.converting import open_files
+    from secateur.cli.runs import open_runs
+
+    if any(path.is_file() for path in fleets):
+        opened, records = open_files(fleets, data_dir, workers=workers, partial=partial)
+    else:
+        opened, records, _ = open_runs(fleets, data_dir, partial=partial)
+    return (common_part(opened) if partial else opened), records
 
 
 def _stages() -> dict[str, str]:

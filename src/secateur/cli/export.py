@@ -12,8 +12,11 @@ from secateur.cli.options import data_dir_option, out_option, workers_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from secateur.deploy import Footprint
+    from secateur.report.card import Card
     from secateur.store import FleetPlan
     from secateur.train import Conversion
+    from secateur.types import Fleet, Records, Report
 
 __all__ = ["command"]
 
@@ -124,10 +127,8 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
     """Convert, write the file, its note and its card; return what was written."""
     from secateur import store
     from secateur.cli import checks, converting
-    from secateur.cli.carding import card_of
     from secateur.cli.spelled import parse_conversion
     from secateur.report import card
-    from secateur.train.keep import weights_missing
 
     chain = (*(parse_conversion(step) for step in steps), converting.parse_format(form))
     converting.check_chain(chain)
@@ -151,22 +152,9 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
             workers=workers,
             progress=bar,
         )
-    artifact = made.artifacts[row]
-    if artifact.kept is not None:
-        raise weights_missing(row)
-    assert artifact.shipped is not None  # the chain was looked at
-    about, size = card_of(made, records, row, out.name)
-    text = card.render(about, told, digests=digests)
-    note = store.Export(
-        file=out,
-        digest=size.digest,
-        form=size.form,
-        parent=fleet,
-        steps=tuple((repr(step), folder) for step, folder in places),
-        model=row,
+    about, size = _write(
+        made, records, row, out=out, parent=fleet, places=places, told=told, digests=digests
     )
-    store.write_export(note, artifact.shipped.data)
-    store.write_text(beside[1], text)
     before = places[-2][1] if len(places) > 1 else fleet
     return {
         "model": row,
@@ -177,6 +165,42 @@ def export(  # noqa: PLR0913 - one argument per option of the verb
         "folder": places[-1][1],
         "packed": _packed(chain[-1], before, row),
     }
+
+
+def _write(
+    made: Fleet,
+    records: Records,
+    row: int,
+    *,
+    out: Path,
+    parent: Path,
+    places: Sequence[tuple[Conversion, Path]],
+    told: Report | None,
+    digests: bool,
+) -> tuple[Card, Footprint]:
+    """Write the file, its note and its card; return what the card is about, and the size."""
+    from secateur import store
+    from secateur.cli.carding import card_of
+    from secateur.report import card
+    from secateur.train.keep import weights_missing
+
+    artifact = made.artifacts[row]
+    if artifact.kept is not None:
+        raise weights_missing(row)
+    assert artifact.shipped is not None  # the chain was looked at
+    about, size = card_of(made, records, row, out.name)
+    text = card.render(about, told, digests=digests)
+    note = store.Export(
+        file=out,
+        digest=size.digest,
+        form=size.form,
+        parent=parent,
+        steps=tuple((repr(step), folder) for step, folder in places),
+        model=row,
+    )
+    store.write_export(note, artifact.shipped.data)
+    store.write_text(store.beside(out)[1], text)
+    return about, size
 
 
 def _refuse_inside(out: Path, fleet: Path, folders: Sequence[Path]) -> None:
