@@ -484,6 +484,27 @@ def test_lifted_answers_are_those_of_each_network_in_the_mode_of_evaluation(name
     assert all(torch.equal(before[name], value) for name, value in buffers.items())
 
 
+def test_answers_are_asked_in_portions_of_which_every_layers_output_is_small(monkeypatch):
+    module = LeNet5()().double()
+    params = lift.stack([{n: p.detach() for n, p in module.named_parameters()}] * 2)
+    network, inputs = lower(module), torch.randn(2, 7, 1, 28, 28, dtype=torch.float64)
+    context = Context(models=2, params=params, buffers={}, training=False)
+    assert network.widest(context, inputs[:, :1]) == 2 * 6 * 28 * 28
+    seen = []
+    call = type(network).__call__
+
+    def noted(self, c, portion):
+        seen.append(portion.shape[1])
+        return call(self, c, portion)
+
+    monkeypatch.setattr(type(network), "__call__", noted)
+    monkeypatch.setattr(forward, "CACHED", 3 * 2 * 6 * 28 * 28)
+    with torch.no_grad():
+        found = torch.func.vmap(lambda p, x: answers(network, p, {}, x))(params, inputs)
+        torch.testing.assert_close(found[1], module(inputs[1]), rtol=1e-10, atol=1e-12)
+    assert seen == [3, 3, 1]
+
+
 def test_statistics_of_a_strangers_network_are_refreshed_too():
     recipe = Recipe(build=Plan(Attention), epochs=1, batch_size=16)
     found = both(recipe, noise_records((12,)), transform=RefreshStatistics())

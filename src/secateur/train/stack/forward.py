@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Lowered", "Unsupported", "Vmapped", "answers", "forward_of", "lower"]
 
 AT_ONCE = 64
-TOGETHER = 320
-"""Records of each model, and of all models, per pass for evaluation on a CPU: so few, that what
-passes between layers stays in a core's cache."""
-FEWEST = 8
+CACHED = 3 * 2**19
+"""Records of each model per pass for evaluation on a CPU, and numbers that a layer may give for
+those of all models: so few, that what passes between layers stays in a core's cache."""
 
 
 class Unsupported(Exception):  # noqa: N818 - caught here, never shown
@@ -55,10 +54,24 @@ class Lowered:
 
     def __call__(self, c: Context, inputs: Tensor) -> Tensor:
         """Run the layers in order; the last one's output are the logits."""
-        found = [Activation(inputs)]
-        for step in self.steps:
-            found.append(step.call(c, *(found[i] for i in step.takes), *step.extra))
-        return stacked(c, found[-1])
+        return stacked(c, self._run(c, inputs)[0])
+
+    def widest(self, c: Context, inputs: Tensor) -> int:
+        """Return how many numbers the layer with the largest output gives."""
+        return self._run(c, inputs)[1]
+
+    def _run(self, c: Context, inputs: Tensor) -> tuple[Activation, int]:
+        """Return the last output and the size of the largest; forget each as soon as it is read."""
+        last = {i: k for k, step in enumerate(self.steps) for i in step.takes}
+        made = Activation(inputs)
+        found, widest = {0: made}, made.value.numel()
+        for k, step in enumerate(self.steps):
+            made = step.call(c, *(found[i] for i in step.takes), *step.extra)
+            widest = max(widest, made.value.numel())
+            for i in {i for i in step.takes if last[i] == k}:
+                del found[i]
+            found[k + 1] = made
+        return made, widest
 
 
 @dataclass(frozen=True)
@@ -150,9 +163,9 @@ class _Answers(torch.autograd.Function):
         params = dict(zip(names[0], tensors[: len(names[0])], strict=True))
         buffers = dict(zip(names[1], tensors[len(names[0]) :], strict=True))
         context = Context(models=len(inputs), params=params, buffers=buffers, training=False)
-        few = max(FEWEST, min(AT_ONCE, TOGETHER // len(inputs)))
-        if inputs.device.type != "cpu":
-            few = inputs.shape[1]
+        few = inputs.shape[1]
+        if inputs.device.type == "cpu":
+            few = min(AT_ONCE, max(1, CACHED // network.widest(context, inputs[:, :1])))
         return torch.cat([network(context, part) for part in torch.split(inputs, few, 1)], 1)
 
 
