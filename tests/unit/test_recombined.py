@@ -261,9 +261,9 @@ def test_a_teacher_is_asked_of_made_inputs_whose_parents_it_has_not_seen(monkeyp
     fleet, records = world()
     asked = []
 
-    def noted(module, made, *, indices, batch_size):
+    def noted(module, made, *, indices):
         asked.append(indices)
-        return logits_of(module, made, indices=indices, batch_size=batch_size)
+        return logits_of(module, made, indices=indices)
 
     monkeypatch.setattr(teaching, "logits_of", noted)
     method = SELENA(teachers=5, left_out=2, recombine="mixed", times=3)

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["lesson_of", "lessons_of"]
 
-AT_ONCE = 2048
-"""Records that a teacher is asked at once: it may change the last bits of what a student learns."""
-
 
 def lesson_of(records: Records, membership: Membership, job: Job) -> Lesson:
     """Train one model's teachers one by one, hear them, and return what the model is to learn."""
@@ -170,9 +167,7 @@ def _heard(
         asked = ~one.seen[teacher.number] if made else np.ones(len(said), np.bool_)
         if asked.any():
             where = np.flatnonzero(asked) if made else one.asked
-            said[asked] = logits_of(
-                teacher.module, questions[teacher.of], indices=where, batch_size=AT_ONCE
-            )
+            said[asked] = logits_of(teacher.module, questions[teacher.of], indices=where)
         before[teacher.of] += teacher.seconds if teacher.found else 0.0
     seconds = (time.process_time() - begun) / len(classes)
     for path, logits, earlier in zip(paths, found, before, strict=bool(paths)):
