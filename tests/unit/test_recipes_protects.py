@@ -84,10 +84,11 @@ def test_dp_sgd_is_what_tuning_took_wherever_a_noise_was_tuned(name):
     assert name not in WORLDS or {m.noise_multiplier for m in used} & known.keys()
 
 
-@pytest.mark.parametrize("name", ["location30", "location30-canaries"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_noise_that_was_not_tuned_has_the_settings_of_the_nearest_that_was(name):
-    known, _ = taken("location30")
-    for _, method in kinds(plan_of(name), DPSGD):
+    plan = plan_of(name)
+    known, _ = taken(plan.data)
+    for _, method in kinds(plan, DPSGD):
         near = min(known, key=lambda noise: abs(noise - method.noise_multiplier))
         assert method == replace(known[near], noise_multiplier=method.noise_multiplier)
 
@@ -150,7 +151,7 @@ def test_each_rival_without_epochs_of_its_own_has_two_of_them_in_the_draws(name)
     for rival in RIVALS:
         own = {trained(case, recipe) for case in plan.cases if case.method == rival}
         assert len(own) == 2 and own <= {*grid, recipe.epochs}, rival
-    assert len(plan.cases) <= 26
+    assert len(plan.cases) <= 29
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -218,6 +219,28 @@ def test_recombined_students_of_an_improvement_take_equally_many_steps(name):
     steps = [c.axes["times"] * c.axes["epochs"] for c in cases]
     assert max(steps) <= 1.1 * min(steps)
     assert {c.axes["times"] for c in cases} >= {4, 16}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_dp_sgd_has_settings_to_put_ours_between_in_the_draws(name):
+    assert len({m.noise_multiplier for _, m in kinds(plan_of(name, "draws"), DPSGD)}) >= 2
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_whole_answer_is_read_where_there_is_more_in_it_than_one_number(name):
+    plan = plan_of(name)
+    classes = parse_recipe(plan.recipe).build().state_dict().popitem()[1].numel()
+    whole = {"VectorLiRA(coordinates=9)", "WhiteBox(coordinates=9)"}
+    assert whole & {*plan.attacks} == (whole if classes > 2 else set())
+    assert "WhiteBox(others=('dense',))" in plan_of(name, "beside").attacks
+
+
+@pytest.mark.parametrize("name", ["location30", "fashion-mnist"])
+def test_canaries_are_planted_beside_the_dense_training_stopped_earlier(name):
+    def stopped(file):
+        return {c.name for c in plan_of(file).cases if c.method == "early-stopping"}
+
+    assert stopped(f"{name}-canaries") == stopped(name)
 
 
 @pytest.mark.parametrize("name", ["location30", "fashion-mnist"])
