@@ -66,8 +66,9 @@ class CrossFit:
         alpha: share of the member's own label in what the student learns, in [0, 1]: the dial
             between accuracy and leak. 0 leaves it out, 1 is plain training.
         temperature: of the teachers' softmax.
-        mixup: alpha of `Mixup`, by which the student's records are mixed across folds with their
-            answers, so that it seldom meets a member's input as it is; 0 leaves it out.
+        mixup: alpha of `Mixup`, by which the student's records are mixed with others of their
+            batch, of whichever fold, and with their answers, so that it seldom meets a member's
+            input as it is; 0 leaves it out.
         keep: keep each model's answers and folds in the artifact's history. By default they are
             never written into it; with them, anybody tells members from others.
         recombine: the student learns in place of the members on inputs that are nobody's, each put

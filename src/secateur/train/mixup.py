@@ -24,8 +24,8 @@ class Mixup(Hook):
     """Train on mixtures of two records of a batch, with their labels mixed alike.
 
     One weight per step is drawn from Beta(alpha, alpha): inputs w x + (1 - w) x', labels likewise,
-    each record with another one of the batch. Soft labels, such as teachers' answers, are mixed as
-    they are.
+    each record with the one that a permutation of the batch gives it, now and then itself. Soft
+    labels, such as teachers' answers, are mixed as they are.
 
     Args:
         alpha: of the Beta distribution, above 0; 1 is uniform, less is nearer to the records.
