@@ -84,26 +84,31 @@ def test_a_pruner_inside_reaches_its_sparsity(method, world):
         assert kept == pytest.approx(total / 4, abs=len(artifact.masks))
 
 
-def test_only_members_and_its_pool_are_read(method, world):
+def test_each_model_reads_only_its_own_members_and_its_pool(method, world):
     fleet, records = world
-    read = []
+    who = fleet.membership
+    read = [set()]  # before the first model, for each of them, after the last
 
     class Source:
         shape = records.source.shape
 
         def gather(self, indices):
-            read.append(np.asarray(indices))
+            read[-1].update(np.asarray(indices).tolist())
             return records.source.gather(indices)
 
         def digest(self):
             return records.source.digest()
 
     watched = replace(records, source=Source())
-    made(method, (fleet, watched), models=None)
-    allowed = {*fleet.membership.inside.any(0).nonzero()[0].tolist()}
-    if method.pool != "members":
-        allowed |= {*fleet.membership.pool(method.pool).tolist()}
-    assert {int(i) for part in read for i in part} <= allowed
+    made(method, (fleet, watched), progress=lambda *_: read.append(set()))
+    before, *each, after = read
+    assert not before | after
+    assert len(each) == len(who)
+    pool = set() if method.pool == "members" else {*who.pool(method.pool).tolist()}
+    for model, found in enumerate(each):
+        own = set() if type(method) is defend.PoolOnly else {*who.members(model).tolist()}
+        assert found
+        assert found <= own | pool
 
 
 def test_answers_are_written_only_where_asked_for(method, world, tmp_path):
