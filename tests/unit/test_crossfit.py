@@ -10,12 +10,12 @@ import torch
 from torch.nn import functional
 
 from secateur import store
-from secateur.compress import FromScratch, Magnitude, RandomMask
+from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask
 from secateur.data import draw
 from secateur.defend import SELENA, CrossFit, InSampleDistillation
 from secateur.errors import MethodError, StoreError
 from secateur.models import prunable
-from secateur.train import Phase, Stacked, apply, train_fleet
+from secateur.train import Phase, Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
@@ -178,6 +178,35 @@ def test_alpha_mixes_in_the_own_label():
     rows, soft, _ = told(0.0)
     hard = np.eye(3)[records.labels[rows]]
     np.testing.assert_allclose(told(0.25)[1], 0.75 * soft + 0.25 * hard, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["serial", Stacked(models=4, workers=1)], ids=["one", "stack"])
+@pytest.mark.parametrize(
+    "prune",
+    [
+        ADMM(rate=4, updates=2, epochs_per_update=1, retrain_epochs=1),
+        Magnitude(rate=4, retrain_epochs=1),
+        RandomMask(rate=4, epochs=2),
+    ],
+    ids=lambda prune: type(prune).__name__,
+)
+def test_a_pruned_student_learns_answers_and_labels_by_alpha_alone(prune, engine, monkeypatch):
+    fleet, records = world()
+    other, relabelled = world((records.labels + 1) % 3)
+    train = teaching.kept_or_trained
+
+    def students(alpha):
+        method = CrossFit(folds=4, prune=prune, alpha=alpha)
+        for dense, told in ((fleet, records), (other, relabelled)):
+            made = apply(method, dense, told, seed=0, engine=engine)
+            yield [a.tensors for a in made.artifacts]
+
+    # the teachers of both have the labels of the first, so that these alone differ in the students
+    monkeypatch.setattr(teaching, "kept_or_trained", lambda _, *rest: train(records, *rest))
+    for one, two in zip(*students(0.0), strict=True):
+        assert all(np.array_equal(value, two[name]) for name, value in one.items())
+    for one, two in zip(*students(0.5), strict=True):
+        assert any(not np.array_equal(value, two[name]) for name, value in one.items())
 
 
 def test_teachers_of_one_method_serve_another_and_change_nothing(tmp_path):
