@@ -8,11 +8,21 @@ from typing import Any
 
 from secateur.sweeping.points import BY
 from tools.protects_aims import NOTHING
-from tools.protects_dense import Share, best_dense, both_have, excess_share, stopped_beside
+from tools.protects_dense import (
+    LESS,
+    MORE,
+    Share,
+    best_dense,
+    both_have,
+    excess_share,
+    stopped_beside,
+)
 from tools.protects_points import BESIDE, OTHERS, PLAIN, chosen, name_of, names_of, single, value
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
 
 __all__ = ["beside_block", "protects_block", "tuning_page"]
+
+OF = {LESS: " of a less accurate one", MORE: " of a more accurate one"}
 
 
 def protects_block(found: dict[str, dict[str, Any]]) -> str:
@@ -63,9 +73,7 @@ def _cases(found: dict[str, Any]) -> str:
             names_of((point["rows"].get("leak") or {}).get("method", "")),
             shown(point, "leak"),
             shown(point, "tpr", 100, 1),
-            "-"
-            if share is None
-            else f"{share.shown()}{'' if share.as_accurate else ' of the best'}",
+            "-" if share is None else share.shown() + OF.get(share.standing, ""),
             *([common[point["case"]] or "-"] * both),
             "-" if seconds is None else f"{seconds:.1f}",
         ]

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from secateur.sweeping.points import BY
-from tools.protects_dense import HALF, Share, best_dense, both_have, excess_share, stopped_beside
+from tools.protects_dense import (
+    HALF,
+    LESS,
+    MORE,
+    Share,
+    best_dense,
+    both_have,
+    excess_share,
+    stopped_beside,
+)
 from tools.protects_dp import beside_dp
-from tools.protects_points import OURS, WITHIN, chosen, name_of, single, value, worlds_of
+from tools.protects_points import (
+    OURS,
+    WITHIN,
+    chosen,
+    name_of,
+    own_labels,
+    single,
+    value,
+    worlds_of,
+)
 from tools.verdicts import Point, shown
 
 __all__ = ["NOTHING", "aims_block"]
 
 ENOUGH = 4
 WORLDS = 5
+DRAWS = 3
+"""Draws that a world has at least, to be counted."""
 NOTHING = "There is no results file yet, so nothing is said."
+RULES = (
+    "A leak counts as halved, or as below, where its whole interval is: t over draws (with one "
+    "draw, which is not counted, over its targets). The dense model beside which a leak is halved "
+    "is the least leaky of those, stopped or trained to the end, whose accuracy is at most 1 point "
+    "off ours and not detectably different. Where there is none, the most accurate of those that "
+    "stopped less accurate stands for it: it leaks less than one of equal accuracy would, which is "
+    "against ours. Where there is none of these either (one that was trained beyond more accurate "
+    "ones is not), the more accurate one of the fewest epochs is shown but never counted: it leaks "
+    "more, which flatters ours. DP-SGD of equal accuracy is the least leaky setting at most "
+    "1 point off ours than which ours is not detectably less accurate; where there is none, what "
+    "lies on a straight line between two settings, held to the same. Such a line overstates "
+    "DP-SGD's leak where its curve is convex, which flatters ours."
+)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a world's case reached, in words, and whether the world has draws enough to count."""
+
+    words: str
+    reached: bool = False
+    counted: bool = False
 
 
 def aims_block(found: dict[str, dict[str, Any]]) -> str:
@@ -22,19 +65,18 @@ def aims_block(found: dict[str, dict[str, Any]]) -> str:
     worlds = worlds_of(found)
     if not worlds:
         return NOTHING
-    lines = [_aim(name, content) for name, content in worlds.items()]
-    reached = sum(ok for ok, _ in lines)
-    lines.sort(key=lambda line: line[0])
+    aims = [_aim(name, content) for name, content in worlds.items()]
+    counted = [aim for aim in aims if aim.counted]
+    reached, few = sum(aim.reached for aim in counted), len(aims) - len(counted)
+    aims.sort(key=lambda aim: aim.counted and aim.reached)
     words = (
         "Aim: at a tenth of the weights, within 1 point of the best dense accuracy, the leak above "
-        "0.5 at most half of that of the dense model stopped no less accurate, on at least "
+        "0.5 at most half of that of the dense model stopped at equal accuracy, on at least "
         f"{ENOUGH} of five data sets, and below DP-SGD of equal accuracy. Reached on {reached} of "
-        f"{len(worlds)} that are measured: {_verdict(reached, len(worlds))}. A leak counts as "
-        "halved, or as below, where its whole interval is: t over draws, with one draw over its "
-        "targets. The dense model beside which a leak is halved is the one of the fewest epochs "
-        "that is not detectably less accurate; where all are, the most accurate one stands for it."
+        f"{len(counted)} that are measured in {DRAWS} draws or more"
+        f"{f' ({few} of fewer, not counted)' if few else ''}: {_verdict(reached, len(counted))}."
     )
-    return "\n".join([words, "", *(f"- {line}" for _, line in lines)])
+    return "\n".join([f"{words} {RULES}", "", *(f"- {aim.words}" for aim in aims)])
 
 
 def _verdict(reached: int, measured: int) -> str:
@@ -47,35 +89,51 @@ def _verdict(reached: int, measured: int) -> str:
     return "the aim is missed"
 
 
-def _aim(name: str, found: dict[str, Any]) -> tuple[bool, str]:
+def _aim(name: str, found: dict[str, Any]) -> Aim:
     point = chosen(found)
     accuracy = None if point is None else value(point, "test accuracy")
     if point is None or accuracy is None:
-        return False, f"**{name}**: no case of {OURS[-1]} at a tenth of the weights is measured."
+        counted = len(found["facts"]["seeds"]) >= DRAWS
+        words = f"**{name}**: no case of {OURS[-1]} at a tenth of the weights is measured."
+        return Aim(words, counted=counted)
     best, share, private = best_dense(found), excess_share(point, found), beside_dp(point, found)
     close = best is not None and best - accuracy <= WITHIN
     ok = close and share is not None and share.halved and private.below
-    words = [
-        "the best dense accuracy is not measured"
-        if best is None
-        else f"accuracy {100 * (accuracy - best):+.1f} points from the best dense "
-        f"({'within' if close else 'beyond'} 1 point)",
-        "leak beside the dense model stopped no less accurate not measured"
-        if share is None
-        else _halved(point, share, found),
-        private.words,
-    ]
-    return (
-        ok,
-        f"**{name}**, `{point['case']}`: {'; '.join(words)}: {'reached' if ok else 'missed'}.",
+    words = "; ".join(
+        [
+            "the best dense accuracy is not measured"
+            if best is None
+            else f"accuracy {100 * (accuracy - best):+.1f} points from the best dense "
+            f"({'within' if close else 'beyond'} 1 point)",
+            "leak beside the dense model stopped at equal accuracy not measured, or none"
+            if share is None
+            else _halved(point, share, found),
+            private.words,
+        ]
     )
+    draws = len(point["units"]["reference_accuracy"])  # those that the case is there in
+    end = "reached" if ok else "missed"
+    if draws < DRAWS:
+        end += f", of {'one draw' if draws == 1 else f'{draws} draws'}, not counted"
+    line = f"**{name}**, `{point['case']}`{_labels(point)}: {words}: {end}."
+    return Aim(line, reached=ok, counted=draws >= DRAWS)
+
+
+def _labels(point: Point) -> str:
+    """Say so where the student learns part of its members' own labels."""
+    share = own_labels(point)
+    if not share:
+        return ""
+    return f" ({100 * share:.3g} % of what it learns of a member is the member's own label)"
 
 
 def _halved(point: Point, share: Share, found: dict[str, Any]) -> str:
     """Return what share of the stopped dense model's leak is left, and by which attackers."""
     which = share.of if share.snapshot else f"`{share.of}`"
-    if not share.as_accurate:
-        which += ", the best stopped dense model and a less accurate one"
+    if share.standing == LESS:
+        which += ", the most accurate of the less accurate dense models"
+    if share.standing == MORE:
+        which += ", no stopped dense model of equal accuracy: this one is more accurate"
     if share.accuracy.value is not None:
         which += f", at {share.accuracy.shown(100, 1)} points of accuracy from ours"
     more = ["no numbers to make an interval of"] if share.high is None else []
@@ -94,7 +152,9 @@ def _verdict_of(share: Share) -> str:
         return "not shown to be halved"
     if share.halved:
         return "halved"
-    return "not halved" if share.low > HALF else "not shown to be halved"
+    if share.low > HALF:
+        return "not halved"
+    return "not counted" if share.standing == MORE else "not shown to be halved"
 
 
 def _by_one(point: Point, found: dict[str, Any]) -> list[str]:

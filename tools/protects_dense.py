@@ -9,17 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from tools.protects_points import OTHERS, names_of, single, value
+from tools.protects_points import OTHERS, leaning, names_of, near, single, value
 from tools.verdicts import DENSE, Difference, Point, between, cases, of_method, ratio
 
-__all__ = ["HALF", "Share", "best_dense", "both_have", "excess_share", "stopped_beside"]
+__all__ = [
+    "EQUAL",
+    "HALF",
+    "LESS",
+    "MORE",
+    "Share",
+    "best_dense",
+    "both_have",
+    "excess_share",
+    "stopped_beside",
+]
 
 EPOCHS = re.compile(r"EarlyStopping\(epochs=(\d+)")
 EARLIER = "early-stopping"
 STOPPED = "leak - dense at no less test accuracy"
 HALF = 0.5
-DIGITS = 9
-"""Digits of an accuracy's difference that count; the rest is the arithmetic's."""
+EQUAL, LESS, MORE = "equally", "less", "more"
+"""How accurate the dense model is that a case is held against, beside the case."""
 
 
 def best_dense(found: dict[str, Any]) -> float | None:
@@ -59,11 +69,11 @@ def _curve(found: dict[str, Any]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A case's AUC above 0.5 over that of the dense model stopped no less accurate.
+    """A case's AUC above 0.5 over that of the dense model stopped at equal accuracy.
 
-    `accuracy` is the dense model's minus the case's. `as_accurate` is false where every dense model
-    is detectably less accurate, and the most accurate one stands for them. `attacks` are the names
-    of the attacker of the case and of the dense model, each its strongest on references.
+    `accuracy` is the dense model's minus the case's, and `standing` says which of `EQUAL`, `LESS`
+    and `MORE` accurate it is (`stopped_beside`). `attacks` are the names of the attacker of the
+    case and of the dense model, each its strongest on references.
     """
 
     value: float
@@ -71,14 +81,16 @@ class Share:
     high: float | None
     of: str
     accuracy: Difference
-    as_accurate: bool
+    standing: str
     snapshot: bool
     attacks: tuple[str, str]
 
     @property
     def halved(self) -> bool:
-        """Whether the interval lies at one half or below; without one nothing is shown."""
-        return self.high is not None and self.high <= HALF
+        """Whether the interval lies at one half or below; without one nothing is shown, nor beside
+        a more accurate dense model, which leaks more than one of equal accuracy.
+        """
+        return self.high is not None and self.high <= HALF and self.standing != MORE
 
     def shown(self) -> str:
         """Return share and interval as text."""
@@ -89,7 +101,7 @@ class Share:
 
 
 def excess_share(point: Point, found: dict[str, Any]) -> Share | None:
-    """Return a case's AUC above 0.5 as a share of that of the dense model stopped no less accurate.
+    """Return a case's AUC above 0.5 as a share of that of the dense model stopped as accurate.
 
     Each by the attack that is the strongest on it. Where the dense model was stopped as a case of
     its own (`EarlyStopping`), it is that of `stopped_beside`: its weights are there, so that the
@@ -102,7 +114,7 @@ def excess_share(point: Point, found: dict[str, Any]) -> Share | None:
         return None
     if not _was_stopped(found):
         return _of_snapshot(point, own)
-    stopped, gap, as_accurate = stopped_beside(point, found)
+    stopped, gap, standing = stopped_beside(point, found)
     dense = None if stopped is None else value(stopped, "leak")
     if stopped is None or dense is None or dense <= HALF:
         return None
@@ -113,7 +125,7 @@ def excess_share(point: Point, found: dict[str, Any]) -> Share | None:
         high=high,
         of=stopped["case"],
         accuracy=gap,
-        as_accurate=as_accurate,
+        standing=standing,
         snapshot=False,
         attacks=(_by(point), _by(stopped)),
     )
@@ -132,7 +144,7 @@ def _of_snapshot(point: Point, own: float) -> Share | None:
         high=None,
         of="a snapshot of the dense model",
         accuracy=Difference(value=None),
-        as_accurate=True,
+        standing=EQUAL,
         snapshot=True,
         attacks=(_by(point), other[1] if other else named or _by(point)),
     )
@@ -146,16 +158,22 @@ def _was_stopped(found: dict[str, Any]) -> bool:
     return any(value(p, "leak") is not None for p in of_method(cases(found), EARLIER))
 
 
-def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, Difference, bool]:
+def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, Difference, str]:
     """Return the dense model that a case is held against, its accuracy minus the case's, and
-    whether it is as accurate; None where it was not stopped as a case of its own.
+    how accurate it is beside it; None where it was not stopped as a case of its own.
 
-    Of the `EarlyStopping` cases and the whole training the one of the fewest epochs whose test
-    accuracy is not detectably below the case's: the interval of the difference, paired over seeds
-    or, with one, over targets, does not lie below 0. Earlier ones leak less, so that doubt about
-    the accuracy is in the dense model's favour, and a fraction of a point does not decide between
-    very different leaks. Where all are detectably less accurate, the most accurate one stands for
-    them; a dense model of equal accuracy would leak more.
+    Of the `EarlyStopping` cases and the whole training the least leaky (on the targets, which is in
+    the dense model's favour) of those of equal accuracy: at most `WITHIN` off the case's by value,
+    and with an interval of the difference, paired over seeds or, with one, over targets, that holds
+    0.
+
+    Where none is, the direction decides. On the way to its best accuracy a model grows more
+    accurate and leaks more, so that one that stopped less accurate leaks less than one of equal
+    accuracy would: to be held against it is against the case, so that the most accurate of these
+    stands in and may be counted (`LESS`). One that is less accurate because it was trained beyond
+    more accurate ones leaks more than they do, and is none of these. A more accurate one leaks
+    more, and flatters the case: only where there is no other it is shown, the one of the fewest
+    epochs, and never counted (`MORE`).
     """
     points = cases(found)
     own = [
@@ -165,24 +183,19 @@ def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, D
     ]
     none = Difference(value=None)
     if not _was_stopped(found) or not own or value(point, "test accuracy") is None:
-        return None, none, True
-    gaps = {p["case"]: _accuracy(p, point) for p in own}
-    able = [p for p in own if _not_below(gaps[p["case"]])]
-    if able:
-        first = min(able, key=_epochs)
-        return first, gaps[first["case"]], True
-    best = max(own, key=lambda p: value(p, "test accuracy") or 0.0)
-    return best, gaps[best["case"]], False
-
-
-def _accuracy(dense: Point, point: Point) -> Difference:
-    """Return the dense model's test accuracy minus the case's."""
-    return between(dense, point, "test accuracy")
-
-
-def _not_below(gap: Difference) -> bool:
-    highest = gap.value if gap.high is None else gap.high
-    return highest is not None and round(highest, DIGITS) >= 0
+        return None, none, EQUAL
+    gaps = {p["case"]: between(p, point, "test accuracy") for p in own}
+    equal = [p for p in own if near(gaps[p["case"]]) and not leaning(gaps[p["case"]])]
+    more = [p for p in own if (gaps[p["case"]].value or 0.0) > 0]
+    first = min((_epochs(p) for p in more), default=None)
+    less = [p for p in own if p not in more and (first is None or _epochs(p) < first)]
+    if equal:
+        taken, standing = min(equal, key=lambda p: value(p, "leak") or 0.0), EQUAL
+    elif less:
+        taken, standing = max(less, key=lambda p: value(p, "test accuracy") or 0.0), LESS
+    else:
+        taken, standing = min(more, key=_epochs), MORE
+    return taken, gaps[taken["case"]], standing
 
 
 def _epochs(point: Point) -> float:

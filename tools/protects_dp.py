@@ -1,4 +1,4 @@
-"""A case beside DP-SGD of equal accuracy: the nearest setting, or one between two."""
+"""A case beside DP-SGD of equal accuracy: the least leaky setting, or what lies between two."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from secateur.measure import paired_difference
-from tools.protects_points import WITHIN, comparison, over_references, value
-from tools.verdicts import Difference, Point, cases, of_method, row_difference
+from tools.protects_points import leaning, near, over_references, value
+from tools.verdicts import Difference, Point, between, cases, of_method
 
 __all__ = ["Private", "beside_dp", "between_settings"]
 
 METHOD = "dp-sgd"
 UNITS = {"leak": "leak", "test accuracy": "test_accuracy"}
+NONE = "no DP-SGD of equal accuracy, nothing shown"
 
 
 @dataclass(frozen=True)
@@ -28,42 +29,65 @@ class Private:
 def beside_dp(point: Point, found: dict[str, Any]) -> Private:
     """Return what a case is beside DP-SGD of equal accuracy.
 
-    The nearest setting where its test accuracy is at most 1 point off; else what stands between
-    the two settings that bracket the case's (`between_settings`). Where none brackets it nothing is
-    shown, unless the nearest is detectably less accurate *and* detectably leaks more.
+    Of the settings whose test accuracy is within `WITHIN` of the case's, and than which the case is
+    not detectably less accurate (`_equal`), the least leaky by the attack that is the strongest on
+    it: on the targets, which is in DP-SGD's favour. Where there is none, what stands between the
+    two settings that bracket the case's (`between_settings`), held to the same accuracy. Else there
+    is no DP-SGD of equal accuracy, and nothing is shown to be below it.
     """
-    nearest = comparison(found, point["case"], METHOD)
-    if nearest is None:
+    known = [
+        p
+        for p in of_method(cases(found), METHOD)
+        if value(p, "leak") is not None and value(p, "test accuracy") is not None
+    ]
+    if not known:
         return Private("DP-SGD not compared")
-    leak, gap = (row_difference(nearest, name) for name in ("leak", "test accuracy"))
-    seen = f"`{nearest['rival']}`, AUC {_shown(leak, gap)}"
-    if gap.value is not None and abs(gap.value) <= WITHIN:
-        return Private(f"beside {seen}", leak.verdict == "lower")
-    pair = _bracket(point, found)
+    gaps = {p["case"]: between(point, p, "test accuracy") for p in known}
+    equal = [p for p in known if _equal(gaps[p["case"]])]
+    if equal:
+        least = min(equal, key=lambda p: value(p, "leak") or 0.0)
+        leak, gap = between(point, least, "leak"), gaps[least["case"]]
+        words = f"beside `{least['case']}`, the least leaky DP-SGD of equal accuracy, AUC "
+        return Private(words + _shown(leak, gap), leak.verdict == "lower")
+    pair = _bracket(point, known)
     if pair is not None:
-        leak, gap = (between_settings(point, *pair, name) for name in UNITS)
-        names = " and ".join(f"`{p['case']}` ({100 * over_references(p):.1f} %)" for p in pair)
-        words = (
-            f"beside DP-SGD of equal accuracy over the references "
-            f"({100 * over_references(point):.1f} %), put linearly between {names}, AUC "
-            f"{_shown(leak, gap)}"
-        )
-        return Private(words, leak.verdict == "lower")
+        return _beside_both(point, *pair)
+    nearest = min(known, key=lambda p: abs(gaps[p["case"]].value or 0.0))
+    leak, gap = between(point, nearest, "leak"), gaps[nearest["case"]]
+    seen = f"`{nearest['case']}`, AUC {_shown(leak, gap)}"
     if gap.verdict == "higher" and leak.verdict == "lower":
-        words = (
-            f"the nearest DP-SGD is less accurate and leaks more, ours is better in both: {seen}"
-        )
-        return Private(words, below=True)
-    return Private(f"no DP-SGD within 1 point of accuracy, nothing shown: nearest {seen}")
+        seen += ": less accurate and leaks more, which is not counted"
+    return Private(f"{NONE}: nearest {seen}")
+
+
+def _equal(gap: Difference) -> bool:
+    """Return whether a case is as accurate as DP-SGD: within `WITHIN`, not detectably less."""
+    return near(gap) and leaning(gap) >= 0
+
+
+def _beside_both(point: Point, below: Point, above: Point) -> Private:
+    """Return what a case is beside the line between two settings."""
+    leak, gap = (between_settings(point, below, above, name) for name in UNITS)
+    names = " and ".join(
+        f"`{p['case']}` ({100 * over_references(p):.1f} %)" for p in (below, above)
+    )
+    words = f"put linearly between {names}, AUC {_shown(leak, gap)}"
+    if not _equal(gap):
+        return Private(f"{NONE}: {words}")
+    own = f"{100 * over_references(point):.1f} %"
+    return Private(
+        f"beside DP-SGD of equal accuracy over the references ({own}), {words}",
+        leak.verdict == "lower",
+    )
 
 
 def _shown(leak: Difference, gap: Difference) -> str:
     return f"{leak.shown(1, 3)} at {gap.shown(100, 1)} points of accuracy"
 
 
-def _bracket(point: Point, found: dict[str, Any]) -> tuple[Point, Point] | None:
+def _bracket(point: Point, settings: list[Point]) -> tuple[Point, Point] | None:
     """Return the nearest settings below and above a case's accuracy over the references."""
-    known = [p for p in of_method(cases(found), METHOD) if p["units"].get("reference_accuracy")]
+    known = [p for p in settings if p["units"].get("reference_accuracy")]
     goal = over_references(point)
     below = [p for p in known if over_references(p) <= goal]
     above = [p for p in known if over_references(p) > goal]
@@ -75,9 +99,10 @@ def _bracket(point: Point, found: dict[str, Any]) -> tuple[Point, Point] | None:
 def between_settings(point: Point, below: Point, above: Point, name: str) -> Difference:
     """Return a case's row minus what lies linearly between two settings at its accuracy.
 
-    How far between follows from the means over the references, which nothing here is compared on;
-    the rows are those of the targets, paired over seeds or, with one, over targets. Without such
-    numbers it is of the means, without an interval.
+    How far between follows from the accuracy over the references (`over_references`), which nothing
+    here is compared on; the rows are those of the targets, paired over seeds or, with one, over
+    targets. Without such numbers it is of the rows' values, without an interval. Where the leak is
+    a convex function of the accuracy the line lies above it, which flatters the case.
 
     Args:
         point: the case.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
 from secateur.report.lookup import short
 from secateur.sweeping.points import BY
-from tools.verdicts import Point, cases
+from tools.verdicts import Difference, Point, cases
 
 __all__ = [
     "BESIDE",
@@ -17,9 +18,12 @@ __all__ = [
     "WITHIN",
     "chosen",
     "comparison",
+    "leaning",
     "name_of",
     "names_of",
+    "near",
     "over_references",
+    "own_labels",
     "single",
     "value",
     "worlds_of",
@@ -37,7 +41,10 @@ MORE = "-draws"
 """How the file of several draws of a world ends: the aims are held against it in place of one."""
 RATE = 10.0
 WITHIN = 0.01
-"""Points of test accuracy that count as none: below the best dense model, and beside DP-SGD."""
+"""Difference in test accuracy that counts as none: below the best dense model, and beside the
+stopped one and DP-SGD."""
+DIGITS = 9
+"""Digits of a difference in accuracy that count; the rest is the arithmetic's."""
 OTHERS = "others=('dense'"
 """What an attack is spelled with that reads the dense model too."""
 PLAIN = ("LiRA(", "RMIA(")
@@ -75,7 +82,9 @@ def comparison(found: dict[str, Any], case: str, method: str) -> dict[str, Any] 
 
 
 def over_references(point: Point) -> float:
-    """Return a case's test accuracy over the references, the mean over seeds."""
+    """Return a case's test accuracy over the references: of each seed the median over the reference
+    models, and of these the mean over seeds.
+    """
     values = point["units"].get("reference_accuracy") or [0.0]
     return float(sum(values) / len(values))
 
@@ -84,6 +93,36 @@ def value(point: Point, name: str) -> float | None:
     """Return a row's number; None where it was not measured."""
     found = (point["rows"].get(name) or {}).get("value")
     return None if found is None else float(found)
+
+
+def own_labels(point: Point) -> float:
+    """Return the share of the members' own labels in what a case's student learns: the largest
+    `alpha` that a step of the case is spelled with itself, not in a method that it holds.
+    """
+    calls = [ast.parse(step, mode="eval").body for step in point["steps"]]
+    found = [
+        float(ast.literal_eval(keyword.value))
+        for call in calls
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg == "alpha"
+    ]
+    return max(found, default=0.0)
+
+
+def near(gap: Difference) -> bool:
+    """Return whether a difference in test accuracy is at most `WITHIN` by its value."""
+    return gap.value is not None and round(abs(gap.value), DIGITS) <= WITHIN
+
+
+def leaning(gap: Difference) -> int:
+    """Return -1 or 1 where a difference is detectably below or above 0, and 0 where its interval
+    holds 0; without an interval its sign decides.
+    """
+    if gap.value is None:
+        return 0
+    low, high = (round(gap.value if e is None else e, DIGITS) for e in (gap.low, gap.high))
+    return -1 if high < 0 else int(low > 0)
 
 
 def single(point: Point) -> dict[str, float]:
