@@ -39,15 +39,16 @@ NOTHING = "There is no results file yet, so nothing is said."
 RULES = (
     "A leak counts as halved, or as below, where its whole interval is: t over draws (with one "
     "draw, which is not counted, over its targets). The dense model beside which a leak is halved "
-    "is the least leaky of those, stopped or trained to the end, whose accuracy is at most 1 point "
-    "off ours and not detectably different. Where there is none, the most accurate of those that "
-    "stopped less accurate stands for it: it leaks less than one of equal accuracy would, which is "
-    "against ours. Where there is none of these either (one that was trained beyond more accurate "
-    "ones is not), the more accurate one of the fewest epochs is shown but never counted: it leaks "
-    "more, which flatters ours. DP-SGD of equal accuracy is the least leaky setting at most "
-    "1 point off ours than which ours is not detectably less accurate; where there is none, what "
-    "lies on a straight line between two settings, held to the same. Such a line overstates "
-    "DP-SGD's leak where its curve is convex, which flatters ours."
+    "is the least leaky of those, stopped or trained to the end, whose accuracy is at most 1 "
+    "point off ours and not detectably different. Where there is none, the least leaky within 1 "
+    "point of the most accurate of those that stopped less accurate stands for it: it leaks less "
+    "than one of equal accuracy would, which is against ours. Where there is none of these either "
+    "(one that was trained beyond more accurate ones is not), the more accurate one of the fewest "
+    "epochs is shown but never counted: it leaks more, which flatters ours. DP-SGD of equal "
+    "accuracy is the least leaky setting at most 1 point off ours than which ours is not "
+    "detectably less accurate; where there is none, what lies on a straight line between two "
+    "settings, held to the same. Such a line overstates DP-SGD's leak where its curve is convex, "
+    "which flatters ours."
 )
 
 
@@ -131,7 +132,7 @@ def _halved(point: Point, share: Share, found: dict[str, Any]) -> str:
     """Return what share of the stopped dense model's leak is left, and by which attackers."""
     which = share.of if share.snapshot else f"`{share.of}`"
     if share.standing == LESS:
-        which += ", the most accurate of the less accurate dense models"
+        which += ", of the less accurate dense models the least leaky within 1 point of the best"
     if share.standing == MORE:
         which += ", no stopped dense model of equal accuracy: this one is more accurate"
     if share.accuracy.value is not None:

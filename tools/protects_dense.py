@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.protects_points import OTHERS, leaning, names_of, near, single, value
+from tools.protects_points import OTHERS, WITHIN, leaning, names_of, near, single, value
 from tools.verdicts import DENSE, Difference, Point, between, cases, of_method, ratio
 
 __all__ = [
@@ -169,11 +169,11 @@ def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, D
 
     Where none is, the direction decides. On the way to its best accuracy a model grows more
     accurate and leaks more, so that one that stopped less accurate leaks less than one of equal
-    accuracy would: to be held against it is against the case, so that the most accurate of these
-    stands in and may be counted (`LESS`). One that is less accurate because it was trained beyond
-    more accurate ones leaks more than they do, and is none of these. A more accurate one leaks
-    more, and flatters the case: only where there is no other it is shown, the one of the fewest
-    epochs, and never counted (`MORE`).
+    accuracy would: to be held against it is against the case, so that the least leaky of those
+    within `WITHIN` of the most accurate of these stands in and may be counted (`LESS`). One that is
+    less accurate because it was trained beyond more accurate ones leaks more than they do, and is
+    none of these. A more accurate one leaks more, and flatters the case: only where there is no
+    other it is shown, the one of the fewest epochs, and never counted (`MORE`).
     """
     points = cases(found)
     own = [
@@ -192,7 +192,9 @@ def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, D
     if equal:
         taken, standing = min(equal, key=lambda p: value(p, "leak") or 0.0), EQUAL
     elif less:
-        taken, standing = max(less, key=lambda p: value(p, "test accuracy") or 0.0), LESS
+        best = max(value(p, "test accuracy") or 0.0 for p in less)
+        close = [p for p in less if best - (value(p, "test accuracy") or 0.0) <= WITHIN]
+        taken, standing = min(close, key=lambda p: value(p, "leak") or 0.0), LESS
     else:
         taken, standing = min(more, key=_epochs), MORE
     return taken, gaps[taken["case"]], standing

@@ -230,11 +230,17 @@ def test_where_none_is_as_accurate_the_most_accurate_of_the_less_accurate_stands
     assert share.halved  # a dense model of equal accuracy would leak more
     text = protects_block({"one": found}) + aims_block({"one": found})
     assert f"| {share.shown()} of a less accurate one |" in text
-    assert "the most accurate of the less accurate dense models, at -5.0 [" in text
+    assert "least leaky within 1 point of the best, at -5.0 [" in text
     dense = case("dense", "dense", accuracy=0.77, leak=0.9, rate=1.0)
     found["points"].append(dense)
     whole = stopped_beside(ours, found)[0] is dense  # the whole training, where it is the best
     assert whole is not bool(beyond)
+
+
+def test_on_a_plateau_below_ours_the_dense_model_that_leaks_least_stands_in():
+    ours, found = dense_models(0.8, (9, 0.744, 0.8), (12, 0.75, 0.85), (16, 0.735, 0.7))
+    point, _, standing = stopped_beside(ours, found)
+    assert (point["case"], standing) == ("early-stopping epochs=9", LESS)
 
 
 def test_a_dense_model_less_accurate_from_training_on_does_not_stand_in():
