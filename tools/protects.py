@@ -187,7 +187,7 @@ def beside_block(found: dict[str, dict[str, Any]]) -> str:
         return NOTHING
     lines = [
         "| world | case | alone, AUC of the best of several attacks | beside the dense model, AUC "
-        "of one attack | the dense model alone, AUC of the best of several |",
+        "of the best on both | the dense model alone, AUC of the best of several |",
         "|" + " --- |" * 5,
     ]
     for name, content in worlds.items():
