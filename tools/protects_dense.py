@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.protects_points import OTHERS, WITHIN, leaning, names_of, near, single, value
+from tools.protects_points import OTHERS, leaning, names_of, near, single, value
 from tools.verdicts import DENSE, Difference, Point, between, cases, of_method, ratio
 
 __all__ = [
@@ -192,8 +192,8 @@ def stopped_beside(point: Point, found: dict[str, Any]) -> tuple[Point | None, D
     if equal:
         taken, standing = min(equal, key=lambda p: value(p, "leak") or 0.0), EQUAL
     elif less:
-        best = max(value(p, "test accuracy") or 0.0 for p in less)
-        close = [p for p in less if best - (value(p, "test accuracy") or 0.0) <= WITHIN]
+        best = max(less, key=lambda p: value(p, "test accuracy") or 0.0)
+        close = [p for p in less if near(between(p, best, "test accuracy"))]
         taken, standing = min(close, key=lambda p: value(p, "leak") or 0.0), LESS
     else:
         taken, standing = min(more, key=_epochs), MORE

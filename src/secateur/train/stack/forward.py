@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,11 +34,15 @@ class Unsupported(Exception):  # noqa: N818 - caught here, never shown
 
 @dataclass(frozen=True)
 class _Step:
-    """One node of the graph: what to call with the context and earlier results."""
+    """One node of the graph: what to call with the context and earlier results.
+
+    `done` are those of them that no later step takes.
+    """
 
     call: Callable[..., Activation]
     takes: tuple[int, ...]
     extra: tuple[Any, ...] = ()
+    done: tuple[int, ...] = ()
 
 
 class _Tracer(fx.Tracer):
@@ -51,24 +55,28 @@ class Lowered:
     """A network as a list of stacked layers."""
 
     steps: tuple[_Step, ...]
+    widths: dict[tuple[int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    """What `widest` found, by the number of models and the shape of a record."""
 
     def __call__(self, c: Context, inputs: Tensor) -> Tensor:
         """Run the layers in order; the last one's output are the logits."""
         return stacked(c, self._run(c, inputs)[0])
 
     def widest(self, c: Context, inputs: Tensor) -> int:
-        """Return how many numbers the layer with the largest output gives."""
-        return self._run(c, inputs)[1]
+        """Return how many numbers the layer with the largest output gives for a record of each."""
+        key = (len(inputs), *inputs.shape[2:])
+        if key not in self.widths:
+            self.widths[key] = self._run(c, inputs[:, :1])[1]
+        return self.widths[key]
 
     def _run(self, c: Context, inputs: Tensor) -> tuple[Activation, int]:
         """Return the last output and the size of the largest; forget each as soon as it is read."""
-        last = {i: k for k, step in enumerate(self.steps) for i in step.takes}
         made = Activation(inputs)
         found, widest = {0: made}, made.value.numel()
         for k, step in enumerate(self.steps):
             made = step.call(c, *(found[i] for i in step.takes), *step.extra)
             widest = max(widest, made.value.numel())
-            for i in {i for i in step.takes if last[i] == k}:
+            for i in step.done:
                 del found[i]
             found[k + 1] = made
         return made, widest
@@ -165,7 +173,7 @@ class _Answers(torch.autograd.Function):
         context = Context(models=len(inputs), params=params, buffers=buffers, training=False)
         few = inputs.shape[1]
         if inputs.device.type == "cpu":
-            few = min(AT_ONCE, max(1, CACHED // network.widest(context, inputs[:, :1])))
+            few = min(AT_ONCE, max(1, CACHED // network.widest(context, inputs)))
         return torch.cat([network(context, part) for part in torch.split(inputs, few, 1)], 1)
 
 
@@ -221,7 +229,9 @@ def lower(module: nn.Module) -> Lowered:
         else:
             steps.append(_step(module, node, where, names))
             where[node] = len(steps)
-    return Lowered(tuple(steps))
+    last = {i: k for k, step in enumerate(steps) for i in step.takes}
+    done = [tuple(i for i in last if last[i] == k) for k in range(len(steps))]
+    return Lowered(tuple(replace(step, done=own) for step, own in zip(steps, done, strict=True)))
 
 
 def _pool_first(module: nn.Module, graph: fx.Graph) -> None:
