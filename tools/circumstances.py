@@ -9,7 +9,7 @@ from typing import Any
 
 from secateur.context import COMMIT, MADE
 
-__all__ = ["hardware", "has_history", "of_git", "when"]
+__all__ = ["commands", "hardware", "has_history", "of_git", "when"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = 10
@@ -30,10 +30,17 @@ def hardware(content: dict[str, Any]) -> str:
     """
     facts, context = content["facts"], content["provenance"]["context"]
     parts = [f"{context.get('processor', '')}, {context.get('cores', '')} cores"]
-    devices = dict.fromkeys(re.findall(r"cuda(?::\d+)?", facts.get("command", "")))
+    devices = dict.fromkeys(re.findall(r"cuda(?::\d+)?", commands(facts)))
     parts += [f"device {d}, as its command says" for d in devices]
     parts += [f"note: {facts['note']}"] if facts.get("note") else []
     return "; ".join(parts)
+
+
+def commands(facts: dict[str, Any]) -> str:
+    """Return the command that made a sweep, or those that made its draws apart and joined them."""
+    own = facts.get("command", "secateur sweep")
+    parts = [part["command"] for part in facts.get("parts", ()) if part.get("command")]
+    return ", ".join(f"`{command}`" for command in dict.fromkeys([*parts, own]))
 
 
 def of_git(file: str) -> dict[str, str]:

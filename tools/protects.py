@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from secateur.sweeping.points import BY
+from tools.circumstances import commands
 from tools.protects_aims import NOTHING
 from tools.protects_dense import (
     LESS,
@@ -43,7 +44,7 @@ def protects_block(found: dict[str, dict[str, Any]]) -> str:
             f"Draws {', '.join(map(str, facts['seeds']))}; {facts['targets']} targets and "
             f"{facts['references']} references each. Best accuracy of the dense model while it "
             f"trains: {'not measured' if best is None else f'{100 * best:.1f} %'}. Made by "
-            f"`{facts.get('command', 'secateur sweep')}`.",
+            f"{commands(facts)}.",
             _cases(content),
             _attacks(content),
             _rivals(content),

@@ -147,6 +147,13 @@ def test_without_results_nothing_is_said():
     assert "nothing is said" in protects_block({})
 
 
+def test_of_draws_that_were_made_apart_every_command_stands_there():
+    found = world()
+    assert "Made by `secateur sweep x`." in protects_block({"one": found})
+    found["facts"]["parts"] = [{"seeds": [0], "command": "a"}, {"seeds": [1], "command": "b"}]
+    assert "Made by `a`, `b`, `secateur sweep x`." in protects_block({"one": found})
+
+
 def test_the_tables_hold_cases_and_rivals():
     text = protects_block({"one": world()})
     assert (

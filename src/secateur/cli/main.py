@@ -36,6 +36,7 @@ VERBS = {
     "attack": "Attack saved logits or signals of models that somebody else trained.",
     "export": "Write one model of a fleet as the file that is shipped, with a model card.",
     "sweep": "Compare methods and their strengths: accuracy, leak and size, from one file.",
+    "join": "Put draws of one sweep together that were made apart.",
     "reproduce": "Run a cell of the paper's grid: five rows and their controls, judged.",
     "power": "Say before anything is trained what an audit of a given size can find.",
     "report": "Show a report, or several side by side, as a table or as one HTML page.",

@@ -15,9 +15,11 @@ __all__ = [
     "device_option",
     "engine_option",
     "keep_option",
+    "limit_options",
     "out_option",
     "partial_option",
     "seed_option",
+    "seeds_option",
     "workers_option",
 ]
 
@@ -30,6 +32,14 @@ data_dir_option = click.option(
 )
 seed_option = click.option(
     "--seed", default=0, show_default=True, help="Everything derives from it."
+)
+seeds_option = click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    show_default="all",
+    help="One of the file's seeds, to make it alone; can be repeated. See `secateur join`.",
 )
 workers_option = click.option(
     "--workers",
@@ -82,3 +92,14 @@ cache_option = click.option(
 def out_option(what: str) -> Callable[[Any], Any]:
     """Return a required --out option for a new folder or file."""
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=what)
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the limits that the case to ship must keep."""
+    for option in (
+        click.option("--max-bytes", help="Bytes that its weights may take, such as 100k or 2M."),
+        click.option("--min-accuracy", type=float, help="Test accuracy that it must have, 0 to 1."),
+        click.option("--max-leak", type=float, help="AUC that the case may have, 0 to 1."),
+    ):
+        command = option(command)
+    return command

@@ -14,6 +14,7 @@ from secateur.cli.options import (
     data_dir_option,
     device_option,
     engine_option,
+    seeds_option,
     workers_option,
 )
 
@@ -35,6 +36,7 @@ SCALES = ("smoke", "small", "full")
     "--budget",
     help="Stop after 600s, 20m or 2h with an audit of what is there; the same command goes on.",
 )
+@seeds_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option
 @engine_option

@@ -16,6 +16,8 @@ from secateur.cli.options import (
     data_dir_option,
     device_option,
     engine_option,
+    limit_options,
+    seeds_option,
     workers_option,
 )
 
@@ -40,9 +42,8 @@ __all__ = ["command"]
     "--budget",
     help="Stop after 600s, 20m or 2h with an audit of what is there; the same command goes on.",
 )
-@click.option("--max-leak", type=float, help="AUC that the case may have, 0 to 1.")
-@click.option("--min-accuracy", type=float, help="Test accuracy that it must have, 0 to 1.")
-@click.option("--max-bytes", help="Bytes that its weights may take, such as 100k or 2M.")
+@limit_options
+@seeds_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @data_dir_option
 @engine_option
@@ -68,13 +69,14 @@ def command(**options: Any) -> None:
       secateur sweep recipes/example.toml --out runs/example --html example.html
       secateur sweep recipes/example.toml --out runs/example --max-leak 0.6 --max-bytes 20k
       secateur sweep big.toml --out runs/big --budget 20m
+      secateur sweep big.toml --seed 2 --out runs/big-2
     """
     begun = time.monotonic()  # reading, rehearsing and timing are part of a budget
     file: Path = options.pop("file")
     out: Path | None = options.pop("out")
     if out is None and not options["dry_run"]:
         raise click.MissingParameter(param_hint="'--out'", param_type="option")
-    asked = _Asked(file, scale=options.pop("scale"), data_dir=options.pop("data_dir"))
+    asked = _Asked(file, **{key: options.pop(key) for key in ("scale", "seeds", "data_dir")})
     if options.pop("dry_run"):
         from secateur.cli.runs import engine
 
@@ -90,7 +92,9 @@ def command(**options: Any) -> None:
 class _Asked:
     """A file's plan, with everything that it spells read and tried."""
 
-    def __init__(self, file: Path, *, scale: str | None, data_dir: Path | None) -> None:
+    def __init__(
+        self, file: Path, *, scale: str | None, seeds: tuple[int, ...], data_dir: Path | None
+    ) -> None:
         from secateur.cli.amounts import text_of
         from secateur.cli.checks import check_fit
         from secateur.cli.runs import default_recipe, read_data
@@ -104,7 +108,7 @@ class _Asked:
         from secateur.sweeping import read_plan, rehearse_all, tree_of
 
         self.file = file
-        self.plan = read_plan(text_of(file), scale=scale, where=str(file))
+        self.plan = read_plan(text_of(file), scale=scale, where=str(file)).of_seeds(seeds)
         self.records = read_data(self.plan.data, data_dir)
         spelled = self.plan.recipe or default_recipe(self.plan.data, self.records)
         self.recipe = parse_recipe(spelled)
@@ -157,22 +161,18 @@ def run(
     **how: Any,
 ) -> None:
     """Run a sweep, print its table, write its page."""
-    from secateur.cli.amounts import bytes_of, seconds_of
+    from secateur.cli.amounts import seconds_of
     from secateur.cli.checks import refuse_outputs
     from secateur.cli.runs import engine
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
-    from secateur.sweeping import Clock, Limits, names_of, sweep
+    from secateur.sweeping import Clock, names_of, sweep
 
     names, seeds = names_of(out, asked.plan.scale), asked.plan.seeds
     refuse_outputs(html, inputs=(asked.file, *swept.written(out, names, seeds)))
     check_device(how["device"])
-    limits = Limits(
-        max_leak=max_leak,
-        min_accuracy=min_accuracy,
-        max_bytes=None if max_bytes is None else bytes_of(max_bytes),
-    )
+    limits = swept.limits_of(max_leak, min_accuracy, max_bytes)
     clock = Clock(seconds=seconds_of(budget), begun=begun)
     route = engine(how.pop("engine"), how["workers"])
     click.echo(asked.cases())

@@ -12,6 +12,7 @@ import click
 from secateur.errors import BudgetSpentError
 
 if TYPE_CHECKING:
+    from secateur.sweeping.front import Limits
     from secateur.sweeping.names import Names
     from secateur.sweeping.tree import Node
     from secateur.types import Membership, Records
@@ -20,6 +21,7 @@ __all__ = [
     "NONE_FITS",
     "LimitsMissedError",
     "disk",
+    "limits_of",
     "refuse_missing",
     "secrets_left",
     "telling_of_secrets",
@@ -33,6 +35,24 @@ NONE_FITS = 1
 
 class LimitsMissedError(BudgetSpentError):
     """A budget is spent, and no case that is there keeps the limits that were given."""
+
+
+def limits_of(max_leak: float | None, min_accuracy: float | None, max_bytes: str | None) -> Limits:
+    """Return the limits that the case to ship must keep, as options spell them.
+
+    Args:
+        max_leak: AUC, 0 to 1.
+        min_accuracy: test accuracy, 0 to 1.
+        max_bytes: such as `100k`.
+    """
+    from secateur.cli.amounts import bytes_of
+    from secateur.sweeping import Limits
+
+    return Limits(
+        max_leak=max_leak,
+        min_accuracy=min_accuracy,
+        max_bytes=None if max_bytes is None else bytes_of(max_bytes),
+    )
 
 
 def disk(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from secateur.sweeping.cost import cost_of
     from secateur.sweeping.front import Limits
+    from secateur.sweeping.join import join
     from secateur.sweeping.names import names_of
     from secateur.sweeping.reading import read_plan
     from secateur.sweeping.run import sweep
@@ -24,6 +25,7 @@ __all__ = [
     "Place",
     "cost_of",
     "fleets_there",
+    "join",
     "made",
     "names_of",
     "read_plan",
@@ -39,6 +41,7 @@ _ROOM_OF = {
     "Place": "world",
     "cost_of": "cost",
     "fleets_there": "there",
+    "join": "join",
     "made": "tree",
     "names_of": "names",
     "read_plan": "reading",

@@ -6,7 +6,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from secateur.errors import InputError
@@ -67,6 +67,29 @@ class SweepPlan:
     def screening(self, number: int) -> int:
         """Return how many targets serve the funnel's rounds alone, in the seed of this number."""
         return self.targets if self.funnel and number == 0 else 0
+
+    def of_seeds(self, asked: Sequence[int]) -> SweepPlan:
+        """Return the plan with these of its seeds alone, in its own order; `join` puts what they
+        find together.
+
+        Args:
+            asked: some of its seeds; empty for all.
+
+        Raises:
+            InputError: a seed that it has not, or some seeds of a plan with a funnel.
+        """
+        unknown = [seed for seed in asked if seed not in self.seeds]
+        if unknown:
+            raise InputError(
+                f"seed {', '.join(map(str, unknown))} is not among the file's, which are "
+                f"{', '.join(map(str, self.seeds))}; take some of these, or add it to the file"
+            )
+        if self.funnel and asked and set(asked) != set(self.seeds):
+            raise InputError(
+                "a funnel chooses in the file's first seed which cases the others make, so that "
+                "its seeds cannot be swept apart; leave out the funnel, or sweep all seeds"
+            )
+        return replace(self, seeds=tuple(s for s in self.seeds if s in asked or not asked))
 
 
 def read_plan(text: str, *, scale: str | None = None, where: str = "the file") -> SweepPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.tree import Node
 
-__all__ = ["State", "result_of"]
+__all__ = ["State", "comparable", "missing_of", "result_of"]
 
 STATEMENTS = (
     "Each point is one pipeline: the mean over models that it trains on draws from this pool of "
@@ -66,21 +66,15 @@ def result_of(
     by_case = {
         name: [p for p in state.points if p.case == name] for name in labels if name not in failing
     }
-    there = {(p.case, p.seed) for p in state.points}
-    expected = [(name, seed) for seed in plan.seeds for name in labels]
-    missing = [
-        f"{name}, seed {seed}"
-        for name, seed in expected
-        if (name, seed) not in there and (name, seed) not in state.failed
-    ]
-    whole = with_front(_comparable(by_case, plan.seeds))
+    there = {*((p.case, p.seed) for p in state.points), *state.failed}
+    whole = with_front(comparable(by_case, plan.seeds))
     return Sweep(
         title=plan.title,
         points=(*state.points, *whole),
         series=tuple(state.curves),
         dropped=tuple(state.dropped),
         failed=tuple({"case": c, "seed": s, "why": w} for (c, s), w in state.failed.items()),
-        missing=tuple(missing),
+        missing=missing_of(labels, plan.seeds, there),
         pick=pick(whole, limits) if limits else {},
         comparisons=comparisons(whole, plan.compare),
         provenance=Provenance(
@@ -101,7 +95,26 @@ def result_of(
     )
 
 
-def _comparable(by_case: dict[str, list[Point]], seeds: Sequence[int]) -> list[Point]:
+def missing_of(
+    labels: Sequence[str],
+    seeds: Sequence[int],
+    there: Collection[tuple[str, int | None]],
+    *,
+    also: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return which cases of which seeds are neither there nor failed, as a sweep spells them.
+
+    Args:
+        labels: of all cases, the dense one first.
+        seeds: of all draws.
+        there: case and seed of what is there or failed.
+        also: further ones, spelled; what both say is said once.
+    """
+    found = [f"{n}, seed {seed}" for seed in seeds for n in labels if (n, seed) not in there]
+    return tuple(dict.fromkeys([*found, *also]))
+
+
+def comparable(by_case: dict[str, list[Point]], seeds: Sequence[int]) -> list[Point]:
     """Return one point per case over the same seeds: those in which every case is that has any.
 
     Where there is no such seed, over the first one, of the cases that are in it.
