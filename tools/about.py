@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from secateur.context import COMMIT, MADE
+from secateur.context import COMMIT, MADE, TOOK
 from tools.verdicts import DENSE, cases
 
 __all__ = ["about"]
@@ -57,6 +57,8 @@ def _how(content: dict[str, Any]) -> list[str]:
 
 def _cost(content: dict[str, Any]) -> list[str]:
     """Say what the trainings of all cases took."""
+    took = content["provenance"]["context"].get(TOOK)
+    audits = "audits come on top" if took is None else f"audits took {took / 60:.0f} minutes on top"
     rows = [p["rows"].get("cpu seconds") or {} for p in cases(content).values()]
     known = [r["value"] * r["counts"]["models"] for r in rows if r.get("value") is not None]
     if not known:
@@ -64,5 +66,5 @@ def _cost(content: dict[str, Any]) -> list[str]:
     every = "" if len(known) == len(rows) else f", of {len(known)} of the {len(rows)} cases"
     return [
         f"Trainings, those that cases share counted in each: {sum(known) / 3600:.1f} CPU "
-        f"hours{every}; audits come on top."
+        f"hours{every}; {audits}."
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -12,13 +13,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COMMIT", "MADE", "circumstances", "hardware", "made_by", "version_of"]
+__all__ = ["COMMIT", "MADE", "TOOK", "circumstances", "hardware", "made_by", "version_of"]
 
 MADE = "made"
 """The key of a report's context that says when it was made: UTC, ISO 8601."""
 COMMIT = "commit"
 """The key of a report's context that says by which commit of secateur's source; absent where the
 package is installed without its repository. `-dirty` at its end: files of it were changed."""
+TOOK = "audit_seconds"
+"""The key of a report's context that says how long its audit took, by the clock. What an audit that
+was stopped had found before is not in it."""
 
 _LIBRARIES = ("numpy", "scipy", "secateur", "torch")
 _OPTIONAL = ("opacus",)
@@ -26,11 +30,15 @@ _OPTIONAL = ("opacus",)
 _FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni")
 
 
-def circumstances() -> dict[str, Any]:
+def circumstances(begun: float | None = None) -> dict[str, Any]:
     """Describe what a report was made with, and when: a report's context, and no part of its key.
 
+    Args:
+        begun: when its audit began, by `time.monotonic`.
+
     Returns:
-        What `hardware` says, `made`, the time in UTC to the second, and `commit` where it is known.
+        What `hardware` says, `made`, the time in UTC to the second, `commit` where it is known, and
+        `audit_seconds`, to the tenth, where `begun` says from when.
 
     Example:
         >>> circumstances()[MADE].endswith("+00:00")
@@ -41,11 +49,13 @@ def circumstances() -> dict[str, Any]:
         **hardware(),
         MADE: datetime.now(UTC).isoformat(timespec="seconds"),
         **({COMMIT: commit} if commit else {}),
+        **({} if begun is None else {TOOK: round(time.monotonic() - begun, 1)}),
     }
 
 
-def made_by(contexts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return when the last of several reports was made, and by which commits, where they say so.
+def made_by(contexts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return when the last of several reports was made, by which commits, and how long their audits
+    took together, where they say so.
 
     Args:
         contexts: the reports' contexts.
@@ -57,7 +67,8 @@ def made_by(contexts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     some = list(contexts)
     times = sorted({str(one[MADE]) for one in some if MADE in one})
     commits = sorted({str(one[COMMIT]) for one in some if COMMIT in one})
-    found = {MADE: times[-1] if times else "", COMMIT: ", ".join(commits)}
+    took = sum(float(one[TOOK]) for one in some) if all(TOOK in one for one in some) else 0.0
+    found = {MADE: times[-1] if times else "", COMMIT: ", ".join(commits), TOOK: round(took, 1)}
     return {key: value for key, value in found.items() if value}
 
 

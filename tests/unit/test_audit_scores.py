@@ -20,7 +20,7 @@ from secateur.attack.membership import LiRA, LossThreshold
 from secateur.auditing import audit
 from secateur.auditing.signals import audit_signals
 from secateur.compress import Magnitude
-from secateur.context import MADE
+from secateur.context import MADE, TOOK
 from secateur.data import planted_world
 from secateur.errors import InputError, StoreError
 from secateur.measure import RECORD_COLUMNS, most_exposed, record_columns
@@ -164,7 +164,7 @@ def test_the_same_audit_writes_the_same_bytes_and_changes_no_row(world, audited,
     assert (tmp_path / "risk.csv").read_bytes() == (audited[0] / "risk.csv").read_bytes()
     without = audit([dense, small], records, **args)
     assert without.side_files == {}
-    when = {MADE: without.provenance.context[MADE]}  # another second, perhaps
+    when = {k: without.provenance.context[k] for k in (MADE, TOOK)}  # another second, perhaps
     dated = replace(again.provenance, context={**again.provenance.context, **when})
     assert replace(again, side_files={}, provenance=dated).to_dict() == without.to_dict()
 

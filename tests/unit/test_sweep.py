@@ -65,7 +65,7 @@ def without_times(value):
         return {
             k: without_times(v)
             for k, v in value.items()
-            if k not in ("digest", "cpu seconds", "command", "made")
+            if k not in ("digest", "cpu seconds", "command", "made", "audit_seconds")
         }
     if isinstance(value, list):
         return [

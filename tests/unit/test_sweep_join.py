@@ -113,7 +113,12 @@ def test_where_a_case_is_not_in_every_draw_that_is_said_and_the_common_draws_are
 
 def test_curves_keys_and_machines_of_all_parts_are_kept():
     def made(seed, processor):
-        where = {"processor": processor, "cores": 2, "made": f"2026-01-0{seed + 1}"}
+        where = {
+            "processor": processor,
+            "cores": 2,
+            "made": f"2026-01-0{seed + 1}",
+            "audit_seconds": 60.0,
+        }
         curve = Series(
             kind="early stopping",
             id=f"early-stopping/seed-{seed}",
@@ -129,6 +134,7 @@ def test_curves_keys_and_machines_of_all_parts_are_kept():
     assert found.provenance.key["audits"] == {f"seed-{s}/report.json": f"k{s}" for s in (0, 1, 2)}
     assert found.provenance.context["processor"] == "A; B"
     assert found.provenance.context["made"] == "2026-01-03"
+    assert found.provenance.context["audit_seconds"] == 180.0
     assert [p["processor"] for p in found.facts["parts"]] == ["A", "B", "A"]
 
 

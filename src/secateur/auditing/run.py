@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         >>> sorted({row.risk for row in report.rows})
         ['cost', 'membership', 'size', 'utility']
     """
+    begun = time.monotonic()
     fleets = [target] if isinstance(target, Fleet) else list(target)
     check_arguments(
         attacks=attacks,
@@ -155,7 +157,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         ),
         provenance=Provenance(
             key=audit_key(fleets, records, attacks=chosen, queries=queries, seed=seed),
-            context=circumstances(),
+            context=circumstances(begun),
         ),
         facts={
             **facts_of(state, records, seed, labels),

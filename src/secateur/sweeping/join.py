@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secateur.context import COMMIT, MADE, made_by
+from secateur.context import COMMIT, MADE, TOOK, made_by
 from secateur.errors import InputError
 from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
@@ -38,13 +38,16 @@ def join(sweeps: Sequence[Sweep], *, limits: Limits | None = None) -> Sweep:
         InputError: fewer than two sweeps, of different files, of one seed, or with a funnel.
 
     Example:
-        >>> from secateur.types import Point, Sweep
-        >>> def one(seed):
-        ...     facts = {"seeds": [seed], "data": "digits"}
-        ...     return Sweep(title="t", points=(Point(case="dense", method="dense", seed=seed),),
-        ...                  facts=facts)
-        >>> join([one(1), one(0)]).facts["seeds"]
-        [0, 1]
+        >>> from secateur.types import Measurement, Point, Sweep
+        >>> def draw(seed, auc):
+        ...     leak = Measurement(subject="dense", risk="membership", method="RMIA()",
+        ...                        metric="auc", value=auc)
+        ...     point = Point(case="dense", method="dense", seed=seed, steps=(), axes={},
+        ...                   rows={"leak": leak})
+        ...     return Sweep(title="t", points=(point,), facts={"seeds": [seed]})
+        >>> found = join([draw(1, 0.75), draw(0, 0.5)])
+        >>> found.facts["seeds"], found.points[-1].rows["leak"].value
+        ([0, 1], 0.625)
     """
     _check(sweeps)
     parts = sorted(sweeps, key=lambda s: min(s.facts["seeds"]))
@@ -143,5 +146,6 @@ def _provenance(parts: Sequence[Sweep]) -> Provenance:
     names = dict.fromkeys(
         name for c in contexts for name in str(c.get("processor", "")).split("; ") if name
     )
-    context = {**contexts[0], "processor": "; ".join(names), **made_by(contexts)}
+    first = {k: v for k, v in contexts[0].items() if k not in (MADE, COMMIT, TOOK)}
+    context = {**first, "processor": "; ".join(names), **made_by(contexts)}
     return Provenance(key={"audits": audits}, context=context if any(contexts) else {})
