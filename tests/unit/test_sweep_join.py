@@ -150,7 +150,7 @@ def test_with_limits_the_case_to_ship_is_picked_over_all_draws():
         (part(1, title="u"), "the title is 't' and 'u'"),
         (part(1, facts={"data": "mnist"}), "data is 'digits' and 'mnist'"),
         (part(1, facts={"references": 8}), "references is None and 8"),
-        (part(0), "seed 0 is in more than one"),
+        (part(0), "seed 0 is in sweep 1 and in sweep 2"),
         (Sweep(title="t", points=()), "sweep 2 does not say its seeds"),
     ],
 )
@@ -194,6 +194,9 @@ def test_nothing_is_written_over_what_is_joined(tmp_path, monkeypatch):
     assert done.code == 2
     assert "would be overwritten" in done.err
     assert Path("1.json").read_bytes() == before
+    done = secateur("join", "0.json", "0.json", "--out", "2.json")
+    assert done.code == 2
+    assert "seed 0 is in 0.json and in 0.json" in done.err
     done = secateur("join", "0.json", "1.json", "--out", "2.json", "--max-leak", "0.1")
     assert done.code == 1
     assert Path("2.json").exists()

@@ -51,7 +51,7 @@ def command(
 
     limits = swept.limits_of(max_leak, min_accuracy, max_bytes)
     refuse_outputs(out, html, inputs=results)
-    found = join([_read(path) for path in results], limits=limits)
+    found = join([_read(p) for p in results], limits=limits, names=list(map(str, results)))
     said = click.get_current_context().obj or "secateur join"
     found = replace(found, facts={**found.facts, "command": said})
     write_sweep(out, found)

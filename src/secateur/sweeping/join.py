@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,9 @@ OF_A_PART = ("seeds", "command", "note", PARTS)
 """The facts in which parts may differ."""
 
 
-def join(sweeps: Sequence[Sweep], *, limits: Limits | None = None) -> Sweep:
+def join(
+    sweeps: Sequence[Sweep], *, limits: Limits | None = None, names: Sequence[str] = ()
+) -> Sweep:
     """Return what one sweep over all of their seeds would have found.
 
     Values over seeds, fronts and comparisons are computed anew from the seeds' own points; those
@@ -30,6 +31,7 @@ def join(sweeps: Sequence[Sweep], *, limits: Limits | None = None) -> Sweep:
     Args:
         sweeps: two or more of the same file at the same scale, no seed in two of them.
         limits: which case to pick.
+        names: of the sweeps, such as their files, for the messages.
 
     Returns:
         The sweep, seeds in rising order; its fact `parts` says where each part was made.
@@ -49,7 +51,7 @@ def join(sweeps: Sequence[Sweep], *, limits: Limits | None = None) -> Sweep:
         >>> found.facts["seeds"], found.points[-1].rows["leak"].value
         ([0, 1], 0.625)
     """
-    _check(sweeps)
+    _check(sweeps, names or [f"sweep {n}" for n in range(1, len(sweeps) + 1)])
     parts = sorted(sweeps, key=lambda s: min(s.facts["seeds"]))
     seeds = sorted(seed for s in parts for seed in s.facts["seeds"])
     points = sorted(
@@ -78,27 +80,24 @@ def join(sweeps: Sequence[Sweep], *, limits: Limits | None = None) -> Sweep:
     )
 
 
-def _check(sweeps: Sequence[Sweep]) -> None:
+def _check(sweeps: Sequence[Sweep], names: Sequence[str]) -> None:
     if len(sweeps) < 2:
         raise InputError(f"to join takes two sweeps or more, got {len(sweeps)}")
-    for number, one in enumerate(sweeps, start=1):
+    of_seed: dict[int, list[str]] = {}
+    for name, one in zip(names, sweeps, strict=True):
         if not one.facts.get("seeds"):
-            raise InputError(f"sweep {number} does not say its seeds; sweep it anew")
-    first, *others = sweeps
-    for number, other in enumerate(others, start=2):
-        for name, own, its in _differing(first, other):
+            raise InputError(f"{name} does not say its seeds; sweep it anew")
+        for fact, own, its in _differing(sweeps[0], one):
             raise InputError(
-                f"sweeps 1 and {number} are not of one file at one scale: {name} is {own!r} and "
+                f"{names[0]} and {name} are not of one file at one scale: {fact} is {own!r} and "
                 f"{its!r}; join sweeps that differ in their seeds alone"
             )
-    count = Counter(seed for s in sweeps for seed in s.facts["seeds"])
-    twice = sorted(seed for seed, times in count.items() if times > 1)
-    if twice:
-        raise InputError(
-            f"seed {', '.join(map(str, twice))} is in more than one of the sweeps; give each seed "
-            "once"
-        )
-    if first.facts.get("funnel"):
+        for seed in one.facts["seeds"]:
+            of_seed.setdefault(seed, []).append(name)
+    for seed, where in of_seed.items():
+        if len(where) > 1:
+            raise InputError(f"seed {seed} is in {' and in '.join(where)}; give each seed once")
+    if sweeps[0].facts.get("funnel"):
         raise InputError(
             "sweeps with a funnel cannot be joined: each chose in its own first seed which cases "
             "go on; sweep all seeds of such a file at once"
