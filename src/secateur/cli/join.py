@@ -34,9 +34,9 @@ def command(
     """Put RESULTS of one file's seeds, swept apart, together as one sweep over all of them.
 
     RESULTS are the sweep.json that `secateur sweep FILE --seed N` wrote, on this machine or on
-    others, two or more. Means over seeds, their intervals, the front and
-    the comparisons are computed anew from what each seed has, as one sweep of all seeds would have
-    done. With a limit, the case to ship is named; where there is none the exit code is 1.
+    others, two or more. Means over seeds, their intervals, the front and the comparisons are
+    computed anew from what each seed has, as one sweep of all seeds would have done. With a limit,
+    the case to ship is named; where there is none the exit code is 1.
 
     \b
     Examples:

@@ -58,10 +58,8 @@ def join(
         (p for s in parts for p in s.points if p.seed is not None), key=lambda p: p.seed or 0
     )
     failed = tuple(f for s in parts for f in s.failed)
-    failing = {f["case"] for f in failed}
     labels = list(dict.fromkeys(p.case for p in points))
-    by_case = {n: [p for p in points if p.case == n] for n in labels if n not in failing}
-    whole = with_front(comparable(by_case, seeds))
+    whole = with_front(comparable(labels, points, seeds, failing={f["case"] for f in failed}))
     there = {(p.case, p.seed) for p in points} | {(f["case"], f["seed"]) for f in failed}
     return Sweep(
         title=parts[0].title,

@@ -63,11 +63,8 @@ def result_of(
     """
     labels = [nodes[0].label, *(n.label for n in alive)]
     failing = {name for name, _ in state.failed}
-    by_case = {
-        name: [p for p in state.points if p.case == name] for name in labels if name not in failing
-    }
     there = {*((p.case, p.seed) for p in state.points), *state.failed}
-    whole = with_front(comparable(by_case, plan.seeds))
+    whole = with_front(comparable(labels, state.points, plan.seeds, failing=failing))
     return Sweep(
         title=plan.title,
         points=(*state.points, *whole),
@@ -114,18 +111,25 @@ def missing_of(
     return tuple(dict.fromkeys([*found, *also]))
 
 
-def comparable(by_case: dict[str, list[Point]], seeds: Sequence[int]) -> list[Point]:
+def comparable(
+    labels: Sequence[str],
+    points: Sequence[Point],
+    seeds: Sequence[int],
+    *,
+    failing: Collection[str],
+) -> list[Point]:
     """Return one point per case over the same seeds: those in which every case is that has any.
 
     Where there is no such seed, over the first one, of the cases that are in it.
     """
-    known = {name: points for name, points in by_case.items() if points}
+    by_case = {n: [p for p in points if p.case == n] for n in labels if n not in failing}
+    known = {name: own for name, own in by_case.items() if own}
     common = [s for s in seeds if all(any(p.seed == s for p in ps) for ps in known.values())]
     chosen = (
         common or [s for s in seeds if any(p.seed == s for ps in known.values() for p in ps)][:1]
     )
     found = []
-    for points in known.values():
-        same = [p for p in points if p.seed in chosen]
+    for own in known.values():
+        same = [p for p in own if p.seed in chosen]
         found += [over_seeds(same)] if same else []
     return found
