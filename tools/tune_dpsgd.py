@@ -3,7 +3,8 @@
     python -m tools.tune_dpsgd adult-mlp --noise 0.2 1.0 --data-dir DATA --out FILE
 
 For each noise multiplier the cell's own settings and a seeded random search over batch size,
-clipping norm, learning rate, epochs, optimiser and, where the recipe augments, copies of a record.
+clipping norm, learning rate, epochs, optimiser and, where the recipe augments, copies of a record;
+`--recipe TEXT` searches for another recipe than the cell's, such as one that augments.
 Each setting trains one model; the best three and the cell's own train two more, and the
 best mean validation accuracy is taken. Each model has its own draw of members.
 
@@ -23,11 +24,13 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from secateur import store
 from secateur.cli.reproduce import recipe_of
@@ -87,6 +90,20 @@ def wanted(plan: SweepPlan, bench: Bench, noise: float, *, trials: int) -> list[
     own = own_settings(plan, noise)
     others = searched(noise, bench.recipe, members=bench.members, seed=bench.seed)
     return own + list(itertools.islice((m for m in others if m not in own), trials))
+
+
+def normalised(recipe: Recipe) -> list[str]:
+    """Return the layers that stand for batch normalisation in the network that DP-SGD trains: what
+    was searched with other ones was searched for another network.
+
+    Example:
+        >>> from secateur.models import SmallCNN
+        >>> normalised(Recipe(build=SmallCNN(widths=(16, 32)), epochs=1))
+        ['GroupNorm(1, 16)', 'GroupNorm(2, 32)']
+    """
+    module = DPSGD().defended(recipe).build()
+    found = [part for part in module.modules() if isinstance(part, nn.GroupNorm)]
+    return [f"GroupNorm({part.num_groups}, {part.num_channels})" for part in found]
 
 
 def mean(row: Document) -> float:
@@ -166,13 +183,14 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> Document:
         "trials": arguments.trials,
         "seed": arguments.seed,
         "records": bench.records.digest,
+        "recipe": repr(bench.recipe),
+        "normalised": normalised(bench.recipe),
     }
     fresh: Document = {
         "format": FORMAT,
         "experiment": "dpsgd-tuning",
         "command": shlex.join(["python", "-m", "tools.tune_dpsgd", *arguments.shown]),
         **key,
-        "recipe": repr(bench.recipe),
         "members": bench.members,
         "validation": len(bench.validation),
         "sources": bench.sources,
@@ -201,6 +219,7 @@ def run(arguments: argparse.Namespace) -> Document:
     """Search, saving after each model."""
     text = recipe_of(arguments.cell).read_text(encoding="utf-8")
     plan = read_plan(text, scale=arguments.scale, where=arguments.cell)
+    plan = replace(plan, recipe=arguments.recipe or plan.recipe)
     bench = bench_of(plan, load(plan.data, arguments.data_dir), seed=arguments.seed)
     found = begun(arguments, bench)
     end = time.monotonic() + arguments.seconds
@@ -233,12 +252,14 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", help="in place of the cell's own")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.shown = [
         *(arguments.cell, "--scale", arguments.scale, "--noise", *map(str, arguments.noise)),
         *("--data-dir", "DATA", "--trials", str(arguments.trials), "--seed", str(arguments.seed)),
+        *(("--recipe", arguments.recipe) if arguments.recipe else ()),
         *("--out", f"results/experiments/{arguments.out.name}"),
     ]
     try:

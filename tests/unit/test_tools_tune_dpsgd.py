@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools import tune_dpsgd
 from tools.dpsgd_bench import BEYOND, LEAST, bench_of
-from tools.tune_dpsgd import best, own_settings, searched, wanted
+from tools.tune_dpsgd import best, normalised, own_settings, searched, wanted
 
 from secateur import store
+from secateur.cli.spelled import parse_recipe
 from secateur.data import digits, draw
 from secateur.defend import DPSGD
 from secateur.sweeping import read_plan
@@ -174,6 +175,25 @@ def test_a_stopped_search_goes_on_to_the_same_end_and_tries_nothing_twice(search
     rest, _ = search()
     assert parts + rest == whole
     assert without_times(store.read_document(search.out, what="x")) == wanted_
+
+
+def test_another_recipe_than_the_cells_is_searched_as_one_of_its_own(search):
+    search()
+    other = "Recipe(build=MLP(widths=(64, 12, 10)), epochs=3)"
+    with pytest.raises(SystemExit, match="is of another search"):
+        search("--recipe", other)
+    search.out.unlink()
+    search("--recipe", other)
+    found = store.read_document(search.out, what="x")
+    assert found["recipe"] == repr(parse_recipe(other))
+    assert found["command"].count(f"--recipe '{other}'") == 1
+
+
+def test_the_file_names_the_layers_that_stand_for_batch_normalisation(search):
+    search("--recipe", "Recipe(build=MLP(widths=(64, 12, 10)), epochs=1)")
+    assert store.read_document(search.out, what="x")["normalised"] == []
+    recipe = parse_recipe("Recipe(build=SmallCNN(widths=(8, 48)), epochs=1)")
+    assert normalised(recipe) == ["GroupNorm(1, 8)", "GroupNorm(2, 48)"]
 
 
 def test_the_file_says_what_was_tried_where_and_what_was_taken(search):
