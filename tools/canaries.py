@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.verdicts import DENSE, Leak, Point, between, shown
+from tools.verdicts import DENSE, Leak, Point, between, from_units, shown
 
 __all__ = ["canaries_minus_dense", "of_canaries", "planted_lines"]
 
@@ -17,8 +17,18 @@ def of_canaries(points: dict[str, Point]) -> list[str]:
 def canaries_minus_dense(points: dict[str, Point], point: Point) -> Leak:
     """Return AUC and TPR on all planted records minus the dense models', paired over targets; each
     by the attack that is its strongest on all records.
+
+    Where one kind was planted the AUC's interval is joined with those of both rows, as an audit's
+    is; of a TPR no row is kept, so that its interval is t over targets, without the ROC's steps.
     """
-    auc, tpr = (between(point, points[DENSE], name) for name in ("canary auc", "canary tpr"))
+    kinds = of_canaries(points)
+    sides = (point, points[DENSE])
+    units = [side["units"].get("canary_auc", ()) for side in sides]
+    if len(kinds) == 1 and len(units[0]) == len(units[1]) >= 2:
+        auc = from_units(units, [side["rows"].get(kinds[0]) for side in sides], stepped=False)
+    else:
+        auc = between(*sides, "canary auc")
+    tpr = between(*sides, "canary tpr")
     levels = point["units"].get("canary_fpr")
     return Leak(auc=auc, tpr=tpr, fpr=f"at {100 * max(levels):.3g}% fpr" if levels else "")
 

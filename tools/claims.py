@@ -10,7 +10,7 @@ from typing import Any
 
 from tools.circumstances import hardware, of_git, when
 from tools.controls import matched_rivals
-from tools.ship import MARGIN, keeps_accuracy
+from tools.ship import MARGIN, keeps, keeps_accuracy
 from tools.stopped import MATCHED
 from tools.verdicts import (
     ATTACK,
@@ -120,7 +120,7 @@ def _largest_falls(
     known = [(a, b, d) for a, b in pairs if (d := between(a, b, ATTACK)).value is not None]
     if not known:
         return []
-    able = [(a, b, d) for a, b, d in known if keeps_accuracy(_cost(a, points.get(DENSE)))]
+    able = [(a, b, d) for a, b, d in known if keeps(points, a)]
     entries = [{"among": EVERY, **_largest(points, known)}]
     if able:
         return [*entries, {"among": KEEPING, **_largest(points, able)}]

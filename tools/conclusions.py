@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.canaries import canaries_minus_dense
-from tools.conclusions_controls import decay, longer, size, stopping
+from tools.conclusions_controls import decay, longer, size, stopping, yardstick
 from tools.conclusions_rivals import (
     at_equal_accuracy,
     beside_min_max,
@@ -14,9 +14,20 @@ from tools.conclusions_rivals import (
     game,
     papers_attack,
 )
-from tools.controls import controls_of, equals, matched_rivals
-from tools.counting import Case, Worlds, by_chance, cases_of, counted, number, together, with_dense
+from tools.controls import equals, matched_rivals
+from tools.counting import (
+    HARDLY,
+    Case,
+    Worlds,
+    by_chance,
+    cases_of,
+    counted,
+    number,
+    together,
+    with_dense,
+)
 from tools.outstanding import unfinished
+from tools.searched import searched
 from tools.ship import best_to_ship
 from tools.stopped import MATCHED, no_worse_stopped
 from tools.verdicts import DENSE, Point, between, leak_difference, shown
@@ -31,6 +42,7 @@ def conclusions(
     found: dict[str, dict[str, Any]],
     planted: dict[str, dict[str, Any]] | None = None,
     strengths: dict[str, dict[str, Any]] | None = None,
+    tuned: dict[str, dict[str, Any]] | None = None,
 ) -> list[str]:
     """Return a list of what the worlds say together; nothing of worlds without dense models.
 
@@ -40,12 +52,13 @@ def conclusions(
         found: sweeps by the world's name.
         planted: sweeps with planted records, by the world's name.
         strengths: sweeps of Min-Max alone, by the world's name.
+        tuned: searches for settings of DP-SGD, by the world's name.
     """
     every_world = with_dense(found)
     little = {n: by_chance(content, p[DENSE]) for n, (content, p) in every_world.items()}
     worlds = {name: both for name, both in every_world.items() if not little[name]}
     every = list(cases_of(worlds, "mia-pruning"))
-    first = _unlearned({name: why for name, why in little.items() if why})
+    first = _unlearned({name: why for name, why in little.items() if why}, every_world, every)
     if not every:
         return [f"- {line}" for line in first]
     first += unfinished({name: content for name, (content, _) in every_world.items()})
@@ -67,10 +80,12 @@ def conclusions(
             "DP-SGD",
             "The paper has pruning at a better trade-off than differential privacy.",
         ),
+        *searched(worlds, tuned or {}),
         *beside_min_max(worlds),
         *beside_pruning(worlds),
         *game([*worlds.items(), *_alone(strengths or {}).items()]),
         stopping(every),
+        *yardstick(worlds),
         *longer(every),
         *size(every),
         *decay(every),
@@ -143,15 +158,34 @@ def _noise_in_short(worlds: Worlds) -> str:
     return f"{told}. "
 
 
-def _unlearned(little: dict[str, str]) -> list[str]:
-    """Name the worlds whose dense models hardly beat chance."""
+def _unlearned(little: dict[str, str], worlds: Worlds, every: Sequence[Case]) -> list[str]:
+    """Name the worlds whose dense models hardly beat chance, and what would be counted with them.
+
+    Args:
+        little: how accurate these are and by chance would be, by the world's name.
+        worlds: all that have dense models.
+        every: the pruned cases of the others.
+    """
     if not little:
         return []
     named = ", ".join(f"{name} ({why})" for name, why in little.items())
+    left = [c for c in cases_of(worlds, "mia-pruning") if c.world in little]
+    text = (
+        f"**Little is learned** by the dense models of {named}, at most {HARDLY:g} times chance: "
+        "what is measured there says little of networks that work, stands under their headings and "
+        "in the table, and is counted in nothing that follows here. That line was drawn when "
+        "results were known."
+    )
+    if not left:
+        return [text]
+    both = [*every, *left]
+    ends = counted(case.paper.verdict for case in both)
+    beside = [no_worse_stopped(case.content, case.point) for case in both]
+    stops = counted(early.leak.auc.verdict for early in beside if not early.never)
     return [
-        f"**Little is learned** by the dense models of {named}: what is measured there says little "
-        "of networks that work, stands under their headings and in the table, and is counted in "
-        "nothing that follows here."
+        f"{text} With them, of {number(len(both), 'case')} the accuracy of the paper's attack, "
+        f"minus the dense models', would be {ends}; and AUC of the strongest attack, minus the "
+        f"dense models stopped no less accurate, {stops}."
     ]
 
 
@@ -190,8 +224,8 @@ def _canaries(planted: dict[str, dict[str, Any]]) -> str:
     worlds = len({case.world for case, _ in found})
     text = (
         "**Single records.** The leak of records planted with a wrong label, MIA-Pruning minus the "
-        f"dense models: of {number(len(found), 'case')} in {number(worlds, 'world')} "
-        f"{counted(together(leak) for _, leak in found)}"
+        f"dense models, in AUC: of {number(len(found), 'case')} in {number(worlds, 'world')} "
+        f"{counted(leak.auc.verdict for _, leak in found)}"
     )
     left = [(case.point["rows"].get("leak of canaries, mislabelled"), case) for case, _ in found]
     known = [(row["value"], case) for row, case in left if row and row["value"]]
@@ -237,8 +271,8 @@ def _named_to_ship(content: dict[str, Any], points: dict[str, Point], point: Poi
         notes.append(f"its accounted epsilon is {epsilon:,.3g}{nothing}")
     if no_worse_stopped(content, point).never:
         notes.append("no dense snapshot is as accurate, so it stands beside the most accurate ones")
-    alike = [k["case"] for k in controls_of(points, point) if equals(point, k)]
+    alike = [p for p in points.values() if p["case"] != point["case"] and equals(point, p)]
     if alike:
-        told = ", ".join(f"`{name}`" for name in alike)
-        notes.append(f"as far as intervals tell, {told} does as well")
+        told = ", ".join(f"`{other['case']}`" for other in alike)
+        notes.append(f"as far as intervals of AUC and accuracy tell, as good: {told}")
     return f"`{point['case']}` ({'; '.join(notes)})"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tools.controls import AT_ITS_RATE, LONGER, controls_of, equals, nearest
-from tools.counting import Case, counted, number
-from tools.stopped import MATCHED, Stopped, no_worse_stopped
+from tools.counting import Case, Worlds, counted, number
+from tools.stopped import MATCHED, Stopped, of_snapshots, within_a_point
 from tools.verdicts import ATTACK, Difference, between, of_method
 
-__all__ = ["decay", "longer", "size", "stopping"]
+__all__ = ["decay", "longer", "size", "stopping", "yardstick"]
 
 NAMED = {
     "small-dense": "the small dense network",
@@ -29,12 +29,13 @@ def stopping(every: Sequence[Case]) -> str:
     fell = [case for case in every if case.paper.verdict == "lower"]
     if not fell:
         return "**Or stopping earlier?** The paper's attack fell nowhere."
-    beside = [no_worse_stopped(case.content, case.point) for case in fell]
-    matched = [one for one in beside if one.matched]
+    beside = [within_a_point(case.content, case.point) for case in fell]
+    matched = [one for one in beside if one is not None]
     text = (
         f"**Or stopping earlier?** Of the {number(len(fell), 'case')} in which the paper's attack "
-        f"fell, {len(matched)} have a snapshot of the dense training within "
-        f"{100 * MATCHED:.0f} point of their test accuracy"
+        f"fell, {len(matched)} have the dense training stopped within {100 * MATCHED:.0f} point of "
+        "their test accuracy, at the first such snapshot that is no less accurate or else at the "
+        "nearest"
     )
     if matched:
         text += f"; minus it, the leak by each one's strongest attack: {_apart(matched)}"
@@ -72,6 +73,31 @@ def _papers_on_stopped(fell: Sequence[Case]) -> str:
     return f"{text}." + (f" {left}." if rest else "")
 
 
+def yardstick(worlds: Worlds) -> list[str]:
+    """Say what a snapshot that is no less accurate says of dense models that were only stopped."""
+    beside = [
+        of_snapshots(content, point).leak.auc
+        for content, points in worlds.values()
+        for point in of_method(points, "early-stopping")
+    ]
+    known = [found for found in beside if found.value is not None]
+    if not known:
+        return []
+    lower = [found for found in known if found.verdict == "lower"]
+    text = (
+        f"**That yardstick itself.** Snapshots are few, and the first that is no less accurate has "
+        f"often trained longer than it need, which flatters what is beside it: of "
+        f"{number(len(known), 'dense fleet')} that were only stopped, the AUC, minus such a "
+        f"snapshot's, is {counted(found.verdict for found in known)}"
+    )
+    if lower:
+        text += f", by up to {min(lower, key=lambda one: one.value or 0.0).shown()}"
+    return [
+        f"{text}. These fleets stand in for snapshots wherever they are the earlier ones; between "
+        "them a fall of this size is none of the method's."
+    ]
+
+
 def longer(every: Sequence[Case]) -> list[str]:
     """Say what the training that pruning adds does by itself."""
     pairs = [
@@ -82,12 +108,19 @@ def longer(every: Sequence[Case]) -> list[str]:
     if not pairs:
         return []
     rose = [(case, control) for case, control in pairs if case.paper.verdict == "higher"]
+    fell = [(case, control) for case, control in pairs if case.paper.verdict == "lower"]
     text = (
         "**Or longer training?** Minus the dense models trained on for as long as pruning takes, "
         f"not pruned: of {number(len(pairs), 'case')} AUC of the strongest attack "
         f"{counted(between(c.point, control, 'leak').verdict for c, control in pairs)}; test "
         f"accuracy {counted(between(c.point, k, 'test accuracy').verdict for c, k in pairs)}"
     )
+    if fell:
+        papers = counted(between(c.point, k, ATTACK).verdict for c, k in fell)
+        text += (
+            f". Of the {len(fell)} in which the paper's attack fell against the dense models, it "
+            f"is, minus these, {papers}: where it is not lower, training on alone does as much"
+        )
     if rose:
         still = sum(between(c.point, k, "leak").verdict == "higher" for c, k in rose)
         text += (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tools.controls import matched_rivals
 from tools.counting import Case, Worlds, cases_of, counted, number
 from tools.defences import share_gone
-from tools.ship import keeps_accuracy
+from tools.ship import keeps
 from tools.stopped import MATCHED
 from tools.verdicts import ATTACK, DENSE, PRUNED, Difference, Point, between, of_method, shown
 
@@ -37,10 +37,10 @@ def papers_attack(every: Sequence[Case], worlds: int) -> str:
     fell = [case for case in every if case.paper.verdict == "lower"]
     if not fell:
         return text
-    kept = [case for case in fell if keeps_accuracy(case.test)]
+    kept = [case for case in fell if keeps(case.points, case.point)]
     text += (
         f" Of the {len(fell)} that fell, {len(kept)} exclude a loss of more than 1 point of test "
-        "accuracy"
+        "accuracy, beside the dense models and beside these trained on for as long as pruning takes"
     )
     if kept:
         most = min(kept, key=_fall)
@@ -101,8 +101,9 @@ def beside_min_max(worlds: Worlds) -> list[str]:
     if not found:
         return []
     text = (
-        "**Beside Min-Max.** MIA-Pruning & Min-Max minus Min-Max of the same strength and epochs: "
-        f"{_both_ways([(case.point, rival) for case, rival in found])}"
+        "**Beside Min-Max.** MIA-Pruning & Min-Max minus Min-Max of the same strength, which has "
+        "the epochs that this one has before it prunes, so that what follows may come from playing "
+        f"longer too: {_both_ways([(case.point, rival) for case, rival in found])}"
     )
     papers = [(between(case.point, rival, ATTACK), case, rival) for case, rival in found]
     fell = [one for one in papers if one[0].verdict == "lower"]
@@ -165,15 +166,16 @@ class _Game(NamedTuple):
 def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) -> list[str]:
     """Say where Min-Max alone takes half of the paper's attack's excess for little accuracy."""
     best: dict[str, _Game] = {}
-    for name, (_, points) in worlds:
+    points_of: dict[str, dict[str, Point]] = {}
+    for name, points in _by_dense_models(worlds).items():
         for point in of_method(points, "min-max"):
             test = between(point, points[DENSE], "test accuracy")
             one = _Game(share_gone(point, points[DENSE]), test, name, point)
             if test.value is not None and test.value >= -LITTLE and one.share.value is not None:
                 best[name] = max(best.get(name, one), one, key=lambda g: g.share.value or 0.0)
+                points_of[name] = points
     if not best:
         return []
-    points_of = {name: points for name, (_, points) in worlds}
     told = "\n  - ".join(
         f"{name}: {g.share.shown(100, 1)} % (`{g.point['case']}`, {g.test.shown(100, 1)} points; "
         f"AUC of LiRA {shown(g.point, 'LiRA')}{_stopped_as_early(points_of[name], g.point)})"
@@ -189,6 +191,20 @@ def game(worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]]) 
         f"{', '.join(sure) or 'none'}. The largest of several flatters itself. "
         f"{_own_part(best, points_of)}\n  - {told}"
     ]
+
+
+def _by_dense_models(
+    worlds: Sequence[tuple[str, tuple[dict[str, Any], dict[str, Point]]]],
+) -> dict[str, dict[str, Point]]:
+    """Return the cases of sweeps that have the very same dense models under one name, the first's,
+    each case once; of the first sweep that has it.
+    """
+    found: dict[tuple[float, ...], tuple[str, dict[str, Point]]] = {}
+    for name, (_, points) in worlds:
+        same = tuple(points[DENSE]["units"].get("test_accuracy", ())) or (float(len(found)),)
+        first = found.get(same, (name, {}))
+        found[same] = (first[0], {**points, **first[1]})
+    return dict(found.values())
 
 
 def _own_part(best: dict[str, _Game], points_of: dict[str, dict[str, Point]]) -> str:

@@ -21,6 +21,7 @@ from tools.verdicts import (
 )
 
 __all__ = [
+    "HARDLY",
     "Case",
     "Worlds",
     "by_chance",

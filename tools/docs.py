@@ -38,6 +38,7 @@ from tools.experiment_pages import agreement_page, lenet_page
 from tools.protects_aims import aims_block
 from tools.protects_cost import cost_block
 from tools.runtime_block import runtime_block
+from tools.searched import searches
 from tools.verdicts import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,6 +210,7 @@ def pages_of(root: Path = ROOT) -> dict[Path, str]:
         sweeps(root / "results"),
         sweeps(root / "results", "min-max"),
         sweeps(root / "results", "canaries"),
+        searches(root / "results" / "experiments"),
     )
     found = sweeps(root / "results", "protects")
     put_between(pages, root / "docs" / "protects.md", "aims", aims_block(found))

@@ -34,6 +34,7 @@ def page(
     found: dict[str, dict[str, Any]],
     strengths: dict[str, dict[str, Any]] | None = None,
     planted: dict[str, dict[str, Any]] | None = None,
+    tuned: dict[str, dict[str, Any]] | None = None,
 ) -> str:
     """Return the Markdown page; the same results give the same bytes.
 
@@ -41,11 +42,12 @@ def page(
         found: sweeps by the world's name, as `tools.verdicts.sweeps` reads them.
         strengths: sweeps of Min-Max alone, by the world's name.
         planted: sweeps with records planted to be remembered, by the world's name.
+        tuned: searches for settings of DP-SGD, by the world's name.
     """
     if not found:
         return f"{INTRODUCTION}\n\n{NOTHING}\n"
     parts = [INTRODUCTION]
-    said = conclusions(found, planted, strengths)
+    said = conclusions(found, planted, strengths, tuned)
     parts += ["## In words", *said] if said else []
     parts += ["## What the rows are", rows_meant(found)]
     parts += ["## In one table", _overview(found)]
@@ -113,7 +115,8 @@ def _planted(name: str, content: dict[str, Any]) -> list[str]:
         about(content),
         _table(points),
         "On these records alone, by the attack that is each case's strongest on all records, so "
-        "that another one may find more; and minus the dense models, target by target:",
+        "that another one may find more; and minus the dense models, target by target. Intervals "
+        "of these differences in TPR do not reach over its curve's steps:",
         "\n".join(lines),
     ]
 

@@ -39,11 +39,12 @@ down, by the height of its curve's step. Targets share the draw's records and re
 cases of a world share all of it, so that no count below is of independent trials, and another draw
 may say something else. Intervals of kinds of planted records hold for all kinds at once; nothing is
 corrected for the number of cases: one in twenty excludes 0 by chance, and the largest of many
-differences looks better than it is. Every number is an empirical lower bound on the leak, never a
-guarantee.
+differences looks better than it is. Every leak is an empirical lower bound, by the attacks that
+were tried, never a guarantee; a difference of two leaks is no bound of anything.
 
 Dense models *stopped no less accurate* are those at the first snapshot whose test accuracy is at
-least the case's; where none is, those nearest in test accuracy. A case that leaks no less than they
+least the case's, or those of `early-stopping` where they were stopped before it; where none is,
+those nearest in test accuracy. A case that leaks no less than they
 do gives nothing that stopping earlier does not. Which snapshot that is, is chosen on the reference
 models; on the targets it may be a little less accurate, or, where the very first snapshot is better
 than the case, far more accurate: beside each stands how near the match is."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from secateur.cli.reproduce import cells
+from secateur.cli.spelled import parse_step
 from secateur.sweeping import read_plan
 from tools.counting import number
 
@@ -30,13 +32,14 @@ def _left(name: str, content: dict[str, Any]) -> list[str]:
         kinds = ", ".join(f"`{kind}`" for kind in dict.fromkeys(kind for _, kind in since))
         parts.append(
             f"swept by an earlier recipe: {number(len(since), 'case')} of today's not among its "
-            f"own, of {kinds}"
+            f"own, or by other settings, of {kinds}"
         )
     return parts
 
 
 def _since(name: str, content: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the cases that a cell's recipe asks for and its sweep never did, with their methods.
+    """Return the cases that a cell's recipe asks for and its sweep never did, or by other settings,
+    with their methods.
 
     None where the sweep is no cell's, or names no scale.
     """
@@ -45,12 +48,18 @@ def _since(name: str, content: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     text = cells()[name].read_text(encoding="utf-8")
     seeds = content["facts"]["seeds"]
-    asked = {p["case"] for p in content["points"]}
-    asked |= {item["case"] for what in ("failed", "dropped") for item in content[what]}
+    asked = {p["case"]: _same(p.get("steps", ())) for p in content["points"]}
+    told = {item["case"] for what in ("failed", "dropped") for item in content[what]}
     plan = read_plan(text, scale=scale, where=name)
     return [
         (case.name, case.method)
         for case in plan.cases
-        if case.name not in asked
+        if asked.get(case.name) != _same(case.steps)
+        and case.name not in told
         and not any(f"{case.name}, seed {seed}" in content["missing"] for seed in seeds)
     ]
+
+
+def _same(steps: Iterable[str]) -> tuple[str, ...]:
+    """Return steps as they are spelled with all their settings."""
+    return tuple(repr(parse_step(step)) for step in steps)

@@ -34,11 +34,14 @@ def rows_meant(found: dict[str, dict[str, Any]]) -> str:
     Args:
         found: sweeps by the world's name.
     """
-    steps: dict[str, str] = {}
+    every: dict[str, list[str]] = {}
     for content in found.values():
         for point in cases(content).values():
             names = [f"`{step.partition('(')[0]}`" for step in point.get("steps", ())]
-            steps.setdefault(point["method"], ", then ".join(names) or "the recipe itself")
+            every.setdefault(point["method"], []).append(
+                ", then ".join(names) or "the recipe itself"
+            )
+    steps = {method: "; or ".join(dict.fromkeys(words)) for method, words in every.items()}
     lines = ["| row | what it is | its steps |", "|" + " --- |" * 3]
     lines += [f"| {m} | {meaning} | {steps[m]} |" for m, meaning in MEANT.items() if m in steps]
     return "\n".join(lines) + f"\n\n{WORDS}"

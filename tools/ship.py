@@ -15,10 +15,12 @@ from tools.verdicts import (
     row_difference,
 )
 
-__all__ = ["MARGIN", "best_to_ship", "keeps_accuracy", "recommended"]
+__all__ = ["MARGIN", "best_to_ship", "keeps", "keeps_accuracy", "recommended"]
 
 MARGIN = 0.01
 """The loss of test accuracy that an interval must exclude: a wide one that holds 0 is no proof."""
+NOT_SHIPPED = (DENSE, "trained-on", "early-stopping")
+"""Dense models, which the others are measured by."""
 NEW_SEED = (
     "It was chosen on these targets: measure it on a new seed before you rely on it. Only "
     "differential privacy with a small epsilon gives a guarantee."
@@ -74,10 +76,10 @@ def _sifted(
     content: dict[str, Any], points: dict[str, Point]
 ) -> tuple[list[Point], list[Point], list[Point]]:
     """Return the cases that leak less, those of them that keep accuracy, and those of these that
-    beat stopping.
+    beat stopping; none of them the dense models themselves, stopped or trained on.
     """
-    less = [p for p in points.values() if p["case"] != DENSE and _leaks_less(p)]
-    able = [p for p in less if _keeps(points, p)]
+    less = [p for p in points.values() if p["method"] not in NOT_SHIPPED and _leaks_less(p)]
+    able = [p for p in less if keeps(points, p)]
     return less, able, [p for p in able if _beats_stopping(content, p)]
 
 
@@ -94,9 +96,9 @@ def keeps_accuracy(test: Difference) -> bool:
     return test.low is not None and test.low >= -MARGIN
 
 
-def _keeps(points: dict[str, Point], point: Point) -> bool:
+def keeps(points: dict[str, Point], point: Point) -> bool:
     """Tell whether a case keeps the accuracy of the dense models, and of these trained on for as
-    long as pruning takes, where there are such.
+    long as pruning takes, where there are such: whether it excludes a loss of more than `MARGIN`.
     """
     longer = [
         between(point, on, "test accuracy")

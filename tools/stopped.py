@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from secateur.types import NEVER_AS_ACCURATE
-from tools.verdicts import DENSE, Difference, Leak, Point, leak_difference
+from tools.verdicts import (
+    DENSE,
+    Difference,
+    Leak,
+    Point,
+    between,
+    cases,
+    leak_difference,
+    of_method,
+)
 
 NO_LESS = "no less test accuracy"
 MATCHES = {
@@ -23,14 +34,16 @@ MATCHED = 0.01
 class Stopped:
     """A case minus the dense models at one epoch; `about` says which, and how near the match is.
 
-    `never` is true where the dense models are at no snapshot as accurate as the case; `gap` is
-    their test accuracy on the targets minus the case's, None where it is not known.
+    `never` is true where the dense models are nowhere as accurate as the case; `gap` is their test
+    accuracy on the targets minus the case's, None where it is not known; `epoch` is where they
+    were stopped, None where nothing says it.
     """
 
     leak: Leak
     about: str = ""
     never: bool = False
     gap: float | None = None
+    epoch: float | None = None
 
     @property
     def matched(self) -> bool:
@@ -64,7 +77,8 @@ def stopped(content: dict[str, Any], point: Point, match: str) -> Stopped:
     if not curve or epoch not in curve["epoch"]:
         return Stopped(leak=leak)
     at = curve["epoch"].index(epoch)
-    return Stopped(leak=leak, about=_match(curve, at, point), gap=_gap(curve, at, point))
+    about, gap = _match(curve, at, point), _gap(curve, at, point)
+    return Stopped(leak=leak, about=about, gap=gap, epoch=epoch)
 
 
 def _never(curve: dict[str, list[float]]) -> Stopped:
@@ -81,11 +95,68 @@ def _never(curve: dict[str, list[float]]) -> Stopped:
 def no_worse_stopped(content: dict[str, Any], point: Point) -> Stopped:
     """Return a case minus the dense models stopped no less accurate; where they never are, minus
     the dense models at the nearest test accuracy.
+
+    These are the snapshot, or the models of `early-stopping`, that are over the references no less
+    accurate than the case, after the fewest epochs of both.
     """
     found = stopped(content, point, NO_LESS)
+    earlier = _models_stopped(content, point, found)
+    if earlier is not None:
+        return earlier
     if not found.never:
         return found
     return replace(stopped(content, point, "equal test accuracy"), never=True)
+
+
+def within_a_point(content: dict[str, Any], point: Point) -> Stopped | None:
+    """Return a case minus the dense models stopped no less accurate, or where these lie farther
+    than `MATCHED` from it, minus those of the nearest accuracy; None where these do too.
+    """
+    found = no_worse_stopped(content, point)
+    if not found.matched:
+        found = stopped(content, point, "equal test accuracy")
+    return found if found.matched else None
+
+
+def of_snapshots(content: dict[str, Any], point: Point) -> Stopped:
+    """Return dense models that were stopped, `early-stopping`, minus the first snapshot that is no
+    less accurate than they are: what this yardstick says where there is nothing to say.
+    """
+    return stopped(content, point, NO_LESS)
+
+
+def _models_stopped(content: dict[str, Any], point: Point, found: Stopped) -> Stopped | None:
+    """Return a case minus the models of `early-stopping` that are no less accurate, where they were
+    stopped before `found`, or where that is at no snapshot; None where there are none.
+    """
+    own = _over_references(point)
+    able = [
+        (other["axes"]["epochs"], other)
+        for other in of_method(cases(content), "early-stopping")
+        if other["case"] != point["case"]
+        and own is not None
+        and (accuracy := _over_references(other)) is not None
+        and accuracy >= own
+    ]
+    if not able:
+        return None
+    epochs, dense = min(able, key=lambda both: both[0])
+    if not found.never and (found.epoch is None or epochs >= found.epoch):
+        return None
+    leak, tpr = (between(point, dense, name) for name in ("leak", "tpr"))
+    fpr = (point["rows"].get("tpr") or {}).get("metric", "").removeprefix("tpr ")
+    test = between(point, dense, "test accuracy").value
+    return Stopped(
+        leak=Leak(auc=leak, tpr=tpr, fpr=fpr),
+        about=f"trained for {epochs} epochs: {_accuracies(dense['rows'], point)}",
+        gap=None if test is None else -test,
+        epoch=epochs,
+    )
+
+
+def _over_references(point: Point) -> float | None:
+    values = point["units"].get("reference_accuracy", ())
+    return float(np.median(values)) if values else None
 
 
 def beats_the_best_snapshot(content: dict[str, Any], point: Point) -> bool:
@@ -119,13 +190,18 @@ def _gap(curve: dict[str, list[float]], at: int, point: Point) -> float | None:
 
 
 def _match(curve: dict[str, list[float]], at: int, point: Point) -> str:
-    pairs = (
-        (name.partition("_")[0], curve[name][at], point["rows"].get(name.replace("_", " ")))
-        for name in ("train_accuracy", "test_accuracy")
+    dense = {
+        name: {"value": curve[name.replace(" ", "_")][at]}
+        for name in ("train accuracy", "test accuracy")
+    }
+    return f"epoch {curve['epoch'][at]:.0f}: {_accuracies(dense, point)}"
+
+
+def _accuracies(dense: dict[str, Any], point: Point) -> str:
+    """Return the dense models' train and test accuracy beside a case's."""
+    return ", ".join(
+        f"{name.partition(' ')[0]} {100 * one['value']:.1f} beside {100 * row['value']:.1f} %"
+        for name in ("train accuracy", "test accuracy")
+        if (one := dense.get(name)) is not None and one["value"] is not None
+        if (row := point["rows"].get(name)) is not None and row["value"] is not None
     )
-    words = ", ".join(
-        f"{name} {100 * dense:.1f} beside {100 * row['value']:.1f} %"
-        for name, dense, row in pairs
-        if row is not None and row["value"] is not None
-    )
-    return f"epoch {curve['epoch'][at]:.0f}: {words}"

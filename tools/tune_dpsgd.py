@@ -64,7 +64,7 @@ Document = dict[str, Any]
 
 def own_settings(plan: SweepPlan, noise: float) -> list[DPSGD]:
     """Return what the cell itself trains DP-SGD with at this noise, if it does."""
-    steps = [parse_step(case.steps[0]) for case in plan.cases]
+    steps = [parse_step(step) for case in plan.cases for step in case.steps]
     return [m for m in steps if isinstance(m, DPSGD) and m.noise_multiplier == noise]
 
 

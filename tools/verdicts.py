@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from scipy import stats
 
 from secateur import store
 from secateur.measure import paired_difference
+from secateur.report.paired import paired_ends
+from secateur.types import Measurement
 
 DENSE = "dense"
 ATTACK = "paper's attack"
@@ -122,10 +125,9 @@ def between(a: Point, b: Point, name: str) -> Difference:
     if b["case"] == DENSE and f"{name} - {DENSE}" in a["rows"]:
         return row_difference(a, f"{name} - {DENSE}")
     units = [p["units"].get(name.replace(" ", "_"), p["units"].get(name, ())) for p in (a, b)]
-    if len(units[0]) == len(units[1]) >= 2:
-        value, low, high = paired_difference(np.array(units[0]), np.array(units[1]))
-        return Difference(value=value, low=low, high=high)
     rows = [p["rows"].get(name) for p in (a, b)]
+    if len(units[0]) == len(units[1]) >= 2:
+        return from_units(units, rows, stepped=name == "tpr")
     if any(r is None or r["value"] is None for r in rows):
         return Difference(value=None)
     first, second = rows
@@ -134,6 +136,22 @@ def between(a: Point, b: Point, name: str) -> Difference:
     if any(e is None for e in ends):
         return Difference(value=value)
     return Difference(value=value, low=ends[0] - ends[3], high=ends[1] - ends[2], paired=False)
+
+
+def from_units(
+    units: Sequence[Sequence[float]], rows: Sequence[dict[str, Any] | None], *, stepped: bool
+) -> Difference:
+    """Return the paired difference of two cases' numbers, target by target or seed by seed, with
+    the interval that an audit gives one: joined with the rows' where both are widened, and over
+    the steps of a TPR. Without rows it is the t interval alone.
+    """
+    ours, theirs = (np.array(numbers, dtype=np.float64) for numbers in units)
+    known = [Measurement(**row) for row in rows if row is not None and row["value"] is not None]
+    if len(known) < 2:
+        value, low, high = paired_difference(ours, theirs)
+    else:
+        low, value, high, _ = paired_ends(ours, theirs, known, stepped=stepped)
+    return Difference(value=value, low=low, high=high)
 
 
 def shown(point: Point, name: str, scale: float = 1.0, digits: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from secateur.measure import fpr_name, paired_difference, t_interval
 from secateur.report.lookup import find, series_of, short, strongest, tpr_row
 from secateur.types import Interval, Measurement, Report, Series
 
-__all__ = ["Pairable", "difference", "paired", "unpaired_because"]
+__all__ = ["Pairable", "difference", "paired", "paired_ends", "unpaired_because"]
 
 Pairable = Literal["test accuracy", "auc", "tpr"]
 COLUMNS = {"test accuracy": "test_accuracy", "auc": "auc", "tpr": "tpr"}
@@ -73,7 +74,7 @@ def paired(new: Side, old: Side, metric: Pairable) -> Measurement:
         ours, theirs, rows = _pair(new, old, methods, metric)
     except InputError as error:
         return Measurement(**about, value=None, status="not run", why=str(error))
-    low, mean, high, kind = _ends(ours, theirs, rows, stepped=metric == "tpr")
+    low, mean, high, kind = paired_ends(ours, theirs, rows, stepped=metric == "tpr")
     told = ["paired over the same targets"]
     if metric != "test accuracy" and methods[0] != methods[1]:
         told.append(f"{new[1]} by {_told(methods, 0)}, {old[1]} by {_told(methods, 1)}")
@@ -201,14 +202,25 @@ def _row(side: Side, metric: Pairable, fpr: float) -> Measurement:
     return row
 
 
-def _ends(
+def paired_ends(
     ours: Values,
     theirs: Values,
-    rows: list[Measurement],
+    rows: Sequence[Measurement],
     *,
     stepped: bool,
 ) -> tuple[float, float, float, Interval]:
-    """Return (low, mean, high) of the difference, and the interval's kind."""
+    """Return (low, mean, high) of the mean of ours - theirs, and the interval's kind.
+
+    Args:
+        ours: one number per target `[targets]`.
+        theirs: of the same targets.
+        rows: each side's own, whose interval says what the targets' spread does not: where both are
+            widened, the paired interval is joined with what these two say, as if unpaired.
+        stepped: of a TPR, whose interval reaches over the steps of both ROCs.
+
+    Reference:
+        zou2008construction for a difference from two intervals.
+    """
     mean, low, high = paired_difference(ours, theirs)
     if stepped:
         low -= _step(ours, rows[0])
