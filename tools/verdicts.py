@@ -143,10 +143,10 @@ def from_units(
 ) -> Difference:
     """Return the paired difference of two cases' numbers, target by target or seed by seed, with
     the interval that an audit gives one: joined with the rows' where both are widened, and over
-    the steps of a TPR. Without rows it is the t interval alone.
+    the steps of a TPR. Where a row has no interval it is the t interval alone.
     """
     ours, theirs = (np.array(numbers, dtype=np.float64) for numbers in units)
-    known = [Measurement(**row) for row in rows if row is not None and row["value"] is not None]
+    known = [Measurement(**row) for row in rows if row and row.get("interval")]
     if len(known) < 2:
         value, low, high = paired_difference(ours, theirs)
     else:

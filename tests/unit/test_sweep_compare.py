@@ -74,6 +74,45 @@ def test_differences_are_paired_with_t_intervals():
     assert found.rows["tpr"].status == "not run"
 
 
+def with_row(made, name, **fields):
+    """The point with other fields in one of its rows."""
+    return replace(made, rows={**made.rows, name: replace(made.rows[name], **fields)})
+
+
+def test_where_both_rows_are_widened_so_is_the_difference():
+    wide = {"low": 0.3, "high": 0.9, "interval": "t over targets, widened"}
+    bare = comparisons([OWN, NEAR], ["cross-fit"])[0].rows["leak"]
+    one = comparisons([with_row(OWN, "leak", **wide), NEAR], ["cross-fit"])[0].rows["leak"]
+    assert one == bare
+    both = [with_row(p, "leak", **wide) for p in (OWN, NEAR)]
+    leak = comparisons(both, ["cross-fit"])[0].rows["leak"]
+    assert leak.interval == "t over targets, widened"
+    # 0.61 in [0.3, 0.9] minus 0.75 in the same, as if unpaired
+    assert leak.low == pytest.approx(min(bare.low, -0.14 - np.hypot(0.31, 0.15)))
+    assert leak.high == pytest.approx(max(bare.high, -0.14 + np.hypot(0.29, 0.45)))
+
+
+def test_the_difference_of_two_tprs_reaches_over_both_steps():
+    pair = [
+        point(
+            "own", "m", accuracy=[0.7] * 3, leak=[0.6] * 3, references=[0.7], tpr=[0.2, 0.3, 0.25]
+        ),
+        point("b", "r", accuracy=[0.7] * 3, leak=[0.6] * 3, references=[0.7], tpr=[0.5, 0.4, 0.45]),
+    ]
+    bare = comparisons(pair, ["m"])[0].rows["tpr"]
+    stepped = []
+    for made, step in zip(pair, (0.02, 0.03), strict=True):
+        low, high = stats.t.interval(
+            0.95, 2, np.mean(made.units["tpr"]), stats.sem(made.units["tpr"])
+        )
+        ends = {"low": low - step, "high": high, "interval": "t over targets"}
+        told = row("tpr at 1% fpr", float(np.mean(made.units["tpr"])), 0)
+        stepped.append(with_row(replace(made, rows={**made.rows, "tpr": told}), "tpr", **ends))
+    tpr = comparisons(stepped, ["m"])[0].rows["tpr"]
+    assert tpr.low == pytest.approx(bare.low - 0.02)
+    assert tpr.high == pytest.approx(bare.high + 0.03)
+
+
 def test_over_seeds_the_units_are_seeds():
     a = point("own", "m", accuracy=[0.7] * 3, leak=[0.6, 0.5, 0.7], references=[0.7], seeds=3)
     b = point("b", "r", accuracy=[0.7] * 3, leak=[0.7, 0.7, 0.7], references=[0.7], seeds=3)

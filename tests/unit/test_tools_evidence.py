@@ -14,102 +14,14 @@ from secateur.sweeping import read_plan
 from secateur.types import NEVER_AS_ACCURATE
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from tools import evidence, ship, verdicts  # noqa: E402
 from tools.defences import share_gone  # noqa: E402
 from tools.outstanding import unfinished  # noqa: E402
 from tools.stopped import NO_LESS, no_worse_stopped, stopped  # noqa: E402
 
-
-def row(value, half=0.01, *, metric="", method="LiRA(mode='online')", versus=""):
-    ends = (
-        {"low": None, "high": None} if half is None else {"low": value - half, "high": value + half}
-    )
-    return {"value": value, **ends, "metric": metric, "method": method, "versus": versus}
-
-
-def point(case, method, axes, *, attack, leak, test, against, kept=1.0, early=0.0):
-    """One case; `against` are the differences to dense: (leak, half), (test, half)."""
-    rows = {
-        "test accuracy": row(test),
-        "train accuracy": row(0.99),
-        "paper's attack": row(attack, 0.005),
-        "leak": row(leak),
-        "tpr": row(0.2, metric="tpr at 1% fpr"),
-        "LiRA": row(leak),
-        "LiRA, naive": row(leak - 0.1),
-        "kept weights": row(kept, None),
-        "compression rate": row(1 / kept, None),
-    }
-    if case != "dense":
-        (d_leak, leak_half), (d_test, test_half) = against
-        rows |= {
-            "leak - dense": row(d_leak, leak_half),
-            "tpr - dense": row(d_leak, leak_half),
-            "test accuracy - dense": row(d_test, test_half),
-            "leak - dense at equal train accuracy": row(early, 0.02, versus="dense, epoch 9"),
-            "leak - dense at equal test accuracy": row(early, 0.02, versus="dense, epoch 9"),
-            "tpr - dense at equal test accuracy": row(early, 0.03, metric="tpr at 1% fpr"),
-            f"leak - dense at {NO_LESS}": row(leak - 0.70, 0.02, versus="dense, epoch 9"),
-        }
-    units = {"leak": [leak, leak + 0.01, leak - 0.01], "test_accuracy": [test, test, test + 0.01]}
-    return {
-        "case": case,
-        "method": method,
-        "seed": None,
-        "axes": axes,
-        "rows": rows,
-        "units": units,
-    }
-
-
-def made():
-    none = ((0, None), (0, None))
-    return {
-        "schema": "sweep-1",
-        "title": "A made world",
-        "points": [
-            point("dense", "dense", {}, attack=0.70, leak=0.80, test=0.60, against=none),
-            point(
-                "mia-pruning rate=8", "mia-pruning", {"rate": 8}, kept=0.125,
-                attack=0.60, leak=0.70, test=0.60, against=((-0.10, 0.02), (0.0, 0.01)),
-            ),
-            point(
-                "mia-pruning rate=15.78", "mia-pruning", {"rate": 15.78}, kept=0.0634,
-                attack=0.70, leak=0.79, test=0.50, against=((-0.01, 0.02), (-0.10, 0.01)),
-            ),
-            point(
-                "min-max strength=3", "min-max", {"strength": 3},
-                attack=0.65, leak=0.85, test=0.59, against=((0.05, 0.02), (-0.01, 0.02)),
-            ),
-            point(
-                "random-mask rate=8", "random-mask", {"rate": 8}, kept=0.125,
-                attack=0.6, leak=0.70, test=0.60, against=((-0.1, 0.02), (0.0, 0.02)),
-            ),
-        ],
-        "series": [
-            {
-                "kind": "early stopping",
-                "columns": {
-                    "epoch": [3.0, 9.0, 20.0],
-                    "train_accuracy": [0.7, 0.9, 1.0],
-                    "test_accuracy": [0.55, 0.62, 0.60],
-                    "auc": [0.6, 0.7, 0.8],
-                    "low": [0.59, 0.69, 0.79],
-                    "high": [0.61, 0.71, 0.81],
-                },
-            }
-        ],
-        "missing": ["dp-sgd noise=1.0, seed 0"],
-        "dropped": [],
-        "failed": [],
-        "facts": {
-            "data": "made", "targets": 8, "references": 32, "seeds": [0], "scale": "small",
-            "command": "secateur reproduce made",
-        },
-        "provenance": {"key": {}, "context": {"processor": "a processor", "cores": 2}},
-    }  # fmt: skip
+from made_evidence import made, point, row  # noqa: E402
 
 
 @pytest.fixture
@@ -162,6 +74,7 @@ def of_the_game(alone):
 
 def test_what_min_max_takes_stands_beside_stopping_as_early():
     alone = made()
+    alone["points"][0]["units"]["test_accuracy"] = [0.58, 0.6, 0.62]  # dense models of its own
     (game,) = [p for p in alone["points"] if p["method"] == "min-max"]
     game["axes"]["epochs"] = 12
     early = point(
@@ -277,8 +190,8 @@ def test_what_canaries_leak_is_said_where_they_were_planted(text):
     assert "## Planted records: planted" in alone
     assert "; TPR at 2% fpr no detectable effect" in alone
     assert pruned in alone
-    said = "MIA-Pruning minus the dense models: of 2 cases in 1 world no detectable effect in 1, "
-    assert f"{said}lower in one of the two in 1; the highest AUC left is 0.900, `mia" in alone
+    said = "MIA-Pruning minus the dense models, in AUC: of 2 cases in 1 world lower in 1, no "
+    assert f"{said}detectable effect in 1; the highest AUC left is 0.900, `mia" in alone
     del found["points"][0]
     assert "nothing is said" in evidence.page({"made": made()}, planted={"planted": found})
 
@@ -290,7 +203,9 @@ def test_the_worlds_together_are_said_in_counts_of_intervals(text):
     assert "Of the 1 that fell, 1 exclude a loss of more than 1 point of test accuracy" in words
     assert "the largest fall of these is -10.0" in words
     assert "`mia-pruning rate=8` of made" in words
-    assert "Of the 1 case in which the paper's attack fell, 0 have a snapshot" in words
+    assert (
+        "Of the 1 case in which the paper's attack fell, 0 have the dense training stopped" in words
+    )
     assert "1 have a control of the same rate. It does as well" in words
     assert "the random mask in 1 of 1" in words
     assert "is below that with pruned ones, intervals apart, in 2 of 2, by up to 0.100" in words
@@ -332,11 +247,13 @@ def test_cases_that_a_recipe_has_gained_since_a_sweep_are_said_to_be_outstanding
     content = made() | {"missing": [], "facts": made()["facts"] | {"scale": "small"}}
     plan = read_plan(cells()["adult-mlp"].read_text(encoding="utf-8"), scale="small")
     (new,) = [case.name for case in plan.cases if case.method == "small-dense-longer"]
-    content["points"] = [{"case": case.name} for case in plan.cases if case.name != new]
+    content["points"] = [
+        {"case": case.name, "steps": list(case.steps)} for case in plan.cases if case.name != new
+    ]
     (told,) = unfinished({"adult-mlp": content, "mine": content})
     assert told == (
         "**Unfinished** are the cases of adult-mlp (swept by an earlier recipe: 1 case of today's "
-        "not among its own, of `small-dense-longer`)."
+        "not among its own, or by other settings, of `small-dense-longer`)."
     )
     content["missing"] = [f"{new}, seed 0"]
     assert unfinished({"adult-mlp": content}) == [
@@ -345,6 +262,10 @@ def test_cases_that_a_recipe_has_gained_since_a_sweep_are_said_to_be_outstanding
     content["missing"] = []
     content["dropped"] = [{"case": new, "why": "beaten"}]
     assert unfinished({"adult-mlp": content}) == []
+    (other,) = [p for p in content["points"] if p["case"] == "mia-pruning rate=8"]
+    other["steps"] = ["ADMM(rate=8, retrain_epochs=1)"]
+    (told,) = unfinished({"adult-mlp": content})
+    assert "1 case of today's not among its own, or by other settings, of `mia-pruning`)" in told
 
 
 def test_in_short_a_case_that_no_snapshot_equals_is_not_held_against_one():
@@ -438,12 +359,11 @@ def test_a_snapshot_counts_as_a_match_within_a_point_of_accuracy():
             -0.05, 0.02, versus="dense, epoch 9"
         )
         case["rows"]["tpr - dense at no less test accuracy"] = row(-0.05, 0.02)
-    assert "1 case in which the paper's attack fell, 0 have a snapshot" in evidence.page(
-        {"w": found}
-    )
+    page = evidence.page({"w": found})
+    assert "1 case in which the paper's attack fell, 0 have the dense training stopped" in page
     found["series"][0]["columns"]["test_accuracy"][1] = 0.605
     page = evidence.page({"made": found})
-    assert "1 case in which the paper's attack fell, 1 have a snapshot" in page
+    assert "1 case in which the paper's attack fell, 1 have the dense training stopped" in page
     assert "the leak by each one's strongest attack: AUC lower in 1; TPR lower in 1." in page
 
 
@@ -495,8 +415,7 @@ def test_pruning_is_said_beside_min_max_of_its_strength_alone():
     page = evidence.page({"made": found})
     words = page.partition("**Beside Min-Max.**")[2].partition("\n")[0]
     assert (
-        "strength and epochs: of 1 case the accuracy of the paper's attack lower in 1 (1 of"
-        in words
+        "playing longer too: of 1 case the accuracy of the paper's attack lower in 1 (1 of" in words
     )
     assert "AUC of the strongest attack lower in 1." in words
     assert "fall of the paper's attack is -10.0" in words
@@ -519,7 +438,7 @@ def test_a_case_to_ship_is_named_with_what_it_does_not_promise():
     words = evidence.page({"made": found}).partition("**To ship.**")[2].partition("\n")[0]
     said = "made `mia-pruning rate=8` (test accuracy 60.0 [59.0, 61.0] beside 60.0 [59.0, 61.0] %"
     assert f"{said}, AUC 0.700 [0.690, 0.710] beside 0.800 [0.790, 0.810];" in words
-    assert "as far as intervals tell, `random-mask rate=8` does" in words
+    assert "as far as intervals of AUC and accuracy tell, as good: `random-mask rate=8`)" in words
     best["rows"]["accounted epsilon"] = {**row(541.0), "value": 541.0}
     words = evidence.page({"made": found}).partition("**To ship.**")[2].partition("\n")[0]
     assert "its accounted epsilon is 541, which promises nothing" in words

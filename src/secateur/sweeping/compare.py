@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.measure import paired_difference
+from secateur.report.paired import paired_ends
 from secateur.types import Comparison, Measurement
 
 if TYPE_CHECKING:
-    from secateur.types import Point
+    from secateur.types import Interval, Point
 
 __all__ = ["UNITS", "comparisons"]
 
@@ -37,8 +38,8 @@ def comparisons(points: Sequence[Point], methods: Sequence[str]) -> tuple[Compar
         methods: names of methods whose cases are compared.
 
     Returns:
-        In the order of the points; case minus rival, paired over the same targets of one seed, or
-        over the means of several.
+        In the order of the points; case minus rival, paired over the same targets of one seed, with
+        the interval that `secateur.report.paired.paired_ends` gives, or over the means of several.
     """
     found = []
     for point in points:
@@ -85,12 +86,19 @@ def _difference(point: Point, rival: Point, name: str) -> Measurement:
         return Measurement(**about, value=None, status="not run", why=why)
     if len(own) < 2:
         return Measurement(**about, value=own[0] - other[0], why="one value: no interval")
-    mean, low, high = paired_difference(np.array(own), np.array(other))
+    rows = [row for p in (point, rival) if (row := p.rows.get(name)) and row.value is not None]
+    kind: Interval = "t over targets"
+    if len(rows) == 2:
+        low, mean, high, kind = paired_ends(
+            np.array(own), np.array(other), rows, stepped=name == "tpr"
+        )
+    else:  # of planted records no row is of all kinds together
+        mean, low, high = paired_difference(np.array(own), np.array(other))
     return Measurement(
         **about,
         value=mean,
         low=low,
         high=high,
-        interval="t over seeds" if seeds else "t over targets",
+        interval="t over seeds" if seeds else kind,
         estimand="pipeline",
     )
