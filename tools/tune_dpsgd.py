@@ -4,6 +4,7 @@
 
 For each noise multiplier the cell's own settings and a seeded random search over batch size,
 clipping norm, learning rate, epochs, optimiser and, where the recipe augments, copies of a record;
+`--epsilon E`: at a noise at which some of them stay within that epsilon, one of these is taken.
 `--recipe TEXT` searches for another recipe than the cell's, such as one that augments.
 Each setting trains one model; the best three and the cell's own train two more, and the
 best mean validation accuracy is taken. Each model has its own draw of members.
@@ -120,7 +121,20 @@ def best(rows: Sequence[Document]) -> Document:
     return max(able, key=lambda r: (mean(r), -r["epsilon"]))
 
 
-def search(found: Document, plan: SweepPlan, bench: Bench, save: Any, *, trials: int) -> None:
+def within(rows: Sequence[Document], epsilon: float) -> list[Document]:
+    """Return the rows that stay within an epsilon; all of them where none does."""
+    return [r for r in rows if r["epsilon"] <= epsilon] or list(rows)
+
+
+def search(
+    found: Document,
+    plan: SweepPlan,
+    bench: Bench,
+    save: Any,
+    *,
+    trials: int,
+    epsilon: float = float("inf"),
+) -> None:
     """Try every noise's settings, one model each, then the finalists with more.
 
     Args:
@@ -129,6 +143,7 @@ def search(found: Document, plan: SweepPlan, bench: Bench, save: Any, *, trials:
         bench: where to try.
         save: called after each model; raises to end the search.
         trials: searched settings per noise.
+        epsilon: within which one is taken, at noises where some stay within it.
     """
     for noise in found["noises"]:
         there = {r["setting"]: r for r in found["rows"] if r["noise"] == noise}
@@ -149,11 +164,12 @@ def search(found: Document, plan: SweepPlan, bench: Bench, save: Any, *, trials:
                 found["rows"].append(row)
             _train(row, method, bench, save, models=1)
         rows = [there[repr(m)] for m in methods]
-        last = sorted(rows, key=lambda r: (-r["accuracies"][0], r["epsilon"]))[:FINALISTS]
+        able = within(rows, epsilon)
+        last = sorted(able, key=lambda r: (-r["accuracies"][0], r["epsilon"]))[:FINALISTS]
         for row, method in zip(rows, methods, strict=True):
             if row["own"] or row in last:
                 _train(row, method, bench, save, models=MODELS)
-        found["taken"][str(noise)] = best(rows)["setting"]
+        found["taken"][str(noise)] = best(able)["setting"]
         save(None)
 
 
@@ -212,7 +228,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> Document:
     there = store.read_document(arguments.out, what="tuning of DP-SGD")
     if any(there.get(k) != v for k, v in key.items()):
         sys.exit(f"tune_dpsgd: {arguments.out} is of another search; give another --out")
-    return there
+    return there | {"command": fresh["command"]}
 
 
 def run(arguments: argparse.Namespace) -> Document:
@@ -235,7 +251,7 @@ def run(arguments: argparse.Namespace) -> Document:
             raise TimeoutError
 
     try:
-        search(found, plan, bench, save, trials=arguments.trials)
+        search(found, plan, bench, save, trials=arguments.trials, epsilon=arguments.epsilon)
     except TimeoutError:
         print("the time is spent; the same command goes on", flush=True)
     return found
@@ -252,6 +268,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epsilon", type=float, default=float("inf"))
     parser.add_argument("--recipe", help="in place of the cell's own")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, required=True)
@@ -259,6 +276,7 @@ def main() -> None:
     arguments.shown = [
         *(arguments.cell, "--scale", arguments.scale, "--noise", *map(str, arguments.noise)),
         *("--data-dir", "DATA", "--trials", str(arguments.trials), "--seed", str(arguments.seed)),
+        *(("--epsilon", f"{arguments.epsilon:g}") if arguments.epsilon < float("inf") else ()),
         *(("--recipe", arguments.recipe) if arguments.recipe else ()),
         *("--out", f"results/experiments/{arguments.out.name}"),
     ]

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools import tune_dpsgd
 from tools.dpsgd_bench import BEYOND, LEAST, bench_of
-from tools.tune_dpsgd import best, normalised, own_settings, searched, wanted
+from tools.tune_dpsgd import best, normalised, own_settings, searched, wanted, within
 
 from secateur import store
 from secateur.cli.spelled import parse_recipe
@@ -175,6 +175,20 @@ def test_a_stopped_search_goes_on_to_the_same_end_and_tries_nothing_twice(search
     rest, _ = search()
     assert parts + rest == whole
     assert without_times(store.read_document(search.out, what="x")) == wanted_
+
+
+def test_within_an_epsilon_one_of_those_is_taken_that_stay_within_it(search):
+    search()
+    whole = store.read_document(search.out, what="x")
+    few = min(r["epsilon"] for r in whole["rows"] if r["noise"] == 3.0)
+    search("--epsilon", str(few))
+    found = store.read_document(search.out, what="x")
+    taken = {r["setting"]: r for r in found["rows"]}[found["taken"]["3.0"]]
+    assert taken["epsilon"] == few
+    assert len(taken["accuracies"]) == 3
+    assert within(found["rows"], 0.1) == found["rows"]  # none stays within it
+    assert f" --epsilon {few:g} " in found["command"]
+    assert len(found["rows"]) == len(whole["rows"])
 
 
 def test_another_recipe_than_the_cells_is_searched_as_one_of_its_own(search):
