@@ -35,7 +35,7 @@ def tuning_page(found: dict[str, Any]) -> str:
         "all settings train one model, the best three and the recipe's own two more, each with its "
         "own draw of members where there are more of them. That of the "
         "one taken is the largest of many, so it flatters it a little; epsilon at delta 1e-5.",
-        f"Searched: {space}.",
+        f"Searched: {space}.{_network(found)}",
         *(_searched(found, noise) for noise in found["noises"]),
         f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
         f"{versions}.",
@@ -51,6 +51,16 @@ def _whose(found: dict[str, Any]) -> str:
     if found["accounted"]:
         return f"Nobody whom the cell audits was read: its records are {read}."
     return f"The data are too few to tune on others: records are {read}. Tuning is not accounted."
+
+
+def _network(found: dict[str, Any]) -> str:
+    """Say what is trained where that is no plain network, and within which epsilon one is taken."""
+    layers = ", ".join(f"`{layer}`" for layer in found.get("normalised", ()))
+    told = f" Trained: `{found['recipe']}`, with {layers} in it." if layers else ""
+    within = found.get("within")
+    if within is None:
+        return told
+    return f"{told} Where some settings stay within an epsilon of {within:g} one of these is taken."
 
 
 def _searched(found: dict[str, Any], noise: float) -> str:

@@ -207,6 +207,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> Document:
         "experiment": "dpsgd-tuning",
         "command": shlex.join(["python", "-m", "tools.tune_dpsgd", *arguments.shown]),
         **key,
+        "within": arguments.epsilon if arguments.epsilon < float("inf") else None,
         "members": bench.members,
         "validation": len(bench.validation),
         "sources": bench.sources,
@@ -228,7 +229,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> Document:
     there = store.read_document(arguments.out, what="tuning of DP-SGD")
     if any(there.get(k) != v for k, v in key.items()):
         sys.exit(f"tune_dpsgd: {arguments.out} is of another search; give another --out")
-    return there | {"command": fresh["command"]}
+    return there | {name: fresh[name] for name in ("command", "within")}
 
 
 def run(arguments: argparse.Namespace) -> Document:

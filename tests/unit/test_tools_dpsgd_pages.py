@@ -76,6 +76,16 @@ def test_it_says_whose_records_were_read_and_whether_tuning_is_accounted_for():
     assert "Nobody whom" not in tuning_page(found)
 
 
+def test_it_says_which_network_is_trained_and_within_which_epsilon_one_is_taken():
+    found = searched()
+    plain = tuning_page(found)
+    assert "Trained:" not in plain and "stay within" not in plain
+    found |= {"recipe": "Recipe(build=Net())", "normalised": ["GroupNorm(8, 8)"], "within": 8.0}
+    text = tuning_page(found)
+    assert "Trained: `Recipe(build=Net())`, with `GroupNorm(8, 8)` in it." in text
+    assert "Where some settings stay within an epsilon of 8 one of these is taken." in text
+
+
 def test_a_search_that_was_stopped_takes_nothing():
     before, after = tuning_page(searched()).split("## Noise 2.0")
     assert "nothing is taken" in after

@@ -188,6 +188,7 @@ def test_within_an_epsilon_one_of_those_is_taken_that_stay_within_it(search):
     assert len(taken["accuracies"]) == 3
     assert within(found["rows"], 0.1) == found["rows"]  # none stays within it
     assert f" --epsilon {few:g} " in found["command"]
+    assert (whole["within"], found["within"]) == (None, few)
     assert len(found["rows"]) == len(whole["rows"])
 
 
