@@ -27,6 +27,7 @@ from tools.counting import (
     with_dense,
 )
 from tools.outstanding import unfinished
+from tools.raised import convergence
 from tools.searched import searched
 from tools.ship import best_to_ship
 from tools.stopped import MATCHED, no_worse_stopped
@@ -87,6 +88,7 @@ def conclusions(
         stopping(every),
         *yardstick(worlds),
         *longer(every),
+        *convergence(worlds),
         *size(every),
         *decay(every),
         _strongest(every),

@@ -10,6 +10,7 @@ from tools.conclusions import conclusions
 from tools.controls import controls_of
 from tools.defences import defences
 from tools.evidence_words import INTRODUCTION, NAMES, NOTHING
+from tools.raised import raised
 from tools.rows_meant import rows_meant
 from tools.ship import recommended
 from tools.stopped import MATCHES, no_worse_stopped, stopped
@@ -136,6 +137,7 @@ def _world(name: str, content: dict[str, Any]) -> list[str]:
     parts += ["### Controls", *_controls(points)]
     parts += ["### Min-Max and DP-SGD", *defences(content, points)]
     parts += ["### What we would ship", *recommended(content, points)]
+    parts += ["### Controls of the audit", raised(content)]
     left = [*content["missing"], *(f"{d['case']} ({d['why']})" for d in content["dropped"])]
     return parts + ([f"Not measured: {'; '.join(left)}."] if left else []) + _failed(content)
 

@@ -37,6 +37,7 @@ def pick_words(sweep: Sweep) -> list[str]:
         words = [
             f"Within {asked}: {pick['case']}, the most accurate of those whose values are within.",
             *_beside_stopping(sweep, pick["case"]),
+            *_raised_on(sweep, pick["case"]),
         ]
     else:
         misses = [
@@ -81,6 +82,13 @@ def _beside_stopping(sweep: Sweep, case: str) -> list[str]:
     return [f"Its leak is {_than(row.low, row.high)} that of {what}: {cell(row)}."]
 
 
+def _raised_on(sweep: Sweep, case: str) -> list[str]:
+    """Name the controls that are raised on the named case."""
+    found = sweep.facts.get("controls", ())
+    names = list(dict.fromkeys(c["id"] for c in found if c["subject"] == case))
+    return [f"Controls raised on it: {', '.join(names)}."] if names else []
+
+
 def _than(low: float, high: float) -> str:
     if high < 0:
         return "lower than"
@@ -111,14 +119,15 @@ def smoke(sweep: Sweep) -> list[str]:
 def notes(sweep: Sweep) -> list[str]:
     """Return what was left out, what failed, what is missing, and what the numbers are not."""
     facts = dict(sweep.facts)
-    seeds = {p.seed for p in sweep.points if p.seed is not None}
     units = _units(sweep)
-    count = len(seeds) if units == "seeds" else facts.get("targets", "?")
+    count = int(max(_seeds_of(sweep))) if units == "seeds" else facts.get("targets", "?")
     words = []
     if sweep.points:
         words.append(_front(count, units))
+    words += _one_seed(sweep)
     words += _epsilons(sweep)
     words += _not_run(sweep)
+    words += _raised(sweep)
     for item in sweep.dropped:
         words.append(
             f"left out after {item['references']} references: {item['case']}: {item['why']}"
@@ -170,8 +179,53 @@ def _left_out(why: str) -> str:
 
 def _units(sweep: Sweep) -> str:
     """Return what intervals and redraws are over."""
-    several = len({p.seed for p in sweep.points if p.seed is not None}) > 1
-    return "seeds" if several else "targets"
+    return "seeds" if max(_seeds_of(sweep), default=0.0) > 1 else "targets"
+
+
+def _seeds_of(sweep: Sweep) -> list[float]:
+    """Return over how many seeds the rows of the cases are that say it."""
+    rows = [row for p in sweep.over_seeds() for row in p.rows.values()]
+    return [row.counts["seeds"] for row in rows if "seeds" in row.counts]
+
+
+def _one_seed(sweep: Sweep) -> list[str]:
+    """Say where cases stand over one seed although several were begun."""
+    seeds = list(dict.fromkeys(p.seed for p in sweep.points if p.seed is not None))
+    if len(seeds) < 2 or _units(sweep) == "seeds":
+        return []
+    whole = next((s for s in seeds if _whole_in(sweep, s)), seeds[0])
+    rest = ", ".join(str(s) for s in seeds if s != whole)
+    return [
+        f"All of this is of seed {whole} alone, since not every case is there in seed {rest} too, "
+        "and cases are compared over the same seeds."
+    ]
+
+
+def _whole_in(sweep: Sweep, seed: int) -> bool:
+    there = {p.case for p in sweep.points if p.seed == seed}
+    return there >= {p.case for p in sweep.over_seeds()}
+
+
+def _raised(sweep: Sweep) -> list[str]:
+    """Name the controls that the audits raised, and on which cases."""
+    told: dict[str, list[str]] = {}
+    for control in sweep.facts.get("controls", ()):
+        told.setdefault(control["id"], []).append(control["subject"])
+    if not told:
+        return []
+    cases = {p.case for p in sweep.points}
+    named = (
+        f"{name}{_of_cases([s for s in dict.fromkeys(subjects) if s in cases])}"
+        for name, subjects in told.items()
+    )
+    return [
+        f"Read with care: raised controls: {'; '.join(named)}. The seeds' reports say what each "
+        "saw and how to mend it."
+    ]
+
+
+def _of_cases(cases: list[str]) -> str:
+    return f" ({', '.join(cases)})" if cases else ""
 
 
 def _epsilons(sweep: Sweep) -> list[str]:

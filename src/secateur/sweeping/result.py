@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.tree import Node
 
-__all__ = ["State", "comparable", "missing_of", "result_of"]
+__all__ = ["CONTROLS", "State", "comparable", "missing_of", "raised_in", "result_of"]
+
+CONTROLS = "controls"
+"""The fact that names the controls that audits of a sweep raised: id, subject, seeds."""
 
 STATEMENTS = (
     "Each point is one pipeline: the mean over models that it trains on draws from this pool of "
@@ -30,7 +33,9 @@ STATEMENTS = (
 
 @dataclass(kw_only=True)
 class State:
-    """What is known by now; `keys` and `contexts` are those of the audits' reports."""
+    """What is known by now; `keys` and `contexts` are those of the audits' reports, `raised` the
+    ids and subjects of the controls that a seed's audit raised.
+    """
 
     points: list[Point] = field(default_factory=list)
     curves: list[Series] = field(default_factory=list)
@@ -41,6 +46,7 @@ class State:
     keys: dict[str, Any] = field(default_factory=dict)
     contexts: list[Mapping[str, Any]] = field(default_factory=list)
     names: Names = field(default_factory=Names)
+    raised: dict[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 def result_of(
@@ -79,6 +85,9 @@ def result_of(
         ),
         facts={
             "data": plan.data,
+            "sizes": dict(plan.sizes),
+            "attacks": list(plan.attacks),
+            "canaries": list(plan.canaries),
             "targets": plan.targets,
             "references": plan.references,
             "seeds": list(plan.seeds),
@@ -87,9 +96,28 @@ def result_of(
             "funnel": list(plan.funnel),
             "scale": plan.scale,
             "statements": list(STATEMENTS),
+            CONTROLS: raised_in(state.raised),
             **facts,
         },
     )
+
+
+def raised_in(raised: Mapping[int, Collection[tuple[str, str]]]) -> list[dict[str, Any]]:
+    """Return the controls that were raised, each with its subject and the seeds in which it was.
+
+    Example:
+        >>> raised_in({0: [("convergence", "admm")], 1: [("convergence", "admm")]})
+        [{'id': 'convergence', 'subject': 'admm', 'seeds': [0, 1]}]
+    """
+    every = sorted({both for of_seed in raised.values() for both in of_seed})
+    return [
+        {
+            "id": name,
+            "subject": subject,
+            "seeds": [s for s in raised if (name, subject) in raised[s]],
+        }
+        for name, subject in every
+    ]
 
 
 def missing_of(

@@ -163,6 +163,9 @@ def _measure(
         state.points = [p for p in state.points if p.seed != world.seed]
         state.points += [_point(report, n, nodes, world, rows) for n in there]
         state.curves = [s for s in state.curves if s.id != f"early-stopping/seed-{world.seed}"]
+        state.raised[world.seed] = tuple(
+            (c.id, c.subject) for c in report.controls if c.status == "raised"
+        )
         curve = curve_of(report, world.seed)
         state.curves += [] if curve is None else [curve]
 
