@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from secateur.cli.reproduce import OWN, cells
 from tools.canaries import canaries_minus_dense
 from tools.conclusions_controls import decay, longer, size, stopping, yardstick
 from tools.conclusions_rivals import (
@@ -65,6 +66,7 @@ def conclusions(
     first += unfinished({name: content for name, (content, _) in every_world.items()})
     said = [
         _in_short(every, worlds),
+        _which(worlds, [name for name, why in little.items() if why]),
         *first,
         papers_attack(every, len(worlds)),
         *at_equal_accuracy(
@@ -126,6 +128,27 @@ def _in_short(every: Sequence[Case], worlds: Worlds) -> str:
         )
     told += _noise_in_short(worlds)
     return told + "Audit what you ship, by an attacker who prunes his references as you do."
+
+
+def _which(worlds: Worlds, little: Sequence[str]) -> str:
+    """Say which of the worlds are cells of the paper's grid, and on how many records."""
+    paper = [name for name in worlds if name in cells() and name not in OWN]
+    own = [name for name in worlds if name not in paper]
+    rows = [points[DENSE]["rows"].get("train accuracy") or {} for _, points in worlds.values()]
+    sizes = [row["counts"]["members"] for row in rows if "members" in row.get("counts", {})]
+    text = (
+        f"**Which worlds.** Of those that are counted here, cells of the paper's grid are "
+        f"{', '.join(paper) or 'none'}; this project's own worlds are {', '.join(own) or 'none'}."
+    )
+    if little:
+        text += f" Further cells of the grid are narrowed and not counted: {', '.join(little)}."
+    if sizes:
+        few, most = f"{min(sizes):,.0f}", f"{max(sizes):,.0f}"
+        text += (
+            f" Each model is trained on about {few if few == most else f'{few} to {most}'} "
+            "records: how many the paper's were is not known."
+        )
+    return text
 
 
 def _noise_in_short(worlds: Worlds) -> str:

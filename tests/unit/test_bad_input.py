@@ -391,7 +391,7 @@ TYPED = (
     Typed(
         kind="bytes that are no number",
         command=f"{SWEEP} --max-bytes many",
-        message=r"'many' is no number of bytes; write 100000, 100k or 2M",
+        message=r"'many' is no number of bytes \(--max-bytes\); write 100000, 100k or 2M",
         spoil=sweep_file(""),
     ),
     Typed(
@@ -409,7 +409,7 @@ TYPED = (
     Typed(
         kind="a sweep into a file",
         command="sweep {}/s.toml --out {}/report.json",
-        message=r"report\.json",
+        message=r"--out .*report\.json is a file; name a folder, which is made where it is missing",
         spoil=sweep_file("members = 40\nreferences = 2\ntargets = 1"),
     ),
     Typed(
@@ -431,6 +431,16 @@ TYPED = (
         kind="missing file",
         command="train --data mnist --out {}/new",
         message=r"mnist is read from a folder, and none is named; give --data-dir or set SECATEUR",
+    ),
+    Typed(
+        kind="data in a file",
+        command="train --data mnist --data-dir {}/report.json --out {}/new",
+        message=r".*report\.json, the folder of the data sets, is a file; name a folder",
+    ),
+    Typed(
+        kind="a folder in place of a sweep's result",
+        command="join {}/dense {}/dense --out {}/new.json",
+        message=r"dense is a folder; name its result, such as .*dense/sweep\.json",
     ),
     Typed(
         kind="truncated file",

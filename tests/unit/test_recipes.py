@@ -14,7 +14,7 @@ import pytest
 from command_line import secateur
 from secateur.cli.catalogue import DEFENCE, PRUNING, catalogue
 from secateur.cli.listing import work_of
-from secateur.cli.reproduce import SCALES, cells
+from secateur.cli.reproduce import OWN, SCALES, cells
 from secateur.cli.spelled import (
     parse_defence,
     parse_queries,
@@ -37,7 +37,6 @@ PAPER = {
     ),
 }
 SMALL = {"location30-mlp", "fashion-mnist-lenet5", "adult-mlp", "cifar10-cnn", "mnist-lenet5"}
-OURS = {"location30-mlp", "fashion-mnist-lenet5", "adult-mlp", "cifar10-cnn"}
 ROWS = {
     "dp-sgd": "DPSGD",
     "min-max": "MinMax",
@@ -61,7 +60,7 @@ FURTHER = {
 LISTED = {e.name: e.kind for e in catalogue() if e.kind in (PRUNING, DEFENCE)}
 EVERY = [(cell, scale) for cell in cells() for scale in SCALES]
 TUNED = Path(__file__).parents[2] / "results" / "experiments"
-OWN = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+FILES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 BUILT = ("imagenet-vgg16", "full")
 """Of this one every network is built, which takes seconds."""
 everywhere = pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def parse(step):
 
 
 def test_there_is_one_for_each_cell_of_the_papers_grid_and_for_each_world_of_ours():
-    assert set(cells()) == PAPER | OURS
+    assert set(cells()) == PAPER | {*OWN}
 
 
 @everywhere
@@ -288,7 +287,7 @@ def test_multiply_adds_are_counted_as_by_hand(build, shape, expected):
     assert multiply_adds(build, shape) == expected
 
 
-@pytest.mark.parametrize("file", OWN, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_case_of_the_recipes_beside_the_package_is_spelled_at_every_scale(file):
     text = file.read_text(encoding="utf-8")
     for scale in (None, *tomllib.loads(text).get("scale", {})):
@@ -299,7 +298,7 @@ def test_every_case_of_the_recipes_beside_the_package_is_spelled_at_every_scale(
                 parse_step(step)
 
 
-@pytest.mark.parametrize("file", [f for f in OWN if f.stem.startswith("min-max-")], ids=str)
+@pytest.mark.parametrize("file", [f for f in FILES if f.stem.startswith("min-max-")], ids=str)
 def test_a_game_of_fewer_epochs_stands_beside_the_dense_training_of_as_few(file):
     found = read_plan(file.read_text(encoding="utf-8"), where=file.name)
     steps = [parse_step(case.steps[0]) for case in found.cases]

@@ -252,6 +252,10 @@ def test_a_budget_that_is_spent_at_once_says_that_all_is_missing(elsewhere):
     done = run("--budget", "0.001s")
     assert done.code == 0, done.err
     assert "4 are left for another time" in done.out
+    assert (
+        " s, so that nothing was made and the same command may make nothing either: give more"
+        in (done.out)
+    )
     assert result().points == ()
 
 
@@ -271,6 +275,21 @@ def test_a_resumed_sweep_says_again_what_is_left_will_take(whole, elsewhere):
     assert Path("run/sweep.json").exists()
     assert "trainings: 6 (5 fleets of 6 models a seed; 4 are there already)" in done.out
     assert "time: trainings about" in done.out
+
+
+def test_a_result_over_more_seeds_is_not_replaced_by_one_over_fewer(elsewhere, monkeypatch):
+    text = FILE.replace('title = "Two', 'seeds = [0, 1]\ntitle = "Two')
+    assert run("--budget", "0.001s", text=text).code == 0
+    before = Path("run/sweep.json").read_bytes()
+    for more, file in ((["--seed", "1"], text), ([], FILE)):
+        done = run(*more, text=file)
+        assert done.code == 2
+        assert "run/sweep.json is over the seeds 0, 1, and one over " in done.err
+        assert "give another --out" in done.err
+        assert Path("run/sweep.json").read_bytes() == before
+    more = text.replace("[0, 1]", "[1, 0, 2]")
+    assert run("--budget", "0.001s", text=more).code == 0
+    assert result().facts["seeds"] == [1, 0, 2]
 
 
 @pytest.mark.parametrize("page", ["sweep.toml", "run/sweep.json", "run/seed-0/report.json"])

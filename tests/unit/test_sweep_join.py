@@ -138,6 +138,24 @@ def test_curves_keys_and_machines_of_all_parts_are_kept():
     assert [p["processor"] for p in found.facts["parts"]] == ["A", "B", "A"]
 
 
+def test_controls_that_any_part_raised_are_kept_with_its_seeds():
+    one = part(1, facts={"controls": [{"id": "convergence", "subject": "admm", "seeds": [1]}]})
+    other = part(
+        0,
+        facts={
+            "controls": [
+                {"id": "convergence", "subject": "admm", "seeds": [0]},
+                {"id": "references", "subject": "", "seeds": [0]},
+            ]
+        },
+    )
+    assert join([one, other]).facts["controls"] == [
+        {"id": "convergence", "subject": "admm", "seeds": [0, 1]},
+        {"id": "references", "subject": "", "seeds": [0]},
+    ]
+    assert "controls" not in join([one, part(0)]).facts  # of that part nobody knows
+
+
 def test_with_limits_the_case_to_ship_is_picked_over_all_draws():
     found = join([part(0), part(1)], limits=Limits(max_leak=0.7))
     assert found.pick["case"] in ("dense", "admm")
@@ -150,6 +168,8 @@ def test_with_limits_the_case_to_ship_is_picked_over_all_draws():
         (part(1, title="u"), "the title is 't' and 'u'"),
         (part(1, facts={"data": "mnist"}), "data is 'digits' and 'mnist'"),
         (part(1, facts={"references": 8}), "references is None and 8"),
+        (part(1, facts={"sizes": {"members": 8}}), "sizes is None and {'members': 8}"),
+        (part(1, facts={"attacks": ["LiRA()"]}), r"attacks is None and \['LiRA\(\)'\]"),
         (part(0), "seed 0 is in sweep 1 and in sweep 2"),
         (Sweep(title="t", points=()), "sweep 2 does not say its seeds"),
     ],

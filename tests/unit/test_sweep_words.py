@@ -73,6 +73,44 @@ def test_where_no_snapshot_is_as_accurate_the_table_says_so_and_other_reasons_ar
     assert "Leak beside the dense model not run: needs at least 2 targets (mask)." in words
 
 
+CONTROLS = [
+    {"id": "convergence", "subject": "admm", "seeds": [0]},
+    {"id": "convergence", "subject": "admm, later", "seeds": [0]},
+    {"id": "references", "subject": "the audit", "seeds": [0]},
+]
+
+
+def test_raised_controls_are_named_with_their_cases():
+    sweep = Sweep(title="t", points=[point(), point("other")], facts={"controls": CONTROLS})
+    said = " ".join(notes(sweep))
+    assert "raised controls: convergence (admm); references. The seeds' reports say" in said
+    for quiet in ({"controls": []}, {}):
+        assert "raised controls" not in " ".join(notes(replace(sweep, facts=quiet)))
+
+
+def test_a_control_that_is_raised_on_the_named_case_stands_beside_it():
+    pick = {"limits": {"max_leak": 0.7}, "case": "admm", "all_hold": None}
+    sweep = Sweep(title="t", points=[point()], pick=pick, facts={"controls": CONTROLS})
+    assert "Controls raised on it: convergence." in pick_words(sweep)
+    quiet = replace(sweep, pick={**pick, "case": "other"})
+    assert "Controls raised" not in " ".join(pick_words(quiet))
+
+
+def of_seeds(*cases):
+    """Points over seeds and of single ones, as a sweep whose second seed is not whole has them."""
+    whole = [point(case) for case in ("dense", "admm")]
+    return [*(replace(point(case), seed=seed) for case, seed in cases), *whole]
+
+
+def test_where_one_seed_is_not_whole_it_is_said_of_which_everything_is():
+    points = of_seeds(("dense", 0), ("admm", 0), ("dense", 1))
+    said = " ".join(notes(Sweep(title="t", points=points, facts={"targets": 4})))
+    assert "All of this is of seed 0 alone, since not every case is there in seed 1 too" in said
+    assert "95 % intervals over 4 targets" in said
+    alone = " ".join(notes(Sweep(title="t", points=of_seeds(("dense", 0), ("admm", 0)))))
+    assert "All of this is of seed" not in alone
+
+
 def test_a_smoke_run_says_first_that_no_number_of_it_means_anything():
     found = Sweep(title="t", points=[point()], facts={"scale": "smoke", "targets": 2})
     small = replace(found, facts={"scale": "small", "targets": 2})

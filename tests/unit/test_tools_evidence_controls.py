@@ -147,6 +147,34 @@ def test_with_the_worlds_that_hardly_learn_the_counts_are_said_too():
     assert "in 2, no detectable effect in 2; and AUC" in words
 
 
+def with_controls(*subjects):
+    found = made()
+    found["facts"]["controls"] = [
+        {"id": "convergence", "subject": name, "seeds": [0]} for name in subjects
+    ] + [{"id": "references", "subject": "", "seeds": [0]}]
+    return found
+
+
+def test_controls_that_the_audit_raised_stand_with_the_world_and_are_counted_together():
+    found = with_controls("mia-pruning rate=8", "random-mask rate=8")
+    page = evidence.page({"made": found})
+    on = "convergence (mia-pruning rate=8, random-mask rate=8); references."
+    assert f"[Controls](controls.md) raised by its audit: {on}" in page
+    assert "It is raised in 1 of 2 pruned cases that say it." in said(found, "Did ADMM converge?")
+    both = evidence.page({"made": found, "older": made()})
+    assert "Which controls its audit raised was not kept by this sweep." in both
+    assert "in 1 of 2 pruned cases that say it. Sweeps that did not keep it: older." in both
+    found["facts"]["controls"] = []
+    assert "No control of its audit is raised." in evidence.page({"made": found})
+
+
+def test_worlds_of_the_papers_grid_are_told_from_our_own():
+    page = evidence.page({"mnist-lenet5": made(), "adult-mlp": made()})
+    words = page.partition("**Which worlds.**")[2].partition("\n- **")[0]
+    assert "cells of the paper's grid are mnist-lenet5; " in words
+    assert "this project's own worlds are adult-mlp." in words
+
+
 def planted(auc, *, interval="t over targets, widened", low=0.9):
     about = {"subject": "a", "risk": "membership", "method": "LiRA()", "metric": "auc"}
     measured = Measurement(**about, value=sum(auc) / 3, low=low, high=1.0, interval=interval)

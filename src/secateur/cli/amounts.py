@@ -67,7 +67,7 @@ def bytes_of(text: str) -> float:
     """
     found = BYTES.fullmatch(text)
     if found is None or not float(found[1]) > 0:
-        raise InputError(f"{text!r} is no number of bytes; write 100000, 100k or 2M")
+        raise InputError(f"{text!r} is no number of bytes (--max-bytes); write 100000, 100k or 2M")
     return float(found[1]) * FACTORS[found[2]]
 
 

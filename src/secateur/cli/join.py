@@ -69,6 +69,8 @@ def _read(path: Path) -> Sweep:
     from secateur.store import read_result
     from secateur.types import Sweep
 
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name its result, such as {path / 'sweep.json'}")
     found = read_result(path)
     if not isinstance(found, Sweep):
         raise InputError(

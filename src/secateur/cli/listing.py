@@ -51,6 +51,7 @@ class Work:
 
 def listing(cells: Mapping[str, Traversable], scales: Sequence[str]) -> str:
     """Return one line per cell and scale: cases, trainings, their core hours at least."""
+    from secateur.cli.reproduce import OWN
     from secateur.sweeping import read_plan
 
     wide = max(map(len, cells))
@@ -68,6 +69,7 @@ def listing(cells: Mapping[str, Traversable], scales: Sequence[str]) -> str:
         "core. Not counted: what Min-Max and DP-SGD do more in a step, and the audits, which take "
         "longer than the trainings where these are short. Before a run its methods are timed on "
         "your machine, and what its trainings will take is said: --dry-run ends there.",
+        f"Not the paper's, but worlds of our own: {', '.join(n for n in OWN if n in cells)}.",
         "run one: secateur reproduce CELL --scale small --data-dir DATA --out FOLDER",
     ]
     return "\n".join(lines)

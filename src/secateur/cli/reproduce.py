@@ -21,7 +21,10 @@ from secateur.cli.options import (
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["SCALES", "cells", "command", "recipe_of"]
+__all__ = ["OWN", "SCALES", "cells", "command", "recipe_of"]
+
+OWN = ("adult-mlp", "cifar10-cnn", "fashion-mnist-lenet5", "location30-mlp")
+"""Cells that are not the paper's: this project's own worlds."""
 
 SCALES = ("smoke", "small", "full")
 
@@ -44,8 +47,8 @@ SCALES = ("smoke", "small", "full")
 @cache_option
 @workers_option
 def command(cell: str | None, scale: str | None, show: bool, **options: Any) -> None:
-    """Run one CELL of the paper's grid with its five rows and their controls; without one, list
-    them.
+    """Run one CELL, of the paper's grid or a world of our own, with the paper's five rows and their
+    controls; without one, list them.
 
     What its trainings will take is said first; audits come on top. An interrupted run goes on when
     the same command is given again. Every cell is the file of a sweep: print it with --show, change

@@ -164,12 +164,16 @@ def run(
     from secateur.cli.amounts import seconds_of
     from secateur.cli.checks import refuse_outputs
     from secateur.cli.runs import engine
+    from secateur.errors import StoreError
     from secateur.models import check_device
     from secateur.report import sweep_page, sweep_table
     from secateur.store import write_text
     from secateur.sweeping import Clock, names_of, sweep
 
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"--out {out} is a file; name a folder, which is made where it is missing")
     names, seeds = names_of(out, asked.plan.scale), asked.plan.seeds
+    swept.refuse_other_seeds(out / names.result, seeds)
     refuse_outputs(html, inputs=(asked.file, *swept.written(out, names, seeds)))
     check_device(how["device"])
     limits = swept.limits_of(max_leak, min_accuracy, max_bytes)
@@ -179,6 +183,7 @@ def run(
     left = left_of(asked.plan, asked.nodes, asked.draw, out)
     if left.any or not (out / names.result).exists():
         click.echo(cost(left, asked.plan, asked.world, out, route=route))
+    before = time.monotonic() - begun
     with swept.telling_of_secrets(out), _bar(asked) as bar:
         place = _place(asked, out, clock, route=route, progress=bar, **how)
         facts = {"command": click.get_current_context().obj or "secateur sweep"}
@@ -192,7 +197,8 @@ def run(
         write_text(html, sweep_page.render_sweep_page(found))
         click.echo(f"page: {html}")
     none_fits = bool(limits) and found.pick.get("case") is None
-    swept.refuse_missing(found.missing, budget, out, none_fits=none_fits)
+    idle = None if found.points else before
+    swept.refuse_missing(found.missing, budget, out, none_fits=none_fits, before=idle)
     if none_fits:
         sys.exit(swept.NONE_FITS)
 

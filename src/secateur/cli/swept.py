@@ -23,6 +23,7 @@ __all__ = [
     "disk",
     "limits_of",
     "refuse_missing",
+    "refuse_other_seeds",
     "secrets_left",
     "telling_of_secrets",
     "written",
@@ -109,6 +110,32 @@ def secrets_left(out: Path) -> str:
     )
 
 
+def refuse_other_seeds(result: Path, seeds: Sequence[int]) -> None:
+    """Refuse to write a result over fewer seeds than the one that is there.
+
+    Args:
+        result: the file of a folder's sweep; may be missing.
+        seeds: those that are asked for.
+
+    Raises:
+        InputError: names both, and what to do.
+    """
+    from secateur.errors import InputError, StoreError
+    from secateur.store import read_result
+
+    try:
+        there = read_result(result).facts.get("seeds", ())
+    except StoreError:  # none yet, or not whole: it is written anew
+        return
+    lost = [seed for seed in there if seed not in seeds]
+    if lost:
+        raise InputError(
+            f"{result} is over the seeds {', '.join(map(str, there))}, and one over "
+            f"{', '.join(map(str, seeds))} would take its place; ask for all of them (without "
+            "--seed: models that are there are not made again), or give another --out"
+        )
+
+
 @contextmanager
 def telling_of_secrets(out: Path) -> Iterator[None]:
     """Where the block ends by an error or by Ctrl-C, say which secrets lie in a sweep's folder."""
@@ -122,7 +149,12 @@ def telling_of_secrets(out: Path) -> Iterator[None]:
 
 
 def refuse_missing(
-    missing: Sequence[str], budget: str | None, out: Path, *, none_fits: bool
+    missing: Sequence[str],
+    budget: str | None,
+    out: Path,
+    *,
+    none_fits: bool,
+    before: float | None = None,
 ) -> None:
     """Say what a budget left for another time, and which secrets lie there until then.
 
@@ -131,6 +163,7 @@ def refuse_missing(
         budget: as it was given.
         out: the sweep's folder.
         none_fits: limits were given, and no case that is there keeps them.
+        before: the seconds that passed before anything could be made, where nothing was.
 
     Raises:
         BudgetSpentError: something is missing; `LimitsMissedError` where none fits.
@@ -140,5 +173,10 @@ def refuse_missing(
     first = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
     left = f"{len(missing)} are left for another time: {first}"
     secrets = secrets_left(out)
+    if before is not None:
+        left += (
+            f". Reading, trying and timing took {before:.0f} s, so that nothing was made and the "
+            "same command may make nothing either: give more"
+        )
     kind = LimitsMissedError if none_fits else BudgetSpentError
     raise kind(f"the budget of {budget} is spent; {left}" + (f"\n{secrets}" if secrets else ""))

@@ -61,7 +61,8 @@ def load(name: str, folder: Path | None = None) -> Records:
         folder: where its files lie; those inside a package need none.
 
     Raises:
-        InputError: an unknown name, or no folder; the message says what there is.
+        InputError: an unknown name, no folder, or a file in its place; the message says what
+            there is.
         DataFileError: see the readers; where files are missing that can be downloaded, the message
             names the command that does.
 
@@ -77,10 +78,15 @@ def load(name: str, folder: Path | None = None) -> Records:
             f"SECATEUR_DATA (in Python: load({name!r}, FOLDER)). "
             f"{f'To download it: {get}. By hand: ' if get else ''}{found.origin}"
         )
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}, the folder of the data sets, is a file; name a folder")
     try:
         return found.read(folder or Path())
     except DataFileError as error:
         get = found.fetched_by(folder)
+        if found.needs_folder and not found.files:
+            what = f"{name} reads {folder} itself, whose folders are the classes"
+            raise DataFileError(f"{what}; name that folder, or mend this one: {error}") from error
         if folder is None or not get or not found.missing(folder):
             raise
         raise DataFileError(f"{error}; or download it: {get}") from error

@@ -92,6 +92,6 @@ def _apart(folder: Path, scale: str) -> str:
     if not end:
         return ""
     return (
-        ". The folder is of another scale of the file: scales with other records, models or recipe "
+        ". The folder is of another scale or file: those with other records, models or recipe "
         f"need a folder each, such as --out {folder if folder.name else 'sweep'}{end}"
     )
