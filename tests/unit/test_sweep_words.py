@@ -96,6 +96,16 @@ def test_a_control_that_is_raised_on_the_named_case_stands_beside_it():
     assert "Controls raised" not in " ".join(pick_words(quiet))
 
 
+def test_where_no_case_has_the_numbers_for_a_limit_the_reason_is_said():
+    pick = {"limits": {"max_leak": 0.7}, "case": None, "nearest": None}
+    nothing = Sweep(title="t", points=[], pick=pick)
+    assert pick_words(nothing) == ["No case is there yet to hold against: leak at most 0.7."]
+    without = replace(nothing, points=[point(leak=row(None, why="too few references"))])
+    assert pick_words(without) == [
+        "No case has the numbers (too few references) to hold against: leak at most 0.7."
+    ]
+
+
 def of_seeds(*cases):
     """Points over seeds and of single ones, as a sweep whose second seed is not whole has them."""
     whole = [point(case) for case in ("dense", "admm")]

@@ -32,7 +32,10 @@ def pick_words(sweep: Sweep) -> list[str]:
     limits = pick["limits"]
     asked = ", ".join(f"{LIMIT_WORDS[k]} {_limit(k, v)}" for k, v in limits.items())
     if pick["case"] is None and pick.get("nearest") is None:
-        return [f"No case is there yet to hold against: {asked}."]
+        rows = [p.rows.get("leak") for p in sweep.over_seeds()]
+        why = next((row.why for row in rows if row is not None and row.value is None), "")
+        what = f"has the numbers ({why})" if rows else "is there yet"
+        return [f"No case {what} to hold against: {asked}."]
     if pick["case"] is not None:
         words = [
             f"Within {asked}: {pick['case']}, the most accurate of those whose values are within.",

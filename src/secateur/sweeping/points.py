@@ -269,7 +269,10 @@ def _accuracy_difference(report: Report, subject: str) -> Measurement | None:
 
 
 def _absent(subject: str, name: str) -> Measurement:
+    none_chosen = "no attack is the strongest: that is chosen on references, and these are too few"
     reasons = {
+        "leak": none_chosen,
+        "tpr": none_chosen,
         "cpu seconds": "models that another run made cost nothing here",
         "paper's attack": "NasrAttack is not among the attacks, or did not run",
         "paper's attack, balanced": "NasrAttack is not among the attacks, or did not run",
