@@ -42,8 +42,8 @@ corrected for the number of cases: one in twenty excludes 0 by chance, and the l
 differences looks better than it is. Every leak is an empirical lower bound, by the attacks that
 were tried, never a guarantee; a difference of two leaks is no bound of anything.
 
-*By value* is what the numbers say without their intervals. *Not paired* is a difference of two cases
-of which the sweep did not keep the numbers target by target: it has the far ends of both intervals,
+*By value* is what the numbers say without their intervals. *Not paired* is a difference of cases of
+which the sweep did not keep the numbers target by target: it has the far ends of both intervals,
 which is wider than a paired one and hides effects.
 
 Dense models *stopped no less accurate* are those at the first snapshot whose test accuracy is at
