@@ -172,7 +172,7 @@ def _noise_in_short(worlds: Worlds) -> str:
         f"{number(len({world for world, _ in fleets}), 'world')} {leaks}"
     )
     if known:
-        few, most = f"{min(known):,.3g}", f"{max(known):,.3g}"
+        few, most = _epsilon(min(known)), _epsilon(max(known))
         told += f"; the accounted epsilon there is {few if few == most else f'{few} to {most}'}"
         large = sum(epsilon > LARGE for epsilon in known)
         told += (
@@ -181,6 +181,10 @@ def _noise_in_short(worlds: Worlds) -> str:
             else ""
         )
     return f"{told}. "
+
+
+def _epsilon(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _unlearned(little: dict[str, str], worlds: Worlds, every: Sequence[Case]) -> list[str]:
@@ -293,7 +297,7 @@ def _named_to_ship(content: dict[str, Any], points: dict[str, Point], point: Poi
     epsilon = (point["rows"].get("accounted epsilon") or {}).get("value")
     if epsilon is not None:
         nothing = ", which promises nothing" if epsilon > LARGE else ""
-        notes.append(f"its accounted epsilon is {epsilon:,.3g}{nothing}")
+        notes.append(f"its accounted epsilon is {_epsilon(epsilon)}{nothing}")
     if no_worse_stopped(content, point).never:
         notes.append("no dense snapshot is as accurate, so it stands beside the most accurate ones")
     alike = [p for p in points.values() if p["case"] != point["case"] and equals(point, p)]
