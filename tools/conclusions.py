@@ -134,6 +134,7 @@ def _which(worlds: Worlds, little: Sequence[str]) -> str:
     """Say which of the worlds are cells of the paper's grid, and on how many records."""
     paper = [name for name in worlds if name in cells() and name not in OWN]
     own = [name for name in worlds if name not in paper]
+    little = [name for name in little if name in cells() and name not in OWN]
     rows = [points[DENSE]["rows"].get("train accuracy") or {} for _, points in worlds.values()]
     sizes = [row["counts"]["members"] for row in rows if "members" in row.get("counts", {})]
     text = (
@@ -141,7 +142,7 @@ def _which(worlds: Worlds, little: Sequence[str]) -> str:
         f"{', '.join(paper) or 'none'}; this project's own worlds are {', '.join(own) or 'none'}."
     )
     if little:
-        text += f" Further cells of the grid are narrowed and not counted: {', '.join(little)}."
+        text += f" Further cells of the grid are not counted: {', '.join(little)}."
     if sizes:
         few, most = f"{min(sizes):,.0f}", f"{max(sizes):,.0f}"
         text += (

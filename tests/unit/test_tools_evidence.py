@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from tools import evidence, ship, verdicts  # noqa: E402
 from tools.defences import share_gone  # noqa: E402
 from tools.outstanding import unfinished  # noqa: E402
+from tools.searched import searches  # noqa: E402
 from tools.stopped import NO_LESS, no_worse_stopped, stopped  # noqa: E402
 
 from made_evidence import made, point, row  # noqa: E402
@@ -572,4 +573,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_the_page_in_the_docs_is_what_the_results_give():
     on_disk = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
     kinds = ("paper", "min-max", "canaries")
-    assert on_disk == evidence.page(*(verdicts.sweeps(ROOT / "results", kind) for kind in kinds))
+    found = (verdicts.sweeps(ROOT / "results", kind) for kind in kinds)
+    assert on_disk == evidence.page(*found, searches(ROOT / "results" / "experiments"))
