@@ -44,10 +44,8 @@ HEADER = """\
 Measure = Callable[[dict[str, Point]], list[dict[str, Any]]]
 
 
-EVERY, KEEPING = (
-    "every case",
-    "cases that keep the test accuracy of the dense models and of these trained on",
-)
+EVERY = "every case"
+KEEPING = "cases that keep the test accuracy of the dense models and of these trained on"
 EQUAL = "pairs of about the same test accuracy"
 """Among which cases the largest fall is: the most destroyed model has the largest of all."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tools.controls import AT_ITS_RATE, LONGER, controls_of, equals, nearest
 from tools.counting import Case, Worlds, counted, number
-from tools.stopped import MATCHED, Stopped, of_snapshots, within_a_point
+from tools.stopped import MATCHED, NO_LESS, Stopped, stopped, within_a_point
 from tools.verdicts import ATTACK, Difference, between, of_method
 
 __all__ = ["decay", "longer", "size", "stopping", "yardstick"]
@@ -76,7 +76,7 @@ def _papers_on_stopped(fell: Sequence[Case]) -> str:
 def yardstick(worlds: Worlds) -> list[str]:
     """Say what a snapshot that is no less accurate says of dense models that were only stopped."""
     beside = [
-        of_snapshots(content, point).leak.auc
+        stopped(content, point, NO_LESS).leak.auc
         for content, points in worlds.values()
         for point in of_method(points, "early-stopping")
     ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.stopped import MATCHED
-from tools.verdicts import PRUNED, Difference, Point, between, of_method
+from tools.verdicts import PRUNED, Difference, Point, between, of_method, over_references
 
 __all__ = [
     "ANYWHERE",
@@ -81,7 +80,7 @@ def nearest(points: dict[str, Point], point: Point, *methods: str) -> Nearest | 
         methods: of the rival.
     """
     rivals = of_method(points, *methods)
-    for read, targets in ((_of_references, False), (_of_targets, True)):
+    for read, targets in ((over_references, False), (_of_targets, True)):
         own = read(point)
         able = [(abs(other - own), p) for p in rivals if (other := read(p)) is not None and own]
         if able:
@@ -96,11 +95,6 @@ def matched_rivals(points: dict[str, Point], rival: str) -> list[tuple[Point, Ne
     """Return the pruned cases that have a rival of about their test accuracy, and that rival."""
     beside = [(p, nearest(points, p, rival)) for p in of_method(points, *PRUNED)]
     return [(point, found) for point, found in beside if found is not None and found.matched]
-
-
-def _of_references(point: Point) -> float | None:
-    values: Sequence[float] = point["units"].get("reference_accuracy", ())
-    return sum(values) / len(values) if values else None
 
 
 def _of_targets(point: Point) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from secateur.report.lookup import short
 from secateur.sweeping.points import BY
+from tools import verdicts
 from tools.verdicts import Difference, Point, cases
 
 __all__ = [
@@ -82,11 +83,8 @@ def comparison(found: dict[str, Any], case: str, method: str) -> dict[str, Any] 
 
 
 def over_references(point: Point) -> float:
-    """Return a case's test accuracy over the references: of each seed the median over the reference
-    models, and of these the mean over seeds.
-    """
-    values = point["units"].get("reference_accuracy") or [0.0]
-    return float(sum(values) / len(values))
+    """Return a case's test accuracy over the references; 0 where the sweep kept none."""
+    return verdicts.over_references(point) or 0.0
 
 
 def value(point: Point, name: str) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from secateur.sweeping.result import CONTROLS
+from secateur.report.sweep_words import raised_words
+from secateur.types import RAISED
 from tools.counting import Worlds, number
 from tools.verdicts import PRUNED, of_method
 
@@ -16,16 +17,11 @@ NOT_KEPT = "Which controls its audit raised was not kept by this sweep."
 
 def raised(content: dict[str, Any]) -> str:
     """Return a sentence that names the controls, and the cases that they are raised on."""
-    if CONTROLS not in content["facts"]:
+    if RAISED not in content["facts"]:
         return NOT_KEPT
-    cases = {p["case"] for p in content["points"]}
-    told: dict[str, list[str]] = {}
-    for control in content["facts"][CONTROLS]:
-        on = told.setdefault(control["id"], [])
-        on += [control["subject"]] if control["subject"] in cases else []
-    if not told:
+    named = raised_words(content["facts"][RAISED], {p["case"] for p in content["points"]})
+    if not named:
         return "No control of its audit is raised."
-    named = "; ".join(f"{name} ({', '.join(on)})" if on else name for name, on in told.items())
     return f"[Controls](controls.md) raised by its audit: {named}."
 
 
@@ -35,13 +31,13 @@ def convergence(worlds: Worlds) -> list[str]:
     Args:
         worlds: with dense models.
     """
-    kept = {n: both for n, both in worlds.items() if CONTROLS in both[0]["facts"]}
+    kept = {n: both for n, both in worlds.items() if RAISED in both[0]["facts"]}
     rest = ", ".join(name for name in worlds if name not in kept)
     cases = [(n, p["case"]) for n, (_, points) in kept.items() for p in of_method(points, *PRUNED)]
     jumps = {
         (name, control["subject"])
         for name, (content, _) in kept.items()
-        for control in content["facts"][CONTROLS]
+        for control in content["facts"][RAISED]
         if control["id"] == CONVERGENCE
     }
     text = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from secateur.types import NEVER_AS_ACCURATE
 from tools.verdicts import (
     DENSE,
@@ -17,6 +15,7 @@ from tools.verdicts import (
     cases,
     leak_difference,
     of_method,
+    over_references,
 )
 
 NO_LESS = "no less test accuracy"
@@ -118,24 +117,17 @@ def within_a_point(content: dict[str, Any], point: Point) -> Stopped | None:
     return found if found.matched else None
 
 
-def of_snapshots(content: dict[str, Any], point: Point) -> Stopped:
-    """Return dense models that were stopped, `early-stopping`, minus the first snapshot that is no
-    less accurate than they are: what this yardstick says where there is nothing to say.
-    """
-    return stopped(content, point, NO_LESS)
-
-
 def _models_stopped(content: dict[str, Any], point: Point, found: Stopped) -> Stopped | None:
     """Return a case minus the models of `early-stopping` that are no less accurate, where they were
     stopped before `found`, or where that is at no snapshot; None where there are none.
     """
-    own = _over_references(point)
+    own = over_references(point)
     able = [
         (other["axes"]["epochs"], other)
         for other in of_method(cases(content), "early-stopping")
         if other["case"] != point["case"]
         and own is not None
-        and (accuracy := _over_references(other)) is not None
+        and (accuracy := over_references(other)) is not None
         and accuracy >= own
     ]
     if not able:
@@ -152,11 +144,6 @@ def _models_stopped(content: dict[str, Any], point: Point, found: Stopped) -> St
         gap=None if test is None else -test,
         epoch=epochs,
     )
-
-
-def _over_references(point: Point) -> float | None:
-    values = point["units"].get("reference_accuracy", ())
-    return float(np.median(values)) if values else None
 
 
 def beats_the_best_snapshot(content: dict[str, Any], point: Point) -> bool:

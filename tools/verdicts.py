@@ -102,6 +102,14 @@ def of_method(points: dict[str, Point], *names: str) -> list[Point]:
     return [p for p in points.values() if p["method"] in names]
 
 
+def over_references(point: Point) -> float | None:
+    """Return a case's test accuracy over the references: of each seed the median over the reference
+    models, and of these the mean over seeds; None where the sweep kept none.
+    """
+    values = point["units"].get("reference_accuracy", ())
+    return float(sum(values) / len(values)) if values else None
+
+
 def row_difference(point: Point, name: str) -> Difference:
     """Return a difference that the sweep itself measured, such as `leak - dense`."""
     row = point["rows"].get(name)

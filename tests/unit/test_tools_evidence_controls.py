@@ -32,13 +32,13 @@ def with_models_stopped(*, epochs, reference, leak=0.65, own=0.60):
     """The made sweep with dense models that were trained for fewer epochs, and the pruned case."""
     found = made()
     pruned = found["points"][1]
-    pruned["units"]["reference_accuracy"] = [own, own, own + 0.3]  # the median is asked
+    pruned["units"]["reference_accuracy"] = [own]
     pruned["rows"][f"tpr - dense at {NO_LESS}"] = row(-0.1, 0.02, metric="tpr at 1% fpr")
     early = point(
         f"early-stopping epochs={epochs}", "early-stopping", {"epochs": epochs},
         attack=0.6, leak=leak, test=0.605, against=((-0.1, 0.02), (0.0, 0.02)),
     )  # fmt: skip
-    early["units"]["reference_accuracy"] = [reference - 0.3, reference, reference]
+    early["units"]["reference_accuracy"] = [reference]
     found["points"].append(early)
     return found, pruned
 

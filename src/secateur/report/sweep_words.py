@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from secateur.report.cells import cell
-from secateur.types import NEVER_AS_ACCURATE, Sweep
+from secateur.types import NEVER_AS_ACCURATE, RAISED, Sweep
 
-__all__ = ["notes", "pick_words", "smoke"]
+__all__ = ["notes", "pick_words", "raised_words", "smoke"]
 
 SMOKE = "smoke"
 FEW = 12
@@ -87,7 +88,7 @@ def _beside_stopping(sweep: Sweep, case: str) -> list[str]:
 
 def _raised_on(sweep: Sweep, case: str) -> list[str]:
     """Name the controls that are raised on the named case."""
-    found = sweep.facts.get("controls", ())
+    found = sweep.facts.get(RAISED, ())
     names = list(dict.fromkeys(c["id"] for c in found if c["subject"] == case))
     return [f"Controls raised on it: {', '.join(names)}."] if names else []
 
@@ -211,24 +212,31 @@ def _whole_in(sweep: Sweep, seed: int) -> bool:
 
 def _raised(sweep: Sweep) -> list[str]:
     """Name the controls that the audits raised, and on which cases."""
-    told: dict[str, list[str]] = {}
-    for control in sweep.facts.get("controls", ()):
-        told.setdefault(control["id"], []).append(control["subject"])
-    if not told:
+    named = raised_words(sweep.facts.get(RAISED, ()), {p.case for p in sweep.points})
+    if not named:
         return []
-    cases = {p.case for p in sweep.points}
-    named = (
-        f"{name}{_of_cases([s for s in dict.fromkeys(subjects) if s in cases])}"
-        for name, subjects in told.items()
-    )
     return [
-        f"Read with care: raised controls: {'; '.join(named)}. The seeds' reports say what each "
-        "saw and how to mend it."
+        f"Read with care: raised controls: {named}. The seeds' reports say what each saw and how "
+        "to mend it."
     ]
 
 
-def _of_cases(cases: list[str]) -> str:
-    return f" ({', '.join(cases)})" if cases else ""
+def raised_words(raised: Iterable[Mapping[str, Any]], cases: Collection[str]) -> str:
+    """Name raised controls, each with those of its subjects that are cases of the sweep.
+
+    Args:
+        raised: what a sweep's fact `controls` holds.
+        cases: of the sweep.
+
+    Example:
+        >>> raised_words([{"id": "convergence", "subject": "admm", "seeds": [0]}], {"admm"})
+        'convergence (admm)'
+    """
+    told: dict[str, list[str]] = {}
+    for control in raised:
+        on = told.setdefault(control["id"], [])
+        on += [control["subject"]] if control["subject"] in cases else []
+    return "; ".join(f"{name} ({', '.join(on)})" if on else name for name, on in told.items())
 
 
 def _epsilons(sweep: Sweep) -> list[str]:

@@ -9,14 +9,14 @@ from secateur.context import COMMIT, MADE, TOOK, made_by
 from secateur.errors import InputError
 from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
-from secateur.sweeping.result import CONTROLS, comparable, missing_of, raised_in
-from secateur.types import Point, Provenance, Sweep
+from secateur.sweeping.result import comparable, missing_of, raised_in
+from secateur.types import RAISED, Point, Provenance, Sweep
 
 __all__ = ["PARTS", "join"]
 
 PARTS = "parts"
 """The fact of a joined sweep that says of each part which seeds, made when, where and how."""
-OF_A_PART = ("seeds", "command", "note", CONTROLS, PARTS)
+OF_A_PART = ("seeds", "command", "note", RAISED, PARTS)
 """The facts in which parts may differ."""
 
 
@@ -125,11 +125,11 @@ def _compared(parts: Sequence[Sweep]) -> list[str]:
 
 def _raised(parts: Sequence[Sweep], seeds: Sequence[int]) -> dict[str, Any]:
     """Return the controls that any part's audits raised; nothing where a part did not keep them."""
-    if not all(CONTROLS in s.facts for s in parts):
+    if not all(RAISED in s.facts for s in parts):
         return {}
-    told = [(c, seed) for s in parts for c in s.facts[CONTROLS] for seed in c["seeds"]]
+    told = [(c, seed) for s in parts for c in s.facts[RAISED] for seed in c["seeds"]]
     of_seed = {seed: [(c["id"], c["subject"]) for c, at in told if at == seed] for seed in seeds}
-    return {CONTROLS: raised_in(of_seed)}
+    return {RAISED: raised_in(of_seed)}
 
 
 def _told(part: Sweep) -> list[Mapping[str, Any]]:

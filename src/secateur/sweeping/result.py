@@ -11,16 +11,13 @@ from secateur.sweeping.compare import comparisons
 from secateur.sweeping.front import Limits, pick, with_front
 from secateur.sweeping.names import Names
 from secateur.sweeping.points import over_seeds
-from secateur.types import Point, Provenance, Series, Sweep
+from secateur.types import RAISED, Point, Provenance, Series, Sweep
 
 if TYPE_CHECKING:
     from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.tree import Node
 
-__all__ = ["CONTROLS", "State", "comparable", "missing_of", "raised_in", "result_of"]
-
-CONTROLS = "controls"
-"""The fact that names the controls that audits of a sweep raised: id, subject, seeds."""
+__all__ = ["State", "comparable", "missing_of", "raised_in", "result_of"]
 
 STATEMENTS = (
     "Each point is one pipeline: the mean over models that it trains on draws from this pool of "
@@ -96,7 +93,7 @@ def result_of(
             "funnel": list(plan.funnel),
             "scale": plan.scale,
             "statements": list(STATEMENTS),
-            CONTROLS: raised_in(state.raised),
+            RAISED: raised_in(state.raised),
             **facts,
         },
     )

@@ -28,13 +28,14 @@ from secateur.types.report import (
     Status,
 )
 from secateur.types.sources import ArraySource, ByteSource, PatchedSource, Source
-from secateur.types.sweep import NEVER_AS_ACCURATE, SWEEP_SCHEMA, Comparison, Point, Sweep
+from secateur.types.sweep import NEVER_AS_ACCURATE, RAISED, SWEEP_SCHEMA, Comparison, Point, Sweep
 
 __all__ = [
     "ATTACK",
     "AUDIT",
     "NEVER_AS_ACCURATE",
     "POPULATION",
+    "RAISED",
     "SCHEMA_VERSION",
     "SWEEP_SCHEMA",
     "UTILITY",

@@ -13,11 +13,14 @@ from secateur.types.models import Provenance
 from secateur.types.report import Measurement, Series
 from secateur.types.shown import as_table, told
 
-__all__ = ["NEVER_AS_ACCURATE", "SWEEP_SCHEMA", "Comparison", "Point", "Sweep"]
+__all__ = ["NEVER_AS_ACCURATE", "RAISED", "SWEEP_SCHEMA", "Comparison", "Point", "Sweep"]
 
 SWEEP_SCHEMA = "sweep-1"
 NEVER_AS_ACCURATE = "no snapshot of the dense models is as accurate"
 """Why a case has no difference to the dense models stopped no less accurate."""
+
+RAISED = "controls"
+"""The fact of a sweep that names the controls that its audits raised: id, subject, seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
