@@ -5,7 +5,8 @@
 For each noise multiplier the cell's own settings and a seeded random search over batch size,
 clipping norm, learning rate, epochs, optimiser and, where the recipe augments, copies of a record;
 `--epsilon E`: at a noise at which some of them stay within that epsilon, one of these is taken.
-`--recipe TEXT` searches for another recipe than the cell's, such as one that augments.
+`--recipe TEXT` searches for another recipe than the cell's; where that augments, the cell's own are
+tried at each number of copies.
 Each setting trains one model; the best three and the cell's own train two more, and the
 best mean validation accuracy is taken. Each model has its own draw of members.
 
@@ -69,6 +70,13 @@ def own_settings(plan: SweepPlan, noise: float) -> list[DPSGD]:
     return [m for m in steps if isinstance(m, DPSGD) and m.noise_multiplier == noise]
 
 
+def in_copies(own: Sequence[DPSGD], recipe: Recipe) -> list[DPSGD]:
+    """Return these settings as they are, then, where the recipe augments, at other copies."""
+    copies = COPIES if recipe.hooks else ()
+    others = [replace(method, augmentations=count) for count in copies for method in own]
+    return [*own, *(method for method in others if method not in own)]
+
+
 def searched(noise: float, recipe: Recipe, *, members: int, seed: int) -> Iterator[DPSGD]:
     """Yield every setting of the declared space once, in a random order."""
     copies = COPIES if recipe.hooks else COPIES[:1]
@@ -88,7 +96,7 @@ def searched(noise: float, recipe: Recipe, *, members: int, seed: int) -> Iterat
 
 def wanted(plan: SweepPlan, bench: Bench, noise: float, *, trials: int) -> list[DPSGD]:
     """Return the settings to try: the cell's own, then so many searched ones."""
-    own = own_settings(plan, noise)
+    own = in_copies(own_settings(plan, noise), bench.recipe)
     others = searched(noise, bench.recipe, members=bench.members, seed=bench.seed)
     return own + list(itertools.islice((m for m in others if m not in own), trials))
 
@@ -148,14 +156,15 @@ def search(
     for noise in found["noises"]:
         there = {r["setting"]: r for r in found["rows"] if r["noise"] == noise}
         methods = wanted(plan, bench, noise, trials=trials)
-        own = set(map(repr, own_settings(plan, noise)))
+        own = own_settings(plan, noise)
+        given = in_copies(own, bench.recipe)
         for method in methods:
             row = there.get(repr(method))
             if row is None:
                 row = {
                     "noise": noise,
                     "setting": repr(method),
-                    "own": repr(method) in own,
+                    "own": method in own,
                     "epsilon": method.epsilon(bench.members),
                     "accuracies": [],
                     "cpu_seconds": 0.0,
@@ -167,7 +176,7 @@ def search(
         able = within(rows, epsilon)
         last = sorted(able, key=lambda r: (-r["accuracies"][0], r["epsilon"]))[:FINALISTS]
         for row, method in zip(rows, methods, strict=True):
-            if row["own"] or row in last:
+            if method in given or row in last:
                 _train(row, method, bench, save, models=MODELS)
         found["taken"][str(noise)] = best(able)["setting"]
         save(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,14 @@ def test_copies_of_a_record_are_searched_where_the_recipe_augments_and_only_ther
         bench = bench_of(plan(more=more), digits(), seed=0)
         found = searched(1.0, bench.recipe, members=150, seed=0)
         assert {m.augmentations for m in found} == copies
+
+
+def test_the_cells_own_are_tried_at_each_number_of_copies_where_the_recipe_augments():
+    found = plan(more=", hooks=(RandomFlip(),)")
+    methods = wanted(found, bench_of(found, digits(), seed=0), 1.0, trials=3)
+    (own,) = own_settings(found, 1.0)
+    assert methods[:2] == [own, replace(own, augmentations=4)]
+    assert len(methods) == 5
 
 
 def test_the_best_has_the_highest_mean_of_those_with_most_models_then_the_smaller_epsilon():
