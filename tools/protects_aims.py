@@ -19,8 +19,8 @@ from tools.protects_dense import (
 from tools.protects_dp import beside_dp
 from tools.protects_points import (
     OURS,
-    WITHIN,
     chosen,
+    close,
     name_of,
     own_labels,
     single,
@@ -98,14 +98,14 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
         words = f"**{name}**: no case of {OURS[-1]} at a tenth of the weights is measured."
         return Aim(words, counted=counted)
     best, share, private = best_dense(found), excess_share(point, found), beside_dp(point, found)
-    close = best is not None and best - accuracy <= WITHIN
-    ok = close and share is not None and share.halved and private.below
+    near_best = best is not None and close(accuracy, best)
+    ok = near_best and share is not None and share.halved and private.below
     words = "; ".join(
         [
             "the best dense accuracy is not measured"
             if best is None
             else f"accuracy {100 * (accuracy - best):+.1f} points from the best dense "
-            f"({'within' if close else 'beyond'} 1 point)",
+            f"({'within' if near_best else 'beyond'} 1 point)",
             "leak beside the dense model stopped at equal accuracy not measured, or none"
             if share is None
             else _halved(point, share, found),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from secateur.report.lookup import short
@@ -13,14 +14,18 @@ from tools.verdicts import Difference, Point, cases
 
 __all__ = [
     "BESIDE",
+    "LOOK",
     "OTHERS",
     "OURS",
     "PLAIN",
+    "RATE",
     "WITHIN",
     "chosen",
+    "close",
     "comparison",
     "leaning",
     "name_of",
+    "names_apart",
     "names_of",
     "near",
     "over_references",
@@ -36,7 +41,9 @@ against it. The second one, of pictures, mixes the members' own labels in: on va
 answers alone stay 2 points below the dense accuracy there."""
 BESIDE = "-beside"
 """How the file ends in which students are seen beside the dense model of the same members."""
-TRIES = ("-improve", "-canaries", BESIDE)
+LOOK = "-improve"
+"""How the file ends in which improvements were looked for, on a draw of its own."""
+TRIES = (LOOK, "-canaries", BESIDE)
 """How the files of single questions end: the aims are not held against them."""
 MORE = "-draws"
 """How the file of several draws of a world ends: the aims are held against it in place of one."""
@@ -113,6 +120,11 @@ def near(gap: Difference) -> bool:
     return gap.value is not None and round(abs(gap.value), DIGITS) <= WITHIN
 
 
+def close(accuracy: float, best: float) -> bool:
+    """Return whether an accuracy is at most `WITHIN` below the best one."""
+    return round(best - accuracy, DIGITS) <= WITHIN
+
+
 def leaning(gap: Difference) -> int:
     """Return -1 or 1 where a difference is detectably below or above 0, and 0 where its interval
     holds 0; without an interval its sign decides.
@@ -139,6 +151,35 @@ def name_of(spelling: str) -> str:
     more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
     more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
     return ", ".join([short(spelling), *more])
+
+
+def names_apart(spellings: Iterable[str]) -> dict[str, str]:
+    """Return by its spelling what each attack of a table is called: those of one name with the
+    arguments in which they differ.
+
+    Example:
+        >>> names_apart(["WhiteBox(folds=8)", "WhiteBox(folds=8, coordinates=9)", "GapAttack()"])
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'WhiteBox(folds=8)': 'WhiteBox', 'WhiteBox(folds=8, coordinates=9)':
+         'WhiteBox, coordinates=9', 'GapAttack()': 'GapAttack'}
+    """
+    kin: dict[str, dict[str, dict[str, str]]] = {}
+    for spelling in spellings:
+        kin.setdefault(name_of(spelling), {})[spelling] = _arguments(spelling)
+    names: dict[str, str] = {}
+    for name, alike in kin.items():
+        common = set.intersection(*(set(arguments.items()) for arguments in alike.values()))
+        for spelling, arguments in alike.items():
+            own = [f"{key}={text}" for key, text in arguments.items() if (key, text) not in common]
+            names[spelling] = ", ".join([name, *own])
+    return names
+
+
+def _arguments(spelling: str) -> dict[str, str]:
+    """Return the arguments of a call by their names, as they are spelled."""
+    call = ast.parse(spelling, mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {str(keyword.arg): ast.unparse(keyword.value) for keyword in call.keywords}
 
 
 def names_of(spellings: str) -> str:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.protects import beside_block, protects_block
 from tools.protects_aims import aims_block
 from tools.protects_cost import cost_block
-from tools.protects_points import chosen, own_labels
+from tools.protects_points import chosen, names_apart, own_labels
 
 from made_worlds import case, row, with_attacks, world
 
@@ -217,3 +217,33 @@ def test_a_student_beside_the_dense_model_has_a_table_of_its_own():
     assert cells[:2] == ["one", "cross-fit folds=5"]
     assert [c[:5] for c in cells[2:]] == ["0.550", "0.910", "0.900"]
     assert "cross-fit" not in protects_block(worlds)
+
+
+def test_a_look_is_told_by_the_smallest_share_among_cases_that_are_accurate_enough():
+    found = world(accuracy=0.71, leak=0.6)
+    found["points"] += [
+        case(
+            "cross-fit folds=9", "cross-fit", accuracy=0.70, leak=0.55
+        ),  # less accurate, and enough
+        case("cross-fit folds=3", "cross-fit", accuracy=0.60, leak=0.51),  # not accurate enough
+        case("rival", "rival", accuracy=0.71, leak=0.5),  # not compared
+    ]
+    beside = found["comparisons"][0]
+    found["comparisons"] += [
+        beside | {"case": "cross-fit folds=9"},
+        beside | {"case": "cross-fit folds=3"},
+    ]
+    text = protects_block({"one-improve": found})
+    assert "Of `cross-fit folds=9` LiRA recovers most on references" in text
+    assert "| cross-fit folds=9 | dp-sgd noise=1 |" in text
+    assert "Of `cross-fit folds=5` LiRA" in protects_block({"one": found})  # the most accurate
+
+
+def test_attacks_of_one_name_are_told_apart_by_the_arguments_in_which_they_differ():
+    near = "Neighbours(perturbations=(Recombinations(queries=16),), use='{}', shrink=0.1)"
+    names = names_apart([near.format("joint"), near.format("alone"), "LiRA(mode='online')"])
+    assert list(names.values()) == [
+        "Neighbours, Recombinations, use='joint'",
+        "Neighbours, Recombinations, use='alone'",
+        "LiRA online",
+    ]
