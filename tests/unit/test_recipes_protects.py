@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from secateur.attack.membership import Neighbours, VectorLiRA
 from secateur.cli.spelled import parse_attack, parse_recipe, parse_step
+from secateur.data import NearestRecords, Recombinations
 from secateur.defend import DPSGD, CrossFit, EarlyStopping, InSampleDistillation, MinMax, RelaxLoss
 from secateur.sweeping import read_plan
 from secateur.sweeping.tree import tree_of
@@ -18,6 +20,7 @@ from secateur.sweeping.tree import tree_of
 ROOT = Path(__file__).parents[2]
 FILES = {file.stem: file for file in sorted((ROOT / "recipes" / "protects").glob("*.toml"))}
 WORLDS = ("location30", "adult", "fashion-mnist", "mnist", "cifar10-cnn")
+PICTURES = ("fashion-mnist", "mnist", "cifar10-cnn")
 IMPROVED = ("location30", "fashion-mnist")
 FROZEN = {"adult": "location30", "mnist": "fashion-mnist", "cifar10-cnn": "fashion-mnist"}
 RIVALS = ("min-max", "relaxloss", "label-smoothing", "hamp", "past")
@@ -154,6 +157,9 @@ def test_each_rival_without_epochs_of_its_own_has_two_of_them_in_the_draws(name)
     grid = {trained(c, recipe) for c in plan.cases if c.method == "early-stopping"}
     for rival in RIVALS:
         own = {trained(case, recipe) for case in plan.cases if case.method == rival}
+        if name in PICTURES and rival == "hamp":
+            assert not own  # the same pictures are asked about for fewer methods
+            continue
         assert len(own) == 2 and own <= {*grid, recipe.epochs}, rival
     assert len(plan.cases) <= 30
 
@@ -169,8 +175,13 @@ def test_steps_and_attacks_go_together_at_every_scale(name):
 @pytest.mark.parametrize("name", WORLDS)
 def test_whether_a_label_travels_is_asked_beside_the_record_alone(name):
     for scale in (None, "draws"):
-        attacks = plan_of(name, scale).attacks
-        assert {"VectorLiRA()", "Neighbours()", "Neighbours(use='alone')"} <= {*attacks}
+        attacks = [parse_attack(text) for text in plan_of(name, scale).attacks]
+        near = [a for a in attacks if isinstance(a, Neighbours)]
+        kinds_of = {(a.use, type(p)) for a in near for p in a.perturbations}
+        assert {("joint", NearestRecords), ("alone", NearestRecords)} <= kinds_of
+        assert VectorLiRA() in attacks
+        if scale == "draws":
+            assert ("joint", Recombinations) in kinds_of
 
 
 @pytest.mark.parametrize("name", WORLDS)
