@@ -21,7 +21,7 @@ from secateur.attack.membership import (
 from secateur.attack.membership.features import Compared, evidence_of
 from secateur.attack.membership.stacking import folds_of, training_rows
 from secateur.auditing.choices import strongest_on
-from secateur.data import planted_world
+from secateur.data import MeanSignal, Noise, planted_world
 from secateur.errors import MethodError, MissingViewError, NotEnoughReferencesError
 from secateur.measure import per_target
 from secateur.measure.controls import planted_control, planted_signals
@@ -302,3 +302,65 @@ def test_the_positive_control_plants_coordinates_too():
     for key, values in expected.items():
         np.testing.assert_allclose(planted[key][0], values, rtol=1e-5, atol=1e-6)
     assert planted_control(VectorLiRA(signals=(), coordinates=4), seen, seed=0).status == "passed"
+
+
+def asked_around(shift, seed=0):
+    """Return a world in which only means around the audited records tell members, and the attack
+    that reads them; of other records nobody asks around.
+    """
+    attack = replace(QUICK, around=(Noise(queries=4),))
+    seen = world(shift=0.0, seed=seed)
+    who, rng = seen.membership, np.random.default_rng(seed)
+    margin = rng.normal(size=who.inside.shape[1]) + rng.normal(size=who.inside.shape)
+    margin += shift * who.inside
+    unasked = np.setdiff1d(np.arange(margin.shape[1]), who.pools[AUDIT])
+    around = {
+        s.key: planted_signals(margin, seen)[s.plain.key]
+        for s in attack.needs
+        if isinstance(s, MeanSignal)
+    }
+    for values in around.values():
+        values[:, unasked] = 0.0
+    return replace(seen, views={"dense": {**seen.views["dense"], **around}}), attack
+
+
+def test_what_one_query_hides_a_mean_around_the_record_tells():
+    seen, attack = asked_around(shift=1.0)
+    assert abs(mean_auc(QUICK, seen) - 0.5) < 0.04
+    assert abs(mean_auc(attack, seen) - mean_auc(HierarchicalLiRA(), world())) < 0.02
+    assert abs(mean_auc(attack, asked_around(shift=0.0)[0]) - 0.5) < 0.04
+
+
+def test_features_around_a_record_are_those_of_a_loop_without_the_population():
+    seen, attack = asked_around(shift=1.0)
+    who = seen.membership
+    target, audit, references = who.targets[1], who.pools[AUDIT], who.references[2:]
+    evidence = evidence_of(seen, (), what="test", around=attack.around)
+    found = Compared.with_references(evidence, who, references, seen.labels)
+    x = next(found.features(np.array([target])))
+    own = Compared.with_references(evidence_of(seen, (), what="test"), who, references, seen.labels)
+    first = next(own.features(np.array([target]))).shape[1] - 3  # both joint ratios and the class
+    inside = who.inside[np.ix_(references, audit)]
+    for key, at in (("margin", first), ("log_confidence", first + 8)):
+        (signal,) = (s for s in attack.needs if isinstance(s, MeanSignal) and s.plain.key == key)
+        values = seen.views["dense"][signal.key]
+        held = values[np.ix_(references, audit)]
+        spreads = oracle.pooled(held, inside), oracle.pooled(held, ~inside)
+        for r in range(0, len(audit), 50):
+            sides, value = (held[inside[:, r], r], held[~inside[:, r], r]), values[target, audit[r]]
+            expected = [value, *oracle.compared(value, *sides, *spreads)]
+            if key != "margin":
+                expected.append(oracle.rmia(value, held[:, r], inside[:, r], [0.0], held[:, :1])[0])
+            assert np.allclose(x[r, at : at + len(expected)], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_perturbations_the_spelling_is_as_before_and_each_stands_there_once():
+    assert "around" not in repr(StackedAttack()) + repr(WhiteBox())
+    assert "around=(Noise(" in repr(WhiteBox(around=(Noise(),)))
+    assert {s.name for s in WhiteBox(around=(Noise(),)).needs if isinstance(s, MeanSignal)} == {
+        "margin",
+        "log_confidence",
+    }
+    for kind in (StackedAttack, WhiteBox):
+        with pytest.raises(MethodError, match="must differ"):
+            kind(around=(Noise(), Noise()))

@@ -19,7 +19,8 @@ from secateur.attack.membership.references import (
 )
 from secateur.attack.membership.vector_lira import coordinates_of
 from secateur.attack.membership.vectors import vector_log_ratio
-from secateur.errors import MissingViewError
+from secateur.data import MeanSignal
+from secateur.errors import MethodError, MissingViewError
 from secateur.types import AUDIT, POPULATION, Observations, Signal
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from secateur.protocols import Perturbation
     from secateur.types import IntArray, Membership
 
     _Prior = tuple[NDArray[np.float64], NDArray[np.float64]]  # of audit and population records
 
-__all__ = ["SIGNALS", "Compared", "Evidence", "evidence_of"]
+__all__ = ["SIGNALS", "Compared", "Evidence", "evidence_of", "means_around"]
 
 MARGIN = Signal(name="margin")
 WARM = Signal(name="log_confidence", temperature=4.0)
@@ -42,6 +44,8 @@ SIGNALS = (
     Signal(name="entropy"),
     Signal(name="modified_entropy"),
 )
+AROUND = (MARGIN, Signal(name="log_confidence"), WARM)
+"""Signals of which the mean around a record is read, where an attack asks there."""
 KINDS = {"margin": "margin", "log_confidence": "confidence", "coordinate": "coordinate"}
 TOTAL = "gradient/0"  # the name of the whole gradient's norm
 WEIGHT = 8.0  # of the pooled variance, in references
@@ -51,12 +55,30 @@ FURTHEST = 1e6  # a feature is cut here: extreme signals must not become infinit
 class Evidence(NamedTuple):
     """One number per (model, record), `[model, record]` over all models and records.
 
-    `kind`: `margin`, `confidence` (RMIA's), `coordinate` (of the whole answer), or `other`.
+    `kind`: `margin`, `confidence` (RMIA's), `averaged` (the same around a record, not known of the
+    population), `coordinate` (of the whole answer), or `other`.
     """
 
     name: str
     kind: str
     values: NDArray[Any]
+
+
+def means_around(around: Sequence[Perturbation]) -> tuple[MeanSignal, ...]:
+    """Return the signals whose means over each of these perturbations are read.
+
+    Raises:
+        MethodError: one stands there twice.
+
+    Example:
+        >>> means_around(())
+        ()
+    """
+    if len(set(around)) != len(around):
+        raise MethodError(f"the perturbations to ask around a record must differ, got {around}")
+    return tuple(
+        MeanSignal(name=s.name, temperature=s.temperature, over=p) for p in around for s in AROUND
+    )
 
 
 def evidence_of(
@@ -66,6 +88,7 @@ def evidence_of(
     what: str,
     gradients: bool = False,
     coordinates: int = 0,
+    around: Sequence[Perturbation] = (),
 ) -> list[Evidence]:
     """Return what an attacker sees of every model: the signals of each view, gradients if asked.
 
@@ -77,18 +100,21 @@ def evidence_of(
         what: the attack, for messages.
         gradients: also of the primary view, and of the others where they were observed.
         coordinates: so many of the answer, of each view.
+        around: perturbations over which means are read too, of each view.
 
     Raises:
         MissingViewError: a view that was named is missing, or is the primary one; or the primary
             one has no gradients.
     """
     found = []
-    for signal in (*SIGNALS, *coordinates_of(coordinates)):
+    for signal in (*SIGNALS, *means_around(around), *coordinates_of(coordinates)):
         if others:
             stored = view_signals(observations, signal, others, what=what)
         else:
             stored = [with_queries(observations.stored(signal))]
         kind = KINDS.get(signal.name, "other")
+        if isinstance(signal, MeanSignal) and kind == "confidence":
+            kind = "averaged"
         for view, values in zip((observations.primary, *others), stored, strict=True):
             mean = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1)
             found.append(Evidence(f"{view}/{signal.key}", kind, mean))
@@ -138,9 +164,10 @@ class Compared:
 
     Columns, per signal: the value; its distance from the references in and out in spreads; the log
     ratio of LiRA with shrunk variances. Of margins also the means and log spreads in and out; of
-    log confidences RMIA's log ratio, and the share of the population that it beats. At the end the
-    ratio of all margins together, that of several numbers of the main view together, where there
-    are coordinates of the answers that of all of them, and the class.
+    log confidences RMIA's log ratio, and of the record's own the share of the population that it
+    beats. At the end the ratio of all margins together, those around the record included; that of
+    several numbers of the main view together; where there are coordinates of the answers that of
+    all of them; and the class.
     """
 
     evidence: Sequence[Evidence]
@@ -168,11 +195,12 @@ class Compared:
         sides = [_Sides.of(*sided_moments(e.values, references, audit, held)) for e in evidence]
         priors: list[_Prior | None] = []
         for e in evidence:
-            if e.kind != "confidence":
+            if e.kind not in ("confidence", "averaged"):
                 priors.append(None)
                 continue
             own = sided_log_means(e.values, references, audit, held)
-            rest = sided_log_means(e.values, references, population, columns(inside, population))
+            others = population if e.kind == "confidence" else population[:0]
+            rest = sided_log_means(e.values, references, others, columns(inside, others))
             priors.append((np.logaddexp(*own) - np.log(2), rest[1]))
         return cls(
             evidence=evidence,
@@ -207,9 +235,9 @@ class Compared:
         if prior is None:
             return found
         ratio = values - prior[0]
-        population = self.who.pool(POPULATION)
-        if not population.size:
+        if not prior[1].size:
             return [*found, ratio]
+        population = self.who.pool(POPULATION)
         beaten = np.sort(columns(e.values[[model]], population)[0].astype(np.float64) - prior[1])
         return [*found, ratio, np.searchsorted(beaten, ratio, side="right") / len(beaten)]
 

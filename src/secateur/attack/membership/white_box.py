@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from secateur.attack.membership.features import SIGNALS, evidence_of
+from secateur.attack.membership.features import SIGNALS, evidence_of, means_around
 from secateur.attack.membership.references import audit_scores, check_references
 from secateur.attack.membership.stacking import (
     FEWEST,
@@ -14,7 +14,7 @@ from secateur.attack.membership.stacking import (
     stacked_scores,
 )
 from secateur.attack.membership.vector_lira import coordinates_of
-from secateur.protocols import Threat
+from secateur.protocols import Perturbation, Threat
 from secateur.spelling import spelled_without
 from secateur.types import Observations, Scores, Signal
 
@@ -46,6 +46,9 @@ class WhiteBox:
         coordinates: of the whole answer (`Signal`) of which the joint log ratio is a feature
             too: classes - 1 are all of it. What a student of soft labels learned by heart of the
             other classes shows there alone.
+        around: perturbations of the record, such as `Recombinations`, over each of which the mean
+            margin and log confidences are read too: what one query hides in noise, a mean over
+            many does not.
 
     Differs from the paper: norms of gradients by layers instead of whole gradients and activations
     in a network; calibrated per record by references, where the paper's attacker knows part of the
@@ -64,6 +67,7 @@ class WhiteBox:
     rows: int = 20_000
     trees: int = 60
     coordinates: int = 0
+    around: tuple[Perturbation, ...] = ()
 
     threat: ClassVar[Threat] = "adaptive"
     revision: ClassVar[int] = 1
@@ -73,11 +77,11 @@ class WhiteBox:
 
     def __post_init__(self) -> None:
         check_stacking(head=self.head, folds=self.folds, rows=self.rows, trees=self.trees)
-        _ = self.needs  # checks the number of coordinates
+        _ = self.needs  # checks the number of coordinates, and that perturbations differ
 
     def __repr__(self) -> str:
-        """Return its spelling; coordinates stand in it where there are any."""
-        return spelled_without(self, {"coordinates": 0})
+        """Return its spelling; coordinates and perturbations stand in it where there are any."""
+        return spelled_without(self, {"coordinates": 0, "around": ()})
 
     @property
     def needs_more_views(self) -> bool:
@@ -86,8 +90,8 @@ class WhiteBox:
 
     @property
     def needs(self) -> tuple[Signal, ...]:
-        """Five signals and coordinates, of every view; and gradients of the primary one."""
-        return (*SIGNALS, *coordinates_of(self.coordinates))
+        """Five signals, means around the record and coordinates; all of these of every view."""
+        return (*SIGNALS, *means_around(self.around), *coordinates_of(self.coordinates))
 
     @property
     def min_in(self) -> int:
@@ -119,7 +123,12 @@ class WhiteBox:
         )
         return stacked_scores(
             evidence_of(
-                observations, self.others, what=what, gradients=True, coordinates=self.coordinates
+                observations,
+                self.others,
+                what=what,
+                gradients=True,
+                coordinates=self.coordinates,
+                around=self.around,
             ),
             observations,
             what=what,
