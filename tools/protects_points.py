@@ -149,7 +149,9 @@ def name_of(spelling: str) -> str:
     others = re.search(r"others=\(('[^)]*')", spelling)
     inputs = re.search(r"perturbations=\((\w+)", spelling)
     more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
+    around = re.search(r"around=\((\w+)", spelling)
     more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
+    more += [f"around by {around[1]}"] if around else []
     return ", ".join([short(spelling), *more])
 
 

@@ -241,9 +241,14 @@ def test_a_look_is_told_by_the_smallest_share_among_cases_that_are_accurate_enou
 
 def test_attacks_of_one_name_are_told_apart_by_the_arguments_in_which_they_differ():
     near = "Neighbours(perturbations=(Recombinations(queries=16),), use='{}', shrink=0.1)"
-    names = names_apart([near.format("joint"), near.format("alone"), "LiRA(mode='online')"])
+    around = "WhiteBox(folds=8, around=(Recombinations(queries=16),))"
+    names = names_apart(
+        [near.format("joint"), near.format("alone"), "LiRA(mode='online')", around, "WhiteBox()"]
+    )
     assert list(names.values()) == [
         "Neighbours, Recombinations, use='joint'",
         "Neighbours, Recombinations, use='alone'",
         "LiRA online",
+        "WhiteBox, around by Recombinations",
+        "WhiteBox",
     ]
