@@ -10,10 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from secateur.attack.membership import Neighbours, VectorLiRA
+from secateur.attack.membership import (
+    LabelOnly,
+    Neighbours,
+    StackedAttack,
+    VectorLiRA,
+    WhiteBox,
+)
 from secateur.cli.spelled import parse_attack, parse_recipe, parse_step
 from secateur.data import NearestRecords, Recombinations
-from secateur.defend import DPSGD, CrossFit, EarlyStopping, InSampleDistillation, MinMax, RelaxLoss
+from secateur.defend import (
+    DPSGD,
+    SELENA,
+    CrossFit,
+    EarlyStopping,
+    InSampleDistillation,
+    MinMax,
+    RelaxLoss,
+)
 from secateur.sweeping import read_plan
 from secateur.sweeping.tree import tree_of
 
@@ -245,9 +259,32 @@ def test_dp_sgd_has_settings_to_put_ours_between_in_the_draws(name):
 def test_the_whole_answer_is_read_where_there_is_more_in_it_than_one_number(name):
     plan = plan_of(name)
     classes = parse_recipe(plan.recipe).build().state_dict().popitem()[1].numel()
-    whole = {"VectorLiRA(coordinates=9)", "WhiteBox(coordinates=9)"}
+    whole = {f"VectorLiRA(coordinates={classes - 1})", f"WhiteBox(coordinates={classes - 1})"}
     assert whole & {*plan.attacks} == (whole if classes > 2 else set())
-    assert "WhiteBox(others=('dense',))" in plan_of(name, "beside").attacks
+    asked = {*plan_of(name, "draws").attacks}
+    assert f"WhiteBox(coordinates={classes - 1})" in asked or classes == 2
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_students_are_seen_beside_the_dense_model_by_all_means_at_once(name):
+    attacks = [parse_attack(text) for text in plan_of(name, "beside").attacks]
+    both = [a for a in attacks if isinstance(a, WhiteBox) and a.others == ("dense",)]
+    assert {bool(a.around) for a in both} == {False, True}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_around_a_record_is_asked_for_labels_alone_for_outputs_and_beside_weights(name):
+    plan = plan_of(name, "draws")
+    attacks = [parse_attack(text) for text in plan.attacks]
+    ways = {m.recombine for _, m in kinds(plan, SELENA) if m.recombine}
+    for kind in (LabelOnly, Neighbours, StackedAttack, WhiteBox):
+        around = [
+            p
+            for a in attacks
+            if isinstance(a, kind)
+            for p in getattr(a, "around", ()) or getattr(a, "perturbations", ())
+        ]
+        assert {p.way for p in around if isinstance(p, Recombinations)} == ways, kind
 
 
 @pytest.mark.parametrize("name", ["location30", "fashion-mnist"])
