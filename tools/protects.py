@@ -36,6 +36,11 @@ from tools.verdicts import DENSE, Point, cases, row_difference, shown
 
 __all__ = ["beside_block", "protects_block", "tuning_page"]
 
+FLATTERS = (
+    "Below `{case}`, which has the smallest share of the stopped dense model's leak of those that "
+    "are accurate enough here: the best of many on the targets that say so, so that it flatters "
+    "itself."
+)
 OF = {LESS: " of a less accurate one", MORE: " of a more accurate one"}
 
 
@@ -56,14 +61,21 @@ def protects_block(found: dict[str, dict[str, Any]]) -> str:
         point = _tried(content, best) if look and best is not None else chosen(content)
         parts += [
             f"### {name}",
-            f"Draws {', '.join(map(str, facts['seeds']))}; {facts['targets']} targets and "
+            f"{_draws(facts['seeds'])}; {facts['targets']} targets and "
             f"{facts['references']} references each. Best accuracy of the dense model while it "
             f"trains: {'not measured' if best is None else f'{100 * best:.1f} %'}. Made by "
             f"{commands(facts)}.",
             _cases(content),
+            FLATTERS.format(case=point["case"]) if look and point is not None else "",
             *_of(point, content),
         ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _draws(seeds: list[int]) -> str:
+    """Return how many draws there are, and of which seeds."""
+    many = "1 draw (seed" if len(seeds) == 1 else f"{len(seeds)} draws (seeds"
+    return f"{many} {', '.join(map(str, seeds))})"
 
 
 def _tried(found: dict[str, Any], best: float) -> Point | None:
@@ -95,7 +107,7 @@ def _cases(found: dict[str, Any]) -> str:
     common = {p["case"]: _by_one(p, found) for p in points}
     both = any(common.values())
     headers = [
-        *("case", "kept %", "test acc. %", "strongest attack", "AUC", "TPR %"),
+        *("case", "kept %", "test acc. %", "strongest attack", "AUC", f"TPR %{_at(found)}"),
         "of the stopped dense model's leak above 0.5",
         *(["the strongest attack that both were given to, AUC and the dense model's"] * both),
         "CPU s a model",
@@ -117,6 +129,13 @@ def _cases(found: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     told = _attackers([s for s in shares.values() if s is not None])
     return "\n".join([*lines, *(["", told] if told else [])])
+
+
+def _at(found: dict[str, Any]) -> str:
+    """Return at which false-positive rate a sweep's TPR are: the lowest that its audits resolve."""
+    rows = [(p["rows"].get("tpr") or {}).get("metric") for p in cases(found).values()]
+    rates = {str(row).removeprefix("tpr at ") for row in rows if row}
+    return f" at {rates.pop().removesuffix(' fpr')} FPR" if len(rates) == 1 else ""
 
 
 def _accuracy(point: Point) -> float:
@@ -250,8 +269,8 @@ def _rivals(point: Point, found: dict[str, Any]) -> str:
     if not own:
         return ""
     lines = [
-        "| case | rival, nearest setting | test acc., points | AUC | TPR, points | canaries' TPR, "
-        "points |",
+        f"| case | rival, nearest setting | test acc., points | AUC | TPR{_at(found)}, points | "
+        "canaries' TPR, points |",
         "|" + " --- |" * 6,
     ]
     for comparison in own:

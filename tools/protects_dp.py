@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,8 @@ def beside_dp(point: Point, found: dict[str, Any]) -> Private:
     Of the settings whose test accuracy is within `WITHIN` of the case's, and than which the case is
     not detectably less accurate (`_equal`), the least leaky by the attack that is the strongest on
     it: on the targets, which is in DP-SGD's favour. Where there is none, what stands between the
-    two settings that bracket the case's (`between_settings`), held to the same accuracy. Else there
-    is no DP-SGD of equal accuracy, and nothing is shown to be below it.
+    two settings around the case's with the lowest line (`between_settings`), held to the same
+    accuracy. Else there is no DP-SGD of equal accuracy, and nothing is shown to be below it.
     """
     known = [
         p
@@ -86,14 +87,29 @@ def _shown(leak: Difference, gap: Difference) -> str:
 
 
 def _bracket(point: Point, settings: list[Point]) -> tuple[Point, Point] | None:
-    """Return the nearest settings below and above a case's accuracy over the references."""
+    """Return the settings below and above a case's accuracy over the references between which the
+    line is the lowest there: with the nearest ones alone a setting that leaks more than a more
+    accurate one would stand for DP-SGD, which flatters the case.
+    """
     known = [p for p in settings if p["units"].get("reference_accuracy")]
     goal = over_references(point)
     below = [p for p in known if over_references(p) <= goal]
     above = [p for p in known if over_references(p) > goal]
     if not below or not above or not point["units"].get("reference_accuracy"):
         return None
-    return max(below, key=over_references), min(above, key=over_references)
+    return min(product(below, above), key=lambda pair: _on_line(goal, *pair))
+
+
+def _on_line(goal: float, below: Point, above: Point) -> float:
+    """Return the leak at an accuracy, linearly between two settings."""
+    part = _part(goal, below, above)
+    return (1 - part) * (value(below, "leak") or 0.0) + part * (value(above, "leak") or 0.0)
+
+
+def _part(goal: float, below: Point, above: Point) -> float:
+    """Return how far an accuracy lies from the one setting to the other, in [0, 1]."""
+    ends = over_references(below), over_references(above)
+    return (goal - ends[0]) / (ends[1] - ends[0])
 
 
 def between_settings(point: Point, below: Point, above: Point, name: str) -> Difference:
@@ -110,8 +126,7 @@ def between_settings(point: Point, below: Point, above: Point, name: str) -> Dif
         above: the more accurate one.
         name: `leak` or `test accuracy`.
     """
-    ends = over_references(below), over_references(above)
-    part = (over_references(point) - ends[0]) / (ends[1] - ends[0])
+    part = _part(over_references(point), below, above)
     units = [np.array(p["units"].get(UNITS[name]) or ()) for p in (point, below, above)]
     if len({len(u) for u in units}) == 1 and len(units[0]) >= 2:
         mixed = (1 - part) * units[1] + part * units[2]

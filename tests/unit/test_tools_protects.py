@@ -236,7 +236,20 @@ def test_a_look_is_told_by_the_smallest_share_among_cases_that_are_accurate_enou
     text = protects_block({"one-improve": found})
     assert "Of `cross-fit folds=9` LiRA recovers most on references" in text
     assert "| cross-fit folds=9 | dp-sgd noise=1 |" in text
-    assert "Of `cross-fit folds=5` LiRA" in protects_block({"one": found})  # the most accurate
+    assert "Below `cross-fit folds=9`" in text and "it flatters itself" in text
+    text = protects_block({"one": found})
+    assert "Of `cross-fit folds=5` LiRA" in text and "flatters" not in text  # the most accurate
+
+
+def test_draws_are_counted_and_rates_named():
+    found = world()
+    assert "3 draws (seeds 0, 1, 2); 8 targets" in protects_block({"one": found})
+    found["facts"]["seeds"] = [10]
+    for point in found["points"]:
+        point["rows"]["tpr"]["metric"] = "tpr at 1% fpr"
+    text = protects_block({"one": found})
+    assert "1 draw (seed 10); 8 targets" in text
+    assert "| TPR % at 1% FPR |" in text and "| TPR at 1% FPR, points |" in text
 
 
 def test_attacks_of_one_name_are_told_apart_by_the_arguments_in_which_they_differ():

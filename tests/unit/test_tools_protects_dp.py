@@ -56,6 +56,12 @@ def test_dp_sgd_a_point_off_is_put_between_two_settings():
     assert not beside_dp(ours, found).below  # no interval
 
 
+def test_a_setting_that_leaks_more_than_a_more_accurate_one_is_none_to_draw_a_line_to():
+    ours, found = private_models((0.1, 0.718, 0.95), (0.2, 0.72, 0.8), (2, 0.68, 0.7))
+    told = beside_dp(ours, found)
+    assert "`dp-sgd noise=2` (68.0 %) and `dp-sgd noise=0.2` (72.0 %), AUC -0.150 [" in told.words
+
+
 @pytest.mark.parametrize(
     ("accuracies", "below"),
     [
