@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import ks_2samp
+from sklearn.metrics import roc_auc_score
 
 from oracles import stacking as oracle
 from secateur.attack.membership import (
@@ -321,14 +322,43 @@ def asked_around(shift, seed=0):
     }
     for values in around.values():
         values[:, unasked] = 0.0
-    return replace(seen, views={"dense": {**seen.views["dense"], **around}}), attack
+    view = {**seen.views["dense"], **around}
+    gradients = {"dense": rng.normal(size=(*who.inside.shape, 2))}  # they tell nothing
+    return replace(seen, views={"dense": view}, gradients=gradients), attack
+
+
+def as_white_box(attack):
+    return WhiteBox(**{f.name: getattr(attack, f.name) for f in fields(attack)})
 
 
 def test_what_one_query_hides_a_mean_around_the_record_tells():
     seen, attack = asked_around(shift=1.0)
-    assert abs(mean_auc(QUICK, seen) - 0.5) < 0.04
-    assert abs(mean_auc(attack, seen) - mean_auc(HierarchicalLiRA(), world())) < 0.02
-    assert abs(mean_auc(attack, asked_around(shift=0.0)[0]) - 0.5) < 0.04
+    known = mean_auc(HierarchicalLiRA(), world())
+    for one in (attack, as_white_box(attack)):
+        assert abs(mean_auc(replace(one, around=()), seen) - 0.5) < 0.04
+        assert abs(mean_auc(one, seen) - known) < 0.02
+        assert abs(mean_auc(one, asked_around(shift=0.0)[0]) - 0.5) < 0.04
+
+
+def test_another_version_is_asked_around_the_record_too():
+    seen, attack = asked_around(shift=1.0)
+    silent, _ = asked_around(shift=0.0, seed=1)
+    views = {"dense": silent.views["dense"], "older": seen.views["dense"]}
+    both = replace(seen, views=views)
+    for one in (attack, as_white_box(attack)):
+        assert abs(mean_auc(one, both) - 0.5) < 0.04
+        assert mean_auc(replace(one, others=("older",)), both) > 0.7
+
+
+def test_the_joint_ratio_of_margins_holds_those_around_the_record():
+    seen, attack = asked_around(shift=1.0)
+    who = seen.membership
+    inside = who.inside[np.ix_(who.targets[:1], who.pools[AUDIT])].ravel()
+    for around, low, high in ((attack.around, 0.7, 1.0), ((), 0.4, 0.6)):
+        evidence = evidence_of(seen, (), what="test", around=around)
+        found = Compared.with_references(evidence, who, who.references, seen.labels)
+        joint = next(found.features(who.targets[:1]))[:, -3]
+        assert low < roc_auc_score(inside, joint) < high
 
 
 def test_features_around_a_record_are_those_of_a_loop_without_the_population():
