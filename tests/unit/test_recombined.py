@@ -92,6 +92,38 @@ def test_no_input_is_a_members_own_however_alike_members_are():
         Recombined(way="mixed", times=1).of(np.ones((30, 4), np.float32), split(), seed=0)
 
 
+@pytest.mark.parametrize("parents", [2, 3])
+def test_parents_are_of_different_units(parents):
+    whose = np.arange(30) // 5  # six persons of five records each
+    seen = np.zeros((1, 30), np.bool_)  # so that chance alone would often take two of one person
+    how = Recombined(way="features", times=20, parents=parents)
+    made = how.of(pictures(), seen, seed=0, units=whose).inputs
+    for picture in made:
+        mothers = np.unique(picture).astype(int)  # those of whom a pixel is left
+        assert len(np.unique(whose[mothers])) == len(mothers) <= parents
+    alone = how.of(pictures(), seen, seed=0, units=np.arange(30)).inputs
+    assert np.array_equal(alone, how.of(pictures(), seen, seed=0).inputs)
+    with pytest.raises(MethodError, match=f"left more than {parents - 1} unseen"):
+        how.of(pictures(), seen, seed=0, units=np.arange(30) % (parents - 1))
+
+
+def test_a_persons_records_are_not_put_together_in_training(monkeypatch):
+    records = replace(small_records(n=120), units=np.arange(120) // 4)
+    who = draw(records, targets=1, references=2, seed=3)
+    fleet = train_fleet(RECIPE, records, who, seed=0, engine="serial")
+    asked = []
+    plain = Recombined.of
+
+    def of(self, inputs, seen, *, seed, units=None):
+        asked.append(units)
+        return plain(self, inputs, seen, seed=seed, units=units)
+
+    monkeypatch.setattr(Recombined, "of", of)
+    apply(CrossFit(folds=3, recombine="features"), fleet, records, seed=0, engine="serial")
+    members = [who.members(model) for model in range(len(who))]
+    assert [u.tolist() for u in asked] == [who.units[m].tolist() for m in members]
+
+
 def test_the_work_grows_with_what_is_made():
     fleet, _ = world()
     plain = work_parts(RECIPE, CrossFit(folds=3), fleet.membership)

@@ -77,18 +77,22 @@ class Recombined:
         """Return how many inputs are made of so many members, at least 2."""
         return max(2, round(self.times * members))
 
-    def of(self, inputs: FloatArray, seen: BoolArray, *, seed: int) -> Questions:
+    def of(
+        self, inputs: FloatArray, seen: BoolArray, *, seed: int, units: IntArray | None = None
+    ) -> Questions:
         """Make inputs, each of members that one teacher at least has seen none of, and none that is
-        a member's own.
+        a member's own, nor put together from records of one unit.
 
         Args:
             inputs: of the members `[members, ...]`.
             seen: which members each teacher trained on, `[teachers, members]`.
             seed: of this model.
+            units: whose each member is `[members]`; by default each is a unit of its own.
 
         Raises:
-            MethodError: no teacher has left so many members unseen; `patches` of what is no
-                picture; members so alike that what is put together is a member's input again.
+            MethodError: no teacher has left so many members, or units, unseen; `patches` of what is
+                no picture; members so alike, or units so large, that what is put together is a
+                member's input, or of one unit, again and again.
         """
         if self.way == "patches" and inputs.ndim != PICTURES:
             raise MethodError(
@@ -96,14 +100,16 @@ class Recombined:
                 f"the shape {inputs.shape[1:]}; write 'features' or 'mixed'"
             )
         rng = np.random.default_rng(seed)
+        whose = np.arange(len(inputs)) if units is None else units
         unseen = [np.flatnonzero(~row) for row in seen]
-        able = [rows for rows in unseen if len(rows) >= self.parents]
+        left_out = [len(np.unique(whose[rows])) for rows in unseen]
+        able = [r for r, n in zip(unseen, left_out, strict=True) if n >= self.parents]
         if not able:
-            most = max(map(len, unseen), default=0)
             raise MethodError(
-                f"recombine puts together {self.parents} members that one teacher has not seen, "
-                f"and no teacher has left more than {most} unseen; ask for fewer folds or parents, "
-                "or draw more members"
+                f"recombine puts together {self.parents} members of different units that one "
+                f"teacher has not seen, and no teacher has left more than "
+                f"{max(left_out, default=0)} unseen; ask for fewer folds or parents, or draw more "
+                "members"
             )
         known = {row.tobytes() for row in inputs}
         made = np.empty((self.count(len(inputs)), *inputs.shape[1:]), inputs.dtype)
@@ -113,13 +119,15 @@ class Recombined:
             for row, which in zip(left, rng.integers(0, len(able), len(left)), strict=True):
                 family[row] = rng.choice(able[which], self.parents, replace=False)
             made[left] = self._put_together(inputs, family[left], rng)
-            left = left[[row.tobytes() in known for row in made[left]]]
+            own = np.array([row.tobytes() in known for row in made[left]], np.bool_)
+            left = left[own | _alike(whose[family[left]])]
             if not len(left):
                 break
         else:
             raise MethodError(
-                f"recombine={self.way!r}: {len(left)} of {len(made)} inputs were a member's own "
-                f"{DRAWS} times over, so alike are the members; choose another way, or leave it out"
+                f"recombine={self.way!r}: {len(left)} of {len(made)} inputs were a member's own, "
+                f"or of one unit, {DRAWS} times over, so alike are the members, or so few their "
+                "units; choose another way, or leave it out"
             )
         told: BoolArray = np.any(seen[:, family], axis=2)
         return Questions(made, told)
@@ -151,6 +159,13 @@ class Recombined:
         else:
             free = rng.dirichlet(np.ones(self.parents), n)
         return self.least + (1 - self.parents * self.least) * free
+
+
+def _alike(units: IntArray) -> BoolArray:
+    """Return where two parents are of one unit, of rows of parents' units `[n, parents]`."""
+    ordered = np.sort(units, axis=1)
+    found: BoolArray = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    return found
 
 
 def recombined_of(method: Taught) -> Recombined | None:

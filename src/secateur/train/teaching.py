@@ -75,7 +75,9 @@ def _class_of(records: Records, membership: Membership, job: Job) -> Class:
     made = recombined_of(method)
     if made is not None:
         own = np.array(records.gather(asked))
-        inputs, seen = made.of(own, seen, seed=derive_seed(job.seed, "questions"))
+        inputs, seen = made.of(
+            own, seen, seed=derive_seed(job.seed, "questions"), units=membership.units[asked]
+        )
         asked = np.full(len(inputs), -1)
     return Class(
         job=job,
