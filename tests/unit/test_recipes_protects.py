@@ -287,16 +287,12 @@ def test_around_a_record_is_asked_for_labels_alone_for_outputs_and_beside_weight
         assert {p.way for p in around if isinstance(p, Recombinations)} == ways, kind
 
 
-@pytest.mark.parametrize("name", ["location30", "fashion-mnist"])
-def test_canaries_are_planted_beside_the_dense_training_stopped_earlier(name):
-    def stopped(file):
-        return {c.name for c in plan_of(file).cases if c.method == "early-stopping"}
-
-    assert stopped(f"{name}-canaries") == stopped(name)
-
-
-@pytest.mark.parametrize("name", ["location30", "fashion-mnist"])
-def test_canaries_are_planted_under_cases_of_the_world(name):
-    world = {case.name: case.steps for case in plan_of(name).cases}
-    for case in plan_of(f"{name}-canaries").cases:
-        assert world.get(case.name) == case.steps, case.name
+@pytest.mark.parametrize("name", IMPROVED)
+def test_canaries_are_planted_under_every_rival_of_the_draws_by_the_same_attacks(name):
+    draws, planted = plan_of(name, "draws"), plan_of(name, "canaries")
+    assert planted.canaries and not draws.canaries
+    assert planted.attacks == draws.attacks
+    methods = {case.method for case in draws.cases} - {"selena-pruned-long"}
+    assert methods <= {case.method for case in planted.cases}
+    stopped = {case.name for case in draws.cases if case.method == "early-stopping"}
+    assert stopped <= {case.name for case in planted.cases}
