@@ -13,6 +13,7 @@ from secateur.auditing.given_check import given_model_control
 from secateur.auditing.rows import Scored
 from secateur.auditing.subjects import Subject
 from secateur.compress import CONVERGED, convergence
+from secateur.data import MeanSignal
 from secateur.measure import (
     adaptive_control,
     blind_baseline,
@@ -86,6 +87,7 @@ def controls(
         found.append(reference_accuracy_control(subject.observations, subject=subject.name))
         found.append(saturation_control(subject.observations, subject=subject.name))
         found.append(convergence_control(subject))
+        found.append(asked_around_control(subject, scored))
     defended = {s.name for s in subjects if s.kind == "defended"}
     found += [
         adaptive_control(weak, strong, pruned=strong.subject not in defended)
@@ -158,6 +160,38 @@ def convergence_control(subject: Subject) -> Control | None:
             "updates=20), or give the layer a larger budget"
         ),
         value=worst[layer],
+    )
+
+
+def asked_around_control(subject: Subject, scored: Sequence[Scored]) -> Control | None:
+    """Return whether outputs around records were read of models that learned answers of teachers;
+    None of others.
+    """
+    held = subject.fleet.artifacts[int(subject.observations.membership.targets[0])].history
+    teachers = int(held.get("taught/teachers", 0))
+    if not teachers:
+        return None
+    asking = dict.fromkeys(
+        item.method
+        for item in scored
+        if item.subject.name == subject.name and isinstance(item.scores, Scores)
+        if any(isinstance(s, MeanSignal) and s.name != "correct" for s in item.attack.needs)
+    )
+    return Control(
+        id="asked-around",
+        status="passed" if asking else "raised",
+        subject=subject.name,
+        saw=f"models that learned answers of {teachers} teachers each; attacks that read outputs "
+        f"around a record: {len(asking)}",
+        why=(
+            "what such a model says at a record itself scatters from training to training, and "
+            "less so in the mean around it: attacks that ask once understate the leak"
+        ),
+        mend=(
+            'add --attack "WhiteBox(around=(Recombinations(),))", of pictures '
+            "with Recombinations(way='patches')"
+        ),
+        value=float(len(asking)),
     )
 
 

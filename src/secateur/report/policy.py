@@ -30,6 +30,7 @@ CONTROLS = (
     "logits",
     "saturation",
     "convergence",
+    "asked-around",
     "adaptive",
     "early-stopping-curve",
     "augmented-queries",

@@ -13,9 +13,12 @@ from secateur.types import Control, Report
 
 __all__ = ["requirements", "requires_subjects"]
 
-PER_SUBJECT = ("null", "gap", "reference-accuracy", "saturation", "convergence", "adaptive")
+PER_SUBJECT = (
+    *("null", "gap", "reference-accuracy", "saturation", "convergence", "asked-around"),
+    "adaptive",
+)
 """Controls of which each is of one subject; the others are of the audit."""
-WHERE_IT_APPLIES = ("convergence", "adaptive")
+WHERE_IT_APPLIES = ("convergence", "asked-around", "adaptive")
 """Of these, those that only some subjects have."""
 
 
