@@ -17,6 +17,7 @@ from secateur.attack.membership import (
     VectorLiRA,
     WhiteBox,
 )
+from secateur.auditing import needed_signals
 from secateur.cli.spelled import parse_attack, parse_recipe, parse_step
 from secateur.data import NearestRecords, Recombinations
 from secateur.defend import (
@@ -256,13 +257,31 @@ def test_dp_sgd_has_settings_to_put_ours_between_in_the_draws(name):
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_the_whole_answer_is_read_where_there_is_more_in_it_than_one_number(name):
+def test_nine_numbers_of_the_answer_are_read_where_there_is_more_in_it_than_one(name):
     plan = plan_of(name)
     classes = parse_recipe(plan.recipe).build().state_dict().popitem()[1].numel()
-    whole = {f"VectorLiRA(coordinates={classes - 1})", f"WhiteBox(coordinates={classes - 1})"}
-    assert whole & {*plan.attacks} == (whole if classes > 2 else set())
+    several = {"VectorLiRA(coordinates=9)", "WhiteBox(coordinates=9)"}  # of ten classes all
+    assert several & {*plan.attacks} == (several if classes > 2 else set())
     asked = {*plan_of(name, "draws").attacks}
-    assert f"WhiteBox(coordinates={classes - 1})" in asked or classes == 2
+    assert "WhiteBox(coordinates=9)" in asked or classes == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "scales"),
+    [
+        *((name, ("draws", "beside")) for name in WORLDS),
+        ("location30-improve", ("look", "further", "asked")),
+    ],
+)
+def test_dense_models_are_found_again_by_scales_that_share_a_folder(name, scales):
+    """What attacks read of snapshots stands in the dense models' keys."""
+    plans = [plan_of(name, scale) for scale in scales]
+    wanted = {
+        tuple(needed_signals([parse_attack(text) for text in plan.attacks], perturbed=False))
+        for plan in plans
+    }
+    assert len(wanted) == 1
+    assert len({(plan.targets, plan.references) for plan in plans}) == 1
 
 
 @pytest.mark.parametrize("name", WORLDS)
