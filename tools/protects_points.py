@@ -150,7 +150,7 @@ def name_of(spelling: str) -> str:
     inputs = re.search(r"perturbations=\((\w+)", spelling)
     more = [f"beside {others[1].rstrip(',')}".replace("'", "")] if others else []
     around = re.search(r"around=\((\w+)", spelling)
-    more += [inputs[1]] if inputs and spelling.startswith("Neighbours") else []
+    more += [inputs[1]] if inputs and spelling.startswith(("Neighbours", "LabelOnly")) else []
     more += [f"around by {around[1]}"] if around else []
     return ", ".join([short(spelling), *more])
 
