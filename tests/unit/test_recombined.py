@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from secateur import store
 from secateur.compress import RandomMask
 from secateur.data import draw
 from secateur.data.recombinations import WAYS
@@ -318,13 +319,15 @@ def test_kept_teachers_are_asked_something_else_and_change_nothing(tmp_path, eng
     how = {"seed": 0, "engine": engine}
     kept = {**how, "lessons": tmp_path, "keep_teachers": True}
     alone = apply(other, fleet, records, **how)
-    first = apply(plain, fleet, records, **kept)
+    apply(plain, fleet, records, **kept)
+    for path in tmp_path.glob("teacher-*"):
+        store.write_teacher(path, store.read_teacher(path)[0], seconds=100.0)
     teachers = {p: p.stat().st_mtime_ns for p in tmp_path.glob("teacher-*")}
     assert len(teachers) == 4 * len(fleet)
     after = apply(other, fleet, records, **kept)
     assert [a.digest for a in after.artifacts] == [a.digest for a in alone.artifacts]
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("teacher-*")} == teachers
-    assert min(after.costs) > 0.3 * min(first.costs)  # their seconds count here too
+    assert all(400 < cost < 500 for cost in after.costs)  # their seconds count here too
     min(teachers).unlink()
     for path in set(tmp_path.iterdir()) - set(teachers):
         path.unlink()
