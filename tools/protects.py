@@ -23,13 +23,13 @@ from tools.protects_points import (
     LOOK,
     OTHERS,
     PLAIN,
-    RATE,
     chosen,
     close,
     name_of,
     names_apart,
     names_of,
     single,
+    small,
     value,
 )
 from tools.verdicts import DENSE, Point, cases, row_difference, shown
@@ -87,9 +87,7 @@ def _tried(found: dict[str, Any], best: float) -> Point | None:
     shares = {
         name: excess_share(p, found)
         for name, p in cases(found).items()
-        if name in compared
-        and (value(p, "compression rate") or 0.0) >= 0.99 * RATE
-        and close(_accuracy(p), best)
+        if name in compared and small(p) and close(_accuracy(p), best)
     }
     able = {n: s.value for n, s in shares.items() if s is not None and s.standing != MORE}
     return cases(found)[min(able, key=lambda name: able[name])] if able else None

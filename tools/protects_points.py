@@ -18,8 +18,6 @@ __all__ = [
     "OTHERS",
     "OURS",
     "PLAIN",
-    "RATE",
-    "WITHIN",
     "chosen",
     "close",
     "comparison",
@@ -31,6 +29,7 @@ __all__ = [
     "over_references",
     "own_labels",
     "single",
+    "small",
     "value",
     "worlds_of",
 ]
@@ -74,11 +73,14 @@ def chosen(found: dict[str, Any]) -> Point | None:
     able = [
         p
         for p in cases(found).values()
-        if p["method"] in OURS
-        and (value(p, "compression rate") or 0.0) >= 0.99 * RATE
-        and p["units"].get("reference_accuracy")
+        if p["method"] in OURS and small(p) and p["units"].get("reference_accuracy")
     ]
     return min(able, key=lambda p: (OURS.index(p["method"]), -over_references(p)), default=None)
+
+
+def small(point: Point) -> bool:
+    """Return whether a case has at most about a tenth of the weights."""
+    return (value(point, "compression rate") or 0.0) >= 0.99 * RATE
 
 
 def comparison(found: dict[str, Any], case: str, method: str) -> dict[str, Any] | None:

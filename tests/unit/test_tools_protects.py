@@ -222,9 +222,7 @@ def test_a_student_beside_the_dense_model_has_a_table_of_its_own():
 def test_a_look_is_told_by_the_smallest_share_among_cases_that_are_accurate_enough():
     found = world(accuracy=0.71, leak=0.6)
     found["points"] += [
-        case(
-            "cross-fit folds=9", "cross-fit", accuracy=0.70, leak=0.55
-        ),  # less accurate, and enough
+        case("cross-fit folds=9", "cross-fit", accuracy=0.70, leak=0.55),  # accurate enough
         case("cross-fit folds=3", "cross-fit", accuracy=0.60, leak=0.51),  # not accurate enough
         case("rival", "rival", accuracy=0.71, leak=0.5),  # not compared
     ]

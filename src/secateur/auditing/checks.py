@@ -171,12 +171,13 @@ def asked_around_control(subject: Subject, scored: Sequence[Scored]) -> Control 
     teachers = int(held.get("taught/teachers", 0))
     if not teachers:
         return None
-    asking = dict.fromkeys(
+    asking = [
         item.method
         for item in scored
-        if item.subject.name == subject.name and isinstance(item.scores, Scores)
-        if any(isinstance(s, MeanSignal) and s.name != "correct" for s in item.attack.needs)
-    )
+        if item.subject.name == subject.name
+        and isinstance(item.scores, Scores)
+        and any(isinstance(s, MeanSignal) and s.name != "correct" for s in item.attack.needs)
+    ]
     return Control(
         id="asked-around",
         status="passed" if asking else "raised",
