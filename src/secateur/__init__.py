@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         PoolOnly,
         RelaxLoss,
         SmallDense,
+        Subsample,
         WeightDecay,
     )
     from secateur.deploy import (
@@ -181,13 +182,13 @@ __all__ = [
     "RefreshStatistics", "RelaxLoss", "Report", "ResNet18", "RewindCritical", "Safetensors",
     "Scores", "SecateurError", "SecateurWarning", "Serial", "Series", "Shrink", "Signal",
     "SignalProbe", "SmallCNN", "SmallDense", "Snapshots", "Stacked", "StackedAttack",
-    "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox", "__version__", "apply",
-    "auc", "audit", "audit_signals", "balanced_accuracy", "by_group", "default_attacks",
-    "difference", "digits", "draw", "epsilon_bound", "epsilon_estimate", "epsilon_over_runs",
-    "footprint", "given", "information_rows", "latency", "load", "load_packed", "most_exposed",
-    "observe", "open_fleet", "plant", "positive_predictive_value", "read_report",
-    "realised_fpr", "rebuild", "recommended", "render_text", "tpr_at_fpr", "track",
-    "train_fleet", "write_report",
+    "Subsample", "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox",
+    "__version__", "apply", "auc", "audit", "audit_signals", "balanced_accuracy", "by_group",
+    "default_attacks", "difference", "digits", "draw", "epsilon_bound", "epsilon_estimate",
+    "epsilon_over_runs", "footprint", "given", "information_rows", "latency", "load", "load_packed",
+    "most_exposed", "observe", "open_fleet", "plant", "positive_predictive_value", "read_report",
+    "realised_fpr", "rebuild", "recommended", "render_text", "tpr_at_fpr", "track", "train_fleet",
+    "write_report",
 ]
 # fmt: on
 
@@ -203,7 +204,8 @@ _ROOMS = {
     "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise "
     "OutOfDistribution Queries Recombinations digits draw given load plant",
     "defend": "DMP DPSGD HAMP PAST SELENA CrossFit EarlyStopping GroupNormDense "
-    "InSampleDistillation LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense WeightDecay",
+    "InSampleDistillation LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense Subsample "
+    "WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "

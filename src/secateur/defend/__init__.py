@@ -19,6 +19,7 @@ from secateur.defend.selena import SELENA
 from secateur.defend.small import SmallDense
 from secateur.defend.smoothing import LabelSmoothing
 from secateur.defend.stopping import EarlyStopping
+from secateur.defend.subsample import Subsample
 
 __all__ = [
     "DMP",
@@ -35,5 +36,6 @@ __all__ = [
     "PoolOnly",
     "RelaxLoss",
     "SmallDense",
+    "Subsample",
     "WeightDecay",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from secateur.sweeping.tree import Node, made, teachers_by_steps, teachers_to_keep
 from secateur.train import Taught
+from secateur.train.met import share_met
 from secateur.train.shared_teachers import bytes_of_lessons
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def kept_at_once(nodes: Sequence[Node], records: Records, membership: Membership
         answers, teachers = lessons.bytes_of(node, records, membership, models=len(membership))
         assert isinstance(node.method, Taught)  # only those have teachers
         own = there.setdefault(name, {})
-        own[f"answers for {node.method.pool}"] = max(
-            answers, own.get(f"answers for {node.method.pool}", 0)
-        )
+        asked = f"answers for {share_met(node.method)} of {node.method.pool}"
+        own[asked] = max(answers, own.get(asked, 0))
         own["teachers"] = max(teachers, own.get("teachers", 0))
         most = max(most, sum(sum(one.values()) for one in there.values()))
         if last[name] == at:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secateur.train.batches import pools_of
 from secateur.train.hooks import MEMBERS
+from secateur.train.met import count_met
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Conversion, Taught
 
@@ -64,7 +65,6 @@ def learned_by(step: Transform | Conversion | None, membership: Membership, mode
     """
     if not isinstance(step, Taught):
         return len(membership.members(model))
-    members = step.pool == MEMBERS
-    asked = len(membership.members(model)) if members else len(membership.pool(step.pool))
+    asked = count_met(step, membership, model)
     made = recombined_of(step)
     return asked if made is None else made.count(asked)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from secateur.train.hooks import MEMBERS
+from secateur.train.met import count_met, share_met
 from secateur.train.model import initial_module
 from secateur.train.recombined import recombined_of
 
@@ -17,19 +17,12 @@ if TYPE_CHECKING:
 
     from secateur.train.recipe import Recipe
     from secateur.train.steps import Taught
-    from secateur.types import IntArray, Membership, Records
+    from secateur.types import Membership, Records
 
-__all__ = ["asked_again", "bytes_of_lessons", "taught_on", "teachers_of"]
+__all__ = ["asked_again", "bytes_of_lessons", "teachers_of"]
 
 UNITS = 5000
 """Units on which two ways to split are compared."""
-
-
-def taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
-    """Return the records that the teachers of a model answer for."""
-    if method.pool == MEMBERS:
-        return membership.members(model)
-    return membership.pool(method.pool)
 
 
 def teachers_of(method: Taught, recipe: Recipe) -> str:
@@ -63,8 +56,8 @@ def asked_again(method: Taught, others: Iterable[Taught], recipe: Recipe) -> boo
         recipe: what teachers are trained by.
     """
 
-    def questions(one: Taught) -> tuple[str, str]:
-        return one.pool, repr(recombined_of(one))
+    def questions(one: Taught) -> tuple[str, float, str]:
+        return one.pool, share_met(one), repr(recombined_of(one))
 
     own, name = questions(method), teachers_of(method, recipe)
     made = recombined_of(method) is not None  # what is said of made inputs is not kept
@@ -87,7 +80,7 @@ def bytes_of_lessons(
     """
     members = membership.members(0)
     teachers = len(method.split(membership.units[members], seed=0)) if len(members) else 0
-    asked = len(taught_on(method, membership, 0)) if recombined_of(method) is None else 0
+    asked = count_met(method, membership, 0) if recombined_of(method) is None else 0
     weights = sum(t.numel() * t.element_size() for t in _state(recipe))
     logits = np.dtype(np.float32).itemsize * asked * records.n_classes
     return teachers * logits, teachers * weights

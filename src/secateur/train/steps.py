@@ -67,7 +67,8 @@ class Taught(Transform, Protocol):
     with `lessons`, write them into a folder, so that other methods of the run share them; a sweep
     removes what no fleet to come asks, and all when the seed is done: until then its folder holds
     secrets. A method may have a further property, `recombined`: a `Recombined`, by which inputs are
-    made of the records of `pool`, and the model learns on these in place of them.
+    made of the records of `pool`, and the model learns on these in place of them; and another,
+    `share_met`, below 1 where the model learns on a secret share of the units of `pool` alone.
     """
 
     @property

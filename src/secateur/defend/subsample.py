@@ -1,0 +1,158 @@
+"""Train a model on a secret share of its members, with teachers that know all of them or without.
+
+Which members a model meets is forgotten with the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from secateur.defend.answers import (
+    check_dials,
+    check_inside,
+    every_record,
+    soft_labels,
+    trained_by,
+)
+from secateur.errors import MethodError
+from secateur.train.hooks import MEMBERS
+from secateur.train.met import share_met
+from secateur.train.recombined import Recombined, recombined_of
+from secateur.train.steps import Taught, Transform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from secateur.train.recipe import Phase, Recipe
+    from secateur.train.steps import Heard
+    from secateur.types import BoolArray, IntArray
+
+__all__ = ["Subsample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsample:
+    """Let a model meet a secret share of its members only.
+
+    For each model a share of its members' units is drawn. Around a taught method, such as `SELENA`
+    or `CrossFit`, teachers are trained and asked as they were, on all members; the student learns
+    what they say of the members of the share, and meets no input of the others. Of these it has
+    what teachers that knew them said of somebody else. Around a pruning method, or none, the model
+    is trained on the members of the share, with their labels, and the others are not read: the
+    control, what fewer members alone would be worth.
+
+    Args:
+        share: of the units whose records the model meets, in (0, 1).
+        method: a taught method of the members, a pruning method, or None: by the recipe.
+        epochs: of dense training before a pruning method, or without one; by default the recipe's.
+            An epoch is of the members that are met, so that a smaller share makes fewer steps.
+
+    The leak is a mean over members. Those that were met may leak as much as without it, and nobody
+    outside knows which these are: with a share of 0.35 each member is one of them with probability
+    0.35. What it is worth is measured in `docs/protects.md`; no guarantee follows.
+
+    Raises:
+        MethodError: a share out of range; a method that learns on other records than members, that
+            subsamples already, or that is none; epochs that a method would not read.
+
+    Example:
+        >>> from secateur.compress import RandomMask
+        >>> from secateur.defend import SELENA
+        >>> Subsample(share=0.35, method=SELENA(prune=RandomMask(rate=10))).share_met
+        0.35
+
+    Reference:
+        balle2018privacy: that a secret subsample amplifies privacy. Differs from it: there one
+        mechanism reads the sample alone and the gain is proved; here teachers read all members, and
+        it is measured.
+    """
+
+    share: float = 0.5
+    method: Transform | None = None
+    epochs: int | None = None
+
+    fresh: ClassVar[bool] = True
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "balle2018privacy"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise MethodError(
+                f"share, of the members that a model meets, must be in (0, 1), got {self.share}; "
+                "for all of them write the method by itself"
+            )
+        check_dials(epochs=self.epochs)
+        method = self.method
+        if isinstance(method, Taught):
+            _check_taught(method, self.epochs)
+        elif method is None or isinstance(method, Transform):
+            check_inside("method", method, self.epochs, what="Subsample")
+        else:
+            raise MethodError(
+                f"Subsample: method={method!r} is no method that trains a model by itself; write "
+                "SELENA(...), CrossFit(...), a pruning method, or leave it out"
+            )
+
+    @property
+    def pool(self) -> str:
+        """The members."""
+        return MEMBERS
+
+    @property
+    def share_met(self) -> float:
+        """The share of the members' units that a model itself meets."""
+        return self.share
+
+    @property
+    def recombined(self) -> Recombined | None:
+        """How the inputs are made that the student learns on: of members that it meets."""
+        return recombined_of(self.method) if isinstance(self.method, Taught) else None
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the taught method keeps its answers, and with them who was met."""
+        return isinstance(self.method, Taught) and self.method.keeps_answers
+
+    def split(self, units: IntArray, *, seed: int) -> BoolArray:
+        """Return which members each teacher trains on; no teacher without a taught method."""
+        if isinstance(self.method, Taught):
+            return self.method.split(units, seed=seed)
+        return np.zeros((0, len(units)), np.bool_)
+
+    def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the training of a teacher; nothing where there is none."""
+        return self.method.teaching(recipe) if isinstance(self.method, Taught) else ()
+
+    def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
+        """Return the training of the model."""
+        if isinstance(self.method, Taught):
+            return self.method.phases(recipe)
+        return trained_by(recipe, self.method, self.epochs)
+
+    def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Return what the taught method tells of the records that are met; else their labels."""
+        if isinstance(self.method, Taught):
+            return self.method.answers(heard)
+        none = torch.zeros(len(heard.labels), heard.classes, dtype=torch.float64)
+        return every_record(heard), soft_labels(none, heard, alpha=1.0)
+
+
+def _check_taught(method: Taught, epochs: int | None) -> None:
+    """Refuse a taught method that learns on no members, or on a share already, and epochs."""
+    if method.pool != MEMBERS:
+        raise MethodError(
+            f"Subsample: method={method!r} learns on the pool {method.pool!r}, and what is drawn "
+            "are members; write it by itself"
+        )
+    if share_met(method) != 1.0:
+        raise MethodError(
+            f"Subsample: method={method!r} subsamples already; write one share, the product"
+        )
+    if epochs is not None:
+        raise MethodError(
+            f"Subsample: method={method!r} has epochs of its own; leave out epochs={epochs} here"
+        )

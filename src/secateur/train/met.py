@@ -1,0 +1,57 @@
+"""Which of its records a taught model itself meets, where that is not all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from secateur.train.hooks import MEMBERS
+
+if TYPE_CHECKING:
+    from secateur.train.steps import Taught
+    from secateur.types import IntArray, Membership
+
+__all__ = ["count_met", "met_by", "share_met", "taught_on"]
+
+
+def share_met(method: Taught) -> float:
+    """Return the share of its pool's units whose records a model itself learns on, in (0, 1]."""
+    found: float = getattr(method, "share_met", 1.0)
+    return found
+
+
+def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
+    """Return the positions, in ascending order, of the records that a model itself learns on.
+
+    Args:
+        method: by which it is taught.
+        units: whose each record is `[records]`; a unit is met whole or not at all.
+        seed: of this model; with another one others are met.
+
+    Example:
+        >>> from secateur.defend import SELENA, Subsample
+        >>> met_by(SELENA(), np.arange(4), seed=0).tolist()
+        [0, 1, 2, 3]
+        >>> len(met_by(Subsample(share=0.5, method=SELENA()), np.arange(4), seed=0))
+        2
+    """
+    share = share_met(method)
+    if share == 1.0:
+        return np.arange(len(units))
+    distinct = np.unique(units)
+    count = max(1, round(share * len(distinct)))
+    chosen = np.random.default_rng(seed).choice(distinct, count, replace=False)
+    return np.flatnonzero(np.isin(units, chosen))
+
+
+def taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
+    """Return the records of the pool, of which a model meets all or a share."""
+    if method.pool == MEMBERS:
+        return membership.members(model)
+    return membership.pool(method.pool)
+
+
+def count_met(method: Taught, membership: Membership, model: int) -> int:
+    """Return how many of these a model meets, about: which, its seed says."""
+    return len(met_by(method, membership.units[taught_on(method, membership, model)], seed=0))
