@@ -28,6 +28,7 @@ from secateur.defend import (
     InSampleDistillation,
     MinMax,
     RelaxLoss,
+    Subsample,
 )
 from secateur.sweeping import read_plan
 from secateur.sweeping.tree import tree_of
@@ -122,7 +123,7 @@ def scaled(method, factor):
         value = getattr(method, field.name)
         if field.name in EPOCHS and value is not None:
             changed[field.name] = round(value * factor)
-        elif is_dataclass(value) and field.name in ("prune", "teacher"):
+        elif is_dataclass(value) and field.name in ("prune", "teacher", "method"):
             changed[field.name] = scaled(value, factor)
     return replace(method, **changed)
 
@@ -176,7 +177,7 @@ def test_each_rival_without_epochs_of_its_own_has_two_of_them_in_the_draws(name)
             assert not own  # the same pictures are asked about for fewer methods
             continue
         assert len(own) == 2 and own <= {*grid, recipe.epochs}, rival
-    assert len(plan.cases) <= 30
+    assert len(plan.cases) <= 31
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -251,6 +252,18 @@ def test_recombined_students_of_an_improvement_take_equally_many_steps(name):
     assert {c.axes["times"] for c in cases} >= {4, 16}
 
 
+@pytest.mark.parametrize("name", ("location30", "adult"))
+def test_fewer_members_without_teachers_stand_beside_the_student_that_meets_few(name):
+    """The control: the pruned network, its epochs as often as the members that it meets are few."""
+    plan = plan_of(name, "draws")
+    found = {case.method: method for case, method in kinds(plan, Subsample)}
+    assert set(found) == {"subsampled", "subsampled-mask"}
+    ours, control = found["subsampled"].method.prune, found["subsampled-mask"].method
+    assert replace(ours, epochs=control.epochs) == control
+    own = {case.method: case for case in plan.cases}
+    assert {"subsampled", "recombined", "selena-pruned"} <= {*plan.compare} & set(own)
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_dp_sgd_has_settings_to_put_ours_between_in_the_draws(name):
     assert len({m.noise_multiplier for _, m in kinds(plan_of(name, "draws"), DPSGD)}) >= 2
@@ -311,7 +324,7 @@ def test_canaries_are_planted_under_every_rival_of_the_draws_by_the_same_attacks
     draws, planted = plan_of(name, "draws"), plan_of(name, "canaries")
     assert planted.canaries and not draws.canaries
     assert planted.attacks == draws.attacks
-    methods = {case.method for case in draws.cases} - {"selena-pruned-long"}
+    methods = {case.method for case in draws.cases}
     assert methods <= {case.method for case in planted.cases}
     stopped = {case.name for case in draws.cases if case.method == "early-stopping"}
     assert stopped <= {case.name for case in planted.cases}
