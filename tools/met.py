@@ -1,0 +1,151 @@
+"""What a subsampled model leaks of the members that it met, and of those that it did not.
+
+Run `python -m tools.met FOLDER --data-dir DATA --out FILE`, where FOLDER is a fleet that a sweep
+made with `Subsample`. Who was met is written nowhere; it is drawn again from the fleet's seed, as
+its owner could. The leak is of members of one kind beside all non-members.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from secateur import store
+from secateur.attack.membership import RMIA, LiRA, StackedAttack, WhiteBox
+from secateur.auditing import needed_signals
+from secateur.cli.runs import open_runs
+from secateur.cli.spelled import parse_step
+from secateur.context import hardware
+from secateur.data import Recombinations
+from secateur.data.recombinations import Way
+from secateur.errors import InputError, SecateurError
+from secateur.measure import auc
+from secateur.probe.run import observe
+from secateur.train import Taught
+from secateur.train.met import met_by, share_met
+from secateur.types import derive_seed
+
+if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
+    from secateur.types import BoolArray, Fleet, Measurement, Membership, Records, Scores
+
+__all__ = ["kinds_of", "leaks", "met_members"]
+
+KINDS = ("met", "not met", "all")
+
+
+def met_members(fleet: Fleet, *, seed: int) -> BoolArray:
+    """Return whether a target met a record of the audit, `[targets, records]`.
+
+    Args:
+        fleet: whose last step is a `Subsample`.
+        seed: of its making.
+
+    Raises:
+        InputError: a fleet whose models meet all their members.
+    """
+    method = parse_step(fleet.pipeline[-1]) if len(fleet.pipeline) > 1 else None
+    if not isinstance(method, Taught) or share_met(method) == 1.0:
+        raise InputError(f"{fleet.pipeline[-1]} meets all its members; name a fleet of Subsample")
+    who = fleet.membership
+    found = np.zeros((len(who.targets), who.inside.shape[1]), np.bool_)
+    for row, target in zip(found, who.targets, strict=True):
+        members = who.members(int(target))
+        own = derive_seed(derive_seed(seed, "model", int(target)), "met")
+        row[members[met_by(method, who.units[members], seed=own)]] = True
+    return found
+
+
+def kinds_of(scores: Scores, membership: Membership, met: BoolArray) -> dict[str, Scores]:
+    """Return the scores by kind of member: those that were met, those that were not, all; each with
+    every non-member.
+    """
+    inside = membership.inside[membership.targets]
+    masks = {"met": ~inside | met, "not met": ~inside | ~met, "all": np.ones_like(met)}
+    return {k: replace(scores, evaluated=scores.evaluated & masks[k]) for k in KINDS}
+
+
+def leaks(
+    fleet: Fleet, records: Records, attacks: Sequence[MembershipAttack], *, seed: int, workers: int
+) -> dict[str, dict[str, Measurement]]:
+    """Return by attack and kind of member the AUC over targets.
+
+    Args:
+        fleet: whose last step is a `Subsample`.
+        records: all of them.
+        attacks: on outputs and weights.
+        seed: of the fleet's making, and of the attacks.
+        workers: processes that ask the models.
+    """
+    met = met_members(fleet, seed=seed)
+    seen = observe(
+        fleet,
+        records,
+        signals=needed_signals(attacks),
+        posteriors=any(a.needs_posteriors for a in attacks),
+        gradients=any(getattr(a, "needs_gradients", False) for a in attacks),
+        workers=workers,
+    )
+    found: dict[str, dict[str, Measurement]] = {}
+    for attack in attacks:
+        kinds = kinds_of(attack(seen, seed=seed), fleet.membership, met)
+        found[repr(attack)] = {
+            kind: auc(one, fleet.membership, subject=kind, method=repr(attack))
+            for kind, one in kinds.items()
+        }
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure one fleet, and write what was found."""
+    parser = argparse.ArgumentParser(prog="python -m tools.met", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--way", choices=get_args(Way), default="features")
+    options = parser.parse_args(arguments)
+    around = (Recombinations(way=options.way),)
+    attacks = (LiRA(), RMIA(), StackedAttack(), WhiteBox(), WhiteBox(around=around))
+    try:
+        (fleet,), records, seed = open_runs([options.folder], options.data_dir)
+        found = leaks(fleet, records, attacks, seed=seed, workers=2)
+    except SecateurError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    who = fleet.membership
+    shown = [options.folder, *(["--way", options.way] if options.way != "features" else [])]
+    text = ["python", "-m", "tools.met", *map(str, shown), "--out", str(options.out)]
+    content = {
+        "command": shlex.join(text),
+        "pipeline": list(fleet.pipeline),
+        "targets": len(who.targets),
+        "references": len(who) - len(who.targets),
+        "seed": seed,
+        "machine": hardware(),
+        "auc": {
+            attack: {
+                kind: {"value": row.value, "low": row.low, "high": row.high}
+                for kind, row in rows.items()
+            }
+            for attack, rows in found.items()
+        },
+    }
+    store.write_text(options.out, json.dumps(content, indent=1) + "\n")
+    for attack, rows in found.items():
+        told = ", ".join(
+            f"{kind} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for kind, row in rows.items()
+        )
+        sys.stdout.write(f"{attack}: {told}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
