@@ -35,6 +35,7 @@ from tools.deploy_block import deploy_block
 from tools.dpsgd_pages import curve_block, tuning_page
 from tools.evidence import page as evidence_page
 from tools.experiment_pages import agreement_page, lenet_page
+from tools.met import met_page
 from tools.protects_aims import aims_block
 from tools.protects_cost import cost_block
 from tools.runtime_block import runtime_block
@@ -135,6 +136,7 @@ EXPERIMENTS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "attacks": attacks_page,
     "dpsgd-tuning": tuning_page,
     "tuning": protects.tuning_page,
+    "met": met_page,
 }
 PICTURES: Mapping[str, Callable[[dict[str, Any]], str]] = {"attacks": picture}
 EXPERIMENT_FORMAT = "secateur-experiment-1"

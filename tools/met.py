@@ -1,20 +1,19 @@
 """What a subsampled model leaks of the members that it met, and of those that it did not.
 
-Run `python -m tools.met FOLDER --data-dir DATA --out FILE`, where FOLDER is a fleet that a sweep
-made with `Subsample`. Who was met is written nowhere; it is drawn again from the fleet's seed, as
-its owner could. The leak is of members of one kind beside all non-members.
+Run `python -m tools.met FOLDER --title TEXT --data-dir DATA --out FILE`, where FOLDER is a fleet
+that a sweep made with `Subsample`. Who was met is written nowhere; it is drawn again from the
+fleet's seed, as its owner could. The leak is of members of one kind beside all non-members.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
     from secateur.types import BoolArray, Fleet, Measurement, Membership, Records, Scores
 
-__all__ = ["kinds_of", "leaks", "met_members"]
+__all__ = ["kinds_of", "leaks", "met_members", "met_page"]
 
 KINDS = ("met", "not met", "all")
 
@@ -104,12 +103,36 @@ def leaks(
     return found
 
 
+def met_page(found: dict[str, Any]) -> str:
+    """Return the Markdown page of one such measurement."""
+    machine = found["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    lines = ["| attack, AUC | members that were met | not met | all members |", "|" + " --- |" * 4]
+    for attack, rows in found["auc"].items():
+        cells = ["{value:.3f} [{low:.3f}, {high:.3f}]".format(**rows[kind]) for kind in KINDS]
+        lines.append(f"| `{attack}` | {' | '.join(cells)} |")
+    parts = [
+        f"# {found['title']}",
+        "Generated from `results/experiments/` by `make docs`; do not edit.",
+        f"The leak of a student of `{found['pipeline'][-1]}`: of members that it met, and of those "
+        "that it did not, each beside all non-members. The attacker does not know which these are; "
+        "the attacks and their references are those of an audit of all members. "
+        f"{found['targets']} targets, {found['references']} references, seed {found['seed']}; "
+        "95 % intervals over targets and their records.",
+        "\n".join(lines),
+        f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
+        f"{versions}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measure one fleet, and write what was found."""
     parser = argparse.ArgumentParser(prog="python -m tools.met", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--title", required=True, help="what is told above the page's table")
     parser.add_argument("--way", choices=get_args(Way), default="features")
     options = parser.parse_args(arguments)
     around = (Recombinations(way=options.way),)
@@ -121,9 +144,12 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     who = fleet.membership
-    shown = [options.folder, *(["--way", options.way] if options.way != "features" else [])]
-    text = ["python", "-m", "tools.met", *map(str, shown), "--out", str(options.out)]
+    text = ["python", "-m", "tools.met", str(options.folder), "--title", options.title]
+    text += [*("--way", options.way), *("--out", str(options.out))]
     content = {
+        "format": "secateur-experiment-1",
+        "experiment": "met",
+        "title": options.title,
         "command": shlex.join(text),
         "pipeline": list(fleet.pipeline),
         "targets": len(who.targets),
@@ -138,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
             for attack, rows in found.items()
         },
     }
-    store.write_text(options.out, json.dumps(content, indent=1) + "\n")
+    store.write_document(options.out, content)
     for attack, rows in found.items():
         told = ", ".join(
             f"{kind} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for kind, row in rows.items()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tools.met import kinds_of, leaks, main, met_members
+from tools.met import kinds_of, leaks, main, met_members, met_page
 
 from command_line import secateur
 from secateur.attack.membership import LossThreshold
@@ -86,14 +86,19 @@ steps = ["Subsample(share=0.5, method=SELENA(teachers=4, left_out=2))"]
 """)
     done = secateur("sweep", "sweep.toml", "--out", "run", "--engine", "serial", "--workers", "1")
     assert done.code == 0, done.err
-    assert main(["run/seed-0/few", "--out", "found.json"]) == 0
+    assert main(["run/seed-0/few", "--title", "Few", "--out", "found.json"]) == 0
     found = json.loads((tmp_path / "found.json").read_text())
-    assert found["command"] == "python -m tools.met run/seed-0/few --out found.json"
+    assert found["command"] == (
+        "python -m tools.met run/seed-0/few --title Few --way features --out found.json"
+    )
     assert (found["targets"], found["references"], found["seed"]) == (2, 8, 0)
     assert len(found["auc"]) == 5
     for rows in found["auc"].values():
         assert set(rows) == {"met", "not met", "all"}
         assert all(r["low"] <= r["value"] <= r["high"] for r in rows.values())
-    assert main(["run/seed-0/dense", "--out", "other.json"]) == 2
+    page = met_page(found)
+    assert page.startswith("# Few\n") and "`Subsample(share=0.5" in page
+    assert page.count("\n| `") == 5
+    assert main(["run/seed-0/dense", "--title", "Dense", "--out", "other.json"]) == 2
     assert "meets all its members" in capsys.readouterr().err
     assert not (tmp_path / "other.json").exists()
