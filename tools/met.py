@@ -29,7 +29,7 @@ from secateur.errors import InputError, SecateurError
 from secateur.measure import auc
 from secateur.probe.run import observe
 from secateur.train import Taught
-from secateur.train.met import met_by, share_met
+from secateur.train.met import met_by, seed_met, share_met
 from secateur.types import derive_seed
 
 if TYPE_CHECKING:
@@ -45,20 +45,24 @@ def met_members(fleet: Fleet, *, seed: int) -> BoolArray:
     """Return whether a target met a record of the audit, `[targets, records]`.
 
     Args:
-        fleet: whose last step is a `Subsample`.
+        fleet: with a step `Subsample`, and perhaps conversions after it.
         seed: of its making.
 
     Raises:
         InputError: a fleet whose models meet all their members.
     """
-    method = parse_step(fleet.pipeline[-1]) if len(fleet.pipeline) > 1 else None
-    if not isinstance(method, Taught) or share_met(method) == 1.0:
-        raise InputError(f"{fleet.pipeline[-1]} meets all its members; name a fleet of Subsample")
+    steps = [parse_step(text) for text in fleet.pipeline[1:]]
+    method = next((s for s in reversed(steps) if isinstance(s, Taught)), None)
+    if method is None or share_met(method) == 1.0:
+        raise InputError(
+            f"models of {' -> '.join(fleet.pipeline)} meet all their members; name a fleet of "
+            "Subsample"
+        )
     who = fleet.membership
     found = np.zeros((len(who.targets), who.inside.shape[1]), np.bool_)
     for row, target in zip(found, who.targets, strict=True):
         members = who.members(int(target))
-        own = derive_seed(derive_seed(seed, "model", int(target)), "met")
+        own = seed_met(derive_seed(seed, "model", int(target)))
         row[members[met_by(method, who.units[members], seed=own)]] = True
     return found
 
@@ -78,7 +82,7 @@ def leaks(
     """Return by attack and kind of member the AUC over targets.
 
     Args:
-        fleet: whose last step is a `Subsample`.
+        fleet: of `met_members`.
         records: all of them.
         attacks: on outputs and weights.
         seed: of the fleet's making, and of the attacks.

@@ -104,17 +104,19 @@ def value(point: Point, name: str) -> float | None:
 
 def own_labels(point: Point) -> float:
     """Return the share of the members' own labels in what a case's student learns: the largest
-    `alpha` that a step of the case is spelled with itself, not in a method that it holds.
+    `alpha` that a step of the case, or the method that it stands around, is spelled with; not one
+    of a pruning method or a teacher.
     """
-    calls = [ast.parse(step, mode="eval").body for step in point["steps"]]
-    found = [
-        float(ast.literal_eval(keyword.value))
-        for call in calls
-        if isinstance(call, ast.Call)
-        for keyword in call.keywords
-        if keyword.arg == "alpha"
-    ]
-    return max(found, default=0.0)
+    waiting = [ast.parse(step, mode="eval").body for step in point["steps"]]
+    found = [0.0]
+    while waiting:
+        call = waiting.pop()
+        for keyword in call.keywords if isinstance(call, ast.Call) else ():
+            if keyword.arg == "alpha":
+                found.append(float(ast.literal_eval(keyword.value)))
+            elif keyword.arg == "method":
+                waiting.append(keyword.value)
+    return max(found)
 
 
 def near(gap: Difference) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from secateur import store
-from secateur.compress import RandomMask
+from secateur.compress import Magnitude, RandomMask
 from secateur.data import draw
 from secateur.defend import DMP, DPSGD, SELENA, CrossFit, InSampleDistillation, Subsample
 from secateur.errors import MethodError
@@ -22,7 +22,7 @@ from secateur.train.model import initial_module
 from secateur.train.planned import work_parts
 from secateur.train.recombined import Recombined
 from secateur.train.shared_teachers import asked_again, teachers_of
-from secateur.types import derive_seed
+from secateur.types import Records, derive_seed
 from small_world import small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
@@ -132,9 +132,9 @@ def test_inputs_are_made_of_those_that_are_met_alone(monkeypatch):
     fleet, records = world(units=np.repeat(np.arange(48), 2))
     of, asked = Recombined.of, []
 
-    def noted(self, inputs, seen, *, seed, units=None):
+    def noted(self, inputs, seen, *, seed, units=None, others=None):
         asked.append((inputs, units))
-        return of(self, inputs, seen, seed=seed, units=units)
+        return of(self, inputs, seen, seed=seed, units=units, others=others)
 
     monkeypatch.setattr(Recombined, "of", noted)
     method = Subsample(share=0.5, method=replace(TAUGHT, recombine="mixed", times=2))
@@ -159,6 +159,46 @@ def test_stacks_make_the_models_that_are_made_one_by_one(inner):
     for a, b in zip(one.artifacts, two.artifacts, strict=True):
         for name, value in a.tensors.items():
             np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("inner", [TAUGHT, None], ids=["taught", "alone"])
+def test_stacks_know_how_many_steps_each_model_takes_where_units_differ_in_size(inner):
+    """They are sorted by steps: counts of another draw than the model's own do not do."""
+    rng = np.random.default_rng(1)
+    sizes = rng.permutation(np.repeat([1, 1, 1, 2, 9], 8))
+    records = replace(small_records(n=int(sizes.sum())), units=np.repeat(np.arange(40), sizes))
+    recipe = small_recipe(epochs=1, batch_size=2)
+    who = draw(records, targets=3, references=3, seed=3)
+    fleet = train_fleet(recipe, records, who, **HOW)
+    method = Subsample(share=0.4, method=inner)
+    counts = [count_met(method, who, k) for k in range(6)]
+    own = [len(met_in(fleet, 0.4, k)) for k in range(6)]
+    assert counts != own
+    one = apply(method, fleet, records, **HOW)
+    two = apply(method, fleet, records, seed=0, engine=Stacked(models=6, workers=1))
+    for a, b in zip(one.artifacts, two.artifacts, strict=True):
+        for name, value in a.tensors.items():
+            np.testing.assert_allclose(value, b.tensors[name], rtol=1e-3, atol=2e-5)
+
+
+def test_no_input_that_is_made_is_that_of_a_member_who_is_not_met(monkeypatch):
+    records = small_records(n=96)
+    coarse = (np.array(records.gather(np.arange(96))) > 0).astype(np.float32)
+    records = Records.from_arrays(coarse, np.array(records.labels), n_classes=3, name="coarse")
+    who = draw(records, targets=2, references=2, seed=3)
+    fleet = train_fleet(RECIPE, records, who, **HOW)
+    of, made = Recombined.of, []
+
+    def noted(self, inputs, *rest, **fields):
+        made.append(of(self, inputs, *rest, **fields).inputs)
+        return of(self, inputs, *rest, **fields)
+
+    monkeypatch.setattr(Recombined, "of", noted)
+    method = Subsample(share=0.3, method=replace(TAUGHT, recombine="features", times=4))
+    apply(method, fleet, records, **HOW)
+    for model, inputs in enumerate(made):
+        own = {row.tobytes() for row in coarse[who.members(model)]}
+        assert len(inputs) and not own & {row.tobytes() for row in inputs}
 
 
 def test_teachers_are_shared_and_asked_anew_for_another_share(tmp_path):
@@ -214,11 +254,26 @@ def test_a_share_out_of_range_is_refused(share):
         ({"method": DPSGD(noise_multiplier=1.0)}, "no method that trains a model by itself"),
         ({"method": 3}, "no method that trains"),
         ({"epochs": -1}, "epochs must be at least 0"),
+        ({"method": SELENA}, r"a class; write SELENA\(\.\.\.\)"),
     ],
 )
 def test_what_cannot_be_is_refused(fields, why):
     with pytest.raises(MethodError, match=why):
         Subsample(**fields)
+
+
+def test_a_share_of_too_few_units_is_refused_before_anything_is_trained():
+    fleet, records = world()
+    with pytest.raises(MethodError, match=r"share=0\.03, of 2\d units, lets a model meet 1"):
+        apply(Subsample(share=0.03, method=TAUGHT), fleet, records, **HOW)
+
+
+def test_training_the_control_on_is_refused_for_what_it_is():
+    fleet, records = world()
+    made = apply(Subsample(share=0.4), fleet, records, **HOW)
+    assert "taught/agreement" not in made.artifacts[0].history  # nobody was asked
+    with pytest.raises(MethodError, match=r"on all of their members.*of Subsample"):
+        apply(Magnitude(rate=2), made, records, **HOW)
 
 
 def test_it_stands_around_and_not_inside():

@@ -38,7 +38,7 @@ def test_who_was_met_is_drawn_again_from_the_seed(world):
     for row, target in zip(met, made.membership.targets, strict=True):
         rows = made.artifacts[target].history["taught/records"]
         np.testing.assert_array_equal(np.flatnonzero(row), rows)
-    with pytest.raises(InputError, match="meets all its members"):
+    with pytest.raises(InputError, match="meet all their members"):
         met_members(fleet, seed=5)
 
 
@@ -100,5 +100,5 @@ steps = ["Subsample(share=0.5, method=SELENA(teachers=4, left_out=2))"]
     assert page.startswith("# Few\n") and "`Subsample(share=0.5" in page
     assert page.count("\n| `") == 5
     assert main(["run/seed-0/dense", "--title", "Dense", "--out", "other.json"]) == 2
-    assert "meets all its members" in capsys.readouterr().err
+    assert "meet all their members" in capsys.readouterr().err
     assert not (tmp_path / "other.json").exists()

@@ -71,6 +71,8 @@ def test_that_a_student_learns_part_of_its_members_labels_is_said():
         "**one**, `cross-fit folds=5` (30 % of what it learns of a member is the member's own "
         "label): accuracy" in aims_block({"one": found})
     )
+    found["points"][1]["steps"] = [f"Subsample(share=0.5, method={MIXED})"]
+    assert "(30 % of what it learns" in aims_block({"one": found})
     found["points"][1]["steps"] = ["CrossFit(prune=Other(alpha=0.5))"]  # another method's alpha
     assert own_labels(found["points"][1]) == 0
 

@@ -1,6 +1,6 @@
 """Train a model on a secret share of its members, with teachers that know all of them or without.
 
-Which members a model meets is forgotten with the process.
+Which members a model meets is written in no file of its own; it follows from the model's seed.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Subsample:
 
     For each model a share of its members' units is drawn. Around a taught method, such as `SELENA`
     or `CrossFit`, teachers are trained and asked as they were, on all members; the student learns
-    what they say of the members of the share, and meets no input of the others. Of these it has
-    what teachers that knew them said of somebody else. Around a pruning method, or none, the model
-    is trained on the members of the share, with their labels, and the others are not read: the
+    what they say of the members of the share, and does not read the others. Of these it has what
+    teachers that knew them said of somebody else. Around a pruning method, or none, the model is
+    trained on the members of the share, with their labels, and the others are not read at all: the
     control, what fewer members alone would be worth.
 
     Args:
@@ -51,9 +51,10 @@ class Subsample:
         epochs: of dense training before a pruning method, or without one; by default the recipe's.
             An epoch is of the members that are met, so that a smaller share makes fewer steps.
 
-    The leak is a mean over members. Those that were met may leak as much as without it, and nobody
-    outside knows which these are: with a share of 0.35 each member is one of them with probability
-    0.35. What it is worth is measured in `docs/protects.md`; no guarantee follows.
+    The leak is a mean over members: those that were met may leak more than the others. Beforehand
+    each member is one of them with the same probability, `share`; who was met follows from the
+    model's seed and its members, so that whoever has both makes the draw again. What it is worth is
+    measured in `docs/protects.md`; no guarantee follows.
 
     Raises:
         MethodError: a share out of range; a method that learns on other records than members, that
@@ -87,6 +88,10 @@ class Subsample:
             )
         check_dials(epochs=self.epochs)
         method = self.method
+        if isinstance(method, type):
+            raise MethodError(
+                f"Subsample: method={method.__name__} is a class; write {method.__name__}(...)"
+            )
         if isinstance(method, Taught):
             _check_taught(method, self.epochs)
         elif method is None or isinstance(method, Transform):

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from secateur.errors import MethodError
 from secateur.train.hooks import MEMBERS
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from secateur.train.steps import Taught
     from secateur.types import IntArray, Membership
 
-__all__ = ["count_met", "met_by", "share_met", "taught_on"]
+__all__ = ["count_met", "met_by", "seed_met", "share_met", "taught_on"]
+
+FEWEST = 2
+"""Units that a model has to meet: one alone is no training set."""
 
 
 def share_met(method: Taught) -> float:
@@ -27,7 +32,10 @@ def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
     Args:
         method: by which it is taught.
         units: whose each record is `[records]`; a unit is met whole or not at all.
-        seed: of this model; with another one others are met.
+        seed: of the draw for this model, by `seed_met`; with another one others are met.
+
+    Raises:
+        MethodError: so small a share that fewer than two units are met.
 
     Example:
         >>> from secateur.defend import SELENA, Subsample
@@ -40,7 +48,12 @@ def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
     if share == 1.0:
         return np.arange(len(units))
     distinct = np.unique(units)
-    count = max(1, round(share * len(distinct)))
+    count = round(share * len(distinct))
+    if count < FEWEST:
+        raise MethodError(
+            f"share={share}, of {len(distinct)} units, lets a model meet {count}, and it needs "
+            f"{FEWEST} at least; take a larger share, or draw more members"
+        )
     chosen = np.random.default_rng(seed).choice(distinct, count, replace=False)
     return np.flatnonzero(np.isin(units, chosen))
 
@@ -52,6 +65,18 @@ def taught_on(method: Taught, membership: Membership, model: int) -> IntArray:
     return membership.pool(method.pool)
 
 
-def count_met(method: Taught, membership: Membership, model: int) -> int:
-    """Return how many of these a model meets, about: which, its seed says."""
-    return len(met_by(method, membership.units[taught_on(method, membership, model)], seed=0))
+def count_met(method: Taught, membership: Membership, model: int, *, seed: int = 0) -> int:
+    """Return how many of these a model meets: where units differ in size, by its seed.
+
+    Args:
+        method: by which it is taught.
+        membership: who trains on what.
+        model: its row there.
+        seed: of the draw, by `seed_met`; by default any, for estimates.
+    """
+    return len(met_by(method, membership.units[taught_on(method, membership, model)], seed=seed))
+
+
+def seed_met(seed: int) -> int:
+    """Return the seed of the draw of those whom the model of a seed meets."""
+    return derive_seed(seed, "met")

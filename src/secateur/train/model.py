@@ -154,6 +154,12 @@ def refuse_taught(parent: Artifact, transform: Transform, recipe: Recipe) -> Non
     """
     trains = any(phase.trains and phase.epochs for phase in planned(recipe, transform))
     if "taught/teachers" in parent.history and trains and not takes_masks_only(transform):
+        if not parent.history["taught/teachers"]:
+            raise MethodError(
+                f"{type(transform).__name__} would train these models on all of their members, and "
+                "they learned on others, or on some of them; put it inside the method that made "
+                f"them: method={transform!r} of Subsample, or prune={transform!r} of PoolOnly"
+            )
         raise MethodError(
             f"{type(transform).__name__} would train these models on their members' own labels, "
             "which they were kept from: they learned from teachers' answers, and those are gone; "

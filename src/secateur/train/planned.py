@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secateur.train.batches import pools_of
 from secateur.train.hooks import MEMBERS
-from secateur.train.met import count_met
+from secateur.train.met import count_met, seed_met
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Conversion, Taught
 
@@ -59,12 +59,21 @@ def work_parts(
     return len(membership) * learned * epochs, len(membership) * taught * own
 
 
-def learned_by(step: Transform | Conversion | None, membership: Membership, model: int) -> int:
+def learned_by(
+    step: Transform | Conversion | None, membership: Membership, model: int, *, seed: int = 0
+) -> int:
     """Return on how many records a model is trained in an epoch, if its teachers answer for all
     that they are asked.
+
+    Args:
+        step: that makes it.
+        membership: who trains on what.
+        model: its row there.
+        seed: of the model, which says whom it meets where that is not everybody; by default any,
+            for estimates.
     """
     if not isinstance(step, Taught):
         return len(membership.members(model))
-    asked = count_met(step, membership, model)
+    asked = count_met(step, membership, model, seed=seed_met(seed))
     made = recombined_of(step)
     return asked if made is None else made.count(asked)

@@ -78,7 +78,13 @@ class Recombined:
         return max(2, round(self.times * members))
 
     def of(
-        self, inputs: FloatArray, seen: BoolArray, *, seed: int, units: IntArray | None = None
+        self,
+        inputs: FloatArray,
+        seen: BoolArray,
+        *,
+        seed: int,
+        units: IntArray | None = None,
+        others: FloatArray | None = None,
     ) -> Questions:
         """Make inputs, each of members that one teacher at least has seen none of, and none that is
         a member's own, nor put together from records of one unit.
@@ -88,6 +94,7 @@ class Recombined:
             seen: which members each teacher trained on, `[teachers, members]`.
             seed: of this model.
             units: whose each member is `[members]`; by default each is a unit of its own.
+            others: inputs of further members, that nothing is made of and nothing made may be.
 
         Raises:
             MethodError: no teacher has left so many members, or units, unseen; `patches` of what is
@@ -111,7 +118,7 @@ class Recombined:
                 f"{max(left_out, default=0)} unseen; ask for fewer folds or parents, or draw more "
                 "members"
             )
-        known = {row.tobytes() for row in inputs}
+        known = {row.tobytes() for row in (*inputs, *(() if others is None else others))}
         made = np.empty((self.count(len(inputs)), *inputs.shape[1:]), inputs.dtype)
         family = np.empty((len(made), self.parents), np.int64)
         left = np.arange(len(made))

@@ -89,7 +89,7 @@ def _shards(jobs: Sequence[Job], membership: Membership, engine: AnyEngine) -> l
         return [Shard(jobs=(job,)) for job in jobs]
     _refuse_unstackable(jobs[0])
     step, size = jobs[0].transform, jobs[0].recipe.batch_size
-    steps = [steps_of(learned_by(step, membership, job.model), size) for job in jobs]
+    steps = [steps_of(learned_by(step, membership, job.model, seed=job.seed), size) for job in jobs]
     shards = []
     for models in cut(steps, stack.models):
         mates = [Provenance(key=jobs[i].key).digest for i in models]

@@ -19,7 +19,7 @@ from secateur.train.engines.stacked import Stacked
 from secateur.train.hooks import MEMBERS
 from secateur.train.kept_teachers import kept_or_trained, keys_of, paths_of
 from secateur.train.lesson import Lesson
-from secateur.train.met import met_by, taught_on
+from secateur.train.met import met_by, seed_met, taught_on
 from secateur.train.model import Job
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Heard, Taught
@@ -71,14 +71,19 @@ def _class_of(records: Records, membership: Membership, job: Job) -> Class:
         )
     asked = taught_on(method, membership, job.model)
     seen = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
-    met = met_by(method, membership.units[asked], seed=derive_seed(job.seed, "met"))
-    asked, seen = asked[met], seen[:, met]
+    met = met_by(method, membership.units[asked], seed=seed_met(job.seed))
+    every, asked, seen = asked, asked[met], seen[:, met]
     inputs = None
     made = recombined_of(method)
     if made is not None:
         own = np.array(records.gather(asked))
+        unmet = np.delete(every, met)
         inputs, seen = made.of(
-            own, seen, seed=derive_seed(job.seed, "questions"), units=membership.units[asked]
+            own,
+            seen,
+            seed=derive_seed(job.seed, "questions"),
+            units=membership.units[asked],
+            others=np.array(records.gather(unmet)) if len(unmet) else None,
         )
         asked = np.full(len(inputs), -1)
     return Class(
@@ -110,7 +115,8 @@ def _lesson(records: Records, one: Class, logits: FloatArray, seconds: float) ->
         return Lesson(
             rows=rows, answers=answers, history=history, seconds_before=seconds, inputs=inputs
         )
-    history["taught/agreement"] = _agreement(logits, one.seen, heard)
+    if len(logits):
+        history["taught/agreement"] = _agreement(logits, one.seen, heard)
     if method.keeps_answers:
         history |= {
             "taught/records": torch.from_numpy(rows.copy()),
