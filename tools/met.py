@@ -28,6 +28,7 @@ from secateur.data.recombinations import Way
 from secateur.errors import InputError, SecateurError
 from secateur.measure import auc
 from secateur.probe.run import observe
+from secateur.report.lookup import short
 from secateur.train import Taught
 from secateur.train.met import met_by, seed_met, share_met
 from secateur.types import derive_seed
@@ -114,7 +115,7 @@ def met_page(found: dict[str, Any]) -> str:
     lines = ["| attack, AUC | members that were met | not met | all members |", "|" + " --- |" * 4]
     for attack, rows in found["auc"].items():
         cells = ["{value:.3f} [{low:.3f}, {high:.3f}]".format(**rows[kind]) for kind in KINDS]
-        lines.append(f"| `{attack}` | {' | '.join(cells)} |")
+        lines.append(f"| {short(attack)} | {' | '.join(cells)} |")
     parts = [
         f"# {found['title']}",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
@@ -149,7 +150,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     who = fleet.membership
     text = ["python", "-m", "tools.met", str(options.folder), "--title", options.title]
-    text += [*("--way", options.way), *("--out", str(options.out))]
+    text += ["--way", options.way, "--data-dir", "DATA"]
+    text += ["--out", f"results/experiments/{options.out.name}"]
     content = {
         "format": "secateur-experiment-1",
         "experiment": "met",

@@ -89,7 +89,8 @@ steps = ["Subsample(share=0.5, method=SELENA(teachers=4, left_out=2))"]
     assert main(["run/seed-0/few", "--title", "Few", "--out", "found.json"]) == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["command"] == (
-        "python -m tools.met run/seed-0/few --title Few --way features --out found.json"
+        "python -m tools.met run/seed-0/few --title Few --way features --data-dir DATA "
+        "--out results/experiments/found.json"
     )
     assert (found["targets"], found["references"], found["seed"]) == (2, 8, 0)
     assert len(found["auc"]) == 5
@@ -98,7 +99,7 @@ steps = ["Subsample(share=0.5, method=SELENA(teachers=4, left_out=2))"]
         assert all(r["low"] <= r["value"] <= r["high"] for r in rows.values())
     page = met_page(found)
     assert page.startswith("# Few\n") and "`Subsample(share=0.5" in page
-    assert page.count("\n| `") == 5
+    assert page.count("\n| ") == 7
     assert main(["run/seed-0/dense", "--title", "Dense", "--out", "other.json"]) == 2
     assert "meet all their members" in capsys.readouterr().err
     assert not (tmp_path / "other.json").exists()
