@@ -28,10 +28,10 @@ from secateur.data.recombinations import Way
 from secateur.errors import InputError, SecateurError
 from secateur.measure import auc
 from secateur.probe.run import observe
-from secateur.report.lookup import short
 from secateur.train import Taught
 from secateur.train.met import met_by, seed_met, share_met
 from secateur.types import derive_seed
+from tools.protects_points import name_of
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
@@ -115,7 +115,7 @@ def met_page(found: dict[str, Any]) -> str:
     lines = ["| attack, AUC | members that were met | not met | all members |", "|" + " --- |" * 4]
     for attack, rows in found["auc"].items():
         cells = ["{value:.3f} [{low:.3f}, {high:.3f}]".format(**rows[kind]) for kind in KINDS]
-        lines.append(f"| {short(attack)} | {' | '.join(cells)} |")
+        lines.append(f"| {name_of(attack)} | {' | '.join(cells)} |")
     parts = [
         f"# {found['title']}",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
