@@ -79,7 +79,7 @@ def test_a_taught_fleet_is_not_pruned_on_labels_nor_taught_again(dense, tmp_path
     assert done.code == 0, done.err
     done = secateur("prune", made, "--method", "ADMM(rate=4)", "--out", tmp_path / "x")
     assert done.code == 2
-    assert "put it inside the method that taught them: prune=ADMM(rate=4" in done.err
+    assert "put it inside the method that made them: method=ADMM(rate=4" in done.err
     done = secateur("prune", made, "--method", "RandomMask(rate=4)", "--out", tmp_path / "x")
     assert done.code == 2
     assert "would be lost: PoolOnly(" in done.err
