@@ -8,7 +8,10 @@ import numpy as np
 from torch import nn
 
 from secateur.data import draw
-from secateur.train import Adam, Recipe
+from secateur.models import prunable
+from secateur.train import Adam, Phase, Recipe
+from secateur.train.batches import TrainData
+from secateur.train.loop import run_phases
 from secateur.types import Membership, Records
 
 FEATURES = 8
@@ -54,3 +57,13 @@ def small_recipe(**changes: object) -> Recipe:
         "batch_size": 16,
     }
     return Recipe(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def run_alone(net: nn.Module, data: TrainData, recipe: Recipe, *, seed: int) -> nn.Module:
+    """Train a network in place for the recipe's epochs, outside of any fleet, and return it."""
+    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
+    context = (initial, prunable(net))
+    run_phases(
+        net, (Phase(epochs=recipe.epochs),), recipe, data, streams={}, context=context, seed=seed
+    )
+    return net

@@ -1,8 +1,8 @@
 """What a subsampled model leaks of the members that it met, and of those that it did not.
 
 Run `python -m tools.met FOLDER --title TEXT --data-dir DATA --out FILE`, where FOLDER is a fleet
-that a sweep made with `Subsample`. Who was met is written nowhere; it is drawn again from the
-fleet's seed, as its owner could. The leak is of members of one kind beside all non-members.
+that a sweep made with `Subsample`. No file of its own says who was met; it is drawn again from
+the fleet's seed, as its owner could. The leak is of members of one kind beside all non-members.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from secateur import store
 from secateur.attack.membership import RMIA, LiRA, StackedAttack, WhiteBox
-from secateur.auditing import needed_signals
+from secateur.auditing.subjects import observe_subjects
 from secateur.cli.runs import open_runs
 from secateur.cli.spelled import parse_step
 from secateur.context import hardware
@@ -27,9 +27,8 @@ from secateur.data import Recombinations
 from secateur.data.recombinations import Way
 from secateur.errors import InputError, SecateurError
 from secateur.measure import auc
-from secateur.probe.run import observe
 from secateur.train import Taught
-from secateur.train.met import met_by, seed_met, share_met
+from secateur.train.met import met_by, share_met
 from secateur.types import derive_seed
 from tools.protects_points import name_of
 
@@ -63,7 +62,7 @@ def met_members(fleet: Fleet, *, seed: int) -> BoolArray:
     found = np.zeros((len(who.targets), who.inside.shape[1]), np.bool_)
     for row, target in zip(found, who.targets, strict=True):
         members = who.members(int(target))
-        own = seed_met(derive_seed(seed, "model", int(target)))
+        own = derive_seed(seed, "model", int(target))
         row[members[met_by(method, who.units[members], seed=own)]] = True
     return found
 
@@ -90,17 +89,10 @@ def leaks(
         workers: processes that ask the models.
     """
     met = met_members(fleet, seed=seed)
-    seen = observe(
-        fleet,
-        records,
-        signals=needed_signals(attacks),
-        posteriors=any(a.needs_posteriors for a in attacks),
-        gradients=any(getattr(a, "needs_gradients", False) for a in attacks),
-        workers=workers,
-    )
+    (subject,) = observe_subjects([fleet], records, attacks, workers=workers)
     found: dict[str, dict[str, Measurement]] = {}
     for attack in attacks:
-        kinds = kinds_of(attack(seen, seed=seed), fleet.membership, met)
+        kinds = kinds_of(attack(subject.observations, seed=seed), fleet.membership, met)
         found[repr(attack)] = {
             kind: auc(one, fleet.membership, subject=kind, method=repr(attack))
             for kind, one in kinds.items()
@@ -123,7 +115,7 @@ def met_page(found: dict[str, Any]) -> str:
         "that it did not, each beside all non-members. The attacker does not know which these are; "
         "the attacks and their references are those of an audit of all members. "
         f"{found['targets']} targets, {found['references']} references, seed {found['seed']}; "
-        "95 % intervals over targets and their records.",
+        f"95 % intervals, {found['intervals']}.",
         "\n".join(lines),
         f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
         f"{versions}.",
@@ -161,6 +153,9 @@ def main(arguments: Sequence[str]) -> int:
         "targets": len(who.targets),
         "references": len(who) - len(who.targets),
         "seed": seed,
+        "intervals": " or ".join(
+            dict.fromkeys(row.interval for rows in found.values() for row in rows.values())
+        ),
         "machine": hardware(),
         "auc": {
             attack: {

@@ -14,13 +14,11 @@ from secateur.compress import ADMM, FromScratch, Magnitude, RandomMask
 from secateur.data import draw
 from secateur.defend import SELENA, CrossFit, InSampleDistillation
 from secateur.errors import MethodError, StoreError
-from secateur.models import prunable
-from secateur.train import Phase, Stacked, apply, teaching, train_fleet
+from secateur.train import Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
-from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
 from secateur.types import derive_seed
-from small_world import small_recipe, small_records
+from small_world import run_alone, small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
 CPU = torch.device("cpu")
@@ -55,20 +53,16 @@ def by_hand(fleet, records, folds, repeats=1):
         out[order[fold::folds]] = True
         own = derive_seed(seed, "teacher", number)
         net = initial_module(RECIPE, own)
-        run(net, TrainData.of(records, members[~out], CPU), derive_seed(own, "train"))
+        run_alone(
+            net, TrainData.of(records, members[~out], CPU), RECIPE, seed=derive_seed(own, "train")
+        )
         with torch.no_grad():
             logits = net(torch.from_numpy(records.gather(members[out])))
             soft[out] += functional.softmax(logits.double(), 1) / repeats
     student = initial_module(RECIPE, seed)
     data = replace(TrainData.of(records, members, CPU), labels=soft.float())
-    run(student, data, derive_seed(seed, "transform"))
+    run_alone(student, data, RECIPE, seed=derive_seed(seed, "transform"))
     return student.state_dict()
-
-
-def run(net, data, seed):
-    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
-    phases = (Phase(epochs=2),)
-    run_phases(net, phases, RECIPE, data, streams={}, context=(initial, prunable(net)), seed=seed)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])

@@ -15,15 +15,14 @@ from secateur.data import draw
 from secateur.data.recombinations import WAYS
 from secateur.defend import SELENA, CrossFit
 from secateur.errors import MethodError, StoreError
-from secateur.models import logits_of, prunable
-from secateur.train import Phase, Stacked, apply, teaching, train_fleet
+from secateur.models import logits_of
+from secateur.train import Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
-from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
 from secateur.train.planned import work_parts
 from secateur.train.recombined import Recombined
 from secateur.types import Membership, derive_seed
-from small_world import small_recipe, small_records
+from small_world import run_alone, small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
 CPU = torch.device("cpu")
@@ -209,7 +208,9 @@ def test_a_student_is_the_version_by_hand(repeats):
     for number, own in enumerate(seen):
         teacher = initial_module(RECIPE, derive_seed(seed, "teacher", number))
         data = TrainData.of(records, members[own], CPU)
-        run(teacher, data, derive_seed(derive_seed(seed, "teacher", number), "train"))
+        run_alone(
+            teacher, data, RECIPE, seed=derive_seed(derive_seed(seed, "teacher", number), "train")
+        )
         with torch.no_grad():
             answer = functional.softmax(teacher(torch.from_numpy(inputs)).double(), 1)
         said[~told[number]] += answer[~told[number]]
@@ -221,15 +222,9 @@ def test_a_student_is_the_version_by_hand(repeats):
         indices=torch.full((len(inputs),), -1),
         classes=3,
     )
-    run(student, data, derive_seed(seed, "transform"))
+    run_alone(student, data, RECIPE, seed=derive_seed(seed, "transform"))
     for name, value in student.state_dict().items():
         np.testing.assert_allclose(found[name], value.numpy(), rtol=1e-5, atol=5e-7)
-
-
-def run(net, data, seed):
-    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
-    context = (initial, prunable(net))
-    run_phases(net, (Phase(epochs=2),), RECIPE, data, streams={}, context=context, seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,15 @@ from secateur.compress import Magnitude, RandomMask
 from secateur.data import draw
 from secateur.defend import DMP, DPSGD, SELENA, CrossFit, InSampleDistillation, Subsample
 from secateur.errors import MethodError
-from secateur.models import prunable
-from secateur.train import Phase, Stacked, apply, teaching, train_fleet
+from secateur.train import Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
-from secateur.train.loop import run_phases
 from secateur.train.met import count_met, met_by
 from secateur.train.model import initial_module
 from secateur.train.planned import work_parts
 from secateur.train.recombined import Recombined
 from secateur.train.shared_teachers import asked_again, teachers_of
 from secateur.types import Records, derive_seed
-from small_world import small_recipe, small_records
+from small_world import run_alone, small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
 CPU = torch.device("cpu")
@@ -49,14 +47,8 @@ def met_in(fleet, share, model=0):
     return members[[owner in chosen for owner in owners.tolist()]]
 
 
-def run(net, data, seed):
-    initial = {n: p.detach().clone() for n, p in net.named_parameters()}
-    context = (initial, prunable(net))
-    run_phases(net, (Phase(epochs=2),), RECIPE, data, streams={}, context=context, seed=seed)
-    return net.state_dict()
-
-
-def assert_close(artifact, expected):
+def assert_close(artifact, net):
+    expected = net.state_dict()
     for name, value in artifact.tensors.items():
         np.testing.assert_allclose(value, expected[name].numpy(), rtol=1e-5, atol=5e-7)
 
@@ -74,7 +66,10 @@ def test_the_student_learns_of_those_it_meets_what_it_would_have_been_told_of_th
     seed = derive_seed(0, "model", 0)
     soft = torch.as_tensor(plain["taught/answers"][at])
     data = replace(TrainData.of(records, rows, CPU), labels=soft)
-    assert_close(first, run(initial_module(RECIPE, seed), data, derive_seed(seed, "transform")))
+    assert_close(
+        first,
+        run_alone(initial_module(RECIPE, seed), data, RECIPE, seed=derive_seed(seed, "transform")),
+    )
 
 
 def test_without_teachers_it_is_plain_training_on_those_it_meets():
@@ -83,7 +78,10 @@ def test_without_teachers_it_is_plain_training_on_those_it_meets():
     seed = derive_seed(0, "model", 0)
     data = TrainData.of(records, met_in(fleet, 0.25), CPU)
     data = replace(data, labels=torch.nn.functional.one_hot(data.labels, 3).float())
-    assert_close(first, run(initial_module(RECIPE, seed), data, derive_seed(seed, "transform")))
+    assert_close(
+        first,
+        run_alone(initial_module(RECIPE, seed), data, RECIPE, seed=derive_seed(seed, "transform")),
+    )
 
 
 def test_without_teachers_no_other_record_is_read():
@@ -112,7 +110,7 @@ def test_every_model_meets_others_and_whom_it_meets_says_nothing_of_the_cut():
     assert len(one) == len(two) == 1200
     assert len(np.intersect1d(one, two)) == pytest.approx(360, abs=80)
     split = TAUGHT.split(units, seed=derive_seed(5, "teachers"))
-    met = np.isin(units, met_by(Subsample(share=0.3), units, seed=derive_seed(5, "met")))
+    met = np.isin(units, met_by(Subsample(share=0.3), units, seed=5))
     for row in split:
         assert met[row].mean() == pytest.approx(0.3, abs=0.04)
 

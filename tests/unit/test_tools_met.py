@@ -94,6 +94,8 @@ steps = ["Subsample(share=0.5, method=SELENA(teachers=4, left_out=2))"]
     )
     assert (found["targets"], found["references"], found["seed"]) == (2, 8, 0)
     assert len(found["auc"]) == 5
+    two_way = {"two-way bootstrap", "two-way bootstrap, widened"}
+    assert set(found["intervals"].split(" or ")) == two_way
     for rows in found["auc"].values():
         assert set(rows) == {"met", "not met", "all"}
         assert all(r["low"] <= r["value"] <= r["high"] for r in rows.values())

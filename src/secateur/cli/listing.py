@@ -105,8 +105,6 @@ def work_of(plan: SweepPlan) -> Work:
 def _epochs(step: str, recipe: Recipe) -> int:
     from secateur.cli.spelled import parse_step
     from secateur.train import Conversion, Defence, Taught
-    from secateur.train.met import share_met
-    from secateur.train.recombined import recombined_of
 
     method: Defence | Transform | Conversion = parse_step(step)
     if isinstance(method, Defence):
@@ -117,9 +115,7 @@ def _epochs(step: str, recipe: Recipe) -> int:
     if isinstance(method, Taught):  # each teacher reads a share of the members
         shares = method.split(np.arange(UNITS), seed=0).mean(axis=1).sum()
         taught = sum(phase.epochs for phase in method.teaching(recipe))
-        made = recombined_of(method)
-        own = share_met(method) * (1.0 if made is None else made.times) * epochs
-        epochs = round(own + float(shares) * taught)
+        epochs += round(float(shares) * taught)
     return epochs
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from secateur.train.steps import Taught
     from secateur.types import IntArray, Membership
 
-__all__ = ["count_met", "met_by", "seed_met", "share_met", "taught_on"]
+__all__ = ["count_met", "met_by", "share_met", "taught_on"]
 
 FEWEST = 2
 """Units that a model has to meet: one alone is no training set."""
@@ -32,7 +32,7 @@ def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
     Args:
         method: by which it is taught.
         units: whose each record is `[records]`; a unit is met whole or not at all.
-        seed: of the draw for this model, by `seed_met`; with another one others are met.
+        seed: of this model; with another one others are met.
 
     Raises:
         MethodError: so small a share that fewer than two units are met.
@@ -54,7 +54,7 @@ def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
             f"share={share}, of {len(distinct)} units, lets a model meet {count}, and it needs "
             f"{FEWEST} at least; take a larger share, or draw more members"
         )
-    chosen = np.random.default_rng(seed).choice(distinct, count, replace=False)
+    chosen = np.random.default_rng(derive_seed(seed, "met")).choice(distinct, count, replace=False)
     return np.flatnonzero(np.isin(units, chosen))
 
 
@@ -72,11 +72,6 @@ def count_met(method: Taught, membership: Membership, model: int, *, seed: int =
         method: by which it is taught.
         membership: who trains on what.
         model: its row there.
-        seed: of the draw, by `seed_met`; by default any, for estimates.
+        seed: of the model; by default any, for estimates.
     """
     return len(met_by(method, membership.units[taught_on(method, membership, model)], seed=seed))
-
-
-def seed_met(seed: int) -> int:
-    """Return the seed of the draw of those whom the model of a seed meets."""
-    return derive_seed(seed, "met")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secateur.train.batches import pools_of
 from secateur.train.hooks import MEMBERS
-from secateur.train.met import count_met, seed_met
+from secateur.train.met import count_met
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Conversion, Taught
 
@@ -74,6 +74,6 @@ def learned_by(
     """
     if not isinstance(step, Taught):
         return len(membership.members(model))
-    asked = count_met(step, membership, model, seed=seed_met(seed))
+    asked = count_met(step, membership, model, seed=seed)
     made = recombined_of(step)
     return asked if made is None else made.count(asked)
