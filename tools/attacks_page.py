@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tools.attacks_words import sentences
+from tools.tables import table
 
 AUC, AT_1, AT_LOWEST = "auc", "tpr at 1% fpr", "tpr at 0.2% fpr"
 TITLES = {AUC: "AUC", AT_1: "TPR at 1 % FPR, %", AT_LOWEST: "TPR at 0.2 % FPR, %"}
@@ -23,12 +23,6 @@ def shown(cell: dict[str, Any], metric: str, *, interval: bool = True) -> str:
         return value + spread
     low, high = (f"{factor * cell[end]:.{digits}f}" for end in ("low", "high"))
     return f"{value} [{low}, {high}]" + "*" * ("widened" in cell)
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [f"| {' | '.join(headers)} |", "|" + " --- |" * len(headers)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def of(found: dict[str, Any], part: str, world: str, subject: str) -> list[dict[str, Any]]:

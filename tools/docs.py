@@ -40,6 +40,7 @@ from tools.protects_aims import aims_block
 from tools.protects_cost import cost_block
 from tools.runtime_block import runtime_block
 from tools.searched import searches
+from tools.tables import table
 from tools.verdicts import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,9 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def markdown_table(report: Report) -> str:
     """Return the main table as Markdown."""
-    lines = ["| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
-    lines += ["| " + " | ".join(line[h] for h in HEADERS) + " |" for line in main_table(report)]
-    return "\n".join(lines)
+    return table(HEADERS, [[line[h] for h in HEADERS] for line in main_table(report)])
 
 
 SHIPPED = "## Accuracy, leak, size and speed"
@@ -57,10 +56,8 @@ SHIPPED = "## Accuracy, leak, size and speed"
 
 def footprints(report: Report) -> str:
     """Return the table of what is shipped as Markdown."""
-    headers = FOOTPRINT_HEADERS
-    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
-    lines += ["| " + " | ".join(r[h] for h in headers) + " |" for r in footprint_table(report)]
-    return "\n".join(lines)
+    rows = footprint_table(report)
+    return table(FOOTPRINT_HEADERS, [[r[h] for h in FOOTPRINT_HEADERS] for r in rows])
 
 
 def interval_words(report: Report) -> str:

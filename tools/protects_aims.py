@@ -27,6 +27,7 @@ from tools.protects_points import (
     value,
     worlds_of,
 )
+from tools.tables import table
 from tools.verdicts import Point, shown
 
 __all__ = ["NOTHING", "aims_block"]
@@ -36,27 +37,40 @@ WORLDS = 5
 DRAWS = 3
 """Draws that a world has at least, to be counted."""
 NOTHING = "There is no results file yet, so nothing is said."
+HEADERS = (
+    "data set",
+    "draws",
+    "case",
+    "accuracy, points from the best dense model's",
+    "of the stopped dense model's leak above 0.5",
+    "AUC minus that of DP-SGD of equal accuracy",
+    "the aim",
+)
+UNKNOWN = "not measured"
 RULES = (
-    "A leak counts as halved, or as below, where its whole interval is: t over draws (with one "
-    "draw, which is not counted, over its targets). The dense model beside which a leak is halved "
-    "is the least leaky of those, stopped or trained to the end, whose accuracy is at most 1 "
-    "point off ours and not detectably different. Where there is none, the least leaky within 1 "
-    "point of the most accurate of those that stopped less accurate stands for it: it leaks less "
-    "than one of equal accuracy would, which is against ours. Where there is none of these either "
-    "(one that was trained beyond more accurate ones is not), the more accurate one of the fewest "
-    "epochs is shown but never counted: it leaks more, which flatters ours. DP-SGD of equal "
-    "accuracy is the least leaky setting at most 1 point off ours than which ours is not "
-    "detectably less accurate; where there is none, what lies on the lowest straight line between "
-    "two settings, held to the same. Such a line overstates DP-SGD's leak where its curve is "
-    "convex, which flatters ours."
+    "How it is counted. A leak counts as halved, or as below, where its whole interval is: t "
+    "over draws (with one draw, which is not counted, over its targets). The dense model beside "
+    "which a leak is halved is the least leaky of those, stopped or trained to the end, whose "
+    "accuracy is at most 1 point off ours and not detectably different. Where there is none, the"
+    " least leaky within 1 point of the most accurate of those that stopped less accurate stands"
+    " for it: it leaks less than one of equal accuracy would, which is against ours. Where there"
+    " is none of these either (one that was trained beyond more accurate ones is not), the more "
+    "accurate one of the fewest epochs is shown but never counted: it leaks more, which flatters"
+    " ours. DP-SGD of equal accuracy is the least leaky setting at most 1 point off ours than "
+    "which ours is not detectably less accurate; where there is none, what lies on the lowest "
+    "straight line between two settings, held to the same. Such a line overstates DP-SGD's leak "
+    "where its curve is convex, which flatters ours."
 )
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What a world's case reached, in words, and whether the world has draws enough to count."""
+    """What a world's case reached, in words and in a table's cells, and whether the world has draws
+    enough to count.
+    """
 
     words: str
+    cells: tuple[str, ...]
     reached: bool = False
     counted: bool = False
 
@@ -77,7 +91,8 @@ def aims_block(found: dict[str, dict[str, Any]]) -> str:
         f"{len(counted)} that are measured in {DRAWS} draws or more"
         f"{f' ({few} of fewer, not counted)' if few else ''}: {_verdict(reached, len(counted))}."
     )
-    return "\n".join([f"{words} {RULES}", "", *(f"- {aim.words}" for aim in aims)])
+    cells = table(HEADERS, [aim.cells for aim in aims])
+    return "\n\n".join([words, cells, "\n".join(f"- {aim.words}" for aim in aims), RULES])
 
 
 def _verdict(reached: int, measured: int) -> str:
@@ -94,17 +109,19 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
     point = chosen(found)
     accuracy = None if point is None else value(point, "test accuracy")
     if point is None or accuracy is None:
-        counted = len(found["facts"]["seeds"]) >= DRAWS
+        draws = len(found["facts"]["seeds"])
         words = f"**{name}**: no case of {OURS[-1]} at a tenth of the weights is measured."
-        return Aim(words, counted=counted)
+        cells = (name, str(draws), *[UNKNOWN] * (len(HEADERS) - 3), "missed")
+        return Aim(words, cells, counted=draws >= DRAWS)
     best, share, private = best_dense(found), excess_share(point, found), beside_dp(point, found)
     near_best = best is not None and close(accuracy, best)
     ok = near_best and share is not None and share.halved and private.below
+    gap = None if best is None else f"{100 * (accuracy - best):+.1f}"
     words = "; ".join(
         [
             "the best dense accuracy is not measured"
-            if best is None
-            else f"accuracy {100 * (accuracy - best):+.1f} points from the best dense "
+            if gap is None
+            else f"accuracy {gap} points from the best dense "
             f"({'within' if near_best else 'beyond'} 1 point)",
             "leak beside the dense model stopped at equal accuracy not measured, or none"
             if share is None
@@ -117,7 +134,16 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
     if draws < DRAWS:
         end += f", of {'one draw' if draws == 1 else f'{draws} draws'}, not counted"
     line = f"**{name}**, `{point['case']}`{_labels(point)}: {words}: {end}."
-    return Aim(line, reached=ok, counted=draws >= DRAWS)
+    cells = (
+        name,
+        str(draws),
+        f"`{point['case']}`",
+        gap or UNKNOWN,
+        UNKNOWN if share is None else f"{share.shown()}, {_verdict_of(share)}",
+        "none of equal accuracy" if private.leak is None else private.leak.shown(1, 3),
+        "reached" if ok else "missed",
+    )
+    return Aim(line, cells, reached=ok, counted=draws >= DRAWS)
 
 
 def _labels(point: Point) -> str:

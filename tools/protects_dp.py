@@ -21,10 +21,18 @@ NONE = "no DP-SGD of equal accuracy, nothing shown"
 
 @dataclass(frozen=True)
 class Private:
-    """What a case is beside DP-SGD, in words, and whether it is shown to leak less."""
+    """What a case is beside DP-SGD, in words, and whether it is shown to leak less.
+
+    `leak` is the case's minus that of DP-SGD of equal accuracy; None where there is none.
+    """
 
     words: str
-    below: bool = False
+    leak: Difference | None = None
+
+    @property
+    def below(self) -> bool:
+        """Whether the case is shown to leak less than DP-SGD of equal accuracy."""
+        return self.leak is not None and self.leak.verdict == "lower"
 
 
 def beside_dp(point: Point, found: dict[str, Any]) -> Private:
@@ -49,7 +57,7 @@ def beside_dp(point: Point, found: dict[str, Any]) -> Private:
         least = min(equal, key=lambda p: value(p, "leak") or 0.0)
         leak, gap = between(point, least, "leak"), gaps[least["case"]]
         words = f"beside `{least['case']}`, the least leaky DP-SGD of equal accuracy, AUC "
-        return Private(words + _shown(leak, gap), leak.verdict == "lower")
+        return Private(words + _shown(leak, gap), leak)
     pair = _bracket(point, known)
     if pair is not None:
         return _beside_both(point, *pair)
@@ -78,7 +86,7 @@ def _beside_both(point: Point, below: Point, above: Point) -> Private:
     own = f"{100 * over_references(point):.1f} %"
     return Private(
         f"beside DP-SGD of equal accuracy over the references ({own}), {words}",
-        leak.verdict == "lower",
+        leak,
     )
 
 

@@ -84,6 +84,7 @@ def test_a_world_of_few_draws_does_not_count():
     assert (
         "Reached on 4 of 4 that are measured in 3 draws or more (1 of fewer, not counted)" in text
     )
+    assert "\n| few | 1 | `cross-fit folds=5` | " in text
     (line,) = [x for x in text.splitlines() if x.startswith("- **few**")]
     assert line.endswith(": reached, of one draw, not counted.")
     assert text.index("**few**") < text.index("**w0**")
@@ -119,6 +120,21 @@ def test_each_of_the_three_aims_can_be_missed(change, word):
     text = aims_block({"one": world(**change)})
     assert f": {word}." in text
     assert f"Reached on {int(word == 'reached')} of 1" in text
+    (row_of_one,) = [x for x in text.splitlines() if x.startswith("| one | 3 | ")]
+    assert row_of_one.endswith(f" | {word} |")
+
+
+def test_a_table_says_what_each_world_reached():
+    assert (
+        "| one | 3 | `cross-fit folds=5` | +0.0 | 17 % [15, 18], halved | "
+        "-0.050 [-0.050, -0.050] | reached |" in aims_block({"one": world()})
+    )
+    found = world()
+    found["points"] = [p for p in found["points"] if p["method"] != "dp-sgd"]
+    assert "| none of equal accuracy | missed |\n" in aims_block({"one": found})
+    found["points"] = [p for p in found["points"] if p["method"] != "cross-fit"]
+    cells = "not measured | not measured | not measured | not measured | missed |"
+    assert f"\n| one | 3 | {cells}\n" in aims_block({"one": found})
 
 
 @pytest.mark.parametrize(
