@@ -28,9 +28,10 @@ from secateur.data.recombinations import Way
 from secateur.errors import InputError, SecateurError
 from secateur.measure import auc
 from secateur.train import Taught
-from secateur.train.met import met_by, share_met
+from secateur.train.met import known_of, met_by, share_met
 from secateur.types import derive_seed
 from tools.protects_points import name_of
+from tools.tables import table
 
 if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
@@ -38,11 +39,18 @@ if TYPE_CHECKING:
 
 __all__ = ["kinds_of", "leaks", "met_members", "met_page"]
 
-KINDS = ("met", "not met", "all")
+KINDS = {
+    "met": "members that were met",
+    "not met": "not met",
+    "not known": "known to no teacher",
+    "all": "all members",
+}
+"""Kinds of members, and what heads their column."""
 
 
-def met_members(fleet: Fleet, *, seed: int) -> BoolArray:
-    """Return whether a target met a record of the audit, `[targets, records]`.
+def met_members(fleet: Fleet, *, seed: int) -> tuple[BoolArray, BoolArray]:
+    """Return whether a target met a record of the audit, and whether anything that it was made from
+    read the record, `[targets, records]` each.
 
     Args:
         fleet: with a step `Subsample`, and perhaps conversions after it.
@@ -59,21 +67,42 @@ def met_members(fleet: Fleet, *, seed: int) -> BoolArray:
             "Subsample"
         )
     who = fleet.membership
-    found = np.zeros((len(who.targets), who.inside.shape[1]), np.bool_)
-    for row, target in zip(found, who.targets, strict=True):
-        members = who.members(int(target))
-        own = derive_seed(seed, "model", int(target))
-        row[members[met_by(method, who.units[members], seed=own)]] = True
-    return found
+    met = np.zeros((len(who.targets), who.inside.shape[1]), np.bool_)
+    read = np.zeros_like(met)
+    for row, target in enumerate(who.targets.tolist()):
+        members = who.members(target)
+        units, own = who.units[members], derive_seed(seed, "model", target)
+        known = known_of(method, method.split(units, seed=derive_seed(own, "teachers")))
+        at = met_by(method, units, seed=own, known=known)
+        met[row, members[at]] = True
+        read[row, members[at if known is None else known]] = True
+    return met, read
 
 
-def kinds_of(scores: Scores, membership: Membership, met: BoolArray) -> dict[str, Scores]:
-    """Return the scores by kind of member: those that were met, those that were not, all; each with
-    every non-member.
+def kinds_of(
+    scores: Scores, membership: Membership, met: BoolArray, read: BoolArray
+) -> dict[str, Scores]:
+    """Return the scores by kind of member: those that were met, those that were read but not met,
+    those that nothing read, all; each with every non-member. Kinds of nobody are left out.
+
+    Args:
+        scores: of the targets.
+        membership: who trains on what.
+        met: of `met_members`.
+        read: of `met_members`.
     """
     inside = membership.inside[membership.targets]
-    masks = {"met": ~inside | met, "not met": ~inside | ~met, "all": np.ones_like(met)}
-    return {k: replace(scores, evaluated=scores.evaluated & masks[k]) for k in KINDS}
+    kinds = {
+        "met": met,
+        "not met": inside & read & ~met,
+        "not known": inside & ~read,
+        "all": inside,
+    }
+    return {
+        kind: replace(scores, evaluated=scores.evaluated & (~inside | mask))
+        for kind, mask in kinds.items()
+        if mask.any()
+    }
 
 
 def leaks(
@@ -88,11 +117,11 @@ def leaks(
         seed: of the fleet's making, and of the attacks.
         workers: processes that ask the models.
     """
-    met = met_members(fleet, seed=seed)
+    met, read = met_members(fleet, seed=seed)
     (subject,) = observe_subjects([fleet], records, attacks, workers=workers)
     found: dict[str, dict[str, Measurement]] = {}
     for attack in attacks:
-        kinds = kinds_of(attack(subject.observations, seed=seed), fleet.membership, met)
+        kinds = kinds_of(attack(subject.observations, seed=seed), fleet.membership, met, read)
         found[repr(attack)] = {
             kind: auc(one, fleet.membership, subject=kind, method=repr(attack))
             for kind, one in kinds.items()
@@ -104,10 +133,12 @@ def met_page(found: dict[str, Any]) -> str:
     """Return the Markdown page of one such measurement."""
     machine = found["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    lines = ["| attack, AUC | members that were met | not met | all members |", "|" + " --- |" * 4]
-    for attack, rows in found["auc"].items():
-        cells = ["{value:.3f} [{low:.3f}, {high:.3f}]".format(**rows[kind]) for kind in KINDS]
-        lines.append(f"| {name_of(attack)} | {' | '.join(cells)} |")
+    first = next(iter(found["auc"].values()))
+    kinds = [kind for kind in KINDS if kind in first]
+    rows = [
+        [name_of(attack), *("{value:.3f} [{low:.3f}, {high:.3f}]".format(**by[k]) for k in kinds)]
+        for attack, by in found["auc"].items()
+    ]
     parts = [
         f"# {found['title']}",
         "Generated from `results/experiments/` by `make docs`; do not edit.",
@@ -116,7 +147,7 @@ def met_page(found: dict[str, Any]) -> str:
         "the attacks and their references are those of an audit of all members. "
         f"{found['targets']} targets, {found['references']} references, seed {found['seed']}; "
         f"95 % intervals, {found['intervals']}.",
-        "\n".join(lines),
+        table(["attack, AUC", *(KINDS[kind] for kind in kinds)], rows),
         f"Made by `{found['command']}` on {machine['processor']}, {machine['cores']} cores; "
         f"{versions}.",
     ]

@@ -126,6 +126,59 @@ def test_a_unit_is_met_whole_or_not_at_all():
         assert set(rows.tolist()) == {r for r in own.tolist() if int(records.units[r]) in owners}
 
 
+def test_teachers_know_a_part_and_those_that_are_met_are_of_it():
+    fleet, records = world(units=np.repeat(np.arange(48), 2))
+    method = Subsample(share=0.3, known=0.6, method=replace(TAUGHT, keep=True))
+    assert repr(method).endswith("known=0.6)")
+    assert "known" not in repr(Subsample(share=0.3, method=TAUGHT))
+    for model, artifact in enumerate(apply(method, fleet, records, **HOW).artifacts):
+        members = fleet.membership.members(model)
+        owners = records.units[members]
+        own = derive_seed(0, "model", model)
+        split = method.split(owners, seed=derive_seed(own, "teachers"))
+        assert split.shape == (4, len(members))
+        known = split.any(0)
+        count = len(np.unique(owners))
+        assert len(np.unique(owners[known])) == round(0.6 * count)
+        assert not np.isin(owners[~known], owners[known]).any()  # a unit is known whole
+        np.testing.assert_array_equal(split.sum(0)[known], 2)  # each by half of the four
+        met = np.isin(members, artifact.history["taught/records"])
+        assert len(np.unique(owners[met])) == round(0.3 * count)
+        assert not (met & ~known).any()
+        np.testing.assert_array_equal(artifact.history["taught/seen"], split[:, met])
+
+
+def test_with_as_many_known_as_met_nothing_reads_another(monkeypatch):
+    fleet, records = world()
+    read = set()
+
+    class Source:
+        shape = records.source.shape
+
+        def gather(self, indices):
+            read.update(np.asarray(indices).tolist())
+            return records.source.gather(indices)
+
+        def digest(self):
+            return records.source.digest()
+
+    method = Subsample(share=0.4, known=0.4, method=replace(TAUGHT, keep=True))
+    made = apply(method, fleet, replace(records, source=Source()), **HOW)
+    rows = [artifact.history["taught/records"].tolist() for artifact in made.artifacts]
+    assert read == {row for of_one in rows for row in of_one}
+    for model, of_one in enumerate(rows):
+        assert len(of_one) == round(0.4 * len(fleet.membership.members(model)))
+
+
+def test_what_teachers_do_not_know_costs_nothing():
+    fleet, _ = world()
+    whole, half = (Subsample(share=0.3, known=k, method=TAUGHT) for k in (1.0, 0.5))
+    parts = [work_parts(RECIPE, m, fleet.membership) for m in (whole, half)]
+    assert parts[0][0] == parts[1][0]
+    assert parts[1][1] == pytest.approx(parts[0][1] / 2, rel=0.05)
+    assert teachers_of(whole, RECIPE) != teachers_of(half, RECIPE)
+
+
 def test_inputs_are_made_of_those_that_are_met_alone(monkeypatch):
     fleet, records = world(units=np.repeat(np.arange(48), 2))
     of, asked = Recombined.of, []
@@ -251,6 +304,14 @@ def test_a_share_out_of_range_is_refused(share):
         ({"method": RandomMask(rate=2), "epochs": 3}, "epochs of its own"),
         ({"method": DPSGD(noise_multiplier=1.0)}, "no method that trains a model by itself"),
         ({"method": 3}, "no method that trains"),
+        ({"known": 0.7}, "there are none"),
+        ({"known": 0.7, "method": RandomMask(rate=2)}, "there are none"),
+        (
+            {"share": 0.4, "known": 0.3, "method": TAUGHT},
+            r"in share \.\. 1.*known=0\.3 with share",
+        ),
+        ({"known": 1.5, "method": TAUGHT}, r"in share \.\. 1"),
+        ({"known": float("nan"), "method": TAUGHT}, r"in share \.\. 1"),
         ({"epochs": -1}, "epochs must be at least 0"),
         ({"method": SELENA}, r"a class; write SELENA\(\.\.\.\)"),
     ],

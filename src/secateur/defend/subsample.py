@@ -19,10 +19,12 @@ from secateur.defend.answers import (
     trained_by,
 )
 from secateur.errors import MethodError
+from secateur.spelling import spelled_without
 from secateur.train.hooks import MEMBERS
-from secateur.train.met import share_met
+from secateur.train.met import drawn_of, share_met
 from secateur.train.recombined import Recombined, recombined_of
 from secateur.train.steps import Taught, Transform
+from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,23 +43,27 @@ class Subsample:
     For each model a share of its members' units is drawn. Around a taught method, such as `SELENA`
     or `CrossFit`, teachers are trained and asked as they were, on all members; the student learns
     what they say of the members of the share, and does not read the others. Of these it has what
-    teachers that knew them said of somebody else. Around a pruning method, or none, the model is
-    trained on the members of the share, with their labels, and the others are not read at all: the
-    control, what fewer members alone would be worth.
+    teachers that knew them said of somebody else. With `known` below 1 the teachers too know a part
+    of the members alone, of which those that are met are drawn: nothing that the model is made from
+    reads the others. Around a pruning method, or none, the model is trained on the members of the
+    share, with their labels, and the others are not read at all: the control, what fewer members
+    alone would be worth.
 
     Args:
         share: of the units whose records the model meets, in (0, 1).
         method: a taught method of the members, a pruning method, or None: by the recipe.
         epochs: of dense training before a pruning method, or without one; by default the recipe's.
             An epoch is of the members that are met, so that a smaller share makes fewer steps.
+        known: of the units that teachers are trained on, in share .. 1; without a taught method
+            there are none, and it stays 1.
 
-    The leak is a mean over members: those that were met may leak more than the others. Beforehand
-    each member is one of them with the same probability, `share`; who was met follows from the
-    model's seed and its members, so that whoever has both makes the draw again. What it is worth is
-    measured in `docs/protects.md`; no guarantee follows.
+    The leak is a mean over members: those that were met may leak more than the others, and those
+    that nothing read leak nothing. Beforehand each member is one of them with the same probability;
+    who was met follows from the model's seed and its members, so that whoever has both makes the
+    draw again. What it is worth is measured in `docs/protects.md`; no guarantee follows.
 
     Raises:
-        MethodError: a share out of range; a method that learns on other records than members, that
+        MethodError: shares out of range; a method that learns on other records than members, that
             subsamples already, or that is none; epochs that a method would not read.
 
     Example:
@@ -75,6 +81,7 @@ class Subsample:
     share: float = 0.5
     method: Transform | None = None
     epochs: int | None = None
+    known: float = 1.0
 
     fresh: ClassVar[bool] = True
     revision: ClassVar[int] = 1
@@ -86,6 +93,11 @@ class Subsample:
                 f"share, of the members that a model meets, must be in (0, 1), got {self.share}; "
                 "for all of them write the method by itself"
             )
+        if not self.share <= self.known <= 1:
+            raise MethodError(
+                f"known, of the members that teachers are trained on, must be in share .. 1, as "
+                f"the model meets none but them; got known={self.known} with share={self.share}"
+            )
         check_dials(epochs=self.epochs)
         method = self.method
         if isinstance(method, type):
@@ -94,13 +106,23 @@ class Subsample:
             )
         if isinstance(method, Taught):
             _check_taught(method, self.epochs)
-        elif method is None or isinstance(method, Transform):
+            return
+        if method is None or isinstance(method, Transform):
             check_inside("method", method, self.epochs, what="Subsample")
         else:
             raise MethodError(
                 f"Subsample: method={method!r} is no method that trains a model by itself; write "
                 "SELENA(...), CrossFit(...), a pruning method, or leave it out"
             )
+        if self.known != 1.0:
+            raise MethodError(
+                f"known={self.known} is read by teachers, and there are none: without them the "
+                "share is all that is known; leave it out, or write method=SELENA(...)"
+            )
+
+    def __repr__(self) -> str:
+        """Return its spelling; what came later stands in it where it is not the default."""
+        return spelled_without(self, {"known": 1.0})
 
     @property
     def pool(self) -> str:
@@ -113,35 +135,48 @@ class Subsample:
         return self.share
 
     @property
+    def taught(self) -> Taught | None:
+        """The taught method that it stands around; None where there is none."""
+        return self.method if isinstance(self.method, Taught) else None
+
+    @property
     def recombined(self) -> Recombined | None:
         """How the inputs are made that the student learns on: of members that it meets."""
-        return recombined_of(self.method) if isinstance(self.method, Taught) else None
+        return None if self.taught is None else recombined_of(self.taught)
 
     @property
     def keeps_answers(self) -> bool:
         """Whether the taught method keeps its answers, and with them who was met."""
-        return isinstance(self.method, Taught) and self.method.keeps_answers
+        return self.taught is not None and self.taught.keeps_answers
 
     def split(self, units: IntArray, *, seed: int) -> BoolArray:
         """Return which members each teacher trains on; no teacher without a taught method."""
-        if isinstance(self.method, Taught):
-            return self.method.split(units, seed=seed)
-        return np.zeros((0, len(units)), np.bool_)
+        if self.taught is None:
+            return np.zeros((0, len(units)), np.bool_)
+        if self.known == 1.0:
+            return self.taught.split(units, seed=seed)
+        distinct = np.unique(units)
+        count = round(self.known * len(distinct))
+        known = np.isin(units, drawn_of(distinct, count, seed=derive_seed(seed, "known")))
+        of_known = self.taught.split(units[known], seed=seed)
+        split = np.zeros((len(of_known), len(units)), np.bool_)
+        split[:, known] = of_known
+        return split
 
     def teaching(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the training of a teacher; nothing where there is none."""
-        return self.method.teaching(recipe) if isinstance(self.method, Taught) else ()
+        return () if self.taught is None else self.taught.teaching(recipe)
 
     def phases(self, recipe: Recipe) -> tuple[Phase, ...]:
         """Return the training of the model."""
-        if isinstance(self.method, Taught):
-            return self.method.phases(recipe)
-        return trained_by(recipe, self.method, self.epochs)
+        if self.taught is None:
+            return trained_by(recipe, self.method, self.epochs)
+        return self.taught.phases(recipe)
 
     def answers(self, heard: Heard) -> tuple[Tensor, Tensor]:
         """Return what the taught method tells of the records that are met; else their labels."""
-        if isinstance(self.method, Taught):
-            return self.method.answers(heard)
+        if self.taught is not None:
+            return self.taught.answers(heard)
         none = torch.zeros(len(heard.labels), heard.classes, dtype=torch.float64)
         return every_record(heard), soft_labels(none, heard, alpha=1.0)
 

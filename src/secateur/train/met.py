@@ -12,9 +12,9 @@ from secateur.types import derive_seed
 
 if TYPE_CHECKING:
     from secateur.train.steps import Taught
-    from secateur.types import IntArray, Membership
+    from secateur.types import BoolArray, IntArray, Membership
 
-__all__ = ["count_met", "met_by", "share_met", "taught_on"]
+__all__ = ["count_met", "drawn_of", "known_of", "met_by", "share_met", "taught_on"]
 
 FEWEST = 2
 """Units that a model has to meet: one alone is no training set."""
@@ -26,13 +26,17 @@ def share_met(method: Taught) -> float:
     return found
 
 
-def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
+def met_by(
+    method: Taught, units: IntArray, *, seed: int, known: BoolArray | None = None
+) -> IntArray:
     """Return the positions, in ascending order, of the records that a model itself learns on.
 
     Args:
         method: by which it is taught.
         units: whose each record is `[records]`; a unit is met whole or not at all.
         seed: of this model; with another one others are met.
+        known: whether any teacher is trained on a record `[records]`: those that are met are drawn
+            from these. By default every record is.
 
     Raises:
         MethodError: so small a share that fewer than two units are met.
@@ -54,8 +58,25 @@ def met_by(method: Taught, units: IntArray, *, seed: int) -> IntArray:
             f"share={share}, of {len(distinct)} units, lets a model meet {count}, and it needs "
             f"{FEWEST} at least; take a larger share, or draw more members"
         )
-    chosen = np.random.default_rng(derive_seed(seed, "met")).choice(distinct, count, replace=False)
-    return np.flatnonzero(np.isin(units, chosen))
+    among = distinct if known is None else np.unique(units[known])
+    return np.flatnonzero(np.isin(units, drawn_of(among, count, seed=derive_seed(seed, "met"))))
+
+
+def known_of(method: Taught, split: BoolArray) -> BoolArray | None:
+    """Return whether any teacher is trained on a member `[members]`; None where there is no
+    teacher, or the model learns on other records.
+
+    Args:
+        method: by which it is taught.
+        split: of `Taught.split`.
+    """
+    return split.sum(0) > 0 if method.pool == MEMBERS and len(split) else None
+
+
+def drawn_of(distinct: IntArray, count: int, *, seed: int) -> IntArray:
+    """Return so many of the units, each of them equally likely."""
+    drawn: IntArray = np.random.default_rng(seed).choice(distinct, count, replace=False)
+    return drawn
 
 
 def taught_on(method: Taught, membership: Membership, model: int) -> IntArray:

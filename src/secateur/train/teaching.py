@@ -19,7 +19,7 @@ from secateur.train.engines.stacked import Stacked
 from secateur.train.hooks import MEMBERS
 from secateur.train.kept_teachers import kept_or_trained, keys_of, paths_of
 from secateur.train.lesson import Lesson
-from secateur.train.met import met_by, taught_on
+from secateur.train.met import known_of, met_by, taught_on
 from secateur.train.model import Job
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Heard, Taught
@@ -71,7 +71,8 @@ def _class_of(records: Records, membership: Membership, job: Job) -> Class:
         )
     asked = taught_on(method, membership, job.model)
     seen = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
-    met = met_by(method, membership.units[asked], seed=job.seed)
+    known = known_of(method, split)
+    met = met_by(method, membership.units[asked], seed=job.seed, known=known)
     every, asked, seen = asked, asked[met], seen[:, met]
     inputs = None
     made = recombined_of(method)
