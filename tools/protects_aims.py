@@ -23,6 +23,7 @@ from tools.protects_points import (
     close,
     name_of,
     own_labels,
+    share_read,
     single,
     value,
     worlds_of,
@@ -43,6 +44,7 @@ HEADERS = (
     "case",
     "accuracy, points from the best dense model's",
     "of the stopped dense model's leak above 0.5",
+    "the same of members that were read",
     "AUC minus that of DP-SGD of equal accuracy",
     "the aim",
 )
@@ -140,6 +142,7 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
         f"`{point['case']}`",
         gap or UNKNOWN,
         UNKNOWN if share is None else f"{share.shown()}, {_verdict_of(share)}",
+        UNKNOWN if share is None else share.shown(1 / share_read(point)),
         "none of equal accuracy" if private.leak is None else private.leak.shown(1, 3),
         "reached" if ok else "missed",
     )
@@ -170,6 +173,13 @@ def _halved(point: Point, share: Share, found: dict[str, Any]) -> str:
     if share.snapshot:
         more.append("a snapshot holds outputs alone, so that no attack reads its weights")
     more += _by_one(point, found)
+    read = share_read(point)
+    if read < 1:
+        more.insert(
+            0,
+            f"{100 * (1 - read):.3g} % of its members are read by nothing, and leak nothing; of "
+            f"the others alone it is {share.shown(1 / read)}",
+        )
     words = f"{share.shown()} of the leak above 0.5 of {which}, {_verdict_of(share)}"
     return f"{words} ({'; '.join(more)})" if more else words
 

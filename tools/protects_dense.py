@@ -92,12 +92,12 @@ class Share:
         """
         return self.high is not None and self.high <= HALF and self.standing != MORE
 
-    def shown(self) -> str:
-        """Return share and interval as text."""
-        text = f"{100 * self.value:.0f} %"
+    def shown(self, times: float = 1.0) -> str:
+        """Return so many times the share and its interval as text."""
+        text = f"{100 * times * self.value:.0f} %"
         if self.low is None or self.high is None:
             return text
-        return f"{text} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+        return f"{text} [{100 * times * self.low:.0f}, {100 * times * self.high:.0f}]"
 
 
 def excess_share(point: Point, found: dict[str, Any]) -> Share | None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from secateur.cli.spelled import parse_step
+from secateur.defend import Subsample
 from secateur.report.lookup import short
 from secateur.sweeping.points import BY
 from tools import verdicts
@@ -28,6 +30,7 @@ __all__ = [
     "near",
     "over_references",
     "own_labels",
+    "share_read",
     "single",
     "small",
     "value",
@@ -117,6 +120,15 @@ def own_labels(point: Point) -> float:
             elif keyword.arg == "method":
                 waiting.append(keyword.value)
     return max(found)
+
+
+def share_read(point: Point) -> float:
+    """Return the share of its members that anything reads which a case is made from: below 1 where
+    a secret part of them alone is known (`Subsample`).
+    """
+    methods = [parse_step(step) for step in point["steps"] if step.startswith("Subsample(")]
+    shares = [m.share if m.taught is None else m.known for m in methods if type(m) is Subsample]
+    return min(shares, default=1.0)
 
 
 def near(gap: Difference) -> bool:

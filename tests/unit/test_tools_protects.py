@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.protects import beside_block, protects_block
 from tools.protects_aims import aims_block
 from tools.protects_cost import cost_block
-from tools.protects_points import chosen, names_apart, own_labels
+from tools.protects_points import chosen, names_apart, own_labels, share_read
 
 from made_worlds import case, row, with_attacks, world
 
@@ -77,6 +77,28 @@ def test_that_a_student_learns_part_of_its_members_labels_is_said():
     assert own_labels(found["points"][1]) == 0
 
 
+@pytest.mark.parametrize(
+    ("step", "read"),
+    [
+        ("Subsample(share=0.5, known=0.8, method=SELENA())", 0.8),
+        ("Subsample(share=0.5, method=SELENA())", 1.0),
+        ("Subsample(share=0.5, method=RandomMask(rate=10))", 0.5),
+        ("Subsample(share=0.5)", 0.5),
+        ("SELENA()", 1.0),
+    ],
+)
+def test_what_leaks_of_the_members_that_were_read_is_said_beside_what_leaks_of_all(step, read):
+    found = world()
+    found["points"][1]["steps"] = [step]
+    assert share_read(found["points"][1]) == read
+    text = aims_block({"one": found})
+    of_read = {0.8: "21 % [19, 23]", 1.0: "17 % [15, 18]", 0.5: "33 % [31, 36]"}[read]
+    assert f"| 17 % [15, 18], halved | {of_read} |" in text
+    unread = f"{100 * (1 - read):.0f} % of its members are read by nothing"
+    assert (unread in text) == (read < 1)
+    assert read == 1 or f"of the others alone it is {of_read}" in text
+
+
 def test_a_world_of_few_draws_does_not_count():
     few = world()
     few["points"][1]["units"]["reference_accuracy"] = [0.7]
@@ -126,14 +148,14 @@ def test_each_of_the_three_aims_can_be_missed(change, word):
 
 def test_a_table_says_what_each_world_reached():
     assert (
-        "| one | 3 | `cross-fit folds=5` | +0.0 | 17 % [15, 18], halved | "
+        "| one | 3 | `cross-fit folds=5` | +0.0 | 17 % [15, 18], halved | 17 % [15, 18] | "
         "-0.050 [-0.050, -0.050] | reached |" in aims_block({"one": world()})
     )
     found = world()
     found["points"] = [p for p in found["points"] if p["method"] != "dp-sgd"]
     assert "| none of equal accuracy | missed |\n" in aims_block({"one": found})
     found["points"] = [p for p in found["points"] if p["method"] != "cross-fit"]
-    cells = "not measured | not measured | not measured | not measured | missed |"
+    cells = "not measured | not measured | not measured | not measured | not measured | missed |"
     assert f"\n| one | 3 | {cells}\n" in aims_block({"one": found})
 
 
