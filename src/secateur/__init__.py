@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         RelaxLoss,
         SmallDense,
         Subsample,
+        TeacherNetwork,
         WeightDecay,
     )
     from secateur.deploy import (
@@ -182,7 +183,7 @@ __all__ = [
     "RefreshStatistics", "RelaxLoss", "Report", "ResNet18", "RewindCritical", "Safetensors",
     "Scores", "SecateurError", "SecateurWarning", "Serial", "Series", "Shrink", "Signal",
     "SignalProbe", "SmallCNN", "SmallDense", "Snapshots", "Stacked", "StackedAttack",
-    "Subsample", "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox",
+    "Subsample", "TeacherNetwork", "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox",
     "__version__", "apply", "auc", "audit", "audit_signals", "balanced_accuracy", "by_group",
     "default_attacks", "difference", "digits", "draw", "epsilon_bound", "epsilon_estimate",
     "epsilon_over_runs", "footprint", "given", "information_rows", "latency", "load", "load_packed",
@@ -205,7 +206,7 @@ _ROOMS = {
     "OutOfDistribution Queries Recombinations digits draw given load plant",
     "defend": "DMP DPSGD HAMP PAST SELENA CrossFit EarlyStopping GroupNormDense "
     "InSampleDistillation LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense Subsample "
-    "WeightDecay",
+    "TeacherNetwork WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",
     "errors": "SecateurError SecateurWarning",
     "measure": "auc balanced_accuracy by_group difference epsilon_bound epsilon_estimate "

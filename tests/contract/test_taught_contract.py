@@ -21,7 +21,9 @@ TAUGHT = [kind for kind in CLASSES if hasattr(kind, "teaching")]
 FEW = {
     "SELENA": {"teachers": 5, "left_out": 2},
     "Subsample": {"share": 0.5, "method": defend.CrossFit(folds=3)},
+    "TeacherNetwork": {"build": SmallNet(hidden=20), "method": defend.CrossFit(folds=3)},
 }
+AROUND = (defend.Subsample, defend.TeacherNetwork)
 METHODS = [kind(**FEW.get(kind.__name__, {})) for kind in TAUGHT]
 IDS = [kind.__name__ for kind in TAUGHT]
 SPARSE = Magnitude(rate=4.0, retrain_epochs=1)
@@ -54,18 +56,18 @@ def made(method, world, **how):
 
 
 def innermost(method):
-    return method.method if type(method) is defend.Subsample else method
+    return method.method if type(method) in AROUND else method
 
 
 def given(method, **fields):
     """Return the method with these, which the one around another hands on."""
     inner = replace(innermost(method), **fields)
-    return replace(method, method=inner) if type(method) is defend.Subsample else inner
+    return replace(method, method=inner) if type(method) in AROUND else inner
 
 
 def test_it_is_taught_and_its_repr_spells_it(method, world):
     assert isinstance(method, Taught)
-    assert eval(repr(method), vars(defend).copy()) == method
+    assert eval(repr(method), {**vars(defend), "SmallNet": SmallNet}) == method
 
 
 def test_the_same_seed_gives_the_same_bytes(method, world):

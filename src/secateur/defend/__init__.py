@@ -20,6 +20,7 @@ from secateur.defend.small import SmallDense
 from secateur.defend.smoothing import LabelSmoothing
 from secateur.defend.stopping import EarlyStopping
 from secateur.defend.subsample import Subsample
+from secateur.defend.teacher_network import TeacherNetwork
 
 __all__ = [
     "DMP",
@@ -37,5 +38,6 @@ __all__ = [
     "RelaxLoss",
     "SmallDense",
     "Subsample",
+    "TeacherNetwork",
     "WeightDecay",
 ]

@@ -14,6 +14,7 @@ from secateur.train import Conversion, Defence, Taught
 from secateur.train.engines.auto import choose
 from secateur.train.engines.timings import Timings
 from secateur.train.planned import work_parts
+from secateur.train.shared_teachers import teachers_of
 
 if TYPE_CHECKING:
     from secateur.train import Transform
@@ -115,7 +116,7 @@ def _read(node: Node, membership: Membership, fleets: int, heard: dict[Any, int]
     if not isinstance(method, Taught):
         return models
     split = method.split(membership.units[membership.members(0)], seed=0)
-    who = split.tobytes(), repr(method.teaching(node.recipe)), repr(node.recipe)
+    who = split.tobytes(), teachers_of(method, node.recipe)
     more = max(0, fleets - heard.get(who, 0))
     heard[who] = heard.get(who, 0) + more
     return models + teachers * more / fleets

@@ -16,6 +16,7 @@ from secateur import store
 from secateur.train.batches import pools_of
 from secateur.train.engines.serial import ONE_BY_ONE
 from secateur.train.model import initial_module
+from secateur.train.planned import recipe_of_teachers, teaching
 from secateur.train.sources import sources_of
 from secateur.train.teachers import Teacher, trained_teachers
 from secateur.types import Provenance
@@ -35,7 +36,7 @@ def keys_of(
 ) -> list[dict[str, Any]]:
     """Return whatever can change a number that each model's teachers say."""
     job, method = classes[0].job, classes[0].method
-    phases = method.teaching(job.recipe)
+    recipe, phases = recipe_of_teachers(job.recipe, method), teaching(job.recipe, method)
     own = [(phase.hooks, phase.optimiser) for phase in phases]
 
     def digest(*arrays: np.ndarray[Any, Any]) -> str:
@@ -45,9 +46,9 @@ def keys_of(
         return found.hexdigest()
 
     common = {
-        "recipe": repr(job.recipe),
+        "recipe": repr(recipe),
         "teaching": repr(phases),
-        "sources": sources_of([job.recipe, own, initial_module(job.recipe, 0)]),
+        "sources": sources_of([recipe, own, initial_module(recipe, 0)]),
         "records": records.digest,
         "streams": {pool: digest(membership.pool(pool)) for pool in pools_of(phases)},
         "route": ONE_BY_ONE if how is None else how.route,
@@ -98,9 +99,10 @@ def kept_or_trained(
     numbers = [(of, k) for of, one in enumerate(classes) for k in range(len(one.split))]
     if paths and all(path(*both).exists() for both in numbers):
         device = torch.device("cpu" if how is None else how.device)
+        recipe = recipe_of_teachers(classes[0].job.recipe, classes[0].method)
         for of, number in numbers:
             state, seconds = store.read_teacher(path(of, number))
-            module = initial_module(classes[of].job.recipe, 0)
+            module = initial_module(recipe, 0)
             module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
             yield Teacher(
                 of=of, number=number, module=module.to(device), seconds=seconds, found=True

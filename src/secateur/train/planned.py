@@ -11,11 +11,21 @@ from secateur.train.recombined import recombined_of
 from secateur.train.steps import Conversion, Taught
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from secateur.train.recipe import Phase, Recipe
     from secateur.train.steps import Transform
     from secateur.types import Membership
 
-__all__ = ["learned_by", "planned", "read_pools", "teaching", "work", "work_parts"]
+__all__ = [
+    "learned_by",
+    "planned",
+    "read_pools",
+    "recipe_of_teachers",
+    "teaching",
+    "work",
+    "work_parts",
+]
 
 
 def planned(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
@@ -27,7 +37,26 @@ def planned(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase,
 
 def teaching(recipe: Recipe, step: Transform | Conversion | None) -> tuple[Phase, ...]:
     """Return what happens to each teacher of a model that is taught."""
-    return step.teaching(recipe) if isinstance(step, Taught) else ()
+    return step.teaching(recipe_of_teachers(recipe, step)) if isinstance(step, Taught) else ()
+
+
+def recipe_of_teachers(recipe: Recipe, step: Transform | Conversion | None) -> Recipe:
+    """Return the recipe that teachers are trained by: the models' own, unless a method says another
+    (`Taught`).
+
+    Example:
+        >>> from secateur.defend import SELENA, Subsample, TeacherNetwork
+        >>> from secateur.models import MLP
+        >>> from secateur.train import Recipe
+        >>> inside = TeacherNetwork(build=MLP(widths=(4, 9, 2)), method=SELENA())
+        >>> recipe_of_teachers(Recipe(build=MLP(widths=(4, 2))), Subsample(method=inside)).build
+        MLP(widths=(4, 9, 2))
+    """
+    around: Taught | None = getattr(step, "taught", None)
+    if around is not None:
+        return recipe_of_teachers(recipe, around)
+    other: Callable[[Recipe], Recipe] | None = getattr(step, "teachers_by", None)
+    return recipe if other is None else other(recipe)
 
 
 def read_pools(recipe: Recipe, step: Transform | Conversion | None) -> list[str]:

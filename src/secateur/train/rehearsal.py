@@ -12,13 +12,16 @@ from secateur.train.engines.serial import one_thread
 from secateur.train.hooks import MEMBERS
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module, own_training
-from secateur.train.planned import planned, read_pools, teaching
+from secateur.train.planned import planned, read_pools, recipe_of_teachers, teaching
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Conversion
+from secateur.train.teachers import check_network
 from secateur.types import ATTACK, AUDIT, POPULATION, UTILITY
 
 if TYPE_CHECKING:
-    from secateur.train.recipe import Recipe
+    from collections.abc import Sequence
+
+    from secateur.train.recipe import Phase, Recipe
     from secateur.train.steps import Transform
     from secateur.types import Membership, Records
 
@@ -47,36 +50,48 @@ def rehearse(
     if own_training(recipe, transform) is not None or isinstance(transform, Conversion):
         return  # only its author knows what a rehearsal would be; a conversion has no steps
     check_pools(recipe, transform, membership)
-    module = initial_module(recipe, 0)
-    steps = (*teaching(recipe, transform), *planned(recipe, transform))
-    phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in steps]
-    device = next(module.parameters()).device
-    pools = pools_of(phases)
+    taught = recipe_of_teachers(recipe, transform), teaching(recipe, transform)
+    if taught[0].build != recipe.build:
+        check_network(taught[0], records)
     with one_thread():
-        run_phases(
-            module,
+        for by, steps in (taught, (recipe, planned(recipe, transform))):
+            phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in steps]
+            if phases:
+                _rehearse(by, phases, records, membership, stacked=stacked)
+
+
+def _rehearse(
+    recipe: Recipe,
+    phases: Sequence[Phase],
+    records: Records,
+    membership: Membership,
+    *,
+    stacked: bool,
+) -> None:
+    module = initial_module(recipe, 0)
+    device = next(module.parameters()).device
+    pools = {pool: membership.pool(pool)[:REHEARSED] for pool in pools_of(phases)}
+    first = membership.members(0)[:REHEARSED]
+    run_phases(
+        module,
+        phases,
+        recipe,
+        TrainData.of(records, first, device),
+        streams={pool: TrainData.of(records, rows, device) for pool, rows in pools.items()},
+        context=(dict(module.named_parameters()), prunable(module)),
+        seed=0,
+    )
+    if stacked:
+        pair = [initial_module(recipe, seed) for seed in (0, 1)]
+        run_stack(
+            pair,
             phases,
             recipe,
-            TrainData.of(records, membership.members(0)[:REHEARSED], device),
-            streams={
-                pool: TrainData.of(records, membership.pool(pool)[:REHEARSED], device)
-                for pool in pools
-            },
-            context=(dict(module.named_parameters()), prunable(module)),
-            seed=0,
+            StackData.of(records, [first] * 2, device),
+            streams={p: StackData.of(records, [rows] * 2, device) for p, rows in pools.items()},
+            context=([dict(one.named_parameters()) for one in pair], prunable(module)),
+            seeds=(0, 1),
         )
-        if stacked:
-            pair = [initial_module(recipe, seed) for seed in (0, 1)]
-            few = {pool: membership.pool(pool)[:REHEARSED] for pool in pools}
-            run_stack(
-                pair,
-                phases,
-                recipe,
-                StackData.of(records, [membership.members(0)[:REHEARSED]] * 2, device),
-                streams={p: StackData.of(records, [rows] * 2, device) for p, rows in few.items()},
-                context=([dict(one.named_parameters()) for one in pair], prunable(module)),
-                seeds=(0, 1),
-            )
 
 
 def check_pools(

@@ -14,7 +14,7 @@ from secateur.train.engines.cut import cut
 from secateur.train.model import Job, own_training, phases_of
 from secateur.train.place import AnyEngine
 from secateur.train.plan import Plan
-from secateur.train.planned import learned_by, teaching
+from secateur.train.planned import learned_by, recipe_of_teachers, teaching
 from secateur.train.shard import Shard
 from secateur.types import Artifact, Fleet, Membership, Provenance, Records, derive_seed
 
@@ -110,8 +110,10 @@ def _refuse_unstackable(job: Job) -> None:
         raise MethodError(
             "training code of your own cannot be stacked; use engine='processes' or 'serial'"
         )
-    for phase in (*phases_of(job), *teaching(job.recipe, job.transform)):
-        optimiser = phase.optimiser or job.recipe.optimiser
+    others = recipe_of_teachers(job.recipe, job.transform)
+    own = [phase.optimiser or job.recipe.optimiser for phase in phases_of(job)]
+    theirs = teaching(job.recipe, job.transform)
+    for optimiser in (*own, *(phase.optimiser or others.optimiser for phase in theirs)):
         if not getattr(optimiser, "elementwise", False):
             raise MethodError(
                 f"{optimiser!r} does not say that it changes each weight by itself "

@@ -10,6 +10,7 @@ import numpy as np
 
 from secateur.train.met import count_met, share_met
 from secateur.train.model import initial_module
+from secateur.train.planned import recipe_of_teachers, teaching
 from secateur.train.recombined import recombined_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def teachers_of(method: Taught, recipe: Recipe) -> str:
         >>> teachers_of(first, recipe) == teachers_of(longer, recipe)
         True
     """
-    found = hashlib.sha256(repr((repr(recipe), repr(method.teaching(recipe)))).encode())
+    trained = repr(recipe_of_teachers(recipe, method)), repr(teaching(recipe, method))
+    found = hashlib.sha256(repr(trained).encode())
     found.update(method.split(np.arange(UNITS), seed=0).tobytes())
     return found.hexdigest()[:24]
 
@@ -81,7 +83,7 @@ def bytes_of_lessons(
     members = membership.members(0)
     teachers = len(method.split(membership.units[members], seed=0)) if len(members) else 0
     asked = count_met(method, membership, 0) if recombined_of(method) is None else 0
-    weights = sum(t.numel() * t.element_size() for t in _state(recipe))
+    weights = sum(t.numel() * t.element_size() for t in _state(recipe_of_teachers(recipe, method)))
     logits = np.dtype(np.float32).itemsize * asked * records.n_classes
     return teachers * logits, teachers * weights
 

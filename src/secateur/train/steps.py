@@ -68,7 +68,9 @@ class Taught(Transform, Protocol):
     removes what no fleet to come asks, and all when the seed is done: until then its folder holds
     secrets. A method may have a further property, `recombined`: a `Recombined`, by which inputs are
     made of the records of `pool`, and the model learns on these in place of them; and another,
-    `share_met`, below 1 where the model learns on a secret share of the units of `pool` alone.
+    `share_met`, below 1 where the model learns on a secret share of the units of `pool` alone; and
+    a further function, `teachers_by`, of the recipe that teachers are trained by in place of the
+    models' own. One that stands around another taught method names it by `taught`.
     """
 
     @property

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 
-from secateur.models import prunable
+from secateur.errors import MethodError, SecateurError
+from secateur.models import logits_of, prunable
 from secateur.train.batches import TrainData, pools_of, steps_of
 from secateur.train.engines.cut import cut
 from secateur.train.loop import run_phases
 from secateur.train.model import initial_module
+from secateur.train.planned import recipe_of_teachers, teaching
 from secateur.train.stack import StackData, run_stack
 from secateur.types import derive_seed
 
@@ -24,10 +27,11 @@ if TYPE_CHECKING:
     from secateur.train.engines.stacked import Stacked
     from secateur.train.hooks import Tensors
     from secateur.train.model import Job
+    from secateur.train.recipe import Recipe
     from secateur.train.steps import Taught
     from secateur.types import BoolArray, FloatArray, IntArray, Membership, Records
 
-__all__ = ["Class", "Teacher", "trained_teachers"]
+__all__ = ["Class", "Teacher", "check_network", "trained_teachers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +105,10 @@ class _Plan:
         self, records: Records, membership: Membership, one: Class, how: Stacked | None
     ) -> None:
         self.records = records
-        self.recipe = one.job.recipe
-        self.phases = one.method.teaching(self.recipe)
+        self.recipe = recipe_of_teachers(one.job.recipe, one.method)
+        self.phases = teaching(one.job.recipe, one.method)
+        if self.recipe.build != one.job.recipe.build:
+            check_network(self.recipe, records)
         self.pools = {pool: membership.pool(pool) for pool in pools_of(self.phases)}
         self.device = torch.device("cpu" if how is None else how.device)
 
@@ -140,6 +146,18 @@ class _Plan:
         seconds = (time.process_time() - begun) / len(some)
         for each, module in zip(some, modules, strict=True):
             yield Teacher(of=each.of, number=each.number, module=module, seconds=seconds)
+
+
+def check_network(recipe: Recipe, records: Records) -> None:
+    """Refuse a network of teachers that does not take the records, or has other classes.
+
+    Raises:
+        MethodError: names the network, and what it was given and what it made.
+    """
+    try:
+        logits_of(initial_module(recipe, 0), records, indices=np.arange(1))
+    except SecateurError as error:
+        raise MethodError(f"the teachers' network {recipe.build!r}: {error}") from error
 
 
 def _initial(module: nn.Module) -> Tensors:

@@ -14,7 +14,7 @@ from secateur.models import prunable
 from secateur.train.batches import TrainData, pools_of
 from secateur.train.engines.timings import bare, hashable
 from secateur.train.loop import run_phases
-from secateur.train.planned import learned_by, planned, teaching, work
+from secateur.train.planned import learned_by, planned, recipe_of_teachers, teaching, work
 from secateur.train.recombined import recombined_of
 from secateur.train.stack import StackData, run_stack
 from secateur.train.steps import Taught
@@ -53,11 +53,12 @@ class Trial:
     ) -> None:
         # teachers first: they take longest, and methods with the same ones then go the same way, by
         # which they can share them
-        phases = (*teaching(recipe, transform), *planned(recipe, transform))
-        self.phase = next((p for p in phases if p.epochs), phases[0])
-        plans = [phase.optimiser or recipe.optimiser for phase in phases]
+        others = recipe_of_teachers(recipe, transform)
+        phases = [(others, phase) for phase in teaching(recipe, transform)]
+        phases += [(recipe, phase) for phase in planned(recipe, transform)]
+        self.recipe, self.phase = next((both for both in phases if both[1].epochs), phases[0])
+        plans = [phase.optimiser or by.optimiser for by, phase in phases]
         self.can_stack = all(getattr(plan, "elementwise", False) for plan in plans)
-        self.recipe = recipe
         self.all = records
         self.membership = membership
         every = [membership.members(k)[: recipe.batch_size] for k in range(len(membership))]
