@@ -52,7 +52,7 @@ def rehearse(
     check_pools(recipe, transform, membership)
     taught = recipe_of_teachers(recipe, transform), teaching(recipe, transform)
     if taught[0].build != recipe.build:
-        check_network(taught[0], records)
+        check_network(taught[0], records, membership.members(0)[:1])
     with one_thread():
         for by, steps in (taught, (recipe, planned(recipe, transform))):
             phases = [replace(phase, epochs=min(phase.epochs, 1)) for phase in steps]

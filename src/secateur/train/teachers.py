@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from secateur.errors import MethodError, SecateurError
@@ -108,7 +107,7 @@ class _Plan:
         self.recipe = recipe_of_teachers(one.job.recipe, one.method)
         self.phases = teaching(one.job.recipe, one.method)
         if self.recipe.build != one.job.recipe.build:
-            check_network(self.recipe, records)
+            check_network(self.recipe, records, one.members[:1])
         self.pools = {pool: membership.pool(pool) for pool in pools_of(self.phases)}
         self.device = torch.device("cpu" if how is None else how.device)
 
@@ -148,14 +147,19 @@ class _Plan:
             yield Teacher(of=each.of, number=each.number, module=module, seconds=seconds)
 
 
-def check_network(recipe: Recipe, records: Records) -> None:
+def check_network(recipe: Recipe, records: Records, rows: IntArray) -> None:
     """Refuse a network of teachers that does not take the records, or has other classes.
+
+    Args:
+        recipe: that teachers are trained by.
+        records: all records.
+        rows: which of them it is shown: the model's own.
 
     Raises:
         MethodError: names the network, and what it was given and what it made.
     """
     try:
-        logits_of(initial_module(recipe, 0), records, indices=np.arange(1))
+        logits_of(initial_module(recipe, 0), records, indices=rows)
     except SecateurError as error:
         raise MethodError(f"the teachers' network {recipe.build!r}: {error}") from error
 
