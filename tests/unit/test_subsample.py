@@ -9,18 +9,22 @@ import pytest
 import torch
 
 from secateur import store
+from secateur.attack.membership import LiRA
+from secateur.auditing.subjects import observe_subjects
 from secateur.compress import Magnitude, RandomMask
 from secateur.data import draw
 from secateur.defend import DMP, DPSGD, SELENA, CrossFit, InSampleDistillation, Subsample
 from secateur.errors import MethodError
+from secateur.probe import SignalProbe
 from secateur.train import Stacked, apply, teaching, train_fleet
 from secateur.train.batches import TrainData
-from secateur.train.met import count_met, met_by
+from secateur.train.keep import Keep, thinned
+from secateur.train.met import READ, count_met, met_by
 from secateur.train.model import initial_module
 from secateur.train.planned import work_parts
 from secateur.train.recombined import Recombined
 from secateur.train.shared_teachers import asked_again, teachers_of
-from secateur.types import Records, derive_seed
+from secateur.types import Records, Signal, derive_seed
 from small_world import run_alone, small_recipe, small_records
 
 RECIPE = small_recipe(epochs=2)
@@ -285,8 +289,44 @@ def test_work_counts_those_that_are_met():
 def test_who_was_met_is_not_written_unless_answers_are(tmp_path):
     fleet, records = world()
     apply(Subsample(method=TAUGHT), fleet, records, folder=tmp_path / "fleet", **HOW)
-    for artifact in store.open_fleet(tmp_path / "fleet", recipe=RECIPE).artifacts:
-        assert set(artifact.history) == {"taught/teachers", "taught/agreement"}
+    found = store.open_fleet(tmp_path / "fleet", recipe=RECIPE)
+    for model in found.membership.targets:
+        assert set(found.artifacts[model].history) == {"taught/teachers", "taught/agreement"}
+
+
+@pytest.mark.parametrize(
+    ("method", "share"),
+    [
+        (Subsample(share=0.25), 0.25),
+        (Subsample(share=0.25, known=0.5, method=TAUGHT), 0.5),
+        (Subsample(share=0.25, method=TAUGHT), 1.0),
+    ],
+)
+def test_the_attacker_knows_what_his_own_references_read_and_not_whom_targets_did(method, share):
+    fleet, records = world()
+    small = apply(method, fleet, records, name="small", **HOW)
+    who = fleet.membership
+    dense, subject = observe_subjects([fleet, small], records, [LiRA()], workers=1)
+    assert dense.observations.membership is who
+    told = subject.observations.membership.inside
+    np.testing.assert_array_equal(told[who.targets], who.inside[who.targets])
+    for model in who.references.tolist():
+        members = who.members(model)
+        seed = derive_seed(0, "model", model)
+        split = method.split(who.units[members], seed=derive_seed(seed, "teachers"))
+        read = members[split.any(0)] if len(split) else met_in(fleet, share, model)
+        np.testing.assert_array_equal(np.flatnonzero(told[model]), read)
+        assert len(read) == round(share * len(members))
+    assert subject.naive.membership is who  # the baseline's references read all of theirs
+
+
+def test_references_thinned_to_signals_still_say_what_they_read():
+    fleet, records = world()
+    small = apply(Subsample(share=0.25), fleet, records, **HOW)
+    model = int(fleet.membership.references[0])
+    keep = Keep(probe=SignalProbe(signals=(Signal(name="margin"),)))
+    thin = thinned(small.artifacts[model], RECIPE.build, records, keep)
+    np.testing.assert_array_equal(thin.history[READ], met_in(fleet, 0.25, model))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])

@@ -13,6 +13,7 @@ from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
+from secateur.train.met import READ
 from secateur.types import UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
 
-__all__ = ["Kind", "Subject", "kind_of", "observe_subjects", "stopped"]
+__all__ = ["Kind", "Subject", "as_trained", "kind_of", "observe_subjects", "stopped"]
 
 Kind = Literal["dense", "pruned", "defended", "stopped"]
 """The baseline; what was pruned; what was trained anew under a defence, or as another network, or
@@ -35,8 +36,10 @@ class Subject:
     """One family of models under audit, with what an attacker sees of it.
 
     `observations` of a pruned or defended family hold the other families' views too, its own being
-    primary. `naive` is what an attacker sees whose references are the baseline's: the targets'
-    signals of this view, the references' of the baseline.
+    primary. Members of a reference that nothing read which it is made from are none there: whoever
+    trained it knows (`as_trained`). Of targets all members are. `naive` is what an attacker sees
+    whose references are the baseline's: the targets' signals of this view, the references' of the
+    baseline.
     """
 
     name: str
@@ -106,11 +109,13 @@ def observe_subjects(
         )
         for f in fleets
     ]
-    subjects = [Subject(name=fleets[0].name, kind="dense", observations=seen[0], fleet=fleets[0])]
+    first = as_trained(seen[0], fleets[0])
+    subjects = [Subject(name=fleets[0].name, kind="dense", observations=first, fleet=fleets[0])]
     for fleet, observations in zip(fleets[1:], seen[1:], strict=True):
         naive = with_references_of(observations, seen[0])
         # what an attack on several versions reads: nothing is copied
         beside = join_views(observations, *(o for o in seen if o is not observations))
+        beside = as_trained(beside, fleet)
         kind = kind_of(fleet)
         subjects.append(
             Subject(name=fleet.name, kind=kind, observations=beside, fleet=fleet, naive=naive)
@@ -149,6 +154,29 @@ def kind_of(fleet: Fleet) -> Kind:
     without_masks = {*deploy.__all__, *defend.__all__}
     changed = [s for s in fleet.pipeline[1:] if s.partition("(")[0] not in without_masks]
     return "pruned" if changed else "defended"
+
+
+def as_trained(observations: Observations, fleet: Fleet) -> Observations:
+    """Return observations in which of each reference those alone are members that were read.
+
+    A method such as `Subsample` leaves some members of a model out of everything. The attacker
+    trains his references himself, so that he knows of which it did, and they show him what models
+    without these records answer; to take them for members would blur what he learns. Whom the
+    targets read he does not know: all their members stay members.
+
+    Args:
+        observations: of the fleet.
+        fleet: whose references' histories say what they read, where that is not all.
+    """
+    who = observations.membership
+    references = who.references.tolist()
+    if not references or READ not in fleet.artifacts[references[0]].history:
+        return observations  # all of them are made alike
+    inside = who.inside.copy()
+    for model in references:
+        inside[model] = False
+        inside[model, np.asarray(fleet.artifacts[model].history[READ])] = True
+    return replace(observations, membership=replace(who, inside=inside))
 
 
 def with_references_of(targets: Observations, references: Observations) -> Observations:

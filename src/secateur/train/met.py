@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from secateur.train.steps import Taught
     from secateur.types import BoolArray, IntArray, Membership
 
-__all__ = ["count_met", "drawn_of", "known_of", "met_by", "share_met", "taught_on"]
+__all__ = ["READ", "count_met", "drawn_of", "known_of", "met_by", "share_met", "taught_on"]
 
+READ = "taught/read"
+"""In a reference's history: which of its members it is made from, where that is not all of them.
+Whoever trains references knows; of a target it is written nowhere.
+"""
 FEWEST = 2
 """Units that a model has to meet: one alone is no training set."""
 

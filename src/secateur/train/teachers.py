@@ -37,7 +37,8 @@ __all__ = ["Class", "Teacher", "check_network", "trained_teachers"]
 class Class:
     """One model's teachers: which of the members each learns `[teachers, members]`, and the
     records that they are asked for; or the inputs that were made for them, with `asked` all -1.
-    `seen` says which of these each saw.
+    `seen` says which of these each saw. `read` are those of the members that the model is made
+    from, where that is not all of them and the model is a reference.
     """
 
     job: Job
@@ -47,6 +48,7 @@ class Class:
     asked: IntArray
     seen: BoolArray
     inputs: FloatArray | None = None
+    read: IntArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from secateur.train.engines.stacked import Stacked
 from secateur.train.hooks import MEMBERS
 from secateur.train.kept_teachers import kept_or_trained, keys_of, paths_of
 from secateur.train.lesson import Lesson
-from secateur.train.met import known_of, met_by, taught_on
+from secateur.train.met import READ, known_of, met_by, share_met, taught_on
 from secateur.train.model import Job
 from secateur.train.recombined import recombined_of
 from secateur.train.steps import Heard, Taught
@@ -73,6 +73,9 @@ def _class_of(records: Records, membership: Membership, job: Job) -> Class:
     seen = split if method.pool == MEMBERS else np.zeros((len(split), len(asked)), np.bool_)
     known = known_of(method, split)
     met = met_by(method, membership.units[asked], seed=job.seed, known=known)
+    read = None
+    if share_met(method) < 1.0 and membership.roles[job.model] == "reference":
+        read = members[met if known is None else known]
     every, asked, seen = asked, asked[met], seen[:, met]
     inputs = None
     made = recombined_of(method)
@@ -95,6 +98,7 @@ def _class_of(records: Records, membership: Membership, job: Job) -> Class:
         asked=asked,
         seen=seen,
         inputs=inputs,
+        read=read,
     )
 
 
@@ -110,6 +114,8 @@ def _lesson(records: Records, one: Class, logits: FloatArray, seconds: float) ->
     where, answers = method.answers(heard)
     _check(method, where, answers, heard)
     history = {"taught/teachers": torch.tensor(len(one.split))}
+    if one.read is not None:
+        history[READ] = torch.from_numpy(one.read.copy())
     rows = asked[where.numpy()]
     if one.inputs is not None:
         inputs = one.inputs[where.numpy()]
