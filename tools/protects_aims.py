@@ -12,8 +12,10 @@ from tools.protects_dense import (
     MORE,
     Share,
     best_dense,
+    best_over_references,
     both_have,
     excess_share,
+    most_accurate_dense,
     stopped_beside,
 )
 from tools.protects_dp import beside_dp
@@ -22,6 +24,7 @@ from tools.protects_points import (
     chosen,
     close,
     name_of,
+    over_references,
     own_labels,
     share_read,
     single,
@@ -43,6 +46,7 @@ HEADERS = (
     "draws",
     "case",
     "accuracy, points from the best dense model's",
+    "the same over the references",
     "of the stopped dense model's leak above 0.5",
     "the same of members that were read",
     "AUC minus that of DP-SGD of equal accuracy",
@@ -50,7 +54,10 @@ HEADERS = (
 )
 UNKNOWN = "not measured"
 RULES = (
-    "How it is counted. A leak counts as halved, or as below, where its whole interval is: t "
+    "How it is counted. An accuracy counts as within 1 point where it is by its value, over the "
+    "targets and over the references both: they are made alike, references are four times as many, "
+    "and of few targets the mean may be lucky; over the references it is of each draw the median. "
+    "A leak counts as halved, or as below, where its whole interval is: t "
     "over draws (with one draw, which is not counted, over its targets). The dense model beside "
     "which a leak is halved is the least leaky of those, stopped or trained to the end, whose "
     "accuracy is at most 1 point off ours and not detectably different. Where there is none, the"
@@ -117,14 +124,20 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
         return Aim(words, cells, counted=draws >= DRAWS)
     best, share, private = best_dense(found), excess_share(point, found), beside_dp(point, found)
     near_best = best is not None and close(accuracy, best)
-    ok = near_best and share is not None and share.halved and private.below
+    others = _over_references(point, found)
+    near_others = others is not None and close(others, 0.0)
+    ok = near_best and near_others and share is not None and share.halved and private.below
     gap = None if best is None else f"{100 * (accuracy - best):+.1f}"
     words = "; ".join(
         [
             "the best dense accuracy is not measured"
             if gap is None
             else f"accuracy {gap} points from the best dense "
-            f"({'within' if near_best else 'beyond'} 1 point)",
+            f"({'within' if near_best else 'beyond'} 1 point){_draw_by_draw(point, found)}",
+            "over the references not measured"
+            if others is None
+            else f"over the references {100 * others:+.1f} "
+            f"({'within' if near_others else 'beyond'} 1 point)",
             "leak beside the dense model stopped at equal accuracy not measured, or none"
             if share is None
             else _halved(point, share, found),
@@ -141,12 +154,30 @@ def _aim(name: str, found: dict[str, Any]) -> Aim:
         str(draws),
         f"`{point['case']}`",
         gap or UNKNOWN,
+        UNKNOWN if others is None else f"{100 * others:+.1f}",
         UNKNOWN if share is None else f"{share.shown()}, {_verdict_of(share)}",
         UNKNOWN if share is None else share.shown(1 / share_read(point)),
         "none of equal accuracy" if private.leak is None else private.leak.shown(1, 3),
         "reached" if ok else "missed",
     )
     return Aim(line, cells, reached=ok, counted=draws >= DRAWS)
+
+
+def _over_references(point: Point, found: dict[str, Any]) -> float | None:
+    """Return a case's accuracy minus that of the best dense model, over the references."""
+    best, own = best_over_references(found), over_references(point)
+    return own - best if best is not None and own else None
+
+
+def _draw_by_draw(point: Point, found: dict[str, Any]) -> str:
+    """Return a case's accuracy minus that of the most accurate dense case, in each draw."""
+    dense = most_accurate_dense(found)
+    pair = [p["units"].get("test_accuracy", ()) for p in (point, dense) if p is not None]
+    draws = len(point["units"]["reference_accuracy"])
+    if draws < 2 or [len(values) for values in pair] != [draws] * 2:
+        return ""  # of one draw the numbers are of its targets
+    gaps = ", ".join(f"{100 * (a - b):+.1f}" for a, b in zip(*pair, strict=True))
+    return f", in the single draws {gaps} from `{dense['case']}`" if dense is not None else ""
 
 
 def _labels(point: Point) -> str:

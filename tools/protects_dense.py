@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from tools.protects_points import OTHERS, leaning, names_of, near, single, value
-from tools.verdicts import DENSE, Difference, Point, between, cases, of_method, ratio
+from tools.verdicts import (
+    DENSE,
+    Difference,
+    Point,
+    between,
+    cases,
+    of_method,
+    over_references,
+    ratio,
+)
 
 __all__ = [
     "EQUAL",
@@ -19,8 +28,10 @@ __all__ = [
     "MORE",
     "Share",
     "best_dense",
+    "best_over_references",
     "both_have",
     "excess_share",
+    "most_accurate_dense",
     "stopped_beside",
 ]
 
@@ -47,6 +58,28 @@ def best_dense(found: dict[str, Any]) -> float | None:
         return None
     end = value(points[DENSE], "test accuracy") if DENSE in points else None
     return max(on_the_way) if end is None else max(*on_the_way, end)
+
+
+def most_accurate_dense(found: dict[str, Any]) -> Point | None:
+    """Return the most accurate of the whole training and the `EarlyStopping` cases, on targets."""
+    points = cases(found)
+    known = [
+        p
+        for p in (*of_method(points, EARLIER), *of_method(points, DENSE))
+        if value(p, "test accuracy") is not None
+    ]
+    return max(known, key=lambda p: value(p, "test accuracy") or 0.0, default=None)
+
+
+def best_over_references(found: dict[str, Any]) -> float | None:
+    """Return the best test accuracy of the dense models over the references: of the whole training
+    and of the `EarlyStopping` cases, each as `verdicts.over_references` has it; None where there is
+    no such case.
+    """
+    points = cases(found)
+    stopped = of_method(points, EARLIER)
+    known = [over_references(p) for p in (*stopped, *of_method(points, DENSE))]
+    return max((a for a in known if a is not None), default=None) if stopped else None
 
 
 def _curve(found: dict[str, Any]) -> list[float]:

@@ -146,16 +146,30 @@ def test_each_of_the_three_aims_can_be_missed(change, word):
     assert row_of_one.endswith(f" | {word} |")
 
 
+def test_an_accuracy_counts_over_the_references_too():
+    found = world()
+    found["points"][1]["units"]["reference_accuracy"] = [0.70, 0.69, 0.675]  # by 1.2 points less
+    text = aims_block({"one": found})
+    assert "Reached on 0 of 1" in text
+    assert "over the references -1.2 (beyond 1 point)" in text
+    found["points"][1]["units"]["reference_accuracy"] = [0.70, 0.69, 0.68]
+    assert "over the references -1.0 (within 1 point)" in aims_block({"one": found})
+    assert "Reached on 1 of 1" in aims_block({"one": found})
+    found["points"][1]["units"]["test_accuracy"] = [0.71, 0.68, 0.70]
+    own = aims_block({"one": found})
+    assert "in the single draws +1.2, -2.0, -0.2 from `early-stopping epochs=9`" in own
+
+
 def test_a_table_says_what_each_world_reached():
     assert (
-        "| one | 3 | `cross-fit folds=5` | +0.0 | 17 % [15, 18], halved | 17 % [15, 18] | "
+        "| one | 3 | `cross-fit folds=5` | +0.0 | +0.0 | 17 % [15, 18], halved | 17 % [15, 18] | "
         "-0.050 [-0.050, -0.050] | reached |" in aims_block({"one": world()})
     )
     found = world()
     found["points"] = [p for p in found["points"] if p["method"] != "dp-sgd"]
     assert "| none of equal accuracy | missed |\n" in aims_block({"one": found})
     found["points"] = [p for p in found["points"] if p["method"] != "cross-fit"]
-    cells = "not measured | not measured | not measured | not measured | not measured | missed |"
+    cells = "not measured | " * 6 + "missed |"
     assert f"\n| one | 3 | {cells}\n" in aims_block({"one": found})
 
 
