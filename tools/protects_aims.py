@@ -66,8 +66,8 @@ RULES = (
     " is none of these either (one that was trained beyond more accurate ones is not), the more "
     "accurate one of the fewest epochs is shown but never counted: it leaks more, which flatters"
     " ours. DP-SGD of equal accuracy is the least leaky setting at most 1 point off ours than "
-    "which ours is not detectably less accurate; where there is none, what lies on the lowest "
-    "straight line between two settings, held to the same. Such a line overstates DP-SGD's leak "
+    "which ours is not detectably less accurate, or what lies on the lowest straight line between "
+    "two settings, held to the same, where that is less. Such a line overstates DP-SGD's leak "
     "where its curve is convex, which flatters ours."
 )
 

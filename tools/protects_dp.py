@@ -40,9 +40,10 @@ def beside_dp(point: Point, found: dict[str, Any]) -> Private:
 
     Of the settings whose test accuracy is within `WITHIN` of the case's, and than which the case is
     not detectably less accurate (`_equal`), the least leaky by the attack that is the strongest on
-    it: on the targets, which is in DP-SGD's favour. Where there is none, what stands between the
-    two settings around the case's with the lowest line (`between_settings`), held to the same
-    accuracy. Else there is no DP-SGD of equal accuracy, and nothing is shown to be below it.
+    it: on the targets, which is in DP-SGD's favour. What stands between the two settings around the
+    case's with the lowest line (`between_settings`), held to the same accuracy, is another; the
+    less leaky of the two counts. Where there is neither, there is no DP-SGD of equal accuracy, and
+    nothing is shown to be below it.
     """
     known = [
         p
@@ -53,20 +54,28 @@ def beside_dp(point: Point, found: dict[str, Any]) -> Private:
         return Private("DP-SGD not compared")
     gaps = {p["case"]: between(point, p, "test accuracy") for p in known}
     equal = [p for p in known if _equal(gaps[p["case"]])]
+    pair = _bracket(point, known)
+    line = None if pair is None else _beside_both(point, *pair)
     if equal:
         least = min(equal, key=lambda p: value(p, "leak") or 0.0)
         leak, gap = between(point, least, "leak"), gaps[least["case"]]
         words = f"beside `{least['case']}`, the least leaky DP-SGD of equal accuracy, AUC "
-        return Private(words + _shown(leak, gap), leak)
-    pair = _bracket(point, known)
-    if pair is not None:
-        return _beside_both(point, *pair)
+        one = Private(words + _shown(leak, gap), leak)
+        return line if line is not None and _less_leaky(line, one) else one
+    if line is not None:
+        return line
     nearest = min(known, key=lambda p: abs(gaps[p["case"]].value or 0.0))
     leak, gap = between(point, nearest, "leak"), gaps[nearest["case"]]
     seen = f"`{nearest['case']}`, AUC {_shown(leak, gap)}"
     if gap.verdict == "higher" and leak.verdict == "lower":
         seen += ": less accurate and leaks more, which is not counted"
     return Private(f"{NONE}: nearest {seen}")
+
+
+def _less_leaky(one: Private, other: Private) -> bool:
+    """Return whether DP-SGD leaks less in the one comparison: a case is further above it there."""
+    leaks = [p.leak.value for p in (one, other) if p.leak is not None and p.leak.value is not None]
+    return len(leaks) == 2 and leaks[0] > leaks[1]
 
 
 def _equal(gap: Difference) -> bool:

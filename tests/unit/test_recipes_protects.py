@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from secateur.attack.membership import (
@@ -32,6 +33,9 @@ from secateur.defend import (
 )
 from secateur.sweeping import read_plan
 from secateur.sweeping.tree import tree_of
+from secateur.train import Taught
+from secateur.train.hooks import MEMBERS
+from secateur.train.met import share_met
 
 ROOT = Path(__file__).parents[2]
 FILES = {file.stem: file for file in sorted((ROOT / "recipes" / "protects").glob("*.toml"))}
@@ -278,6 +282,23 @@ def test_the_student_that_knows_few_was_chosen_on_a_draw_that_judges_nothing():
     assert Subsample(share=in_sample[0].share, method=in_sample[0].method.prune) in fewer
 
 
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_epoch_of_a_reference_ends_with_a_batch_of_a_few_records(name):
+    """References have one number of members, targets many: a last batch of two would be theirs
+    alone, and make them worse models than those that are attacked.
+    """
+    plan = plan_of(name, "draws")
+    recipe = parse_recipe(plan.recipe)
+    units = np.arange(plan.sizes["members"])
+    for case, method in kinds(plan, Taught):
+        trained = {int(n) for n in method.split(units, seed=0).sum(1)}
+        if method.pool == MEMBERS:
+            trained.add(round(share_met(method) * len(units)))
+        for n in trained - {0}:
+            last = n % recipe.batch_size
+            assert last == 0 or last >= recipe.batch_size / 8, (case.name, n)
+
+
 @pytest.mark.parametrize("name", ["location30", "adult"])
 def test_the_students_of_tables_are_compared_with_each_rival(name):
     plan = plan_of(name, "draws")
@@ -306,7 +327,7 @@ def test_nine_numbers_of_the_answer_are_read_where_there_is_more_in_it_than_one(
     [
         *((name, ("draws", "beside")) for name in WORLDS),
         ("location30-improve", ("look", "further", "asked", "subsampled")),
-        ("location30-improve", ("sparse", "known")),
+        ("location30-improve", ("sparse", "known", "many")),
         ("fashion-mnist-improve", ("look", "subsampled")),
     ],
 )

@@ -96,3 +96,12 @@ def test_without_dp_sgd_of_equal_accuracy_on_both_sides_nothing_is_shown(setting
     assert ("less accurate and leaks more, which is not counted" in told.words) is counted
     assert "missed" in aims_block({"one": found})
     assert beside_dp(*private_models()).words == "DP-SGD not compared"
+
+
+def test_the_less_leaky_of_a_setting_and_a_line_counts():
+    ours, found = private_models((2, 0.68, 0.55), (0.5, 0.695, 0.8), (0.2, 0.72, 0.75))
+    told = beside_dp(ours, found)  # 0.65 between the outer two, and 0.8 as accurate
+    assert "put linearly between `dp-sgd noise=2` (68.0 %) and `dp-sgd noise=0.2`" in told.words
+    assert told.leak.value == pytest.approx(0.60 - 0.65)
+    ours, found = private_models((2, 0.68, 0.59), (0.5, 0.695, 0.56), (0.2, 0.72, 0.9))
+    assert beside_dp(ours, found).words.startswith("beside `dp-sgd noise=0.5`")
