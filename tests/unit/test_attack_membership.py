@@ -482,6 +482,25 @@ def test_pseudo_targets_are_references_and_no_target_is_left():
     )
 
 
+def test_records_that_too_few_are_left_to_hold_are_no_audit_records_of_the_trial():
+    world = planted_world(records=60, targets=2, references=24, shift=1.0, seed=0)
+    who = world.membership
+    audit, references = who.pools["audit"], who.references
+    inside = who.inside.copy()
+    record = int(audit[7])
+    inside[references, record] = np.arange(24) < 5  # five hold it: three of these play targets
+    sparse = replace(world, membership=replace(who, inside=inside))
+    trial = pseudo_targets(sparse)
+    assert len(trial.membership.targets) == 6  # of the other 18 none is left
+    np.testing.assert_array_equal(trial.membership.pools["audit"], np.setdiff1d(audit, [record]))
+    assert not trial.membership.inside[:, record].any()
+    kept = trial.membership.pools["audit"]
+    np.testing.assert_array_equal(trial.membership.inside[:, kept], inside[references][:, kept])
+    inside[references, record] = np.arange(24) < 2  # too few of all: nothing can be said of it
+    whole = pseudo_targets(replace(world, membership=replace(who, inside=inside)))
+    np.testing.assert_array_equal(whole.membership.pools["audit"], audit)
+
+
 def test_the_threshold_of_lira_does_not_look_at_the_targets():
     world = planted_world(records=200, targets=2, references=16, shift=2.0, seed=0)
     signals = {k: np.array(v) for k, v in world.views["dense"].items()}

@@ -33,11 +33,11 @@ TAUGHT = SELENA(teachers=4, left_out=2)
 HOW = {"seed": 0, "engine": "serial"}
 
 
-def world(units=None):
+def world(units=None, references=2):
     records = small_records(n=96)
     if units is not None:
         records = replace(records, units=units)
-    who = draw(records, targets=2, references=2, seed=3)
+    who = draw(records, targets=2, references=references, seed=3)
     return train_fleet(RECIPE, records, who, **HOW), records
 
 
@@ -297,26 +297,35 @@ def test_who_was_met_is_not_written_unless_answers_are(tmp_path):
 @pytest.mark.parametrize(
     ("method", "share"),
     [
-        (Subsample(share=0.25), 0.25),
+        (Subsample(share=0.5), 0.5),
         (Subsample(share=0.25, known=0.5, method=TAUGHT), 0.5),
         (Subsample(share=0.25, method=TAUGHT), 1.0),
     ],
 )
 def test_the_attacker_knows_what_his_own_references_read_and_not_whom_targets_did(method, share):
-    fleet, records = world()
+    fleet, records = world(references=16)
     small = apply(method, fleet, records, name="small", **HOW)
     who = fleet.membership
     dense, subject = observe_subjects([fleet, small], records, [LiRA()], workers=1)
     assert dense.observations.membership is who
     told = subject.observations.membership.inside
     np.testing.assert_array_equal(told[who.targets], who.inside[who.targets])
+    read = np.zeros_like(who.inside)
     for model in who.references.tolist():
         members = who.members(model)
         seed = derive_seed(0, "model", model)
         split = method.split(who.units[members], seed=derive_seed(seed, "teachers"))
-        read = members[split.any(0)] if len(split) else met_in(fleet, share, model)
-        np.testing.assert_array_equal(np.flatnonzero(told[model]), read)
-        assert len(read) == round(share * len(members))
+        own = members[split.any(0)] if len(split) else met_in(fleet, share, model)
+        assert len(own) == round(share * len(members))
+        read[model, own] = True
+    audit = who.pools["audit"]
+    counts = read[who.references][:, audit].sum(0)
+    enough, few = audit[counts >= 3], audit[counts < 3]  # too few of these to learn from
+    assert len(enough) > 20
+    assert len(few) or share == 1.0
+    for columns, expected in ((enough, read), (few, who.inside)):
+        rows = np.ix_(who.references, columns)
+        np.testing.assert_array_equal(told[rows], expected[rows])
     assert subject.naive.membership is who  # the baseline's references read all of theirs
 
 

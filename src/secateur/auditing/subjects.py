@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from secateur import defend, deploy
+from secateur.attack.membership.references import ENOUGH
 from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
 from secateur.errors import InputError
 from secateur.probe.run import join_views, observe, snapshot_view
 from secateur.train.met import READ
-from secateur.types import UTILITY, Fleet, Observations, Signal
+from secateur.types import AUDIT, UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
     from secateur.data import Queries
@@ -162,7 +163,8 @@ def as_trained(observations: Observations, fleet: Fleet) -> Observations:
     A method such as `Subsample` leaves some members of a model out of everything. The attacker
     trains his references himself, so that he knows of which it did, and they show him what models
     without these records answer; to take them for members would blur what he learns. Whom the
-    targets read he does not know: all their members stay members.
+    targets read he does not know: all their members stay members. A record that too few references
+    read for attacks to run stays as it was, too.
 
     Args:
         observations: of the fleet.
@@ -176,6 +178,9 @@ def as_trained(observations: Observations, fleet: Fleet) -> Observations:
     for model in references:
         inside[model] = False
         inside[model, np.asarray(fleet.artifacts[model].history[READ])] = True
+    audit = who.pools[AUDIT]
+    few = audit[inside[np.ix_(references, audit)].sum(axis=0) < ENOUGH]
+    inside[:, few] = who.inside[:, few]
     return replace(observations, membership=replace(who, inside=inside))
 
 

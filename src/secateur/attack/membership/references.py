@@ -25,9 +25,10 @@ from secateur.types import AUDIT, POPULATION, Membership, Observations, Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from secateur.types import IntArray, Role, Signal
+    from secateur.types import BoolArray, IntArray, Role, Signal
 
 __all__ = [
+    "ENOUGH",
     "MEND_POPULATION",
     "Moments",
     "above_out",
@@ -48,6 +49,10 @@ __all__ = [
 ]
 
 PSEUDO_TARGETS = 8
+ENOUGH = 3
+"""References in, and out, of every record, below which attacks that learn do not run."""
+SPARED = 0.1
+"""Of the audit records, those that a trial on references may leave out as too few hold them."""
 
 
 def check_references(membership: Membership, *, what: str, min_in: int, min_out: int) -> None:
@@ -123,7 +128,10 @@ def pseudo_targets(
     """Return observations in which the first references play the targets; the targets are left out.
 
     A quarter of the references, at most `most`, are played by, in whole pairs of a draw; the others
-    stay references. None when there are fewer than 8 references: too few to spare any.
+    stay references. None when there are fewer than 8 references: too few to spare any. Where
+    references read a part of their members alone, a few records may be left in too few of them for
+    attacks to run, while all references together are enough: those are no audit records here, if
+    nine tenths stay.
 
     Args:
         observations: with targets and references.
@@ -143,10 +151,16 @@ def pseudo_targets(
     members = np.count_nonzero(columns(inside, audit), axis=1)
     if (members == 0).any() or (members == len(audit)).any():
         return None
+    pools = membership.pools
+    short = _short(columns(inside[n:], audit))
+    if short.any() and short.mean() <= SPARED and not _short(columns(inside, audit)).any():
+        inside = inside.copy()
+        inside[:, audit[short]] = False
+        pools = {**pools, AUDIT: audit[~short]}
     inner = Membership(
         inside=inside,
         roles=roles,
-        pools=membership.pools,
+        pools=pools,
         units=membership.units,
         seed=membership.seed,
         drawn=membership.drawn,  # without a share: references are balanced, not thrown
@@ -167,6 +181,13 @@ def pseudo_targets(
             name: values[rows] for name, values in observations.gradients.items() if name in names
         },
     )
+
+
+def _short(inside: BoolArray) -> BoolArray:
+    """Return which records too few of the models hold, or lack `[records]`."""
+    held = count_inside(inside)
+    short: BoolArray = (held < ENOUGH) | (len(inside) - held < ENOUGH)
+    return short
 
 
 def audit_scores(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from secateur.attack.membership.features import Compared, Evidence
+from secateur.attack.membership.references import ENOUGH
 from secateur.errors import MethodError, NotEnoughReferencesError
 from secateur.types import AUDIT, derive_seed
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST", "Head", "check_stacking", "folds_of", "stacked_scores", "training_rows"]
 
 Head = Literal["trees", "logistic", "both"]
-FEWEST = 3  # references in, and out, of every record
+FEWEST = ENOUGH  # references in, and out, of every record
 FURTHEST = 0.001  # share of a feature's values, at each end, that the linear learner cuts off
 
 
