@@ -120,7 +120,7 @@ def test_what_the_catalogue_reads_from_source_is_what_the_class_has(name):
 def test_a_listed_spelling_reads_back_as_the_method_with_its_defaults(name):
     entry = ENTRIES[name]
     names = {n: kind_of(n) for n in ENTRIES}
-    needed = {"widths": "(4, 2)", "build": "LeNet5()"}
+    needed = {"widths": "(4, 2)", "build": "LeNet5()", "method": "SELENA()"}
     given = ", ".join(f"{n}={d or needed[n]}" for n, d in entry.parameters)
     only = ", ".join(f"{n}={needed[n]}" for n, d in entry.parameters if not d)
     assert parse(f"{name}({given})", names) == parse(f"{name}({only})", names)
