@@ -211,7 +211,7 @@ def audit_scores(
 
     def spread(seen: Observations) -> NDArray[np.float64]:
         values = np.zeros((len(seen.membership.targets), seen.membership.inside.shape[1]))
-        values[:, audit] = score(seen)
+        values[:, seen.membership.pools[AUDIT]] = score(seen)  # a trial may have fewer
         return values
 
     values = spread(observations)
