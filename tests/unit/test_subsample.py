@@ -327,6 +327,12 @@ def test_the_attacker_knows_what_his_own_references_read_and_not_whom_targets_di
         rows = np.ix_(who.references, columns)
         np.testing.assert_array_equal(told[rows], expected[rows])
     assert subject.naive.membership is who  # the baseline's references read all of theirs
+    assert dense.whole is dense.observations
+    # of targets and of references all members are compared
+    np.testing.assert_array_equal(subject.whole.membership.inside, who.inside)
+    correct = subject.observations.plain(Signal(name="correct"))
+    expected = [correct[m, who.members(m)].mean() for m in range(len(who))]
+    np.testing.assert_allclose(subject.accuracies()[0], expected)
 
 
 def test_references_thinned_to_signals_still_say_what_they_read():

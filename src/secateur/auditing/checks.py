@@ -84,7 +84,7 @@ def controls(
         train, test = (a[targets] for a in subject.accuracies())
         if np.isfinite(test).all():
             found.append(gap_control(train, test, subject=subject.name))
-        found.append(reference_accuracy_control(subject.observations, subject=subject.name))
+        found.append(reference_accuracy_control(subject.whole, subject=subject.name))
         found.append(saturation_control(subject.observations, subject=subject.name))
         found.append(convergence_control(subject))
         found.append(asked_around_control(subject, scored))

@@ -49,9 +49,20 @@ class Subject:
     fleet: Fleet
     naive: Observations | None = None
 
+    @property
+    def whole(self) -> Observations:
+        """Observations in which all members of references are members, whether read or not: to see
+        whether targets and references are alike, of which nobody read the targets' apart.
+        """
+        own, every = self.observations.membership, self.fleet.membership
+        if own is every or np.array_equal(own.inside, every.inside):
+            return self.observations
+        views = {self.observations.primary: self.observations.views[self.observations.primary]}
+        return replace(self.observations, membership=every, views=views, gradients={})
+
     def accuracies(self) -> tuple[FloatArray, FloatArray]:
-        """Return (train, test) accuracy of every model, each `[models]`."""
-        membership = self.observations.membership
+        """Return (train, test) accuracy of every model, each `[models]`, on all its members."""
+        membership = self.fleet.membership
         correct = self.observations.plain(CORRECT)
         utility = membership.pool(UTILITY)
         train = np.array([correct[m, membership.members(m)].mean() for m in range(len(membership))])
