@@ -44,8 +44,8 @@ class TeacherNetwork:
         >>> from secateur.models import MLP
         >>> from secateur.train import Recipe
         >>> large = TeacherNetwork(build=MLP(widths=(64, 512, 10)), method=SELENA())
-        >>> large.teachers_by(Recipe(build=MLP(widths=(64, 10)))).build
-        MLP(widths=(64, 512, 10))
+        >>> large.teachers_by(Recipe(build=MLP(widths=(64, 10)))).build.widths
+        (64, 512, 10)
 
     Reference:
         hinton2015distilling: a small network learns what larger ones answer. Differs from it: here

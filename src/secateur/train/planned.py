@@ -49,8 +49,9 @@ def recipe_of_teachers(recipe: Recipe, step: Transform | Conversion | None) -> R
         >>> from secateur.models import MLP
         >>> from secateur.train import Recipe
         >>> inside = TeacherNetwork(build=MLP(widths=(4, 9, 2)), method=SELENA())
-        >>> recipe_of_teachers(Recipe(build=MLP(widths=(4, 2))), Subsample(method=inside)).build
-        MLP(widths=(4, 9, 2))
+        >>> recipe = Recipe(build=MLP(widths=(4, 2)))
+        >>> recipe_of_teachers(recipe, Subsample(method=inside)).build.widths
+        (4, 9, 2)
     """
     around: Taught | None = getattr(step, "taught", None)
     if around is not None:
