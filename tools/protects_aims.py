@@ -53,23 +53,25 @@ HEADERS = (
     "the aim",
 )
 UNKNOWN = "not measured"
-RULES = (
-    "How it is counted. An accuracy counts as within 1 point where it is by its value, over the "
-    "targets and over the references both: they are made alike, references are four times as many, "
-    "and of few targets the mean may be lucky; over the references it is of each draw the median. "
-    "A leak counts as halved, or as below, where its whole interval is: t "
-    "over draws (with one draw, which is not counted, over its targets). The dense model beside "
-    "which a leak is halved is the least leaky of those, stopped or trained to the end, whose "
-    "accuracy is at most 1 point off ours and not detectably different. Where there is none, the"
-    " least leaky within 1 point of the most accurate of those that stopped less accurate stands"
-    " for it: it leaks less than one of equal accuracy would, which is against ours. Where there"
-    " is none of these either (one that was trained beyond more accurate ones is not), the more "
-    "accurate one of the fewest epochs is shown but never counted: it leaks more, which flatters"
-    " ours. DP-SGD of equal accuracy is the least leaky setting at most 1 point off ours than "
-    "which ours is not detectably less accurate, or what lies on the lowest straight line between "
-    "two settings, held to the same, where that is less. Such a line overstates DP-SGD's leak "
-    "where its curve is convex, which flatters ours."
-)
+RULES = """\
+How it is counted:
+
+1. An accuracy counts as within 1 point where it is by its value, over the targets and over the \
+references both. They are made alike and references are four times as many, so that a mean that is \
+lucky on few targets does not count. Over the references it is of each draw the median.
+2. A leak counts as halved, or as below, where its whole interval is: t over draws; with one draw, \
+which is not counted, over its targets.
+3. The dense model beside which a leak is halved is the least leaky of those, stopped or trained \
+to the end, whose accuracy is at most 1 point off ours and not detectably different.
+4. Where there is none, the least leaky within 1 point of the most accurate of those that stopped \
+less accurate stands for it. It leaks less than one of equal accuracy would, which is against ours.
+5. If every dense model is more accurate than ours, the one of the fewest epochs is shown and not \
+counted: it leaks more and would make ours look good. A dense model that is less accurate only \
+because it was trained too long is never used.
+6. DP-SGD of equal accuracy is the least leaky setting at most 1 point off ours than which ours is \
+not detectably less accurate, or what lies on the lowest straight line between two settings, held \
+to the same, where that is less. Such a line overstates DP-SGD's leak where its curve is convex, \
+which flatters ours."""
 
 
 @dataclass(frozen=True)
