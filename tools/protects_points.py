@@ -37,9 +37,9 @@ __all__ = [
     "worlds_of",
 ]
 
-OURS = ("subsampled", "recombined", "cross-fit-mixed-labels", "cross-fit")
+OURS = ("subsampled-many", "subsampled", "recombined", "cross-fit-mixed-labels", "cross-fit")
 """Methods of ours, the one that is recommended first: where a world has it, the aims are held
-against it. The third one, of pictures, mixes the members' own labels in: on validation records
+against it. The fourth one, of pictures, mixes the members' own labels in: on validation records
 answers alone stay 2 points below the dense accuracy there."""
 BESIDE = "-beside"
 """How the file ends in which students are seen beside the dense model of the same members."""
