@@ -177,7 +177,7 @@ def test_the_same_command_again_changes_no_byte(whole, monkeypatch):
     monkeypatch.chdir(whole)
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in Path("run").rglob("*.safetensors")}
     text = Path("run/sweep.json").read_bytes()
-    monkeypatch.setattr(running, "audit", None)  # and audits nothing
+    monkeypatch.setattr(running, "audit_fleets", None)  # and audits nothing
     assert run().code == 0
     after = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in Path("run").rglob("*.safetensors")}
     assert before == after
@@ -222,7 +222,7 @@ def test_a_sweep_that_was_stopped_ends_with_the_same_bytes(whole, elsewhere, mon
 @pytest.mark.slow
 def test_a_spent_budget_leaves_an_audit_of_what_is_there_and_goes_on(whole, elsewhere, monkeypatch):
     asked = []
-    audit = running.audit
+    audit = running.audit_fleets
 
     def noted(fleets, *more, **named):
         asked.append([f.name for f in fleets])
@@ -235,7 +235,7 @@ def test_a_spent_budget_leaves_an_audit_of_what_is_there_and_goes_on(whole, else
             raise BudgetSpentError("spent")
 
     limits: list[int] = []
-    monkeypatch.setattr(running, "audit", noted)
+    monkeypatch.setattr(running, "audit_fleets", noted)
     with monkeypatch.context() as patch:
         patch.setattr(Clock, "limit", limit)
         done = run("--budget", "1h")
@@ -469,7 +469,7 @@ def test_a_budget_that_ends_in_a_round_shows_the_first_case_again_and_again(else
     assert len(first.series) == 1
     with monkeypatch.context() as patch:
         ends_after(patch, 0)
-        patch.setattr(running, "audit", None)  # its audit is found
+        patch.setattr(running, "audit_fleets", None)  # its audit is found
         assert run("--budget", "1h", text=SMALL).code == 0
     assert result().points == first.points
 

@@ -79,7 +79,7 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(World, "make", noting("", World.make))
-        patch.setattr(running, "audit", noting("audit", running.audit))
+        patch.setattr(running, "audit_fleets", noting("audit", running.audit_fleets))
         done = run()
         assert done.code == 0, done.err
         (folder / "printed").write_text(done.out)
@@ -185,9 +185,9 @@ def test_a_failing_method_does_not_hold_the_teachers_of_others(elsewhere, monkey
     from secateur.errors import MethodError
 
     seen = []
-    audit = running.audit
+    audit = running.audit_fleets
     monkeypatch.setattr(
-        running, "audit", lambda *a, **k: seen.append(LESSONS.exists()) or audit(*a, **k)
+        running, "audit_fleets", lambda *a, **k: seen.append(LESSONS.exists()) or audit(*a, **k)
     )
     stopped_before(monkeypatch, "made", MethodError("diverged"))
     assert run().code == 0

@@ -79,7 +79,7 @@ def test_a_second_scale_overwrites_nothing_and_both_resume_to_their_bytes(elsewh
     assert sorted({*both} - {*before}) == ["seed-0/report-beside.json", "sweep-beside.json"]
     assert cases("run/sweep.json") == ["dense", "mask rate=2", "mask rate=4"]
     assert cases("run/sweep-beside.json") == ["dense", "mask rate=4"]
-    monkeypatch.setattr(running, "audit", None)  # found, not made again
+    monkeypatch.setattr(running, "audit_fleets", None)  # found, not made again
     assert run("beside").code == run("draws").code == 0
     assert documents() == both
 
@@ -99,7 +99,7 @@ def test_a_plan_that_was_stopped_after_its_first_report_keeps_its_names(elsewher
     assert run("beside").code == 0
     assert not Path("run/sweep.json").exists()
     assert Path("run/sweep-beside.json").exists()
-    monkeypatch.setattr(running, "audit", None)
+    monkeypatch.setattr(running, "audit_fleets", None)
     assert run("draws").code == 0
     assert Path("run/seed-0/report.json").read_bytes() == report
     assert cases("run/sweep.json") == ["dense", "mask rate=2", "mask rate=4"]

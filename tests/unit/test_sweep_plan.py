@@ -166,6 +166,13 @@ def test_folders_differ_even_where_names_differ_in_signs_alone():
     assert len({n.name.lower() for n in nodes_of(text)}) == 4
 
 
+@pytest.mark.parametrize("name", ["lessons", "Answers"])
+def test_no_fleet_lies_where_a_sweep_keeps_what_it_removes(name):
+    text = f'[[method]]\nname="{name}"\nsteps=["Magnitude(rate=2)"]'
+    dense, own = nodes_of(text)
+    assert (dense.name, own.name, own.label) == ("dense", f"{name}-2", name)
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from secateur.auditing.entry import audit
-    from secateur.auditing.run import audit_key, default_attacks
+    from secateur.auditing.run import audit_fleets, audit_key, default_attacks
     from secateur.auditing.signals import audit_signals
     from secateur.auditing.subjects import needed_signals
 
-__all__ = ["audit", "audit_key", "audit_signals", "default_attacks", "needed_signals"]
+__all__ = [
+    "audit",
+    "audit_fleets",
+    "audit_key",
+    "audit_signals",
+    "default_attacks",
+    "needed_signals",
+]
 
 _ROOM_OF = {
     "audit": "entry",
+    "audit_fleets": "run",
     "audit_key": "run",
     "audit_signals": "signals",
     "default_attacks": "run",

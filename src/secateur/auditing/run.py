@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.attack.learned import NasrAttack
-from secateur.auditing.arguments import check_arguments, check_table_path
+from secateur.auditing.arguments import check_arguments, check_table_path, checked_path
 from secateur.auditing.attacking import attack_subjects
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import with_recommended
@@ -58,6 +58,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     device: str = "cpu",
     timed: bool = False,
     scores: str | Path | None = None,
+    answers: str | Path | None = None,
 ) -> Report:
     """Audit one fleet, or a dense fleet and what was made of it.
 
@@ -80,6 +81,8 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         scores: a .csv file for the risk of every record, with a note on keeping it beside it; the
             report names it with its digest, without its folder (docs/gate.md): write both into one.
             Written last.
+        answers: a folder in which what models answer around records is kept as they are asked, so
+            that an interrupted call, given again, and one with a fleet more, asks the others alone.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
@@ -118,6 +121,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     )
     seed = int(seed)  # numpy's would not go into a file
     table = check_table_path(scores)
+    checked_path("answers", answers, "runs/answers")
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)
     files = timeable(fleets, records) if timed else []
@@ -129,6 +133,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         queries=queries,
         progress=progress,
         device=device,
+        answers=None if answers is None else Path(answers),
     )
     state = attack_subjects(
         subjects, records, chosen, seed=seed, workers=workers, progress=progress

@@ -13,11 +13,15 @@ from secateur.attack.membership.references import ENOUGH
 from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
 from secateur.errors import InputError
+from secateur.probe.means import Shelf
 from secateur.probe.run import join_views, observe, snapshot_view
 from secateur.train.met import READ
+from secateur.train.sources import sources_of
 from secateur.types import AUDIT, UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from secateur.data import Queries
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
@@ -93,8 +97,19 @@ def observe_subjects(
     queries: Queries | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
+    answers: Path | None = None,
 ) -> list[Subject]:
     """Query every fleet; the first is the baseline.
+
+    Args:
+        fleets: of one membership.
+        records: the fleets' records.
+        attacks: whose signals are asked for.
+        workers: as of `observe`, with what follows.
+        queries: the forms in which each record is asked about.
+        progress: called after each model.
+        device: where models are queried.
+        answers: a folder in which answers to perturbed queries are kept, and looked for first.
 
     Raises:
         InputError: fleets of one name, or of different memberships.
@@ -105,6 +120,10 @@ def observe_subjects(
     shadows = max((getattr(a, "shadows", 0) for a in attacks), default=0)
     features = any(getattr(a, "needs_features", False) for a in attacks)
     gradients = any(getattr(a, "needs_gradients", False) for a in attacks)
+    shelf = None
+    if answers is not None:
+        over = [s.over for s in signals if isinstance(s, MeanSignal)]
+        shelf = Shelf(folder=answers, code=sources_of(over))
     seen = [
         observe(
             f,
@@ -118,6 +137,7 @@ def observe_subjects(
             workers=workers,
             progress=progress,
             device=device,
+            shelf=shelf,
         )
         for f in fleets
     ]

@@ -25,8 +25,8 @@ def command(**options: Any) -> None:
     The targets stay whole. Such a fleet can be audited with the default attacks, asked as it was
     trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
     beside it are deleted, tables too; the report stays, and a page that was made of a table. Of a
-    sweep's folder, the teachers that it kept to go on with, and what they said, are deleted; its
-    fleets stay as they are: name them too.
+    sweep's folder, the teachers that it kept to go on with, what they said, and what models
+    answered to audits are deleted; its fleets stay as they are: name them too.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def command(**options: Any) -> None:
         more = "; a page made of it is not deleted: delete that by hand" if is_table(file) else ""
         click.echo(f"{file}: {said}{more}", err=not was_there)
     sweeps = [path for path in options["fleets"] if is_sweep(path)]
-    for folder, gone in drop_lessons(sweeps):
+    for folder, gone in drop_kept(sweeps):
         click.echo(f"{folder}: deleted, {gone / 1e6:,.1f} MB freed")
     for path in sweeps:
         click.echo(f"{path}: no teachers, nor what they said, are left in this sweep's folder")
@@ -91,8 +91,9 @@ def is_sweep(path: Path) -> bool:
     return seeds and not FleetFolder(path).manifest.exists()
 
 
-def drop_lessons(sweeps: Sequence[Path]) -> list[tuple[Path, int]]:
-    """Delete the teachers of sweeps, and what they said; return each folder and the bytes freed.
+def drop_kept(sweeps: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Delete the teachers of sweeps, what they said, and what models answered; return each folder
+    and the bytes freed.
 
     Raises:
         StoreError: a sweep runs there, or something cannot be deleted.
@@ -103,6 +104,7 @@ def drop_lessons(sweeps: Sequence[Path]) -> list[tuple[Path, int]]:
     for path in sweeps:
         with store.only_run_in(path):
             done += [(f, store.remove_lessons(f)) for f in store.lesson_folders(path)]
+            done += [(f, store.remove_answers(f)) for f in store.answer_folders(path)]
     return done
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from secateur.cli import swept
 
 if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
     from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.run import Draw
     from secateur.sweeping.tree import Node
@@ -71,6 +72,7 @@ def cost(
     out: Path | None,
     *,
     route: Engine,
+    attacks: Sequence[MembershipAttack] | None,
 ) -> str:
     """Return the number of trainings, and what they will take.
 
@@ -83,6 +85,7 @@ def cost(
         world: of one seed.
         out: the sweep's folder.
         route: the engine that will make the models; what is timed is kept for it.
+        attacks: that audit; None are those of every audit.
     """
     from secateur.cli.amounts import duration
     from secateur.sweeping import cost_of
@@ -115,7 +118,7 @@ def cost(
         f"time: trainings about {duration(known)}, from a few timed steps of each; audits come on "
         "top, and take longer than the trainings where these are short"
     )
-    lines += swept.disk(left.nodes, *world, out)
+    lines += swept.disk(left.nodes, *world, out, attacks=attacks)
     if unknown:
         lines.append(f"not known before they run: {'; '.join(unknown)}")
     return "\n".join(lines)

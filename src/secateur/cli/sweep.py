@@ -22,6 +22,7 @@ from secateur.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from secateur.cli.left import Left
     from secateur.train import Engine
 
 __all__ = ["command"]
@@ -83,7 +84,7 @@ def command(**options: Any) -> None:
         click.echo(asked.cases())
         route = engine(options["engine"], options["workers"])
         left = left_of(asked.plan, asked.nodes, asked.draw, out)
-        click.echo(cost(left, asked.plan, asked.world, out, route=route))
+        click.echo(asked.cost(left, out, route))
         return
     assert out is not None  # said above
     run(asked, out, begun=begun, **options)
@@ -139,6 +140,10 @@ class _Asked:
         )
         return world(origin, self.records)
 
+    def cost(self, left: Left, out: Path | None, route: Engine) -> str:
+        """Return what it will take to make what is left."""
+        return cost(left, self.plan, self.world, out, route=route, attacks=self.attacks)
+
     def cases(self) -> str:
         """Return the cases, a line each."""
         plan = self.plan
@@ -182,7 +187,7 @@ def run(
     click.echo(asked.cases())
     left = left_of(asked.plan, asked.nodes, asked.draw, out)
     if left.any or not (out / names.result).exists():
-        click.echo(cost(left, asked.plan, asked.world, out, route=route))
+        click.echo(asked.cost(left, out, route))
     before = time.monotonic() - begun
     with swept.telling_of_secrets(out), _bar(asked) as bar:
         place = _place(asked, out, clock, route=route, progress=bar, **how)

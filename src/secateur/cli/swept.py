@@ -12,6 +12,7 @@ import click
 from secateur.errors import BudgetSpentError
 
 if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
     from secateur.sweeping.front import Limits
     from secateur.sweeping.names import Names
     from secateur.sweeping.tree import Node
@@ -57,32 +58,50 @@ def limits_of(max_leak: float | None, min_accuracy: float | None, max_bytes: str
 
 
 def disk(
-    nodes: Sequence[Node], records: Records, membership: Membership, out: Path | None
+    nodes: Sequence[Node],
+    records: Records,
+    membership: Membership,
+    out: Path | None,
+    *,
+    attacks: Sequence[MembershipAttack] | None,
 ) -> list[str]:
-    """Say what teachers and what they say take on disk while a seed runs; nothing without any.
+    """Say what teachers, what they say, and answers of models take on disk; nothing without any.
 
     Args:
         nodes: of `tree_of`.
         records: of one seed.
         membership: of one seed.
         out: the sweep's folder.
+        attacks: that audit; None are those of every audit.
     """
     from secateur.cli.bytes_bar import spelled
-    from secateur.sweeping.kept import SHARE, free_below, kept_at_once
+    from secateur.sweeping.kept import SHARE, bytes_of_answers, free_below, kept_at_once
 
-    most = kept_at_once(nodes, records, membership)
-    if not most:
-        return []
-    lines = [
-        f"disk: beside the fleets up to {spelled(most)} while a seed runs, for teachers and "
-        "what they say of members: secrets, which are removed when no case asks them any more"
-    ]
+    lines = []
     free = None if out is None else free_below(out)
-    if free is not None and most > SHARE * free:
+    taught = kept_at_once(nodes, records, membership)
+    if taught:
         lines.append(
-            f"that is more than half of the {spelled(free)} that are free there: what does not "
-            "fit is trained anew for each case, which takes longer than is said above"
+            f"disk: beside the fleets up to {spelled(taught)} while a seed runs, for teachers and "
+            "what they say of members: secrets, which are removed when no case asks them any more"
         )
+        if free is not None and taught > SHARE * free:
+            lines.append(
+                f"that is more than half of the {spelled(free)} that are free there: what does "
+                "not fit is trained anew for each case, which takes longer than is said above"
+            )
+    cases = 1 + sum(node.case is not None for node in nodes[1:])
+    answers = bytes_of_answers(attacks, membership, fleets=cases)
+    if answers:
+        lines.append(
+            f"disk: beside the fleets up to {spelled(answers)} a seed, for what models answer "
+            "around records, so that no audit asks them twice; secateur clean removes it"
+        )
+        if free is not None and answers > SHARE * free:
+            lines.append(
+                f"that is more than half of the {spelled(free)} that are free there: answers are "
+                "not kept where they would be, and an audit that is stopped begins anew"
+            )
     return lines
 
 

@@ -14,7 +14,7 @@ from secateur.data import MeanSignal, Queries, joined_queries
 from secateur.errors import InputError
 from secateur.models import check_device, logits_of, runnable
 from secateur.models.gradients import gradient_norms
-from secateur.probe.means import Asked
+from secateur.probe.means import Asked, Shelf
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
 from secateur.spreading import spread_tasks
@@ -90,7 +90,7 @@ def observe_model(
             pulls[gradients_of] = norms
         except InputError as error:  # a row says so; other attacks go on
             why = str(error)
-    signals = {**joined_queries(found), **asked.means(module, records)}
+    signals = {**joined_queries(found), **asked.means(module, records, artifact)}
     return _Seen(signals, posterior, moved, pulls, why)
 
 
@@ -149,6 +149,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     workers: int = 0,
     progress: Progress | None = None,
     device: str = "cpu",
+    shelf: Shelf | None = None,
 ) -> Observations:
     """Query every model of a fleet on all records.
 
@@ -169,6 +170,8 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         workers: processes, started where the work is long (`spread_tasks`); 0 works in this one.
         progress: called after each model.
         device: where models are queried, such as `cuda:0`; there in this process alone.
+        shelf: where answers to perturbed queries are kept as models are asked, and looked for
+            before; by default nowhere.
 
     Returns:
         Observations with one view, named as the fleet; signals are `[model, record]`, or
@@ -191,7 +194,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     check_device(device)
     fleet.check_records(records)
     tasks = _tasks(fleet, posteriors=posteriors, shadows=shadows, gradients=gradients)
-    asked = Asked.about(records, fleet.membership, signals)
+    asked = Asked.about(records, fleet.membership, signals, shelf)
     held = tuple(s for s in signals if s.key not in asked.missing)
     shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked)
     # processes beside each other gain nothing on one card

@@ -6,6 +6,13 @@ and is refused with the reason when it is missing, truncated, altered or somebod
 
 from __future__ import annotations
 
+from secateur.store.answers import (
+    ANSWERS,
+    answer_folders,
+    found_answers,
+    remove_answers,
+    write_answers,
+)
 from secateur.store.arrays import (
     read_membership,
     read_observations,
@@ -27,7 +34,7 @@ from secateur.store.documents import (
     write_text,
 )
 from secateur.store.exports import Export, beside, read_export, write_export
-from secateur.store.files import clean_temporaries, refuse_no_file
+from secateur.store.files import bytes_below, clean_temporaries, refuse_no_file
 from secateur.store.finished import (
     StoredArtifacts,
     finish_fleet,
@@ -50,7 +57,6 @@ from secateur.store.layouts import read_signals
 from secateur.store.lessons import (
     LESSONS,
     TEACHER,
-    bytes_below,
     bytes_of_lessons,
     lesson_folders,
     read_lesson,
@@ -80,6 +86,7 @@ from secateur.store.signals import SavedSignals
 from secateur.store.tensors import read_artifact, write_artifact
 
 __all__ = [
+    "ANSWERS",
     "LESSONS",
     "TEACHER",
     "Export",
@@ -88,6 +95,7 @@ __all__ = [
     "RecordScores",
     "SavedSignals",
     "StoredArtifacts",
+    "answer_folders",
     "begun_engine",
     "beside",
     "bytes_below",
@@ -97,6 +105,7 @@ __all__ = [
     "create_fleet",
     "finish_fleet",
     "fleet_digest",
+    "found_answers",
     "found_model",
     "give_model",
     "lesson_folders",
@@ -126,12 +135,14 @@ __all__ = [
     "record_table",
     "refuse_no_file",
     "refuse_other_fleet",
+    "remove_answers",
     "remove_lessons",
     "remove_unstarted_fleet",
     "report_text",
     "retention_note",
     "take_model",
     "text_cell",
+    "write_answers",
     "write_artifact",
     "write_document",
     "write_export",

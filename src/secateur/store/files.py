@@ -17,6 +17,7 @@ from secateur.errors import StoreError
 __all__ = [
     "Kind",
     "altered",
+    "bytes_below",
     "clean_temporaries",
     "damaged",
     "read_bytes",
@@ -221,3 +222,11 @@ def altered(path: str | Path, *, stated: object, found: str) -> StoreError:
         f"{path} was altered after it was written: it states the digest {stated}, its content has "
         f"{found}; restore it from a copy, or delete it and run the step that writes it again"
     )
+
+
+def bytes_below(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    place = Path(path)
+    if place.is_symlink() or not place.is_dir():
+        return place.lstat().st_size if place.is_file() else 0
+    return sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from secateur.errors import StoreError
-from secateur.store.files import damaged, read_bytes, write_bytes
+from secateur.store.files import bytes_below, damaged, read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LESSONS",
     "TEACHER",
-    "bytes_below",
     "bytes_of_lessons",
     "lesson_folders",
     "read_lesson",
@@ -167,11 +166,3 @@ def bytes_of_lessons(folder: str | Path) -> tuple[int, int]:
     files = [file for file in Path(folder).rglob("*") if not file.is_dir()]
     taught = sum(file.lstat().st_size for file in files if file.name.startswith(TEACHER))
     return sum(file.lstat().st_size for file in files) - taught, taught
-
-
-def bytes_below(path: str | Path) -> int:
-    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
-    place = Path(path)
-    if place.is_symlink() or not place.is_dir():
-        return place.lstat().st_size if place.is_file() else 0
-    return sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())

@@ -1,4 +1,4 @@
-"""What a sweep keeps of teachers while a seed runs: how much it takes, and for how long."""
+"""What a sweep keeps beside fleets: teachers while a seed runs, and answers of models."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from secateur.auditing import default_attacks, needed_signals
+from secateur.data import MeanSignal
 from secateur.sweeping.tree import Node, made, teachers_by_steps, teachers_to_keep
 from secateur.train import Taught
 from secateur.train.met import share_met
 from secateur.train.shared_teachers import bytes_of_lessons
+from secateur.types import AUDIT
 
 if TYPE_CHECKING:
+    from secateur.protocols import MembershipAttack
     from secateur.types import Membership, Records
 
-__all__ = ["Lessons", "free_below", "kept_at_once", "lessons_of"]
+__all__ = ["Lessons", "bytes_of_answers", "free_below", "kept_at_once", "lessons_of"]
 
 SHARE = 0.5
-"""Of the free disk, what teachers and what they said may take."""
+"""Of the free disk, what teachers and what they said may take; answers as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,21 @@ def kept_at_once(nodes: Sequence[Node], records: Records, membership: Membership
         if last[name] == at:
             del there[name]
     return most
+
+
+def bytes_of_answers(
+    attacks: Sequence[MembershipAttack] | None, membership: Membership, *, fleets: int
+) -> int:
+    """Return the bytes that answers around records take of one seed's audit, once it is whole.
+
+    Args:
+        attacks: that ask; None are those of every audit.
+        membership: of the seed.
+        fleets: how many are audited, of all models each.
+    """
+    wanted = needed_signals(attacks or default_attacks())
+    around = sum(isinstance(signal, MeanSignal) for signal in wanted)
+    return fleets * len(membership) * around * len(membership.pool(AUDIT)) * 4
 
 
 def free_below(folder: Path) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur import store
-from secateur.auditing import audit, audit_key
+from secateur.auditing import audit_fleets, audit_key
 from secateur.errors import BudgetSpentError, MethodError, StoreError
 from secateur.report.lookup import subjects
 from secateur.sweeping.front import Limits
-from secateur.sweeping.kept import lessons_of
+from secateur.sweeping.kept import SHARE, bytes_of_answers, free_below, lessons_of
 from secateur.sweeping.names import claim, names_of, settle
 from secateur.sweeping.points import curve_of, point_of
 from secateur.sweeping.reading import DENSE
@@ -240,12 +240,15 @@ def _audited(
         state.contexts.append(found.provenance.context)
         return found
     begun = time.monotonic()
-    report = audit(
+    most = bytes_of_answers(place.attacks, fleets[0].membership, fleets=len(fleets))
+    room = most <= SHARE * free_below(world.folder)
+    report = audit_fleets(
         fleets,
         world.records,
         workers=place.workers,
         progress=place.progress,
         device=place.device,
+        answers=world.folder / store.ANSWERS if room else None,
         about={"title": f"{', '.join(n.label for n in there[:3])} and more, seed {world.seed}"}
         if len(there) > 3
         else None,

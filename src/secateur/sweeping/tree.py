@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from secateur.errors import InputError, SecateurError
+from secateur.store import ANSWERS, LESSONS
 from secateur.sweeping.reading import AXIS, DENSE, Case
 from secateur.train import Conversion, Defence, Recipe, Transform
 from secateur.train.rehearsal import rehearse
@@ -75,7 +76,7 @@ def tree_of(plan: SweepPlan, recipe: Recipe, parse_step: ParseStep) -> tuple[Nod
             with the same steps; the message names the case.
     """
     nodes: dict[tuple[str, ...], Node] = {(): Node(name=DENSE, steps=(), recipe=recipe)}
-    names = {DENSE}
+    names = {DENSE, LESSONS, ANSWERS}  # the other folders of a seed: no fleet may lie in them
     for case in plan.cases:
         methods = [_parsed(text, case, parse_step) for text in case.steps]
         _refuse_lost(methods, case)
