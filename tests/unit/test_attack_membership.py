@@ -27,7 +27,10 @@ from secateur.attack.membership import (
 )
 from secateur.attack.membership import blocks as blockwise
 from secateur.attack.membership.blocks import as_slice, sided_log_means, sided_moments
-from secateur.attack.membership.references import best_threshold, masked_moments
+from secateur.attack.membership.references import (
+    masked_moments,
+)
+from secateur.attack.membership.trials import best_threshold
 from secateur.data import planted_world
 from secateur.errors import DataError, MethodError, NotEnoughReferencesError
 from secateur.measure import auc_value

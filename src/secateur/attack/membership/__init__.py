@@ -14,7 +14,6 @@ from secateur.attack.membership.pair import PairAttack
 from secateur.attack.membership.population import AttackP
 from secateur.attack.membership.quantile_regression import QuantileRegression
 from secateur.attack.membership.recommended import recommended
-from secateur.attack.membership.references import pseudo_targets
 from secateur.attack.membership.rmia import RMIA
 from secateur.attack.membership.stacked import StackedAttack
 from secateur.attack.membership.thresholds import (
@@ -23,6 +22,7 @@ from secateur.attack.membership.thresholds import (
     LossThreshold,
     ModifiedEntropyThreshold,
 )
+from secateur.attack.membership.trials import pseudo_targets
 from secateur.attack.membership.vector_lira import VectorLiRA
 from secateur.attack.membership.versions import MultiVersion
 from secateur.attack.membership.white_box import WhiteBox

@@ -10,13 +10,13 @@ from scipy.special import log_ndtr, logsumexp
 
 from secateur.attack.membership.references import (
     as_slice,
-    audit_scores,
     blocks,
     check_references,
     columns,
     sided_moments,
     with_queries,
 )
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal

@@ -12,13 +12,13 @@ from scipy.special import gammaln
 from secateur.attack.membership.references import (
     Moments,
     as_slice,
-    audit_scores,
     check_references,
     columns,
     sided_moments,
     with_queries,
 )
 from secateur.attack.membership.shrinkage import floored, log_odds_below, student_log_density
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal

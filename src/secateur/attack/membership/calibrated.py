@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from secateur.attack.membership.references import (
     above_out,
-    audit_scores,
     with_queries,
 )
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import Observations, Scores, Signal

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from secateur.attack.membership.references import audit_scores, columns
+from secateur.attack.membership.references import (
+    columns,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal
 

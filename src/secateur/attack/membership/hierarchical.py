@@ -10,7 +10,6 @@ import numpy as np
 from secateur.attack.membership.references import (
     Moments,
     as_slice,
-    audit_scores,
     check_references,
     columns,
     sided_moments,
@@ -23,6 +22,7 @@ from secateur.attack.membership.shrinkage import (
     student_log_density,
     trend,
 )
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from secateur.attack.membership.references import above_out, audit_scores, columns
+from secateur.attack.membership.references import (
+    above_out,
+    columns,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.data import MeanSignal, Noise
 from secateur.errors import MethodError

@@ -14,11 +14,11 @@ from secateur.attack.membership.references import (
     blocks,
     check_references,
     columns,
-    reference_threshold,
     sided_moments,
     with_queries,
 )
 from secateur.attack.membership.shrinkage import log_odds_below
+from secateur.attack.membership.trials import reference_threshold
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal

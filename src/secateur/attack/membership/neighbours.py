@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import audit_scores, with_queries
+from secateur.attack.membership.references import (
+    with_queries,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.data import MeanSignal, NearestRecords
 from secateur.errors import MethodError

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from secateur.attack.membership.references import audit_scores, view_signals
+from secateur.attack.membership.references import (
+    view_signals,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.attack.membership.vectors import check_vector, log_ratio_of
 from secateur.protocols import Threat
 from secateur.types import Observations, Scores, Signal

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from secateur.attack.membership.references import audit_scores, population_of, with_queries
+from secateur.attack.membership.references import (
+    population_of,
+    with_queries,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from secateur.attack.membership.references import MEND_POPULATION, audit_scores, population_of
+from secateur.attack.membership.references import (
+    MEND_POPULATION,
+    population_of,
+)
+from secateur.attack.membership.trials import audit_scores
 from secateur.errors import MethodError, NoPopulationError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal

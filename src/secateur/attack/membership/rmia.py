@@ -13,10 +13,10 @@ from secateur.attack.membership.references import (
     as_slice,
     check_references,
     columns,
-    reference_threshold,
     sided_log_means,
     with_queries,
 )
+from secateur.attack.membership.trials import reference_threshold
 from secateur.errors import MethodError, NoPopulationError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, POPULATION, Observations, Scores, Signal

@@ -9,30 +9,124 @@ turn. Its score is the mean over the folds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from secateur.attack.membership.features import Compared, Evidence
-from secateur.attack.membership.references import ENOUGH
+from secateur.attack.membership.features import (
+    SIGNALS,
+    Compared,
+    Evidence,
+    evidence_of,
+    means_around,
+)
+from secateur.attack.membership.learners import Head, Learner
+from secateur.attack.membership.references import (
+    ENOUGH,
+    check_references,
+)
+from secateur.attack.membership.trials import audit_scores
+from secateur.attack.membership.vector_lira import coordinates_of
 from secateur.errors import MethodError, NotEnoughReferencesError
-from secateur.types import AUDIT, derive_seed
+from secateur.protocols import Perturbation, Threat
+from secateur.spelling import spelled_without
+from secateur.types import AUDIT, Observations, Scores, Signal, derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from secateur.types import BoolArray, IntArray, Membership, Observations
+    from secateur.types import BoolArray, IntArray, Membership
 
-__all__ = ["FEWEST", "Head", "check_stacking", "folds_of", "stacked_scores", "training_rows"]
+__all__ = ["FEWEST", "Stacking", "folds_of", "stacked_scores", "training_rows"]
 
-Head = Literal["trees", "logistic", "both"]
 FEWEST = ENOUGH  # references in, and out, of every record
-FURTHEST = 0.001  # share of a feature's values, at each end, that the linear learner cuts off
 
 
-def check_stacking(*, head: str, folds: int, rows: int, trees: int) -> None:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Stacking:
+    """What attacks by stacking share: parameters, what they read, and how they learn."""
+
+    others: tuple[str, ...] = ()
+    head: Head = "both"
+    folds: int = 8
+    rows: int = 20_000
+    trees: int = 60
+    coordinates: int = 0
+    around: tuple[Perturbation, ...] = ()
+
+    threat: ClassVar[Threat] = "adaptive"
+    revision: ClassVar[int] = 1
+    needs_posteriors: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(head=self.head, folds=self.folds, rows=self.rows, trees=self.trees)
+        _ = self.needs  # checks the number of coordinates, and that perturbations differ
+
+    def __repr__(self) -> str:
+        """Return its spelling; coordinates and perturbations stand in it where there are any."""
+        return spelled_without(self, {"coordinates": 0, "around": ()})
+
+    @property
+    def needs_more_views(self) -> bool:
+        """Whether it reads further versions of the model."""
+        return bool(self.others)
+
+    @property
+    def needs(self) -> tuple[Signal, ...]:
+        """Five signals, means around the record and coordinates; all of these of every view."""
+        return (*SIGNALS, *means_around(self.around), *coordinates_of(self.coordinates))
+
+    @property
+    def min_in(self) -> int:
+        """References in: when one is left out, two remain to compare with."""
+        return FEWEST
+
+    @property
+    def min_out(self) -> int:
+        """References out."""
+        return FEWEST
+
+    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
+        """Learn on the references once, and score the audit pool of every target.
+
+        Raises:
+            NotEnoughReferencesError: a record has too few references in or out.
+            MissingViewError: a version that was named is missing, or gradients were not observed.
+        """
+
+        def score(seen: Observations) -> NDArray[np.float64]:
+            return self._score(seen, seed)
+
+        return audit_scores(observations, score, fixed=0.0)
+
+    def _score(self, observations: Observations, seed: int) -> NDArray[np.float64]:
+        what = type(self).__name__
+        check_references(
+            observations.membership, what=what, min_in=self.min_in, min_out=self.min_out
+        )
+        return stacked_scores(
+            evidence_of(
+                observations,
+                self.others,
+                what=what,
+                gradients=self.needs_gradients,
+                coordinates=self.coordinates,
+                around=self.around,
+            ),
+            observations,
+            what=what,
+            head=self.head,
+            folds=self.folds,
+            rows=self.rows,
+            trees=self.trees,
+            seed=seed,
+        )
+
+
+def _check(*, head: str, folds: int, rows: int, trees: int) -> None:
     """Refuse parameters that no learner takes.
 
     Raises:
@@ -144,82 +238,10 @@ def stacked_scores(
     who = observations.membership
     parts = folds_of(who, folds, what=what)
     x, y = training_rows(evidence, observations, parts, rows=rows, seed=seed)
-    learner = _Learner.fitted(x, y, head=head, trees=trees)
+    learner = Learner.fitted(x, y, head=head, trees=trees)
     scores = np.zeros((len(who.targets), len(who.pools[AUDIT])))
     for _, rest in parts:
         found = Compared.with_references(evidence, who, rest, observations.labels)
         for row, features in enumerate(found.features(who.targets)):
             scores[row] += learner.log_odds(features) / len(parts)
     return scores
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Learner:
-    """Boosted trees, logistic regression, or both; `prior`: the log odds of members among rows."""
-
-    models: tuple[Any, ...]
-    prior: float
-
-    @classmethod
-    def fitted(cls, x: NDArray[np.float32], y: BoolArray, *, head: Head, trees: int) -> _Learner:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
-        order = np.lexsort((y, *x.T))  # sums depend on the order of rows in the last digits
-        x, y = x[order], y[order]
-        models: list[Any] = []
-        if head != "logistic":
-            boosted = HistGradientBoostingClassifier(
-                max_iter=trees,
-                learning_rate=0.1,
-                max_leaf_nodes=15,
-                min_samples_leaf=max(5, min(50, len(y) // 100)),
-                l2_regularization=1.0,
-                early_stopping=False,
-                random_state=0,
-            )
-            models.append(boosted.fit(x, y))
-        if head != "trees":
-            models.append(_Linear.fitted(x, y))
-        members, others = int(y.sum()), int((~y).sum())
-        return cls(models=tuple(models), prior=float(np.log(members / others)))
-
-    def log_odds(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the mean log odds of the learners, as if members and others were equally many."""
-        found: NDArray[np.float64] = np.mean(
-            [model.decision_function(x) for model in self.models], axis=0
-        )
-        return found - self.prior
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Linear:
-    """Logistic regression on features that are cut at extreme values and standardised."""
-
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    model: Any
-
-    @classmethod
-    def fitted(cls, x: NDArray[np.float32], y: BoolArray) -> _Linear:
-        from sklearn.linear_model import LogisticRegression
-
-        low, high = np.quantile(x.astype(np.float64), [FURTHEST, 1 - FURTHEST], axis=0)
-        cut = np.clip(x.astype(np.float64), low, high)
-        spread = cut.std(axis=0)
-        centre, scale = cut.mean(axis=0), np.where(spread > 0, spread, 1.0)
-        model = LogisticRegression(C=1.0, solver="newton-cholesky")
-        return cls(
-            low=low,
-            high=high,
-            centre=centre,
-            scale=scale,
-            model=model.fit((cut - centre) / scale, y),
-        )
-
-    def decision_function(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return log odds, `[row]`."""
-        cut = np.clip(x.astype(np.float64), self.low, self.high)
-        found: NDArray[np.float64] = self.model.decision_function((cut - self.centre) / self.scale)
-        return found

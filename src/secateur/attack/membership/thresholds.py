@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from secateur.attack.membership.references import as_slice, best_threshold, columns, with_queries
+from secateur.attack.membership.references import (
+    as_slice,
+    columns,
+    with_queries,
+)
+from secateur.attack.membership.trials import best_threshold
 from secateur.errors import NotEnoughReferencesError
 from secateur.protocols import Threat
 from secateur.types import AUDIT, Observations, Scores, Signal

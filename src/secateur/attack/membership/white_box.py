@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from secateur.attack.membership.features import SIGNALS, evidence_of, means_around
-from secateur.attack.membership.references import audit_scores, check_references
-from secateur.attack.membership.stacking import (
-    FEWEST,
-    Head,
-    check_stacking,
-    stacked_scores,
-)
-from secateur.attack.membership.vector_lira import coordinates_of
-from secateur.protocols import Perturbation, Threat
-from secateur.spelling import spelled_without
-from secateur.types import Observations, Scores, Signal
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from secateur.attack.membership.stacking import Stacking
 
 __all__ = ["WhiteBox"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class WhiteBox:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class WhiteBox(Stacking):
     """Learn from references what members look like to whoever holds the weights.
 
     Beside the signals the attacker derives each record's loss by the released weights: the log
@@ -61,80 +46,5 @@ class WhiteBox:
         True
     """
 
-    others: tuple[str, ...] = ()
-    head: Head = "both"
-    folds: int = 8
-    rows: int = 20_000
-    trees: int = 60
-    coordinates: int = 0
-    around: tuple[Perturbation, ...] = ()
-
-    threat: ClassVar[Threat] = "adaptive"
-    revision: ClassVar[int] = 1
     reference: ClassVar[str] = "nasr2019comprehensive"
-    needs_posteriors: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_stacking(head=self.head, folds=self.folds, rows=self.rows, trees=self.trees)
-        _ = self.needs  # checks the number of coordinates, and that perturbations differ
-
-    def __repr__(self) -> str:
-        """Return its spelling; coordinates and perturbations stand in it where there are any."""
-        return spelled_without(self, {"coordinates": 0, "around": ()})
-
-    @property
-    def needs_more_views(self) -> bool:
-        """Whether it reads further versions of the model."""
-        return bool(self.others)
-
-    @property
-    def needs(self) -> tuple[Signal, ...]:
-        """Five signals, means around the record and coordinates; all of these of every view."""
-        return (*SIGNALS, *means_around(self.around), *coordinates_of(self.coordinates))
-
-    @property
-    def min_in(self) -> int:
-        """References in: when one is left out, two remain to compare with."""
-        return FEWEST
-
-    @property
-    def min_out(self) -> int:
-        """References out."""
-        return FEWEST
-
-    def __call__(self, observations: Observations, *, seed: int = 0) -> Scores:
-        """Learn on the references once, and score the audit pool of every target.
-
-        Raises:
-            NotEnoughReferencesError: a record has too few references in or out.
-            MissingViewError: gradients were not observed, or a named version is missing.
-        """
-
-        def score(seen: Observations) -> NDArray[np.float64]:
-            return self._score(seen, seed)
-
-        return audit_scores(observations, score, fixed=0.0)
-
-    def _score(self, observations: Observations, seed: int) -> NDArray[np.float64]:
-        what = type(self).__name__
-        check_references(
-            observations.membership, what=what, min_in=self.min_in, min_out=self.min_out
-        )
-        return stacked_scores(
-            evidence_of(
-                observations,
-                self.others,
-                what=what,
-                gradients=True,
-                coordinates=self.coordinates,
-                around=self.around,
-            ),
-            observations,
-            what=what,
-            head=self.head,
-            folds=self.folds,
-            rows=self.rows,
-            trees=self.trees,
-            seed=seed,
-        )
