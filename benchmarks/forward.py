@@ -2,8 +2,9 @@
 
     python -m benchmarks.forward [--out results/benchmarks/forward.json]
 
-One thread. Networks of convolutions with their pictures' channels last, as `logits_of` asks them;
-each size of batch in turn, several rounds, process time. Ratios are to the batch of 64 of the same
+One thread. Networks of convolutions with their pictures' channels last and max pools as the
+largest of four views, as `logits_of` asks them; each size of batch in turn, and 64 at once by
+torch's own max pools, several rounds, process time. Ratios are to the batch of 64 of the same
 round.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from secateur import store
 from secateur.context import hardware
 from secateur.models import MLP, VGG16, LeNet5, MobileNetV2, ResNet18, SmallCNN
 from secateur.models.layout import PICTURES, RECORDS, channels_last, takes_channels_last
+from secateur.models.pooling import quick_pools
 
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "MLP 446-512-256-128-30": (MLP(widths=(446, 512, 256, 128, 30)), (446,)),
@@ -34,11 +37,12 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "MobileNetV2, width 0.125": (MobileNetV2(width=0.125), (3, 32, 32)),
 }
 SIZES = (16, PICTURES, 256, RECORDS)
+OWN = "torch's own pools"
 
 
-def ask(module: nn.Module, inputs: Tensor, size: int) -> None:
+def ask(module: nn.Module, inputs: Tensor, size: int, *, quick: bool = True) -> None:
     """Ask about all inputs, so many at once."""
-    with torch.inference_mode():
+    with torch.inference_mode(), quick_pools(module) if quick else nullcontext():
         for part in torch.split(inputs, size):
             module(part)
 
@@ -51,23 +55,26 @@ def timed(name: str, rounds: int) -> dict[str, Any]:
     if takes_channels_last(module, inputs):
         inputs = channels_last(inputs)
     ask(module, inputs[:PICTURES], PICTURES)
-    took: dict[int, list[float]] = {size: [] for size in SIZES}
+    took: dict[str, list[float]] = {str(size): [] for size in SIZES}
+    pools = any(isinstance(part, nn.MaxPool2d) for part in module.modules())
+    took |= {OWN: []} if pools else {}
     for _ in range(rounds):
         for size in SIZES:
-            took[size].append(seconds(partial(ask, module, inputs, size)))
+            took[str(size)].append(seconds(partial(ask, module, inputs, size)))
+        if pools:
+            took[OWN].append(seconds(partial(ask, module, inputs, PICTURES, quick=False)))
     ratios = {
-        size: [a / b for a, b in zip(values, took[PICTURES], strict=True)]
+        size: [a / b for a, b in zip(values, took[str(PICTURES)], strict=True)]
         for size, values in took.items()
     }
     print(
-        f"{name}: "
-        + ", ".join(f"{n} at once {statistics.median(r):.2f}" for n, r in ratios.items()),
+        f"{name}: " + ", ".join(f"{n} {statistics.median(r):.2f}" for n, r in ratios.items()),
         flush=True,
     )
     return {
         "network": name,
-        "milliseconds": {str(n): spread([1e3 * t / RECORDS for t in v]) for n, v in took.items()},
-        "ratio": {str(n): spread(r) for n, r in ratios.items()},
+        "milliseconds": {n: spread([1e3 * t / RECORDS for t in v]) for n, v in took.items()},
+        "ratio": {n: spread(r) for n, r in ratios.items()},
     }
 
 

@@ -101,18 +101,25 @@ def references_block(found: dict[str, Any]) -> str:
 
 def forward_block(found: dict[str, Any]) -> str:
     """Return the table of `benchmarks.forward`."""
-    sizes = sorted((n for n in found["rows"][0]["ratio"] if n != "64"), key=int)
+    names = dict.fromkeys(n for row in found["rows"] for n in row["ratio"] if n != "64")
+    sizes = [*sorted((n for n in names if n.isdigit()), key=int)]
+    sizes += [n for n in names if not n.isdigit()]
     lines = [
         f"Process seconds of asking one network about {found['records']:,} records on one thread, "
         "by how many are asked at once, in units of 64 at once in the same round: median (smallest "
-        f"to largest) of {found['rounds']}.",
+        f"to largest) of {found['rounds']}. With torch's own max pools 64 are asked at once.",
         "",
-        "| network | ms a record, 64 at once | " + " | ".join(f"{n} at once" for n in sizes) + " |",
+        "| network | ms a record, 64 at once | "
+        + " | ".join(f"{n} at once" if n.isdigit() else n for n in sizes)
+        + " |",
         "|" + " --- |" * (2 + len(sizes)),
     ]
     for row in found["rows"]:
-        ratios = (row["ratio"][size] for size in sizes)
-        cells = [f"{r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})" for r in ratios]
+        ratios = [row["ratio"].get(size) for size in sizes]
+        cells = [
+            "no pools" if r is None else f"{r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})"
+            for r in ratios
+        ]
         own = row["milliseconds"]["64"]["median"]
         lines.append(f"| {row['network']} | {own:.3f} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", made_by(found)])

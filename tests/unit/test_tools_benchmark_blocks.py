@@ -27,9 +27,19 @@ def test_sizes_of_batches_stand_in_order_and_beside_64_alone():
             "flags": [],
             "versions": {"torch": "1"},
         },
-        "rows": [{"network": "A", "milliseconds": {"64": spread(0.5)}, "ratio": ratios}],
+        "rows": [
+            {"network": "A", "milliseconds": {"64": spread(0.5)}, "ratio": ratios},
+            {
+                "network": "B",
+                "milliseconds": {"64": spread(0.5)},
+                "ratio": {**ratios, "torch's own pools": spread(3.0)},
+            },
+        ],
     }
     text = forward_block(found).splitlines()
-    assert "| network | ms a record, 64 at once | 16 at once | 256 at once | 2048 at once |" in text
-    assert "| A | 0.500 | 1.20 (1.10 to 1.30) | 1.60 (1.50 to 1.70) | 2.50 (2.40 to 2.60) |" in text
+    head = "| network | ms a record, 64 at once | 16 at once | 256 at once | 2048 at once |"
+    assert f"{head} torch's own pools |" in text
+    row = "0.500 | 1.20 (1.10 to 1.30) | 1.60 (1.50 to 1.70) | 2.50 (2.40 to 2.60) |"
+    assert f"| A | {row} no pools |" in text
+    assert f"| B | {row} 3.00 (2.90 to 3.10) |" in text
     assert "of 5" in text[0] and "2,048 records" in text[0]

@@ -10,6 +10,7 @@ import torch
 
 from secateur.errors import DataError, InputError, NotFiniteError
 from secateur.models.layout import RECORDS, at_once, channels_last, takes_channels_last
+from secateur.models.pooling import quick_pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ def logits_of(
     step = RECORDS if batch_size is None else batch_size
     few = at_once(module, device) if batch_size is None else batch_size
     try:
-        with torch.no_grad():
+        with torch.no_grad(), quick_pools(module):
             for start in range(0, len(where), step):
                 inputs = np.array(records.gather(where[start : start + step]))
                 if change is not None:
