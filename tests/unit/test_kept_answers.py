@@ -268,3 +268,38 @@ def test_answers_that_cannot_be_removed_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.rmtree", refused)
     with pytest.raises(StoreError, match=r"Permission denied.*remove it by hand"):
         store.remove_answers(tmp_path)
+
+
+def test_an_audit_of_fleets_keeps_answers_where_it_is_told(tmp_path, monkeypatch, asking):
+    monkeypatch.chdir(tmp_path)
+    sizes = [
+        "--members",
+        "40",
+        "--population",
+        "30",
+        "--utility",
+        "50",
+        "--targets",
+        "2",
+        "--references",
+        "4",
+    ]
+    trained = secateur("train", "--recipe", RECIPE, "--engine", "serial", *sizes, "--out", "run")
+    assert trained.code == 0, trained.err
+    how = ["--attack", "LabelOnly(perturbations=(Noise(queries=4),))", "--workers", "1"]
+    verb = ["audit", "run", "--answers", "answers", *how]
+    done = secateur(*verb, "--out", "report.json")
+    assert done.code == 0, done.err
+    assert len(asking) == 4 * 6 == 4 * len(list(Path("answers").iterdir()))
+    assert secateur(*verb, "--out", "again.json").code == 0
+    assert len(asking) == 4 * 6
+    rows = [store.read_report(name).rows for name in ("report.json", "again.json")]
+    assert rows[0] == rows[1]
+
+
+def test_answers_belong_to_fleets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("")
+    done = secateur("audit", "--recipe", "mine.py", "--answers", "answers", "--out", "report.json")
+    assert done.code == 2
+    assert "--answers is for fleets" in done.err

@@ -63,6 +63,12 @@ __all__ = ["command"]
 @click.option(
     "--name", help="With --recipe and a network: what the report calls it.  [default: given]"
 )
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep in this folder what models answer around records: an interrupted audit of fleets "
+    "then goes on, and one with a fleet or an attack more asks for what is new.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write the page too.")
 @click.option(
     "--latency",
@@ -102,6 +108,8 @@ def command(**options: Any) -> None:
       secateur audit runs/dense model.onnx --out report.json
       secateur audit runs/dense --group class --scores risk.csv --out report.json
       secateur audit runs/dense --attack "LiRA(variance='shared')" --attack RMIA --out report.json
+      secateur audit runs/dense runs/cross-fit --attack "WhiteBox(around=(Recombinations(),))"
+        --answers runs/answers --out report.json
       secateur audit net.safetensors --recipe mine.py --references 16 --out report.json
     """
     from secateur.cli.tracking import parse_trackers, send
@@ -122,12 +130,13 @@ def command(**options: Any) -> None:
 
 def _audited(options: dict[str, Any], *, command: str) -> Any:
     """Audit fleets, or what a recipe file goes with."""
-    from secateur.cli.given import audit_own, refuse_without_recipe
+    from secateur.cli.given import audit_own, refuse_answers, refuse_without_recipe
 
     given = {name: options.pop(name) for name in ("recipe", "references", "folder", "name")}
     if given["recipe"] is None:
         refuse_without_recipe(options["fleets"], given)
         return audit(**options, command=command)
+    refuse_answers(options.pop("answers"))
     report = audit_own(command=command, **given, **options)
     _write(report, options["out"], options["html"])
     return report
@@ -161,9 +170,10 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
     timed: bool = False,
     scores: Path | None = None,
     pictures: bool = False,
+    answers: Path | None = None,
 ) -> Any:
     """Open fleets, audit them, write the report and the page."""
-    from secateur.auditing import audit as audit_fleets
+    from secateur.auditing import audit_fleets
     from secateur.auditing.pictures import pictures_of
     from secateur.cli.checks import refuse_without_references
     from secateur.cli.progress import Bar
@@ -194,6 +204,7 @@ def audit(  # noqa: PLR0913 - one argument per option of the verb
             device=device,
             timed=timed,
             scores=scores,
+            answers=answers,
         )
     shown = pictures_of(records, exposed_ids(report)) if pictures else None
     _write(report, out, html, pictures=shown)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from secateur.cli.progress import Bar
     from secateur.types import Report
 
-__all__ = ["audit_own", "refuse_without_recipe"]
+__all__ = ["audit_own", "refuse_answers", "refuse_without_recipe"]
 
 NETWORKS = (".safetensors", ".onnx")
 OUTPUTS = (".npz", ".npy", ".csv")
@@ -39,6 +39,19 @@ def refuse_without_recipe(fleets: Sequence[Path], asked: dict[str, Any]) -> None
         )
     for file in fleets:
         _refuse_no_export(file)
+
+
+def refuse_answers(answers: Path | None) -> None:
+    """Refuse a folder of answers beside a recipe file, whose models are trained for this audit.
+
+    Raises:
+        InputError: there is one.
+    """
+    if answers is not None:
+        raise InputError(
+            "--answers is for fleets; an audit with --recipe keeps its models (--folder) and asks "
+            "them again: leave it out"
+        )
 
 
 def _refuse_no_export(file: Path) -> None:
