@@ -198,7 +198,7 @@ def test_an_interrupt_anywhere_else_has_the_same_exit_code_and_command(runs, mon
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("secateur.auditing.audit", stop)
+    monkeypatch.setattr("secateur.auditing.audit_fleets", stop)
     done = secateur("audit", runs / "dense", "--out", runs / "x.json")
     assert done.code == 130
     assert done.err.splitlines()[-1] == (
@@ -210,7 +210,7 @@ def test_an_error_that_is_none_of_ours_keeps_its_traceback(runs, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("secateur.auditing.audit", broken)
+    monkeypatch.setattr("secateur.auditing.audit_fleets", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         secateur("audit", runs / "dense", "--out", runs / "x.json")
 

@@ -272,19 +272,9 @@ def test_answers_that_cannot_be_removed_are_said(tmp_path, monkeypatch):
 
 def test_an_audit_of_fleets_keeps_answers_where_it_is_told(tmp_path, monkeypatch, asking):
     monkeypatch.chdir(tmp_path)
-    sizes = [
-        "--members",
-        "40",
-        "--population",
-        "30",
-        "--utility",
-        "50",
-        "--targets",
-        "2",
-        "--references",
-        "4",
-    ]
-    trained = secateur("train", "--recipe", RECIPE, "--engine", "serial", *sizes, "--out", "run")
+    sizes = {"members": 40, "population": 30, "utility": 50, "targets": 2, "references": 4}
+    given = [text for name, size in sizes.items() for text in (f"--{name}", str(size))]
+    trained = secateur("train", "--recipe", RECIPE, "--engine", "serial", *given, "--out", "run")
     assert trained.code == 0, trained.err
     how = ["--attack", "LabelOnly(perturbations=(Noise(queries=4),))", "--workers", "1"]
     verb = ["audit", "run", "--answers", "answers", *how]
