@@ -1421,7 +1421,7 @@ def test_every_error_of_ours_ends_with_2_over_the_command_line(here, monkeypatch
         def raising(*_: object, kind: type[SecateurError] = kind, **__: object) -> None:
             raise kind("said in words")
 
-        monkeypatch.setattr("secateur.auditing.audit", raising)
+        monkeypatch.setattr("secateur.auditing.audit_fleets", raising)
         done = secateur("audit", here / "dense", "--out", here / "new.json", "--workers", "1")
         assert (done.code, done.err) == (2, "secateur: error: said in words\n")
 
