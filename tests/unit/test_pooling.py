@@ -97,3 +97,52 @@ def test_a_pool_whose_forward_pass_was_replaced_keeps_it():
     with quick_pools(nn.Sequential(pool)):
         assert pool(torch.zeros(1, 1, 4, 4)).shape == (1, 1, 4, 4)
     assert pool(torch.zeros(1, 1, 4, 4)).shape == (1, 1, 4, 4)
+
+
+class Turned(nn.Module):
+    """Pools pictures that lie across, and reads them by `view`, as torch's own pool allows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+        self.last = nn.Linear(3 * 9, 2)
+
+    def forward(self, x):
+        return self.last(self.pool(x.transpose(2, 3)).view(-1, 3 * 9))
+
+
+def test_a_network_that_views_what_a_pool_gives_is_asked_as_before():
+    records = Records.from_arrays(np.zeros((4, 3, 6, 6), np.float32), np.arange(4) % 2)
+    assert logits_of(Turned(), records).shape == (4, 2)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, of quantised tensors
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+        lambda x: x.to_mkldnn(),
+        lambda x: x.transpose(2, 3),
+        lambda x: x[:, ::2],
+    ],
+)
+def test_tensors_of_other_kinds_and_orders_go_through_torchs_own_pool(make):
+    x = make(torch.rand(2, 6, 8, 6))
+    pool = nn.MaxPool2d(2)
+    expected = pool(x)
+    with quick_pools(pool), torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "maximum", None)
+        found = pool(x)
+    assert found.layout == expected.layout and found.shape == expected.shape
+
+
+def test_what_is_compiled_is_not_compiled_anew_at_every_call():
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    module = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 2)).eval()
+    compiled = torch.compile(module, backend=counter)
+    records = Records.from_arrays(np.zeros((3, 1, 4, 4), np.float32), np.arange(3) % 2)
+    for _ in range(4):
+        logits_of(compiled, records)
+    assert counter.frame_count <= 2

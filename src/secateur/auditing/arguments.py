@@ -28,8 +28,8 @@ def check_arguments(*, attacks: object = None, seed: object = 0, **further: obje
     Args:
         attacks: None, or a list of at least one attack.
         seed: a whole number.
-        further: of `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed` and
-            `scores`, those that were given.
+        further: of `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
+            `scores` and `answers`, those that were given.
 
     Raises:
         InputError: names the argument, what was given, and what is expected.
@@ -211,6 +211,10 @@ def _check_scores(scores: object) -> None:
     check_table_path(scores)  # type: ignore[arg-type]
 
 
+def _check_answers(answers: object) -> None:
+    checked_path("answers", answers, "runs/answers")
+
+
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "queries": _check_queries,
     "groups": _check_groups,
@@ -220,4 +224,5 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "device": _check_device,
     "timed": _check_timed,
     "scores": _check_scores,
+    "answers": _check_answers,
 }

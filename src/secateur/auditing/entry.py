@@ -39,6 +39,7 @@ class Further(TypedDict, total=False):
     device: str
     timed: bool
     scores: str | Path | None
+    answers: str | Path | None
 
 
 def audit(  # noqa: PLR0913 - one signature for every subject
@@ -88,8 +89,9 @@ def audit(  # noqa: PLR0913 - one signature for every subject
         attacks: by default those that these references allow.
         seed: of draws, references, learned attacks and controls.
         further: `queries`, `groups`, `workers`, `about`, `progress`, `device`, `timed`,
-            `scores`, as `secateur.auditing.run.audit_fleets` takes them. Write the report into the
-            folder of `scores`: it names that file without its folder.
+            `scores` and, of fleets and recipes, `answers`, as `secateur.auditing.run.audit_fleets`
+            takes them. Write the report into the folder of `scores`: it names that file without
+            its folder.
 
     Returns:
         A report. Of a single model: this-model risk, with intervals over persons; the blind
@@ -197,18 +199,22 @@ def _of_fleet_or_seen(target: Any, records: Any, **common: Any) -> Report:
     return audit_fleets(target, records, **common)
 
 
+_FURTHER = set(Further.__annotations__)
 READ = {
     "fleet": (set(), None),
     "observations": (set(), {"about"}),
     "saved": ({"members", "non_members", "references"}, {"about"}),
     "recipe": ({"references", "folder", "label", "unit"}, None),
-    "estimator": ({"members", "non_members", "label", "unit", "name", "references"}, None),
+    "estimator": (
+        {"members", "non_members", "label", "unit", "name", "references"},
+        _FURTHER - {"answers"},
+    ),
     "network": (
         {
             *("members", "non_members", "label", "unit", "name"),
             *("build", "recipe", "references", "folder"),
         },
-        None,
+        _FURTHER - {"answers"},
     ),
 }
 """Which arguments each kind of target reads; None: all further ones."""

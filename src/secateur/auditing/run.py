@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from secateur import store
 from secateur.attack.learned import NasrAttack
-from secateur.auditing.arguments import check_arguments, check_table_path, checked_path
+from secateur.auditing.arguments import check_arguments, check_table_path
 from secateur.auditing.attacking import attack_subjects
 from secateur.auditing.checks import controls
 from secateur.auditing.choices import with_recommended
@@ -21,6 +22,7 @@ from secateur.auditing.subjects import Subject, observe_subjects
 from secateur.context import circumstances
 from secateur.data import CANARY, Queries, holds_canaries
 from secateur.measure import column_of
+from secateur.probe.shelf import Keeping
 from secateur.types import Fleet, Provenance, Report
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     timed: bool = False,
     scores: str | Path | None = None,
     answers: str | Path | None = None,
+    keep_answers: bool = True,
 ) -> Report:
     """Audit one fleet, or a dense fleet and what was made of it.
 
@@ -82,7 +85,9 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
             report names it with its digest, without its folder (docs/gate.md): write both into one.
             Written last.
         answers: a folder in which what models answer around records is kept as they are asked, so
-            that an interrupted call, given again, and one with a fleet more, asks the others alone.
+            that an interrupted call, given again, asks the other models alone, and one with a
+            fleet, a perturbation or a signal more what is new. Per-person numbers: see its note.
+        keep_answers: False looks in that folder alone, and writes nothing.
 
     Returns:
         Rows with intervals, series, controls, provenance. The strongest attack and the
@@ -91,6 +96,8 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
 
     Raises:
         InputError: fleets of different memberships, or opened without their recipe.
+        MethodError: with `answers`, a network that is spelled by its place in memory.
+        StoreError: the folder of `answers` cannot be written.
 
     Example:
         >>> from secateur.data import digits, draw
@@ -118,10 +125,13 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         device=device,
         timed=timed,
         scores=scores,
+        answers=answers,
     )
     seed = int(seed)  # numpy's would not go into a file
     table = check_table_path(scores)
-    checked_path("answers", answers, "runs/answers")
+    keeping = None if answers is None else Keeping(Path(answers), keep_answers)
+    if keeping is not None and keeping.writes:
+        store.begin_answers(keeping.folder)
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)
     files = timeable(fleets, records) if timed else []
@@ -133,7 +143,7 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
         queries=queries,
         progress=progress,
         device=device,
-        answers=None if answers is None else Path(answers),
+        answers=keeping,
     )
     state = attack_subjects(
         subjects, records, chosen, seed=seed, workers=workers, progress=progress

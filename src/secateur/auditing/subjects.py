@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 
 from secateur import defend, deploy
 from secateur.attack.membership.references import ENOUGH
 from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
 from secateur.errors import InputError
-from secateur.probe.means import Shelf
+from secateur.probe.means import Asked
 from secateur.probe.run import join_views, observe, snapshot_view
+from secateur.probe.shelf import Keeping, Shelf
 from secateur.train.met import READ
-from secateur.train.sources import sources_of
+from secateur.train.recipe import spelled
+from secateur.train.sources import refuse_addresses, sources_of
 from secateur.types import AUDIT, UTILITY, Fleet, Observations, Signal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from secateur.data import Queries
     from secateur.protocols import MembershipAttack, Progress
     from secateur.types import FloatArray, Records
@@ -97,7 +98,7 @@ def observe_subjects(
     queries: Queries | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
-    answers: Path | None = None,
+    answers: Keeping | None = None,
 ) -> list[Subject]:
     """Query every fleet; the first is the baseline.
 
@@ -113,6 +114,7 @@ def observe_subjects(
 
     Raises:
         InputError: fleets of one name, or of different memberships.
+        MethodError: with a folder, a network that is spelled by its place in memory.
     """
     _refuse_apart(fleets)
     signals = needed_signals(attacks)
@@ -120,10 +122,9 @@ def observe_subjects(
     shadows = max((getattr(a, "shadows", 0) for a in attacks), default=0)
     features = any(getattr(a, "needs_features", False) for a in attacks)
     gradients = any(getattr(a, "needs_gradients", False) for a in attacks)
-    shelf = None
-    if answers is not None:
-        over = [s.over for s in signals if isinstance(s, MeanSignal)]
-        shelf = Shelf(folder=answers, code=sources_of(over))
+    who = fleets[0].membership
+    asked = Asked.about(records, who, signals)
+    digests = {} if answers is None else asked.digests(records)
     seen = [
         observe(
             f,
@@ -137,7 +138,8 @@ def observe_subjects(
             workers=workers,
             progress=progress,
             device=device,
-            shelf=shelf,
+            asked=asked,
+            shelf=_shelf_of(f, answers, digests, device=device),
         )
         for f in fleets
     ]
@@ -153,6 +155,25 @@ def observe_subjects(
             Subject(name=fleet.name, kind=kind, observations=beside, fleet=fleet, naive=naive)
         )
     return subjects
+
+
+def _shelf_of(
+    fleet: Fleet, keeping: Keeping | None, digests: Mapping[str, str], *, device: str
+) -> Shelf | None:
+    """Return where the answers of a fleet's models are kept: by the code of its network, too."""
+    if keeping is None or not digests or fleet.recipe is None:
+        return None
+    build = fleet.recipe.build
+    spelling = spelled(build)
+    refuse_addresses(spelling)
+    with torch.random.fork_rng(devices=[]):
+        network = build()
+    return Shelf(
+        keeping=keeping,
+        network={"network": spelling, **sources_of([build, network])},
+        questions=digests,
+        device=device.partition(":")[0],
+    )
 
 
 def _refuse_apart(fleets: Sequence[Fleet]) -> None:

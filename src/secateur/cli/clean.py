@@ -26,7 +26,8 @@ def command(**options: Any) -> None:
     trained, but no longer pruned: prune it first. Of a report's file, the scores of single records
     beside it are deleted, tables too; the report stays, and a page that was made of a table. Of a
     sweep's folder, the teachers that it kept to go on with, what they said, and what models
-    answered to audits are deleted; its fleets stay as they are: name them too.
+    answered to audits are deleted; its fleets stay as they are: name them too. So is a folder of
+    answers that `secateur audit --answers` keeps.
 
     \b
     Examples:
@@ -35,6 +36,7 @@ def command(**options: Any) -> None:
       secateur clean runs/stopped-sweep
     """
     from secateur.cli.beside import is_table
+    from secateur.store import is_answers, remove_answers
 
     reports = [path for path in options["fleets"] if path.is_file()]
     for file, was_there in drop_scores(reports):
@@ -45,8 +47,15 @@ def command(**options: Any) -> None:
     for folder, gone in drop_kept(sweeps):
         click.echo(f"{folder}: deleted, {gone / 1e6:,.1f} MB freed")
     for path in sweeps:
-        click.echo(f"{path}: no teachers, nor what they said, are left in this sweep's folder")
-    fleets = tuple(path for path in options["fleets"] if path not in (*reports, *sweeps))
+        click.echo(
+            f"{path}: no teachers, nor what they said, nor answers to audits, are left in this "
+            "sweep's folder"
+        )
+    answers = [path for path in options["fleets"] if is_answers(path)]
+    for path in answers:
+        click.echo(f"{path}: deleted, {remove_answers(path) / 1e6:,.1f} MB freed")
+    done = (*reports, *sweeps, *answers)
+    fleets = tuple(path for path in options["fleets"] if path not in done)
     if not fleets:
         return
     for path, freed, left in clean(**{**options, "fleets": fleets}):

@@ -105,8 +105,9 @@ def cost(
     before = f"; {there} {'is' if there == 1 else 'are'} there already" if there else ""
     before += "; cases that the funnel left out are not counted" if left.dropped else ""
     lines = [f"trainings: {fleets * models} ({each}{before})"]
+    answers = swept.disk_of_answers(plan, left.nodes, world[1], out, attacks=attacks)
     if not fleets:
-        return lines[0]
+        return "\n".join([*lines, *answers])
     if plan.funnel:
         lines.append(
             f"the funnel {list(plan.funnel)} adds {plan.targets} models a fleet in the first "
@@ -118,7 +119,7 @@ def cost(
         f"time: trainings about {duration(known)}, from a few timed steps of each; audits come on "
         "top, and take longer than the trainings where these are short"
     )
-    lines += swept.disk(left.nodes, *world, out, attacks=attacks)
+    lines += [*swept.disk(left.nodes, *world, out), *answers]
     if unknown:
         lines.append(f"not known before they run: {'; '.join(unknown)}")
     return "\n".join(lines)

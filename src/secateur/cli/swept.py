@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
     from secateur.sweeping.front import Limits
     from secateur.sweeping.names import Names
+    from secateur.sweeping.reading import SweepPlan
     from secateur.sweeping.tree import Node
     from secateur.types import Membership, Records
 
@@ -22,6 +23,7 @@ __all__ = [
     "NONE_FITS",
     "LimitsMissedError",
     "disk",
+    "disk_of_answers",
     "limits_of",
     "refuse_missing",
     "refuse_other_seeds",
@@ -58,50 +60,70 @@ def limits_of(max_leak: float | None, min_accuracy: float | None, max_bytes: str
 
 
 def disk(
-    nodes: Sequence[Node],
-    records: Records,
-    membership: Membership,
-    out: Path | None,
-    *,
-    attacks: Sequence[MembershipAttack] | None,
+    nodes: Sequence[Node], records: Records, membership: Membership, out: Path | None
 ) -> list[str]:
-    """Say what teachers, what they say, and answers of models take on disk; nothing without any.
+    """Say what teachers and what they say take on disk while a seed runs; nothing without any.
 
     Args:
         nodes: of `tree_of`.
         records: of one seed.
         membership: of one seed.
         out: the sweep's folder.
-        attacks: that audit; None are those of every audit.
     """
     from secateur.cli.bytes_bar import spelled
-    from secateur.sweeping.kept import SHARE, bytes_of_answers, free_below, kept_at_once
+    from secateur.sweeping.kept import SHARE, free_below, kept_at_once
 
     lines = []
-    free = None if out is None else free_below(out)
     taught = kept_at_once(nodes, records, membership)
     if taught:
         lines.append(
             f"disk: beside the fleets up to {spelled(taught)} while a seed runs, for teachers and "
             "what they say of members: secrets, which are removed when no case asks them any more"
         )
+        free = None if out is None else free_below(out)
         if free is not None and taught > SHARE * free:
             lines.append(
                 f"that is more than half of the {spelled(free)} that are free there: what does "
                 "not fit is trained anew for each case, which takes longer than is said above"
             )
+    return lines
+
+
+def disk_of_answers(
+    plan: SweepPlan,
+    nodes: Sequence[Node],
+    membership: Membership,
+    out: Path | None,
+    *,
+    attacks: Sequence[MembershipAttack] | None,
+) -> list[str]:
+    """Say what answers of models around records take on disk; nothing where none is asked for.
+
+    Args:
+        plan: what is asked for.
+        nodes: of `tree_of`.
+        membership: of one seed.
+        out: the sweep's folder.
+        attacks: that audit; None are those of every audit.
+    """
+    from secateur.cli.bytes_bar import spelled
+    from secateur.store import ANSWERS
+    from secateur.sweeping.kept import bytes_of_answers, free_below, room_for_answers
+
     cases = 1 + sum(node.case is not None for node in nodes[1:])
-    answers = bytes_of_answers(attacks, membership, fleets=cases)
-    if answers:
+    most = bytes_of_answers(attacks, membership, fleets=cases)
+    if not most:
+        return []
+    lines = [
+        f"disk: beside the fleets about {spelled(most)} a seed, for what models answer around "
+        "records, so that no audit asks them the same twice; secateur clean removes it"
+    ]
+    places = [] if out is None else [out / f"seed-{seed}" / ANSWERS for seed in plan.seeds]
+    if not all(room_for_answers(p, attacks, membership, fleets=cases) for p in places):
         lines.append(
-            f"disk: beside the fleets up to {spelled(answers)} a seed, for what models answer "
-            "around records, so that no audit asks them twice; secateur clean removes it"
+            f"that is more than half of the {spelled(free_below(places[0]))} that are free there: "
+            "new answers are not kept where it is, and an audit that is stopped asks again"
         )
-        if free is not None and answers > SHARE * free:
-            lines.append(
-                f"that is more than half of the {spelled(free)} that are free there: answers are "
-                "not kept where they would be, and an audit that is stopped begins anew"
-            )
     return lines
 
 

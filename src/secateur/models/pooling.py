@@ -38,13 +38,17 @@ def largest_of_four(inputs: Tensor) -> Tensor:
 def quick_pools(module: nn.Module) -> Iterator[None]:
     """Let a network's 2 x 2 max pools take `largest_of_four` inside the block, on CPUs.
 
-    What a pool gives is the same number. Pools of other kinds or sizes, and those whose
-    forward pass somebody has replaced, stay as they are; afterwards all of them are as before.
+    What a pool gives is the same number. Pools of other kinds or sizes, those whose forward pass
+    somebody has replaced, and networks that `torch.compile` has a part of, stay as they are;
+    afterwards all of them are as before.
 
     Args:
         module: any network; asked without gradients.
     """
-    found = [p for p in module.modules() if isinstance(p, nn.MaxPool2d) and _is_plain(p)]
+    parts = list(module.modules())
+    found = [p for p in parts if isinstance(p, nn.MaxPool2d) and _is_plain(p)]
+    if any(map(_is_compiled, parts)):  # each block would be compiled anew
+        found = []
     for part in found:
         part.forward = partial(_pooled, part)  # type: ignore[method-assign]
     try:
@@ -55,11 +59,28 @@ def quick_pools(module: nn.Module) -> Iterator[None]:
 
 
 def _pooled(part: nn.MaxPool2d, inputs: Tensor) -> Tensor:
-    small = inputs.dim() != 4 or min(inputs.shape[2:]) < 2  # refused in torch's own words
-    if small or inputs.device.type != "cpu" or torch.is_grad_enabled():
+    if torch.is_grad_enabled() or not _is_dense(inputs):
         own: Tensor = nn.MaxPool2d.forward(part, inputs)
         return own
     return largest_of_four(inputs)
+
+
+def _is_dense(inputs: Tensor) -> bool:
+    """Tell whether these are pictures of at least 2 x 2 pixels that lie in a CPU's memory in one of
+    the two common orders, which the largest of views keeps.
+    """
+    if inputs.device.type != "cpu" or inputs.layout != torch.strided or inputs.is_quantized:
+        return False
+    if inputs.dim() != 4 or min(inputs.shape[2:]) < 2:  # refused in torch's own words
+        return False
+    last = inputs.is_contiguous(memory_format=torch.channels_last)
+    return last or inputs.is_contiguous()
+
+
+def _is_compiled(part: nn.Module) -> bool:
+    """Tell whether `torch.compile` was called on a part, or the part's own `compile`."""
+    own = getattr(part, "_compiled_call_impl", None) is not None
+    return own or type(part).__name__ == "OptimizedModule"
 
 
 def _is_plain(part: nn.MaxPool2d) -> bool:

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 
 from secateur import store
 from secateur.data import MeanSignal
 from secateur.errors import DataError
 from secateur.models import logits_of
 from secateur.probe.signals import signals
-from secateur.types import AUDIT, Provenance
+from secateur.types import AUDIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from secateur.probe.shelf import Shelf
     from secateur.protocols import Perturbed
     from secateur.types import Artifact, IntArray, Membership, Records, Signal
 
-__all__ = ["Asked", "Shelf"]
+__all__ = ["Asked"]
 
 HELD = 2**29
 """Bytes of changed records that a process keeps for the next model."""
-
-REVISION = 1
-"""Of what is kept of answers: those of another one are asked for anew."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """Where models' answers are kept, so that nobody asks the same model the same twice.
-
-    Args:
-        folder: made where it is missing.
-        code: digests of the code that makes the queries, by name.
-    """
-
-    folder: Path
-    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,32 +36,17 @@ class Asked:
     """Perturbed queries that stand ready for every model of a fleet, and what is kept of them.
 
     `perturbed` is by the perturbation's spelling; `missing` says of signals, by key, why these
-    records have none. `key` holds what all answers depend on beside model and perturbation.
+    records have none.
     """
 
     where: IntArray
     wanted: tuple[MeanSignal, ...]
     perturbed: Mapping[str, Perturbed]
     missing: Mapping[str, str]
-    shelf: Shelf | None = None
-    key: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def about(
-        cls,
-        records: Records,
-        membership: Membership,
-        wanted: Sequence[Signal],
-        shelf: Shelf | None = None,
-    ) -> Asked:
-        """Prepare the queries about the audited records, once for all models.
-
-        Args:
-            records: asked about.
-            membership: whose pool `audit` says about which of them.
-            wanted: signals, of which those over perturbed queries count.
-            shelf: where answers are kept; by default nowhere.
-        """
+    def about(cls, records: Records, membership: Membership, wanted: Sequence[Signal]) -> Asked:
+        """Prepare the queries about the audited records, once for all models."""
         where = membership.pools[AUDIT]
         means = [s for s in wanted if isinstance(s, MeanSignal)]
         ready: dict[str, Perturbed] = {}
@@ -92,22 +61,35 @@ class Asked:
             wanted=tuple(s for s in means if repr(s.over) in ready),
             perturbed=ready,
             missing={s.key: refused[repr(s.over)] for s in means if repr(s.over) in refused},
-            shelf=shelf,
-            key={}
-            if shelf is None
-            else {
-                "records": records.digest,
-                "membership": membership.digest,
-                "code": dict(shelf.code),
-                "torch": torch.__version__,
-                "answers": REVISION,
-            },
         )
 
+    def digests(self, records: Records) -> dict[str, str]:
+        """Return per perturbation, by its spelling, a digest of all that models are asked.
+
+        Counted are the inputs of every query, in order, and the labels by which signals are read,
+        so that two perturbations of one spelling, or other records, have another one.
+        """
+        found = {}
+        plain = np.array(records.gather(self.where))
+        labels = np.ascontiguousarray(records.labels[self.where], dtype=np.int64)
+        for spelling, perturbed in self.perturbed.items():
+            seen = hashlib.sha256(labels.tobytes())
+            for query in range(len(perturbed)):
+                inputs = np.array(perturbed.change(records, query)(plain.copy()), np.float32)
+                seen.update(f"|{inputs.shape}|".encode())
+                seen.update(np.ascontiguousarray(inputs).data)
+            found[spelling] = seen.hexdigest()
+        return found
+
     def means(
-        self, module: nn.Module, records: Records, artifact: Artifact | None = None
-    ) -> dict[str, np.ndarray[Any, Any]]:
-        """Return per key a signal's mean over one model's queries, `[records]`; 0 where not asked.
+        self,
+        module: nn.Module,
+        records: Records,
+        artifact: Artifact | None = None,
+        shelf: Shelf | None = None,
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+        """Return per key a signal's mean over one model's queries, `[records]`, 0 where not asked;
+        and why answers could not be kept, which is empty where they are.
 
         All queries of a perturbation are made once, whatever is kept of them.
 
@@ -115,58 +97,40 @@ class Asked:
             module: the model, ready to be asked.
             records: as of `about`.
             artifact: what the module is made of, by which its answers are found on the shelf.
+            shelf: where answers are looked for, and kept; by default nowhere.
         """
         found: dict[str, np.ndarray[Any, Any]] = {}
+        why = ""
         for spelling in self.perturbed:
-            kept = [s for s in self.wanted if repr(s.over) == spelling]
-            place = self._place(spelling, kept, module, artifact)
-            means = None if place is None else store.found_answers(place, [s.key for s in kept])
-            if means is None:
-                means = self._means(module, records, spelling, kept)
-                if place is not None:
-                    store.write_answers(place, means)
-            for key, values in means.items():
-                found[key] = np.zeros(len(records), np.float32)
-                found[key][self.where] = values
-        return found
+            wanted = [s for s in self.wanted if repr(s.over) == spelling]
+            place = shelf.place(artifact, spelling) if shelf and artifact else None
+            means = {} if place is None else store.found_answers(place, len(self.where))
+            missing = [s for s in wanted if s.plain.key not in means]
+            if missing:
+                means |= self._means(module, records, spelling, missing)
+                if shelf is not None and place is not None:
+                    why = shelf.keep(place, means) or why
+            for s in wanted:
+                found[s.key] = np.zeros(len(records), np.float32)
+                found[s.key][self.where] = means[s.plain.key]
+        return found, why
 
     def _means(
-        self, module: nn.Module, records: Records, spelling: str, kept: Sequence[MeanSignal]
+        self, module: nn.Module, records: Records, spelling: str, wanted: Sequence[MeanSignal]
     ) -> dict[str, NDArray[np.float32]]:
-        """Ask a model all queries of one perturbation; return the means, `[audited record]`."""
+        """Ask a model all queries of one perturbation; return means by the keys of plain signals,
+        `[audited record]`.
+        """
         labels = records.labels[self.where]
-        sums = {s.key: np.zeros(len(self.where)) for s in kept}
+        plain = [s.plain for s in wanted]
+        sums = {s.key: np.zeros(len(self.where)) for s in plain}
         queries = len(self.perturbed[spelling])
         for query in range(queries):
             change = self._changed(records, spelling, query)
             logits = logits_of(module, records, indices=self.where, change=change)
-            one = signals(logits, labels, [s.plain for s in kept])
-            for s in kept:
-                sums[s.key] += one[s.plain.key]
+            for key, values in signals(logits, labels, plain).items():
+                sums[key] += values
         return {key: (total / queries).astype(np.float32) for key, total in sums.items()}
-
-    def _place(
-        self,
-        spelling: str,
-        kept: Sequence[MeanSignal],
-        module: nn.Module,
-        artifact: Artifact | None,
-    ) -> Path | None:
-        """Return the file of one model's answers; None where they are not kept, or the artifact
-        does not hold all that answers.
-        """
-        if self.shelf is None or artifact is None or not (artifact.tensors or artifact.shipped):
-            return None
-        device = next((p.device.type for p in module.parameters()), "cpu")
-        whole = {
-            **self.key,
-            "model": artifact.digest,
-            "builder": artifact.builder,
-            "over": spelling,
-            "signals": [s.plain.key for s in kept],
-            "device": device,
-        }
-        return self.shelf.folder / f"{Provenance(key=whole).digest}.npz"
 
     def _changed(self, records: Records, spelling: str, query: int) -> _Blocks:
         """Return the inputs of one query, which are the same for every model: kept while they fit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 
 from secateur import store
 from secateur.data import MeanSignal, Queries, joined_queries
-from secateur.errors import InputError
+from secateur.errors import InputError, SecateurWarning
 from secateur.models import check_device, logits_of, runnable
 from secateur.models.gradients import gradient_norms
-from secateur.probe.means import Asked, Shelf
+from secateur.probe.means import Asked
 from secateur.probe.signals import signals as compute_signals
 from secateur.probe.signals import softmax
 from secateur.spreading import spread_tasks
@@ -23,6 +24,7 @@ from secateur.types import AUDIT, Artifact, Fleet, Kept, Observations, Signal, d
 if TYPE_CHECKING:
     from torch import nn
 
+    from secateur.probe.shelf import Shelf
     from secateur.protocols import Builder, Progress
     from secateur.types import IntArray, Records
 
@@ -47,6 +49,7 @@ class _Seen(NamedTuple):
     sensitivity: np.ndarray[Any, Any] | None = None
     gradients: np.ndarray[Any, Any] | None = None
     no_gradients: str = ""
+    unkept: str = ""
 
 
 def task_of(artifact: Artifact) -> _Task:
@@ -61,6 +64,7 @@ def observe_model(
     queries: Queries,
     device: str,
     asked: Asked,
+    shelf: Shelf | None,
     task: _Task,
 ) -> _Seen:
     """Return one model's signals on all records, and where asked its posteriors on them as they
@@ -90,8 +94,8 @@ def observe_model(
             pulls[gradients_of] = norms
         except InputError as error:  # a row says so; other attacks go on
             why = str(error)
-    signals = {**joined_queries(found), **asked.means(module, records, artifact)}
-    return _Seen(signals, posterior, moved, pulls, why)
+    means, unkept = asked.means(module, records, artifact, shelf)
+    return _Seen({**joined_queries(found), **means}, posterior, moved, pulls, why, unkept)
 
 
 def _kept_signals(
@@ -149,6 +153,7 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     workers: int = 0,
     progress: Progress | None = None,
     device: str = "cpu",
+    asked: Asked | None = None,
     shelf: Shelf | None = None,
 ) -> Observations:
     """Query every model of a fleet on all records.
@@ -170,8 +175,10 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
         workers: processes, started where the work is long (`spread_tasks`); 0 works in this one.
         progress: called after each model.
         device: where models are queried, such as `cuda:0`; there in this process alone.
+        asked: perturbed queries that stand ready, where several fleets of one membership are asked
+            the same; by default prepared here.
         shelf: where answers to perturbed queries are kept as models are asked, and looked for
-            before; by default nowhere.
+            before; by default nowhere. One that cannot be written is warned of, once.
 
     Returns:
         Observations with one view, named as the fleet; signals are `[model, record]`, or
@@ -194,13 +201,22 @@ def observe(  # noqa: PLR0913 - what to keep, and how to work
     check_device(device)
     fleet.check_records(records)
     tasks = _tasks(fleet, posteriors=posteriors, shadows=shadows, gradients=gradients)
-    asked = Asked.about(records, fleet.membership, signals, shelf)
+    if asked is None:
+        asked = Asked.about(records, fleet.membership, signals)
     held = tuple(s for s in signals if s.key not in asked.missing)
-    shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked)
+    shared = (records, fleet.recipe.build, held, queries or Queries(), device, asked, shelf)
     # processes beside each other gain nothing on one card
     beside = workers if device == "cpu" else 0
     results = spread_tasks(observe_model, tasks, workers=beside, shared=shared, progress=progress)
     seen = [r.value for r in results]
+    unkept = next((one.unkept for one in seen if one.unkept), "")
+    if unkept:
+        warnings.warn(
+            f"what the models of {fleet.name!r} answered is not kept: {unkept}. The audit goes on; "
+            "interrupted, it would ask again",
+            SecateurWarning,
+            stacklevel=2,
+        )
     views = {s.key: np.stack([one.signals[s.key] for one in seen]) for s in held}
     kept = {i: one.posterior for i, one in enumerate(seen) if one.posterior is not None}
     moved = {i: one.sensitivity for i, one in enumerate(seen) if one.sensitivity is not None}

@@ -38,6 +38,6 @@ def stand_in(
     asked = Asked.about(records, membership, wanted)
     held = tuple(s for s in wanted if s.key not in asked.missing)
     empty = Artifact(tensors={}, builder=repr(build), provenance=provenance)
-    seen = observe_model(records, build, held, Queries(), "cpu", asked, task_of(empty))
+    seen = observe_model(records, build, held, Queries(), "cpu", asked, None, task_of(empty))
     kept = Kept(signals=seen.signals, probe=repr(held), queries=repr(Queries()), model=empty.digest)
     return Artifact(tensors={}, builder=repr(build), provenance=provenance, kept=kept)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from secateur.store.answers import (
     ANSWERS,
     answer_folders,
+    begin_answers,
     found_answers,
+    is_answers,
     remove_answers,
     write_answers,
 )
@@ -96,6 +98,7 @@ __all__ = [
     "SavedSignals",
     "StoredArtifacts",
     "answer_folders",
+    "begin_answers",
     "begun_engine",
     "beside",
     "bytes_below",
@@ -108,6 +111,7 @@ __all__ = [
     "found_answers",
     "found_model",
     "give_model",
+    "is_answers",
     "lesson_folders",
     "model_path",
     "note_beside",

@@ -10,17 +10,32 @@ import numpy as np
 
 from secateur.errors import StoreError
 from secateur.store.arrays import read_npz, write_npz
+from secateur.store.documents import write_text
 from secateur.store.files import bytes_below
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["ANSWERS", "answer_folders", "found_answers", "remove_answers", "write_answers"]
+__all__ = [
+    "ANSWERS",
+    "answer_folders",
+    "begin_answers",
+    "found_answers",
+    "is_answers",
+    "remove_answers",
+    "write_answers",
+]
 
 ANSWERS = "answers"
 """The folder of one seed of a sweep in which they lie."""
+NOTE = "answers.txt"
+_SAYS = """Numbers per record that models under audit, and reference models, answered.
+They are kept so that an audit that goes on, or one with an attack more, does not ask again.
+They are about the persons whose records these are: keep them no longer than the models, and
+remove them with `secateur clean` and the name of this folder, or of the sweep's.
+"""
 _FORMAT = "secateur-answers-1"
 
 
@@ -38,27 +53,46 @@ def write_answers(path: str | Path, means: Mapping[str, NDArray[np.float32]]) ->
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_answers(f"{folder}/a.npz", {"margin": np.ones(2, np.float32)})
-        ...     found_answers(f"{folder}/a.npz", ["margin"])
+        ...     found_answers(f"{folder}/a.npz", 2)
         {'margin': array([1., 1.], dtype=float32)}
     """
     arrays = {str(place): values for place, values in enumerate(means.values())}
     write_npz(path, form=_FORMAT, fields={"keys": list(means)}, arrays=arrays)
 
 
-def found_answers(path: str | Path, keys: Sequence[str]) -> dict[str, NDArray[np.float32]] | None:
-    """Return what `write_answers` wrote; None where it is not there, not whole, or of other keys.
+def found_answers(path: str | Path, records: int) -> dict[str, NDArray[np.float32]]:
+    """Return what `write_answers` wrote; nothing where no whole file is there.
 
     Args:
         path: the file.
-        keys: of the signals.
+        records: how many are audited.
     """
     try:
         fields, arrays = read_npz(path, form=_FORMAT)
     except StoreError:  # none yet, or damaged: the model is asked again
-        return None
-    if fields.get("keys") != list(keys):
-        return None
-    return {key: arrays[str(place)] for place, key in enumerate(keys)}
+        return {}
+    found = {str(key): arrays.get(str(n)) for n, key in enumerate(fields.get("keys", ()))}
+    return {
+        key: values
+        for key, values in found.items()
+        if values is not None and values.shape == (records,) and values.dtype == np.float32
+    }
+
+
+def begin_answers(folder: str | Path) -> None:
+    """Make a folder for answers, with a note that says what lies there; one that is there stays.
+
+    Raises:
+        StoreError: it cannot be written, or is a file.
+    """
+    place = Path(folder) / NOTE
+    if not place.exists():
+        write_text(place, _SAYS)
+
+
+def is_answers(folder: str | Path) -> bool:
+    """Tell whether a folder is one of `begin_answers`."""
+    return (Path(folder) / NOTE).is_file()
 
 
 def answer_folders(sweep: str | Path) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from secateur.auditing import default_attacks, needed_signals
 from secateur.data import MeanSignal
+from secateur.store import bytes_below
 from secateur.sweeping.tree import Node, made, teachers_by_steps, teachers_to_keep
 from secateur.train import Taught
 from secateur.train.met import share_met
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from secateur.protocols import MembershipAttack
     from secateur.types import Membership, Records
 
-__all__ = ["Lessons", "bytes_of_answers", "free_below", "kept_at_once", "lessons_of"]
+__all__ = [
+    "Lessons",
+    "bytes_of_answers",
+    "free_below",
+    "kept_at_once",
+    "lessons_of",
+    "room_for_answers",
+]
 
 SHARE = 0.5
 """Of the free disk, what teachers and what they said may take; answers as much."""
@@ -100,6 +108,26 @@ def bytes_of_answers(
     wanted = needed_signals(attacks or default_attacks())
     around = sum(isinstance(signal, MeanSignal) for signal in wanted)
     return fleets * len(membership) * around * len(membership.pool(AUDIT)) * 4
+
+
+def room_for_answers(
+    folder: Path,
+    attacks: Sequence[MembershipAttack] | None,
+    membership: Membership,
+    *,
+    fleets: int,
+) -> bool:
+    """Tell whether the answers of one seed's audit take no more than half of the free disk; those
+    that are in the folder already take no more room.
+
+    Args:
+        folder: in which they lie; may be missing.
+        attacks: that ask; None are those of every audit.
+        membership: of the seed.
+        fleets: how many are audited, of all models each.
+    """
+    most = bytes_of_answers(attacks, membership, fleets=fleets)
+    return most - bytes_below(folder) <= SHARE * free_below(folder)
 
 
 def free_below(folder: Path) -> int:

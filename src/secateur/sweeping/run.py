@@ -12,7 +12,7 @@ from secateur.auditing import audit_fleets, audit_key
 from secateur.errors import BudgetSpentError, MethodError, StoreError
 from secateur.report.lookup import subjects
 from secateur.sweeping.front import Limits
-from secateur.sweeping.kept import SHARE, bytes_of_answers, free_below, lessons_of
+from secateur.sweeping.kept import lessons_of, room_for_answers
 from secateur.sweeping.names import claim, names_of, settle
 from secateur.sweeping.points import curve_of, point_of
 from secateur.sweeping.reading import DENSE
@@ -240,15 +240,16 @@ def _audited(
         state.contexts.append(found.provenance.context)
         return found
     begun = time.monotonic()
-    most = bytes_of_answers(place.attacks, fleets[0].membership, fleets=len(fleets))
-    room = most <= SHARE * free_below(world.folder)
+    folder = world.folder / store.ANSWERS
+    room = room_for_answers(folder, place.attacks, fleets[0].membership, fleets=len(fleets))
     report = audit_fleets(
         fleets,
         world.records,
         workers=place.workers,
         progress=place.progress,
         device=place.device,
-        answers=world.folder / store.ANSWERS if room else None,
+        answers=folder,
+        keep_answers=room,
         about={"title": f"{', '.join(n.label for n in there[:3])} and more, seed {world.seed}"}
         if len(there) > 3
         else None,
