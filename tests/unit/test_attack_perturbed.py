@@ -176,7 +176,7 @@ def smoothed(*, width, seed=0):
         with torch.no_grad():
             logits = module(torch.from_numpy(x)).numpy()
         found["margin"].append(signals(logits, records.labels, [MARGIN])["margin"])
-        found[near.key].append(asked.means(module, records)[near.key])
+        found[near.key].append(asked.means(module, records)[0][near.key])
     made = {key: np.stack(values) for key, values in found.items()}
     return Observations.from_arrays(made, labels=records.labels, membership=who), NearestRecords(
         k=3

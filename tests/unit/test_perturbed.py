@@ -164,8 +164,8 @@ def test_what_goes_to_a_worker_asks_the_same(fleet):
     wanted = [MeanSignal(name="margin", over=p) for p in (Noise(queries=2), NearestRecords(k=2))]
     asked = Asked.about(records, models.membership, wanted)
     module = rebuild(models.artifacts[0], models.recipe.build)
-    here = asked.means(module, records)
-    there = pickle.loads(pickle.dumps(asked)).means(module, records)
+    here, _ = asked.means(module, records)
+    there, _ = pickle.loads(pickle.dumps(asked)).means(module, records)
     assert sorted(here) == sorted(there) == sorted(s.key for s in wanted)
     assert all(np.array_equal(here[key], there[key]) for key in here)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from secateur import store
 from secateur.attack.learned import NasrAttack
 from secateur.auditing.arguments import check_arguments, check_table_path
 from secateur.auditing.attacking import attack_subjects
@@ -130,8 +129,6 @@ def audit_fleets(  # noqa: PLR0913 - one argument per decision of an audit
     seed = int(seed)  # numpy's would not go into a file
     table = check_table_path(scores)
     keeping = None if answers is None else Keeping(Path(answers), keep_answers)
-    if keeping is not None and keeping.writes:
-        store.begin_answers(keeping.folder)
     chosen = _chosen(fleets, attacks)
     groups = _with_canaries(groups, records)
     files = timeable(fleets, records) if timed else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from secateur import defend, deploy
+from secateur import defend, deploy, store
 from secateur.attack.membership.references import ENOUGH
 from secateur.auditing.single import CORRECT
 from secateur.data import MeanSignal
@@ -124,7 +124,11 @@ def observe_subjects(
     gradients = any(getattr(a, "needs_gradients", False) for a in attacks)
     who = fleets[0].membership
     asked = Asked.about(records, who, signals)
-    digests = {} if answers is None else asked.digests(records)
+    digests = {}
+    if answers is not None and asked.perturbed:
+        if answers.writes:
+            store.begin_answers(answers.folder)
+        digests = asked.digests(records)
     seen = [
         observe(
             f,
