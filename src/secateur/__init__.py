@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         SELENA,
         CrossFit,
         EarlyStopping,
+        EnsembleDMP,
         GroupNormDense,
         InSampleDistillation,
         LabelSmoothing,
@@ -171,11 +172,11 @@ __all__ = [
     "ADMM", "DMP", "DPSGD", "HAMP", "MLP", "NM", "PAST", "RMIA", "SAMIA", "SELENA", "SGD",
     "VGG16", "Adam", "Artifact", "AttackP", "AttackR", "Augmented", "BaVarIA", "Calibrated",
     "Channels", "Columns", "ConfidenceThreshold", "Control", "Coupled", "CrossFit",
-    "EarlyStopping", "EntropyThreshold", "Filters", "Fleet", "FromScratch", "GapAttack",
-    "GroupNormDense", "GroupNormed", "HierarchicalLiRA", "InSampleDistillation", "LabelOnly",
-    "LabelSmoothing", "LeNet5", "LeNet20", "LiRA", "LossThreshold", "MLflow", "Magnitude",
-    "MeanSignal", "Measurement", "Membership", "MinMax", "Mislabelled", "Mixup", "MobileNetV2",
-    "ModifiedEntropyThreshold", "MultiVersion", "NasrAttack", "NearDuplicates",
+    "EarlyStopping", "EnsembleDMP", "EntropyThreshold", "Filters", "Fleet", "FromScratch",
+    "GapAttack", "GroupNormDense", "GroupNormed", "HierarchicalLiRA", "InSampleDistillation",
+    "LabelOnly", "LabelSmoothing", "LeNet5", "LeNet20", "LiRA", "LossThreshold", "MLflow",
+    "Magnitude", "MeanSignal", "Measurement", "Membership", "MinMax", "Mislabelled", "Mixup",
+    "MobileNetV2", "ModifiedEntropyThreshold", "MultiVersion", "NasrAttack", "NearDuplicates",
     "NearestRecords", "Neighbours", "Noise", "Normalised", "Observations", "Onnx", "OnnxInt8",
     "OutOfDistribution", "Pack", "PairAttack", "Phase", "PoolOnly", "Processes", "Provenance",
     "QuantileRegression", "QuantisationAware", "Queries", "RandomCrop", "RandomFlip",
@@ -183,13 +184,13 @@ __all__ = [
     "RefreshStatistics", "RelaxLoss", "Report", "ResNet18", "RewindCritical", "Safetensors",
     "Scores", "SecateurError", "SecateurWarning", "Serial", "Series", "Shrink", "Signal",
     "SignalProbe", "SmallCNN", "SmallDense", "Snapshots", "Stacked", "StackedAttack",
-    "Subsample", "TeacherNetwork", "TensorBoard", "VectorLiRA", "WandB", "WeightDecay", "WhiteBox",
-    "__version__", "apply", "auc", "audit", "audit_signals", "balanced_accuracy", "by_group",
-    "default_attacks", "difference", "digits", "draw", "epsilon_bound", "epsilon_estimate",
-    "epsilon_over_runs", "footprint", "given", "information_rows", "latency", "load", "load_packed",
-    "most_exposed", "observe", "open_fleet", "plant", "positive_predictive_value", "read_report",
-    "realised_fpr", "rebuild", "recommended", "render_text", "tpr_at_fpr", "track", "train_fleet",
-    "write_report",
+    "Subsample", "TeacherNetwork", "TensorBoard", "VectorLiRA", "WandB", "WeightDecay",
+    "WhiteBox", "__version__", "apply", "auc", "audit", "audit_signals", "balanced_accuracy",
+    "by_group", "default_attacks", "difference", "digits", "draw", "epsilon_bound",
+    "epsilon_estimate", "epsilon_over_runs", "footprint", "given", "information_rows",
+    "latency", "load", "load_packed", "most_exposed", "observe", "open_fleet", "plant",
+    "positive_predictive_value", "read_report", "realised_fpr", "rebuild", "recommended",
+    "render_text", "tpr_at_fpr", "track", "train_fleet", "write_report",
 ]
 # fmt: on
 
@@ -204,7 +205,7 @@ _ROOMS = {
     "RandomMask RefreshStatistics RewindCritical",
     "data": "Augmented MeanSignal Mislabelled NearDuplicates NearestRecords Noise "
     "OutOfDistribution Queries Recombinations digits draw given load plant",
-    "defend": "DMP DPSGD HAMP PAST SELENA CrossFit EarlyStopping GroupNormDense "
+    "defend": "DMP DPSGD HAMP PAST SELENA CrossFit EarlyStopping EnsembleDMP GroupNormDense "
     "InSampleDistillation LabelSmoothing MinMax PoolOnly RelaxLoss SmallDense Subsample "
     "TeacherNetwork WeightDecay",
     "deploy": "Onnx OnnxInt8 Pack Safetensors Shrink footprint latency load_packed",

@@ -10,6 +10,7 @@ from secateur.defend.decay import WeightDecay
 from secateur.defend.distillation import InSampleDistillation
 from secateur.defend.dmp import DMP, PoolOnly
 from secateur.defend.dpsgd import DPSGD
+from secateur.defend.ensemble_dmp import EnsembleDMP
 from secateur.defend.groupnorm import GroupNormDense
 from secateur.defend.hamp import HAMP
 from secateur.defend.minmax import MinMax
@@ -30,6 +31,7 @@ __all__ = [
     "SELENA",
     "CrossFit",
     "EarlyStopping",
+    "EnsembleDMP",
     "GroupNormDense",
     "InSampleDistillation",
     "LabelSmoothing",
