@@ -66,7 +66,7 @@ class EnsembleDMP:
 
     teachers: int = 5
     left_out: int = 1
-    pool: str = ATTACK
+    pool: str = "attack"
     share: float = 1.0
     temperature: float = 1.0
     prune: Transform | None = None
