@@ -161,11 +161,11 @@ def test_another_network_or_device_is_asked_anew(world, asking, tmp_path, more):
     assert len(asking) - before == 5 * len(world[1])
 
 
-@pytest.mark.parametrize("what", ["REVISION", "version"])
+@pytest.mark.parametrize("what", ["REVISION", "_installed"])
 def test_another_revision_or_version_asks_anew(world, asking, tmp_path, monkeypatch, what):
     seen(world, shelf_in(tmp_path, world))
     before = len(asking)
-    other = {"REVISION": 2, "version": lambda name: f"{name} 9"}
+    other = {"REVISION": 2, "_installed": lambda name: f"{name} 9"}
     monkeypatch.setattr(shelving, what, other[what])
     seen(world, shelf_in(tmp_path, world))
     assert len(asking) - before == 5 * len(world[1])
@@ -398,7 +398,7 @@ def test_answers_that_are_there_take_no_more_room(tmp_path, monkeypatch, asking)
     monkeypatch.setattr(kept, "free_below", lambda folder: 5000)
     done = run()
     assert done.code == 0, done.err
-    assert "what models answer around records" in done.out or "new answers" not in done.out
+    assert "new answers are not kept" not in done.out
     assert len(asking) == queries + 4  # the one that was lost, and it is kept again
     assert len(list(ANSWERS.glob("*.npz"))) == 3 * 6
 
@@ -412,13 +412,24 @@ def test_clean_removes_a_folder_of_an_audits_answers(world, tmp_path):
     assert "deleted" in cleaned.out and not (tmp_path / "answers").exists()
 
 
+def test_clean_takes_nothing_that_an_audit_did_not_write(world, tmp_path):
+    records, fleet = world
+    (tmp_path / "mine.npz").write_bytes(b"mine")
+    audit_fleets(fleet, records, attacks=ATTACKS, answers=tmp_path)
+    assert secateur("clean", tmp_path).code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.npz"]
+    (tmp_path / "answers.txt").write_text("somebody's own")
+    assert not store.is_answers(tmp_path)
+
+
 def test_answers_that_cannot_be_removed_are_said(tmp_path, monkeypatch):
-    store.write_answers(tmp_path / "a.npz", {"margin": np.zeros(2, np.float32)})
+    audited = tmp_path / f"{'0' * 64}.npz"
+    store.write_answers(audited, {"margin": np.zeros(2, np.float32)})
 
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("shutil.rmtree", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
     with pytest.raises(StoreError, match=r"Permission denied.*remove it by hand"):
         store.remove_answers(tmp_path)
 

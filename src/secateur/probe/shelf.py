@@ -6,6 +6,7 @@ that it was asked about: not for names of any of them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -86,8 +87,9 @@ class Shelf:
         return ""
 
 
+@functools.cache  # asked for every model and perturbation
 def _installed(name: str) -> str:
     try:
         return version(name)
-    except PackageNotFoundError:  # what an array backend of somebody's own does not have
+    except PackageNotFoundError:  # this code as a folder, not installed
         return ""

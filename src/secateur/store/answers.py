@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ They are about the persons whose records these are: keep them no longer than the
 remove them with `secateur clean` and the name of this folder, or of the sweep's.
 """
 _FORMAT = "secateur-answers-1"
+_NAME = re.compile(r"[0-9a-f]{64}\.npz")
 
 
 def write_answers(path: str | Path, means: Mapping[str, NDArray[np.float32]]) -> None:
@@ -91,8 +93,11 @@ def begin_answers(folder: str | Path) -> None:
 
 
 def is_answers(folder: str | Path) -> bool:
-    """Tell whether a folder is one of `begin_answers`."""
-    return (Path(folder) / NOTE).is_file()
+    """Tell whether a folder has the note of `begin_answers`, word for word."""
+    try:
+        return (Path(folder) / NOTE).read_text(encoding="utf-8") == _SAYS
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def answer_folders(sweep: str | Path) -> tuple[Path, ...]:
@@ -101,17 +106,27 @@ def answer_folders(sweep: str | Path) -> tuple[Path, ...]:
 
 
 def remove_answers(folder: str | Path) -> int:
-    """Remove a folder of answers; return the bytes that this frees.
+    """Remove answers and their note, and the folder where nothing else lies in it.
+
+    Returns:
+        The bytes that this frees.
 
     Raises:
         StoreError: something cannot be removed.
     """
-    freed = bytes_below(folder)
+    place = Path(folder)
+    files = [file for file in place.glob("*.npz") if _NAME.fullmatch(file.name)]
+    files += [place / NOTE] if is_answers(place) else []
+    freed = 0
     try:
-        shutil.rmtree(folder)
+        for file in files:
+            freed += bytes_below(file)
+            file.unlink()
     except OSError as error:
         raise StoreError(
             f"cannot remove {error.filename or folder} ({error.strerror or error}); remove it by "
             "hand"
         ) from error
+    with contextlib.suppress(OSError):  # something of somebody else's lies there
+        place.rmdir()
     return freed
